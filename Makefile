@@ -1,0 +1,59 @@
+# Every goal sets itself up first: a virtual environment in .venv, torch, then heeler, at the versions of constraints.txt.
+# On a bare Debian or Ubuntu this needs python3.11 and its venv module, nothing else.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+# One thread a test process: two workers share the cores, and sums come out the same on every machine.
+ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: setup demo test check bench format clean
+
+setup: $(VENV)/dev.stamp
+
+demo: $(VENV)/run.stamp
+	$(BIN)/heeler run backflip
+
+test: $(VENV)/dev.stamp
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow --timeout 2400
+
+check: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks all
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache .import_linter_cache src/heeler.egg-info
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "$(PYTHON) is not here. On Debian or Ubuntu: sudo apt-get install python3.11 python3.11-venv;" \
+		"or name another Python from 3.11 on: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is too old: heeler needs 3.11 or later. Name one: make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module. On Debian or Ubuntu: sudo apt-get install $(PYTHON)-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch is installed by itself first: what comes after finds it there and asks for no other build of it.
+$(VENV)/torch.stamp: constraints.txt | $(VENV)/bin/python
+	$(PIP) "$$(grep '^torch==' constraints.txt)"
+	@touch $@
+
+$(VENV)/run.stamp: pyproject.toml $(VENV)/torch.stamp
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml $(VENV)/torch.stamp
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/run.stamp

@@ -1,0 +1,260 @@
+"""Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347), for true and for learned rewards alike.
+
+Left out of the paper: the adaptive KL penalty. Added: observation and reward normalisation, KL early stop.
+Shapes: T steps, N environments, B samples, O observation numbers, A action numbers.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heeler.core.errors import ConfigError
+from heeler.core.rollout import Rollout
+from heeler.models.flat import FlatParameters
+from heeler.models.moments import RunningMoments
+from heeler.models.optimizers import load_optimizer_tensors, optimizer_tensors
+from heeler.models.policy import Policy, PolicyConfig
+from heeler.ops.policy_gradient import approximate_kl, clipped_surrogate_loss, clipped_value_loss, explained_variance
+from heeler.ops.returns import discounted_sums, gae
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig:
+    """Settings of PPO; the defaults suit batched MuJoCo."""
+
+    policy: PolicyConfig = PolicyConfig()
+    """Shape of the networks."""
+    discount: float = 0.99
+    """Gamma: what a reward is worth one step later."""
+    trace_decay: float = 0.95
+    """Lambda of generalised advantage estimation."""
+    learning_rate: float = 3e-4
+    """Adam's step at the start."""
+    final_learning_rate_share: float = 0.0
+    """Share of `learning_rate` left at the last step; annealed linearly. 1 keeps it constant."""
+    clip: float = 0.2
+    """Largest useful change of an action's probability ratio in one update."""
+    anneal_clip: bool = False
+    """Whether `clip` falls linearly like the learning rate."""
+    value_clip: float | None = None
+    """Largest useful change of a value in one update, or None for a plain squared error."""
+    value_coefficient: float = 0.5
+    """Weight of the value loss."""
+    entropy_coefficient: float = 0.0
+    """Weight of the entropy bonus."""
+    num_epochs: int = 10
+    """Passes over each rollout."""
+    minibatch_size: int = 2048
+    """Samples in one gradient step."""
+    max_gradient_norm: float = 0.5
+    """Gradients longer than this are shortened to it."""
+    target_kl: float | None = 0.03
+    """An update stops after the epoch in which KL(old || new) passes this; None never stops it."""
+    normalize_rewards: bool = True
+    """Whether rewards are divided by the running spread of discounted returns."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where learning happens."""
+
+    def __post_init__(self) -> None:
+        for name in ("discount", "trace_decay", "final_learning_rate_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
+        for name in ("learning_rate", "clip", "num_epochs", "minibatch_size", "max_gradient_norm"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("device is cuda, but torch sees no CUDA device here; set device to cpu")
+
+
+@dataclass
+class PPOState:
+    """All that learning changes."""
+
+    policy: Policy
+    parameters: FlatParameters
+    optimizer: torch.optim.Adam
+    return_moments: RunningMoments
+    """Of running discounted sums of reward, one number."""
+    running_return_N: Tensor
+    """[N] discounted sum so far in each environment."""
+    generator: torch.Generator
+    """Shuffles minibatches."""
+    num_updates: int = 0
+
+
+class _Samples(NamedTuple):
+    """A rollout, or a minibatch of it, as the gradient steps see it."""
+
+    observation_BO: Tensor
+    action_BA: Tensor
+    log_prob_B: Tensor
+    value_B: Tensor
+    advantage_B: Tensor
+    target_B: Tensor
+
+
+class PPO:
+    """The learner. `init` makes a state, `update` takes a state and a rollout and returns the next state.
+
+    Args:
+        config: settings.
+        observation_size: O.
+        action_space: of one environment.
+    """
+
+    def __init__(self, config: PPOConfig, observation_size: int, action_space: gymnasium.Space) -> None:
+        self.config = config
+        self.observation_size = observation_size
+        self.action_space = action_space
+
+    def init(self, seed: int, num_envs: int) -> PPOState:
+        """A fresh policy; the same seed gives the same weights."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            policy = Policy(self.config.policy, self.observation_size, self.action_space).to(self.config.device)
+        parameters = FlatParameters(policy)
+        optimizer = torch.optim.Adam([parameters.flat], lr=self.config.learning_rate, eps=1e-5, fused=True)
+        generator = torch.Generator().manual_seed(seed)
+        return PPOState(policy, parameters, optimizer, RunningMoments(1), torch.zeros(num_envs), generator)
+
+    def tensors(self, state: PPOState) -> dict[str, Tensor]:
+        """What a checkpoint keeps; the policy's own stand under `policy.`."""
+        tensors = {f"policy.{name}": tensor for name, tensor in state.policy.tensors().items()}
+        tensors |= {f"returns.{name}": tensor for name, tensor in state.return_moments.tensors().items()}
+        tensors |= optimizer_tensors(state.optimizer, "optimizer.")
+        counts = {"running_return": state.running_return_N, "num_updates": torch.tensor(state.num_updates)}
+        return tensors | counts | {"generator": state.generator.get_state()}
+
+    def load_tensors(self, state: PPOState, tensors: dict[str, Tensor]) -> PPOState:
+        """Go on from what `tensors` returned, bit for bit."""
+        for prefix, part in (("policy.", state.policy), ("returns.", state.return_moments)):
+            part.load_tensors({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+        load_optimizer_tensors(state.optimizer, tensors, "optimizer.")
+        state.running_return_N = tensors["running_return"]
+        state.num_updates = int(tensors["num_updates"])
+        state.generator.set_state(tensors["generator"])
+        return state
+
+    def update(
+        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float
+    ) -> tuple[PPOState, dict[str, float]]:
+        """One round of learning; the state's networks are changed in place.
+
+        Args:
+            state: from `init` or the last `update`.
+            rollout: made by this state's policy.
+            reward: [T, N] what to maximise: true or learned.
+            progress: share of the training that is over, 0 to 1, for annealing.
+
+        Returns:
+            The state, and what there is to know about the update.
+        """
+        samples = self._prepare(state, rollout, reward)
+        left = 1 - progress
+        share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
+        for group in state.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * share
+        metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
+        if self.config.policy.normalize_observations:
+            # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
+            state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
+        state.num_updates += 1
+        metrics["explained_variance"] = explained_variance(samples.value_B, samples.target_B)
+        metrics["learning_rate"] = self.config.learning_rate * share
+        return state, metrics
+
+    @torch.no_grad()
+    def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> _Samples:
+        policy, device = state.policy, self.config.device
+        observation_TNO = policy.normalize(torch.from_numpy(rollout.observation).to(device))
+        value_TN = policy.value(observation_TNO)
+        next_value_TN = value_TN[1:].clone()
+        if len(rollout.final_index):
+            final_BO = policy.normalize(torch.from_numpy(rollout.final_observation).to(device))
+            next_value_TN[tuple(rollout.final_index.T)] = policy.value(final_BO)
+        terminated_TN = torch.from_numpy(rollout.terminated).to(device)
+        truncated_TN = torch.from_numpy(rollout.truncated).to(device)
+        advantage_TN = gae(
+            self._scaled_reward(state, rollout, reward).to(device),
+            value_TN[:-1],
+            next_value_TN,
+            terminated_TN,
+            truncated_TN,
+            discount=self.config.discount,
+            trace_decay=self.config.trace_decay,
+        )
+        return _Samples(
+            observation_BO=observation_TNO[:-1].flatten(0, 1),
+            action_BA=torch.from_numpy(rollout.action).to(device).flatten(0, 1),
+            log_prob_B=torch.from_numpy(rollout.log_prob).to(device).flatten(),
+            value_B=value_TN[:-1].flatten(),
+            advantage_B=advantage_TN.flatten(),
+            target_B=(advantage_TN + value_TN[:-1]).flatten(),
+        )
+
+    def _scaled_reward(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> Tensor:
+        reward_TN = torch.from_numpy(np.asarray(reward, np.float32))
+        if not self.config.normalize_rewards:
+            return reward_TN
+        sum_TN, state.running_return_N = discounted_sums(
+            reward_TN, torch.from_numpy(rollout.ended), state.running_return_N, discount=self.config.discount
+        )
+        state.return_moments.update(sum_TN.reshape(-1, 1))
+        return (reward_TN / math.sqrt(state.return_moments.variance.item() + 1e-8)).clamp_(-10, 10)
+
+    def _optimize(self, state: PPOState, samples: _Samples, clip: float) -> dict[str, float]:
+        size, config = len(samples.log_prob_B), self.config
+        rows: list[Tensor] = []
+        num_epochs, kl = 0, 0.0
+        for num_epochs in range(1, config.num_epochs + 1):
+            first = len(rows)
+            order = torch.randperm(size, generator=state.generator).to(config.device)
+            # One gather an epoch; minibatches are then views.
+            shuffled = [tensor.index_select(0, order).split(config.minibatch_size) for tensor in samples]
+            for minibatch in map(_Samples._make, zip(*shuffled, strict=True)):
+                # A small remainder would make a step as long as a whole minibatch's, but noisier.
+                if 2 * len(minibatch.log_prob_B) >= min(config.minibatch_size, size):
+                    rows.append(self._step(state, minibatch, clip))
+            kl = float(torch.stack(rows[first:])[:, 3].mean())
+            if config.target_kl is not None and kl > config.target_kl:
+                break
+        policy_loss, value_loss, entropy, _ = torch.stack(rows).mean(0).tolist()
+        return {
+            "policy_loss": policy_loss,
+            "value_loss": value_loss,
+            "entropy": entropy,
+            "kl": kl,
+            "num_epochs": num_epochs,
+        }
+
+    def _step(self, state: PPOState, batch: _Samples, clip: float) -> Tensor:
+        """One gradient step; returns policy loss, value loss, entropy and KL."""
+        loss, figures = self.loss(state.policy, batch, clip)
+        state.parameters.zero_grad()
+        loss.backward()
+        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        state.optimizer.step()
+        return figures
+
+    def loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, Tensor]:
+        """What a gradient step makes smaller, and its parts: policy loss, value loss, entropy, KL(old || new)."""
+        config = self.config
+        advantage_B = (batch.advantage_B - batch.advantage_B.mean()) / (batch.advantage_B.std() + 1e-8)
+        log_prob_B, entropy = policy.head.log_prob_entropy(
+            policy.actor(batch.observation_BO), policy.log_std, batch.action_BA
+        )
+        policy_loss = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, advantage_B, clip=clip)
+        value_B = policy.value(batch.observation_BO)
+        if config.value_clip is None:
+            value_loss = 0.5 * nn.functional.mse_loss(value_B, batch.target_B)
+        else:
+            value_loss = clipped_value_loss(value_B, batch.value_B, batch.target_B, clip=config.value_clip)
+        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
+        with torch.no_grad():
+            kl = approximate_kl(log_prob_B, batch.log_prob_B)
+            return loss, torch.stack([policy_loss, value_loss, entropy, kl])

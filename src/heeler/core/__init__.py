@@ -1,0 +1,1 @@
+"""The nouns everybody shares, errors, seeding and the run directory. No torch."""

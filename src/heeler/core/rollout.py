@@ -1,0 +1,60 @@
+"""What the collector hands to everybody else: T steps of N environments, in NumPy, with ends kept apart."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rollout:
+    """T steps of N environments under one policy version.
+
+    Shapes: T steps, N environments, O observation numbers, A action numbers, S drawing numbers, E ended episodes.
+    """
+
+    observation: np.ndarray
+    """[T+1, N, O] float32; row t+1 is the reset observation where an episode ended at t."""
+    action: np.ndarray
+    """[T, N, A] float32 for Box (before clipping to the bounds), int64 for Discrete (A = 1) and MultiDiscrete."""
+    log_prob: np.ndarray
+    """[T, N] float32: log-probability of `action` under the policy that chose it."""
+    true_reward: np.ndarray
+    """[T, N] float64: the environment's own reward. Only simulated teachers and evaluation may look."""
+    terminated: np.ndarray
+    """[T, N] bool: the episode ended in a terminal state; its value is zero."""
+    truncated: np.ndarray
+    """[T, N] bool: the episode was cut; the terminal observation's value is bootstrapped."""
+    final_index: np.ndarray
+    """[E, 2] int64: (t, n) of each ended episode."""
+    final_observation: np.ndarray
+    """[E, O] float32: the observation that ended it."""
+    snapshot: np.ndarray | None
+    """[T, N, S] float32: what drawing needs of the state before each action."""
+    episode_index: np.ndarray
+    """[T, N] int64: how many episodes the environment had finished before this step."""
+    episode_step: np.ndarray
+    """[T, N] int64: steps since the episode began, 0 at its first."""
+    policy_version: int
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return self.action.shape[0]
+
+    @property
+    def num_envs(self) -> int:
+        """N."""
+        return self.action.shape[1]
+
+    @cached_property
+    def ended(self) -> np.ndarray:
+        """[T, N] bool: terminated or truncated."""
+        return self.terminated | self.truncated
+
+    @cached_property
+    def next_observation(self) -> np.ndarray:
+        """[T, N, O] float32: what followed each action; the terminal observation at an end, never the reset's."""
+        following = self.observation[1:].copy()
+        following[self.final_index[:, 0], self.final_index[:, 1]] = self.final_observation
+        return following

@@ -1,0 +1,277 @@
+"""One directory that holds a whole run: configuration, checkpoints, metrics. Any write may be the last one.
+
+Files appear whole or not at all: each is written aside, flushed to the disk and renamed. A checkpoint carries the SHA-256 of
+each of its files, and one that does not match is refused by name.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from heeler.core.errors import CheckpointError, RunError
+
+FORMAT = 1
+_TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Everything that learning needs to go on."""
+
+    step: int
+    tensors: dict[str, np.ndarray]
+    state: dict[str, Any]
+    sha256: str
+    """Of its manifest, and so of all of it."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or nothing: aside, flushed, renamed over `path`.
+
+    Raises:
+        RunError: when the disk is full or read-only; what was at `path` stays.
+    """
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write_flushed(aside, content)
+        os.replace(aside, path)
+        _flush_directory(path.parent)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
+
+
+class RunDirectory:
+    """A run on disk. `create` makes one, `open` finds one.
+
+    Args:
+        path: the directory.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path, config: Mapping[str, Any]) -> "RunDirectory":
+        """Make the directory with its configuration, or take one that has the very same configuration.
+
+        Raises:
+            RunError: it belongs to another configuration, or cannot be written.
+        """
+        config_path = path / "config.yaml"
+        text = yaml.safe_dump(dict(config), sort_keys=False)
+        if config_path.exists():
+            differing = _differences(cls.open(path).config(), dict(config))
+            if differing:
+                raise RunError(
+                    f"{path} belongs to another configuration (differs in {', '.join(differing[:5])}); "
+                    "choose another --run-dir, or go on with it by `heeler resume`"
+                )
+            return cls(path)
+        if path.exists() and any(path.iterdir()):
+            raise RunError(f"{path} is not empty and is not a run; choose another --run-dir")
+        try:
+            for name in ("segments", "media", "checkpoints"):
+                (path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        write_atomically(config_path, text.encode())
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """The run at `path`.
+
+        Raises:
+            RunError: there is none.
+        """
+        if not (path / "config.yaml").is_file():
+            raise RunError(f"{path} is not a run: it has no config.yaml; expected a directory made by `heeler run`")
+        return cls(path)
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration as it was saved."""
+        try:
+            config = yaml.safe_load((self.path / "config.yaml").read_text())
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise RunError(f"{self.path / 'config.yaml'} cannot be read: {error}") from error
+        if not isinstance(config, dict):
+            raise RunError(f"{self.path / 'config.yaml'} must hold a mapping of settings, got {type(config).__name__}")
+        return config
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one learner; the operating system lets go when the process dies.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        try:
+            handle = (self.path / ".lock").open("a")
+        except OSError as error:
+            raise _unwritable(self.path, error) from error
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise RunError(f"{self.path} is in use by another process; wait for it, or stop it first") from error
+            yield
+
+    # Checkpoints
+
+    def save_checkpoint(
+        self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], *, keep: int
+    ) -> Checkpoint:
+        """Write `checkpoints/step-N` aside, flush it, rename it, and remove all but the newest `keep`.
+
+        Args:
+            step: environment steps so far.
+            tensors: arrays by name.
+            state: JSON-ready values.
+            keep: how many checkpoints stay.
+
+        Raises:
+            RunError: the disk is full or read-only; earlier checkpoints stay as they were.
+        """
+        folder = self.path / "checkpoints"
+        target, aside = folder / f"step-{step}", folder / f".step-{step}.tmp"
+        files = {_TENSORS: save({k: np.ascontiguousarray(v) for k, v in tensors.items()}), _STATE: _json(state)}
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        files[_MANIFEST] = _json({"format": FORMAT, "step": step, "sha256": hashes})
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            for name, content in files.items():
+                _write_flushed(aside / name, content)
+            _flush_directory(aside)
+            # A checkpoint of the same step comes from a stretch that was lost and is walked again.
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(aside, target)
+            _flush_directory(folder)
+        except OSError as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise _unwritable(target, error) from error
+        for old in self.checkpoint_steps()[:-keep]:
+            shutil.rmtree(folder / f"step-{old}")
+        return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
+
+    def checkpoint_steps(self) -> list[int]:
+        """Steps of the checkpoints here, oldest first."""
+        names = (p.name for p in (self.path / "checkpoints").glob("step-*"))
+        return sorted(int(name.removeprefix("step-")) for name in names if name.removeprefix("step-").isdigit())
+
+    def load_checkpoint(self, step: int) -> Checkpoint:
+        """The checkpoint of one step.
+
+        Raises:
+            CheckpointError: a file of it is missing, torn or altered (named in the message).
+        """
+        folder = self.path / "checkpoints" / f"step-{step}"
+        try:
+            manifest_bytes = (folder / _MANIFEST).read_bytes()
+            manifest = json.loads(manifest_bytes)
+            contents = {name: (folder / name).read_bytes() for name in (_TENSORS, _STATE)}
+            for name, content in contents.items():
+                if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
+                    raise CheckpointError(f"checkpoint {folder} is refused: the SHA-256 of {name} does not match its manifest")
+            if manifest["format"] != FORMAT:
+                raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
+            return Checkpoint(
+                step, load(contents[_TENSORS]), json.loads(contents[_STATE]), hashlib.sha256(manifest_bytes).hexdigest()
+            )
+        except FileNotFoundError as error:
+            raise CheckpointError(f"checkpoint {folder} is refused: {Path(error.filename).name} is missing") from error
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"checkpoint {folder} is refused: its manifest cannot be read ({error})") from error
+
+    def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
+        """The newest sound checkpoint (None when there is none), and why newer ones were refused."""
+        refused: list[str] = []
+        for step in reversed(self.checkpoint_steps()):
+            try:
+                return self.load_checkpoint(step), refused
+            except CheckpointError as error:
+                refused.append(str(error))
+        return None, refused
+
+    # Metrics
+
+    @property
+    def metrics_path(self) -> Path:
+        """One flat JSON object a line, one line an update."""
+        return self.path / "metrics.jsonl"
+
+    def append_metrics(self, row: Mapping[str, Any]) -> int:
+        """Add a line; returns the file's size after it, which a checkpoint keeps.
+
+        Raises:
+            RunError: the disk is full or read-only.
+        """
+        try:
+            with self.metrics_path.open("ab") as file:
+                file.write(_json(row) + b"\n")
+                file.flush()
+                return file.tell()
+        except OSError as error:
+            raise _unwritable(self.metrics_path, error) from error
+
+    def truncate_metrics(self, size: int) -> None:
+        """Forget the lines of a stretch that was lost and will be walked again."""
+        if self.metrics_path.exists() and self.metrics_path.stat().st_size > size:
+            os.truncate(self.metrics_path, size)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All lines so far; a last line cut short by a crash is left out."""
+        if not self.metrics_path.exists():
+            return []
+        lines = self.metrics_path.read_bytes().split(b"\n")
+        return [json.loads(line) for line in lines[:-1]]
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, allow_nan=False).encode()
+
+
+def _write_flushed(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> RunError:
+    return RunError(f"cannot write {path}: {error.strerror or error}; free some space or choose a writable --run-dir")
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Dotted names of the settings in which two configurations differ."""
+    names: list[str] = []
+    for key in dict.fromkeys((*old, *new)):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            names += _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            names.append(f"{prefix}{key}")
+    return names

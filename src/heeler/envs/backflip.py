@@ -1,0 +1,113 @@
+"""`Backflip`: Hopper's body, free to turn over, in episodes that end only by time."""
+
+from typing import Any
+
+import numpy as np
+
+from heeler.envs.landings import LandingCounter
+from heeler.envs.mujoco_batch import BatchedMujoco, Rows
+
+FLOOR_GEOM, FOOT_GEOM, TORSO_GEOM, THIGH_GEOM = "floor", "foot_geom", "torso_geom", "thigh_geom"
+
+
+def backflip_reward(
+    pitch_rate: np.ndarray, height: np.ndarray, body_touches: np.ndarray, actions: np.ndarray
+) -> np.ndarray:
+    """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
+
+    Turning backward pays, the more the higher the torso is; lying on torso or thigh costs, and so does effort.
+
+    Args:
+        pitch_rate: [N] rad/s; negative is backward.
+        height: [N] height of the torso's centre in metres (1.25 when it stands upright).
+        body_touches: [N] whether torso or thigh touches the ground.
+        actions: [N, 3] joint commands.
+
+    Returns:
+        [N] rewards, about −1 to 1.
+    """
+    backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
+    lift = np.clip((height - 0.4) / 0.8, 0.0, 1.0)
+    effort = np.square(actions).sum(axis=1)
+    return backward * lift - 1.0 * body_touches - 0.01 * effort
+
+
+class GroundContacts:
+    """Which of some upright-plane capsules touch the floor z = 0, as MuJoCo's own contact list has it.
+
+    A contact is listed when the capsule's lowest point, its centre's height less half its length along z less its
+    radius, is below the sum of the two margins.
+    """
+
+    def __init__(self, model: Any, geoms: tuple[str, ...]):
+        self._ids = np.array([model.geom(name).id for name in geoms])
+        floor_margin = float(model.geom_margin[model.geom(FLOOR_GEOM).id])
+        margin = model.geom_margin[self._ids] + floor_margin
+        self._half_length = model.geom_size[self._ids, 1]
+        self._clearance = model.geom_size[self._ids, 0] + margin
+
+    def touches(self, geom_xpos: np.ndarray, geom_xmat: np.ndarray) -> np.ndarray:
+        """[N, K] for the K capsules, from centres [N, G, 3] and rotation matrices [N, G, 9] of all G geoms."""
+        centre = geom_xpos[:, self._ids, 2]
+        reach = np.abs(geom_xmat.reshape(*geom_xmat.shape[:2], 9)[:, self._ids, 8]) * self._half_length
+        return centre - reach < self._clearance
+
+
+class Backflip(BatchedMujoco):
+    """Learn a backflip. Nothing ends an episode early, so its length tells a learner nothing.
+
+    Observation (12): torso height; sine and cosine of pitch; three joint angles; velocities of x, z, pitch and the
+    three joints, clipped to ±10. Action (3): torques on thigh, leg and foot, −1 to 1. Reward: `backflip_reward`.
+    `infos["landed_backflips"]`: [N] landed so far in the episode that the step belongs to (see `LandingCounter`).
+    """
+
+    xml_file = "hopper.xml"
+
+    def __init__(
+        self,
+        num_envs: int,
+        num_threads: int | None = None,
+        *,
+        frame_skip: int = 4,
+        reset_noise_scale: float = 5e-3,
+        max_episode_steps: int = 1000,
+    ):
+        self._reset_noise_scale = reset_noise_scale
+        super().__init__("Backflip", num_envs, num_threads, frame_skip=frame_skip, max_episode_steps=max_episode_steps)
+        self._contacts = GroundContacts(self.model, (FOOT_GEOM, TORSO_GEOM, THIGH_GEOM))
+        self._geom_xpos, self._geom_xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+        self._landings = LandingCounter(num_envs)
+        self._carried = {"landed_backflips": self._landings.count, "anchor": self._landings.anchor}
+
+    def touches(self) -> np.ndarray:
+        """[N, 3] whether foot, torso and thigh touch the ground, at the last stage that the physics computed."""
+        return self._contacts.touches(self._geom_xpos, self._geom_xmat)
+
+    def _observation_size(self) -> int:
+        return self.model.nq + self.model.nv  # the place along x goes, pitch becomes two numbers
+
+    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
+        return qpos, self._uniform(count, self.model.nv, self._reset_noise_scale)
+
+    def _observe(self, rows: Rows, observation: np.ndarray) -> None:
+        qpos = self._qpos[rows]
+        pitch = qpos[:, 2]
+        observation[rows, 0] = qpos[:, 1]
+        observation[rows, 1] = np.sin(pitch)
+        observation[rows, 2] = np.cos(pitch)
+        observation[rows, 3:6] = qpos[:, 3:]
+        observation[rows, 6:] = np.clip(self._qvel[rows], -10.0, 10.0)
+
+    def _judge(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        foot, torso, thigh = self.touches().T
+        body = torso | thigh
+        self._landings.update(self._qpos[:, 2], foot, body)
+        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], body, actions)
+        return reward, self._never.copy()
+
+    def _after_set(self, rows: np.ndarray) -> None:
+        self._landings.begin(rows)
+
+    def _infos(self) -> dict[str, np.ndarray]:
+        return {"landed_backflips": self._landings.count.copy()}

@@ -1,0 +1,58 @@
+"""The configuration that names a world and says how many copies of it run, and how."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from inspect import Parameter, signature
+from typing import Any, Literal, get_args
+
+from heeler.core.errors import ConfigError, did_you_mean
+
+Vectorization = Literal["auto", "batched", "sync", "async"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvConfig:
+    """Which world, how many copies of it, and how they are stepped."""
+
+    id: str
+    """A name in `heeler.envs.WORLD_IDS` or in Gymnasium's registry, or `module:Class` of a Gymnasium environment."""
+    num_envs: int = 8
+    """Copies that step together."""
+    num_threads: int | None = None
+    """Threads that share the physics of a batched MuJoCo world; None takes one for each CPU core."""
+    vectorization: Vectorization = "auto"
+    """`auto`: heeler's batched world where there is one, else `sync`. `batched`: that, or an error. `sync`: Gymnasium's
+    own environment, copies in one process. `async`: the same, one process for each copy."""
+    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Settings of the world itself, such as `reset_noise_scale`; `max_episode_steps` is known to every world."""
+
+    def __post_init__(self) -> None:
+        if self.num_envs < 1:
+            raise ConfigError(f"num_envs must be at least 1, got {self.num_envs}")
+        if self.num_threads is not None and self.num_threads < 1:
+            raise ConfigError(f"num_threads must be at least 1, or None for one a core, got {self.num_threads}")
+        if self.vectorization not in get_args(Vectorization):
+            known = ", ".join(get_args(Vectorization))
+            raise ConfigError(
+                f"vectorization must be one of {known}, got {self.vectorization!r}."
+                + did_you_mean(str(self.vectorization), get_args(Vectorization))
+            )
+
+
+def check_settings(env_id: str, build: Callable[..., object], kwargs: Mapping[str, Any]) -> None:
+    """Refuse settings that `build` does not take.
+
+    Args:
+        env_id: the world's name, for the message.
+        build: a class or function whose keyword-only parameters are the settings.
+        kwargs: what the user set.
+
+    Raises:
+        ConfigError: for the first unknown setting, with the nearest right name.
+    """
+    known = [name for name, p in signature(build).parameters.items() if p.kind is Parameter.KEYWORD_ONLY]
+    for name in kwargs:
+        if name not in known:
+            raise ConfigError(
+                f"{env_id} has no setting {name!r}.{did_you_mean(name, known)} It takes: {', '.join(known)}"
+            )

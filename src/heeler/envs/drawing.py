@@ -1,0 +1,146 @@
+"""Pictures and clips of heeler's own worlds from snapshots alone: no OpenGL, no display, no simulation."""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from heeler.core.errors import ConfigError, did_you_mean
+from heeler.envs.canvas import BLUE, GREY, ORANGE, PLUM, RED, SKY_BLUE, TEAL
+from heeler.envs.scenes_classic import (
+    draw_acrobot,
+    draw_cart_pole,
+    draw_mountain_car,
+    draw_mountain_car_continuous,
+    draw_pendulum,
+)
+from heeler.envs.scenes_mujoco import Colours, MujocoScene, SideScene, SlantScene, TopScene
+
+DrawOne = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
+
+_HOPPER: Colours = {"torso": BLUE, "thigh": SKY_BLUE, "leg": TEAL, "foot": ORANGE}
+_WALKER: Colours = {"torso": BLUE, "left": PLUM, "thigh": SKY_BLUE, "leg": TEAL, "foot": ORANGE}
+_CHEETAH: Colours = {"torso": BLUE, "head": BLUE, "bfoot": ORANGE, "ffoot": ORANGE, "b": PLUM, "f": SKY_BLUE}
+_SWIMMER: Colours = {"torso": ORANGE, "mid": BLUE, "back": SKY_BLUE}
+_ANT: Colours = {"torso": BLUE, "aux": SKY_BLUE, "ankle": ORANGE, "leg": SKY_BLUE}
+_HUMANOID: Colours = {"head": ORANGE, "right": SKY_BLUE, "left": PLUM, "torso": BLUE}
+_REACHER: Colours = {"target": RED, "fingertip": ORANGE, "link": BLUE, "side": GREY, "root": GREY}
+_PENDULUM: Colours = {"rail": GREY, "cart": BLUE, "cpole2": SKY_BLUE, "cpole": ORANGE}
+
+_MUJOCO_SCENES: Mapping[str, Callable[[], MujocoScene]] = {
+    "Ant-v5": lambda: SlantScene("ant.xml", span=3.4, centre=(0.0, 0.45), colours=_ANT),
+    "Backflip": lambda: SideScene("hopper.xml", span=3.6, centre=(0.0, 1.45), colours=_HOPPER),
+    "HalfCheetah-v5": lambda: SideScene("half_cheetah.xml", span=2.4, centre=(0.05, 0.75), colours=_CHEETAH),
+    "Hopper-v5": lambda: SideScene("hopper.xml", span=2.5, centre=(0.0, 0.95), colours=_HOPPER),
+    "Humanoid-v5": lambda: SlantScene("humanoid.xml", span=2.8, centre=(0.0, 0.95), colours=_HUMANOID),
+    "InvertedDoublePendulum-v5": lambda: SideScene(
+        "inverted_double_pendulum.xml", span=3.0, centre=(0.0, 0.5), colours=_PENDULUM, floor=False
+    ),
+    "InvertedPendulum-v5": lambda: SideScene(
+        "inverted_pendulum.xml", span=2.4, centre=(0.0, 0.3), colours=_PENDULUM, floor=False
+    ),
+    "Reacher-v5": lambda: TopScene("reacher.xml", span=0.68, colours=_REACHER, follows=False, tile=0.1),
+    "Swimmer-v5": lambda: TopScene("swimmer.xml", span=5.0, colours=_SWIMMER, follows=True, tile=1.0),
+    "Walker2d-v5": lambda: SideScene("walker2d_v5.xml", span=2.5, centre=(0.0, 0.95), colours=_WALKER, behind="left"),
+}
+_CLASSIC_SCENES: Mapping[str, tuple[int, DrawOne]] = {
+    "Acrobot-v1": (4, draw_acrobot),
+    "CartPole-v1": (4, draw_cart_pole),
+    "MountainCar-v0": (2, draw_mountain_car),
+    "MountainCarContinuous-v0": (2, draw_mountain_car_continuous),
+    "Pendulum-v1": (2, draw_pendulum),
+}
+_STEPS_PER_SECOND: Mapping[str, float] = {
+    "Acrobot-v1": 5.0,
+    "Ant-v5": 20.0,
+    "Backflip": 125.0,
+    "CartPole-v1": 50.0,
+    "HalfCheetah-v5": 20.0,
+    "Hopper-v5": 125.0,
+    "Humanoid-v5": 1000 / 15,
+    "InvertedDoublePendulum-v5": 20.0,
+    "InvertedPendulum-v5": 25.0,
+    "MountainCar-v0": 30.0,
+    "MountainCarContinuous-v0": 30.0,
+    "Pendulum-v1": 20.0,
+    "Reacher-v5": 50.0,
+    "Swimmer-v5": 25.0,
+    "Walker2d-v5": 125.0,
+}
+DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_CLASSIC_SCENES)
+"""The worlds that `draw` knows."""
+
+
+@cache
+def _scene(env_id: str) -> tuple[int, DrawOne]:
+    """How many numbers a snapshot has, and the function that draws one."""
+    if env_id in _CLASSIC_SCENES:
+        return _CLASSIC_SCENES[env_id]
+    if env_id not in _MUJOCO_SCENES:
+        raise ConfigError(
+            f"no picture of {env_id!r} can be drawn from snapshots.{did_you_mean(env_id, DRAWN_IDS)} "
+            f"Known are {', '.join(DRAWN_IDS)}; for others use the world's render()"
+        )
+    scene = _MUJOCO_SCENES[env_id]()
+    return scene.num_numbers, scene.draw
+
+
+def draw(env_id: str, snapshots: np.ndarray, size: tuple[int, int] = (240, 240)) -> np.ndarray:
+    """Pictures of a world's states.
+
+    Args:
+        env_id: one of `DRAWN_IDS`.
+        snapshots: [T, S] rows of `World.snapshot()`.
+        size: width and height in pixels.
+
+    Returns:
+        [T, H, W, 3] uint8.
+
+    Raises:
+        ConfigError: the world is not one that can be drawn.
+        ValueError: `snapshots` is not of this world.
+    """
+    num_numbers, draw_one = _scene(env_id)
+    if np.ndim(snapshots) != 2 or snapshots.shape[1] != num_numbers:
+        raise ValueError(f"{env_id}: snapshots must have shape [T, {num_numbers}], got {np.shape(snapshots)}")
+    frames = np.empty((len(snapshots), size[1], size[0], 3), np.uint8)
+    for frame, snapshot in zip(frames, snapshots, strict=True):
+        frame[:] = draw_one(snapshot, size)
+    return frames
+
+
+def steps_per_second(env_id: str) -> float:
+    """Steps in a second of the world's own time (for MountainCar, which has none, what Gymnasium shows it at).
+
+    Raises:
+        ConfigError: the world is not one that can be drawn.
+    """
+    _scene(env_id)
+    return _STEPS_PER_SECOND[env_id]
+
+
+def write_webp(frames: np.ndarray, path: Path, fps: float) -> None:
+    """Write an animated WebP that repeats for ever; the file appears whole or not at all.
+
+    Args:
+        frames: [T, H, W, 3] uint8, T at least 1.
+        path: where to write it.
+        fps: frames shown each second.
+    """
+    images = [Image.fromarray(frame) for frame in frames]
+    aside = path.with_name(path.name + ".part")
+    duration_ms = max(1, round(1000 / fps))
+    images[0].save(
+        aside,
+        format="WEBP",
+        save_all=True,
+        append_images=images[1:],
+        duration=duration_ms,
+        loop=0,
+        quality=80,
+        method=2,
+    )
+    os.replace(aside, path)

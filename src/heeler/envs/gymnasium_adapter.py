@@ -1,0 +1,229 @@
+"""Any Gymnasium environment as a world, by registered id or `module:Class`; copies in one process or one each."""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any, cast
+
+import gymnasium
+import numpy as np
+from gymnasium import logger
+from gymnasium.envs.registration import load_env_creator
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from heeler.core.errors import ConfigError, WorldError, did_you_mean
+from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
+from heeler.envs.world import Info, World, check_finite
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvFactory:
+    """Builds one copy of an environment."""
+
+    id: str
+    kwargs: Mapping[str, Any]
+    index: int
+    """Which copy, for messages."""
+
+    def __call__(self) -> "FlatEnv":
+        return FlatEnv(build_env(self.id, self.kwargs), env_id=self.id, index=self.index)
+
+
+def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
+    """One Gymnasium environment.
+
+    Args:
+        env_id: a registered id, or `module:Class`; `module:Id-v0` imports the module, which registers the id.
+        kwargs: the environment's own settings, and `max_episode_steps`.
+
+    Raises:
+        ConfigError: nothing of that name, or a setting that it does not take.
+    """
+    module_name, _, name = env_id.rpartition(":")
+    module = _import(env_id, module_name) if module_name else None
+    if name in gymnasium.registry:
+        return _build(env_id, lambda: gymnasium.make(name, disable_env_checker=True, **kwargs), kwargs)
+    env_class = getattr(module, name, None)
+    if not isinstance(env_class, type) or not issubclass(env_class, gymnasium.Env):
+        near = did_you_mean(name, vars(module) if module else [*gymnasium.registry])
+        raise ConfigError(f"no environment {env_id!r} is known; expected a Gymnasium id or module:Class.{near}")
+    settings = {key: value for key, value in kwargs.items() if key != "max_episode_steps"}
+    env: gymnasium.Env[Any, Any] = _build(env_id, lambda: env_class(**settings), settings, env_class)
+    limit = kwargs.get("max_episode_steps")
+    return env if limit is None else gymnasium.wrappers.TimeLimit(env, limit)
+
+
+def _import(env_id: str, module_name: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(f"{env_id!r}: cannot import {module_name!r}: {error}; is it installed?") from error
+
+
+def _build(
+    env_id: str,
+    build: Callable[[], gymnasium.Env[Any, Any]],
+    kwargs: Mapping[str, Any],
+    creator: Callable[..., Any] | None = None,
+) -> gymnasium.Env[Any, Any]:
+    """What `build` builds; its refusals become a `ConfigError` that names the nearest right setting."""
+    try:
+        return build()
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in kwargs:
+            raise
+        known = [*signature(creator or _registered_creator(env_id)).parameters, "max_episode_steps"]
+        raise ConfigError(f"{env_id} has no setting {unknown[1]!r}.{did_you_mean(unknown[1], known)}") from error
+    except (gymnasium.error.Error, ImportError) as error:
+        raise ConfigError(f"{env_id} cannot be made: {error}") from error
+
+
+def _registered_creator(env_id: str) -> Callable[..., Any]:
+    entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
+    return load_env_creator(entry_point) if isinstance(entry_point, str) else cast("Callable[..., Any]", entry_point)
+
+
+class FlatEnv(gymnasium.Env[np.ndarray, Any]):
+    """One environment held to its own spaces; flat float32 observations, actions that count from 0."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int):
+        self._env, self._env_id, self._index = env, env_id, index
+        self._num_steps = 0
+        self.metadata, self.render_mode = env.metadata, env.render_mode
+        self.observation_space = flat_observation_space(env_id, env.observation_space)
+        self.action_space = flat_action_space(env_id, env.action_space)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Info]:
+        """Begin an episode; the observation must lie within its space, bounds included."""
+        if seed is not None:
+            self._num_steps = 0
+        try:
+            observation, info = self._env.reset(seed=seed, options=options)
+        except Exception as error:
+            raise self._broken(f"reset raised {type(error).__name__}: {error}") from error
+        return self._flat(observation, bounds=True), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
+        """Take one step; shapes, dtypes and kinds of what comes back are checked."""
+        self._num_steps += 1
+        try:
+            result = self._env.step(own_action(self._env.action_space, action))
+            observation, reward, terminated, truncated, info = result
+        except Exception as error:
+            raise self._broken(f"step raised {type(error).__name__}: {error}") from error
+        number = np.asarray(reward)
+        if number.shape != () or number.dtype.kind not in "biuf":
+            raise self._broken(f"the reward should be one number, got {reward!r}")
+        for name, flag in (("terminated", terminated), ("truncated", truncated)):
+            if not isinstance(flag, bool | np.bool_):
+                raise self._broken(f"{name} should be True or False, got {flag!r}")
+        return self._flat(observation, bounds=False), float(number), bool(terminated), bool(truncated), info
+
+    def render(self) -> Any:
+        """The environment's own picture."""
+        return self._env.render()
+
+    def close(self) -> None:
+        """Close the environment."""
+        self._env.close()
+
+    def _flat(self, observation: Any, *, bounds: bool) -> np.ndarray:
+        problem = mismatch(self._env.observation_space, observation, bounds=bounds)
+        if problem:
+            raise self._broken(problem)
+        return flat_observation(self._env.observation_space, observation)
+
+    def _broken(self, problem: str) -> WorldError:
+        return WorldError(f"{self._env_id}: environment {self._index} at step {self._num_steps}: {problem}")
+
+
+@contextmanager
+def _no_second_report() -> Iterator[None]:
+    """Keep Gymnasium's log from printing a worker's traceback: the same error is raised here, with its message."""
+    level = logger.min_level
+    logger.min_level = logger.ERROR + 1
+    try:
+        yield
+    finally:
+        logger.min_level = level
+
+
+class GymnasiumWorld(World):
+    """Copies of a Gymnasium environment behind the interface of a `World`.
+
+    Their state cannot be saved, so `exact_state` is False: whoever saves a run calls `reseed` at that moment, in the
+    uninterrupted run too, and a resumed run then goes on bit for bit.
+    """
+
+    exact_state = False
+
+    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any], *, processes: bool):
+        factories = [EnvFactory(id=env_id, kwargs=kwargs, index=index) for index in range(num_envs)]
+        vector = AsyncVectorEnv if processes else SyncVectorEnv
+        self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
+        self.env_id, self.num_envs = env_id, num_envs
+        self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
+        self.single_observation_space = self._inner.single_observation_space
+        self.single_action_space = self._inner.single_action_space
+        self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
+        self.last_observation = np.zeros(self.observation_space.shape or (), np.float32)
+        self._pending_seed: int | None = None
+        self._num_steps = 0
+
+    def seed(self, seed: int) -> None:
+        """Have the next `reset()` seed every copy, each with its own seed derived from `seed`."""
+        self._pending_seed = seed
+
+    def reset(self, *, seed: int | None = None, options: Info | None = None) -> tuple[np.ndarray, Info]:
+        """Begin a new episode in every copy; `options` go to each as they are."""
+        seed = self._pending_seed if seed is None else seed
+        self._pending_seed = None
+        own_seeds = None if seed is None else np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
+        with _no_second_report():
+            observation, infos = self._inner.reset(seed=own_seeds, options=options)
+        self._num_steps = 0
+        check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
+        self.last_observation[:] = observation
+        return observation, infos
+
+    def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]:
+        """Advance every copy, as `BatchedWorld.step` does.
+
+        Raises:
+            WorldError: a copy raised, broke its own spaces, or gave NaN or infinite numbers.
+        """
+        self._num_steps += 1
+        with _no_second_report():
+            observation, reward, terminated, truncated, infos = self._inner.step(actions)
+        reached, ended = observation, infos.get("_final_obs")
+        if ended is not None:
+            reached = observation.copy()
+            reached[ended] = np.stack(infos["final_obs"][ended])
+            infos["final_obs"] = reached
+            check_finite(observation, reward, env_id=self.env_id, step=self._num_steps)
+        check_finite(reached, reward, env_id=self.env_id, step=self._num_steps)
+        self.last_observation[:] = observation
+        return observation, reward, terminated, truncated, infos
+
+    def snapshot(self) -> None:
+        """None: only the environment itself can draw its state; see `render`."""
+
+    def render(self) -> tuple[Any, ...] | None:
+        """One picture [H, W, 3] uint8 a copy where `render_mode` is `rgb_array`, else None."""
+        return self._inner.render() if self.render_mode == "rgb_array" else None
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """The step count alone, for messages: the state itself cannot be saved."""
+        return {"num_steps": np.array(self._num_steps)}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Take over the step count; `reseed` must follow."""
+        self._num_steps = int(state["num_steps"])
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Close every copy."""
+        self._inner.close(**kwargs)

@@ -1,0 +1,83 @@
+"""From a name to a world."""
+
+from collections.abc import Callable, Mapping
+
+import gymnasium
+
+from heeler.core.errors import ConfigError, did_you_mean
+from heeler.envs.backflip import Backflip
+from heeler.envs.classic import Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum
+from heeler.envs.config import EnvConfig, check_settings
+from heeler.envs.gymnasium_adapter import GymnasiumWorld
+from heeler.envs.mujoco_arms import InvertedDoublePendulum, InvertedPendulum, Reacher
+from heeler.envs.mujoco_batch import BatchedMujoco
+from heeler.envs.mujoco_planar import HalfCheetah, Hopper, Swimmer, Walker2d
+from heeler.envs.mujoco_spatial import Ant, Humanoid
+from heeler.envs.world import World
+
+MUJOCO_WORLDS: Mapping[str, Callable[..., BatchedMujoco]] = {
+    "Ant-v5": Ant,
+    "Backflip": Backflip,
+    "HalfCheetah-v5": HalfCheetah,
+    "Hopper-v5": Hopper,
+    "Humanoid-v5": Humanoid,
+    "InvertedDoublePendulum-v5": InvertedDoublePendulum,
+    "InvertedPendulum-v5": InvertedPendulum,
+    "Reacher-v5": Reacher,
+    "Swimmer-v5": Swimmer,
+    "Walker2d-v5": Walker2d,
+}
+CLASSIC_WORLDS: Mapping[str, Callable[..., World]] = {
+    "Acrobot-v1": Acrobot,
+    "CartPole-v1": CartPole,
+    "MountainCar-v0": MountainCar,
+    "MountainCarContinuous-v0": MountainCarContinuous,
+    "Pendulum-v1": Pendulum,
+}
+WORLD_IDS: tuple[str, ...] = (*MUJOCO_WORLDS, *CLASSIC_WORLDS)
+"""The worlds that heeler steps in batches and draws itself."""
+
+
+def make(config: EnvConfig, seed: int) -> World:
+    """The world that `config` describes; its first `reset()` begins the random streams that `seed` names.
+
+    Raises:
+        ConfigError: no world of that name, a setting that it does not take, or one that it would ignore.
+    """
+    world = _batched(config) if config.id in WORLD_IDS and config.vectorization in ("auto", "batched") else None
+    if world is None:
+        world = _adapted(config)
+    world.seed(seed)
+    return world
+
+
+def _batched(config: EnvConfig) -> World:
+    build = MUJOCO_WORLDS.get(config.id) or CLASSIC_WORLDS[config.id]
+    check_settings(config.id, build, config.kwargs)
+    if config.id in MUJOCO_WORLDS:
+        return build(config.num_envs, config.num_threads, **config.kwargs)
+    _refuse_threads(config)
+    return build(config.num_envs, **config.kwargs)
+
+
+def _adapted(config: EnvConfig) -> GymnasiumWorld:
+    known = (*WORLD_IDS, *gymnasium.registry)
+    if config.id not in known and ":" not in config.id:
+        raise ConfigError(
+            f"no world {config.id!r} is known.{did_you_mean(config.id, known)} "
+            f"Expected one of {', '.join(WORLD_IDS)}, a Gymnasium id, or module:Class"
+        )
+    if config.vectorization == "batched":
+        raise ConfigError(f"{config.id} is not batched, only {', '.join(WORLD_IDS)} are; set vectorization to 'auto'")
+    if config.id in WORLD_IDS and config.id not in gymnasium.registry:
+        raise ConfigError(f"{config.id} is heeler's own and always batched; set vectorization to 'auto'")
+    _refuse_threads(config)
+    return GymnasiumWorld(config.id, config.num_envs, config.kwargs, processes=config.vectorization == "async")
+
+
+def _refuse_threads(config: EnvConfig) -> None:
+    if (config.num_threads or 1) > 1:
+        raise ConfigError(
+            f"{config.id} has no use for num_threads={config.num_threads}: only batched MuJoCo worlds have threads; "
+            "leave it out"
+        )

@@ -1,0 +1,32 @@
+"""MuJoCo's compiled names, and the models of Gymnasium's tasks."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import mujoco
+
+mj: Any = mujoco
+"""The package `mujoco`; its names come from compiled modules that a type checker cannot read."""
+
+
+@cache
+def load_model(xml_file: str) -> Any:
+    """The compiled `MjModel` of one of the XML files that Gymnasium installs; compiled once a process."""
+    path = Path(gymnasium.__file__).parent / "envs" / "mujoco" / "assets" / xml_file
+    mj.set_mju_user_warning(_say_nothing)  # an old file's notices would go to a log in the working directory
+    try:
+        return mj.MjModel.from_xml_path(str(path))
+    finally:
+        mj.set_mju_user_warning(None)
+
+
+def _say_nothing(_message: str) -> None:
+    """A deprecation notice about a file that Gymnasium ships is not the user's to mend."""
+
+
+def default_num_threads() -> int:
+    """The CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""Is it good: returns of a policy on fresh episodes."""

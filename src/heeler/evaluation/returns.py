@@ -1,0 +1,73 @@
+"""How well a policy does on fresh episodes. Evaluation never moves the policy's statistics."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from heeler.core.errors import ConfigError
+from heeler.models.policy import Policy
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evaluation:
+    """Fresh episodes of one policy. Shape: K episodes."""
+
+    returns: np.ndarray
+    """[K] sums of true reward."""
+    lengths: np.ndarray
+    """[K] steps."""
+    figures: dict[str, np.ndarray]
+    """[K] each: what the world counted in its episodes, such as `landed_backflips`."""
+    snapshots: np.ndarray | None
+    """[T, S] of the first episode, for drawing; None where the world has none."""
+
+    def summary(self) -> dict[str, float]:
+        """Means, and the standard error of the mean return."""
+        num = len(self.returns)
+        row = {
+            "return_mean": float(self.returns.mean()),
+            "return_standard_error": float(self.returns.std(ddof=1) / num**0.5) if num > 1 else 0.0,
+            "length_mean": float(self.lengths.mean()),
+        }
+        return row | {f"{name}_mean": float(values.mean()) for name, values in self.figures.items()}
+
+
+def evaluate(policy: Policy, world: VectorEnv, *, seed: int, deterministic: bool = True) -> Evaluation:
+    """Run one whole episode in every environment of `world`.
+
+    Args:
+        policy: who acts.
+        world: as many environments as episodes are wanted; its state is lost.
+        seed: of the world's resets, and of the sampling where there is any.
+        deterministic: act by the likeliest action instead of sampling.
+
+    Returns:
+        Returns, lengths and the world's own counts of each environment's first episode.
+    """
+    N = world.num_envs
+    if N < 1:
+        raise ConfigError(f"an evaluation needs at least one episode, got {N}")
+    generator = torch.Generator().manual_seed(seed)
+    observation, _ = world.reset(seed=seed)
+    returns, lengths = np.zeros(N), np.zeros(N, np.int64)
+    figures: dict[str, np.ndarray] = {}
+    snapshots: list[np.ndarray] = []
+    running = np.ones(N, bool)
+    while running.any():
+        snapshot = world.snapshot()
+        if running[0] and snapshot is not None:
+            snapshots.append(snapshot[0].copy())
+        noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
+        action = policy.executable(policy.act(observation, noise).cpu().numpy())
+        observation, reward, terminated, truncated, infos = world.step(action)
+        returns += reward * running
+        lengths += running
+        for name, values in ((k, infos[k]) for k in infos if k=="landed_backflips"):
+            figures[name] = np.where(running, values, figures.get(name, np.zeros(N)))
+        running &= ~(terminated | truncated)
+    return Evaluation(
+        returns=returns, lengths=lengths, figures=figures, snapshots=np.stack(snapshots) if snapshots else None
+    )
+

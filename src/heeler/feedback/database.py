@@ -1,0 +1,285 @@
+"""The store's connections: one writer at a time, readers beside it, migrations on opening, errors in plain words."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, inspect, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from heeler.core.errors import StoreError
+from heeler.feedback.schema import VERSION_TABLE
+
+BUSY_TIMEOUT_S = 30.0
+"""How long a writer waits for another before it gives up."""
+
+# An arbitrary number that all processes of heeler share: PostgreSQL's advisory locks are named by numbers.
+_POSTGRES_WRITER_LOCK = 0x6865656C6572
+
+_SQLITE_REASONS = {
+    sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its folder is there and writable",
+    sqlite3.SQLITE_PERM: "it may not be opened; check its permissions",
+    sqlite3.SQLITE_FULL: "the disk is full; make room and go on (nothing of this write was kept)",
+    sqlite3.SQLITE_IOERR: "the disk failed or is full; make room and go on (nothing of this write was kept)",
+    sqlite3.SQLITE_BUSY: f"another program kept it locked for {BUSY_TIMEOUT_S:g} s; close that program",
+    sqlite3.SQLITE_NOTADB: "it is not a heeler store; name the heeler.db of a run, or a new file",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore it from a copy",
+}
+
+
+class Database:
+    """A migrated database with one guarded writer connection and a pool of readers.
+
+    On SQLite every write and the closing checkpoint also hold an advisory lock on `FILE.lock`: SQLite before 3.51.3 can
+    damage a write-ahead log when two processes write or checkpoint at the same instant. The kernel drops the lock of a
+    process that is killed.
+
+    Args:
+        target: path of an SQLite file, or an SQLAlchemy URL.
+
+    Raises:
+        StoreError: it cannot be opened or written, is no store, or was written by a newer heeler.
+    """
+
+    def __init__(self, target: str | Path) -> None:
+        url = _url(target)
+        is_file = url.get_backend_name() == "sqlite" and url.database is not None
+        self.name = url.database if is_file and url.database else url.render_as_string()
+        self._closed = False
+        self._thread_lock = threading.Lock()
+        self._process_lock: _FileLock | None = None
+        self._engines: list[Engine] = []
+        try:
+            with self._plain_errors():
+                self._writer, self._readers = self._open_file(url) if is_file else _server_engines(url)
+            self._engines += [self._readers, self._writer]
+            with self.writing() as connection:
+                _migrate(connection, self.name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open_file(self, url: URL) -> tuple[Engine, Engine]:
+        path, lock = Path(self.name), Path(f"{self.name}.lock")
+        # A new file beside somebody else's would already be a change; heeler's own stores have their lock beside them.
+        if lock.exists():
+            self._process_lock = _FileLock(lock)
+        with self._alone():
+            _refuse_foreign_file(path)
+        self._process_lock = self._process_lock or _FileLock(lock)
+        return _sqlite_engine(url, "BEGIN IMMEDIATE", writable=True), _sqlite_engine(url, "BEGIN", writable=False)
+
+    @contextmanager
+    def writing(self) -> Generator[Connection]:
+        """The writer connection in a transaction: committed on leaving, rolled back when anything is raised.
+
+        Raises:
+            StoreError: the database refused, in plain words; nothing of the transaction was kept.
+        """
+        with self._thread_lock, self._plain_errors(), self._alone(), self._writer.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                # Positions must become visible in their order, so writers of all processes take turns here too.
+                connection.execute(select(func.pg_advisory_xact_lock(_POSTGRES_WRITER_LOCK)))
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Generator[Connection]:
+        """A reader connection that sees one consistent state and cannot write.
+
+        Raises:
+            StoreError: the database refused, in plain words.
+        """
+        with self._plain_errors(), self._readers.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close every connection; the last one out folds SQLite's write-ahead log into the file."""
+        with self._thread_lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                with self._plain_errors(closing=True), self._alone():
+                    for engine in self._engines:
+                        engine.dispose()
+            finally:
+                if self._process_lock is not None:
+                    self._process_lock.close()
+
+    def _alone(self) -> AbstractContextManager[object]:
+        return self._process_lock.held() if self._process_lock is not None else nullcontext()
+
+    @contextmanager
+    def _plain_errors(self, *, closing: bool = False) -> Generator[None]:
+        if self._closed and not closing:
+            raise StoreError(f"store {self.name}: it has been closed; open it again")
+        try:
+            yield
+        except DBAPIError as error:
+            raise StoreError(f"store {self.name}: {_reason(error)}") from error
+        except OSError as error:
+            raise StoreError(f"store {self.name}: {error.strerror or error} ({error.filename})") from error
+
+
+class _FileLock:
+    """An advisory lock between processes (and between two stores of one process) on an empty file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def close(self) -> None:
+        """Give the file back."""
+        os.close(self._descriptor)
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Wait for the lock, at most `BUSY_TIMEOUT_S`."""
+        deadline, pause_s = time.monotonic() + BUSY_TIMEOUT_S, 0.0005
+        while True:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    reason = f"another process has been writing for {BUSY_TIMEOUT_S:g} s; see what holds it"
+                    raise StoreError(f"store lock {self._path}: {reason}") from None
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 0.02)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+
+def _url(target: str | Path) -> URL:
+    if isinstance(target, Path) or "://" not in target:
+        return URL.create("sqlite", database=str(Path(target).absolute()))
+    try:
+        url = make_url(target)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise StoreError(f"store {target!r}: not a database URL that SQLAlchemy knows ({error})") from error
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        raise StoreError(f"store {target!r}: a store must outlive its process; name a file")
+    return url
+
+
+def _sqlite_engine(url: URL, begin: str, *, writable: bool) -> Engine:
+    """An engine whose transactions start with `begin`, so that SQLite sees exactly the transactions that we mean."""
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False})
+
+    def on_connect(connection: sqlite3.Connection, _: object) -> None:
+        # The driver would otherwise open transactions of its own, and none before CREATE TABLE.
+        connection.isolation_level = None
+        if writable:
+            mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            if mode != "wal":
+                raise StoreError(f"store {url.database}: SQLite cannot keep a write-ahead log here; use a local disk")
+        # A commit that was acknowledged survives a power cut only if each one is synced.
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        connection.execute(f"PRAGMA query_only = {'OFF' if writable else 'ON'}")
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _server_engines(url: URL) -> tuple[Engine, Engine]:
+    try:
+        writer = create_engine(url)
+    except ImportError as error:
+        raise StoreError(
+            f"store {url.render_as_string()}: its driver is missing ({error}); pip install 'heeler[distributed]'"
+        ) from error
+    return writer, writer.execution_options(isolation_level="REPEATABLE READ")
+
+
+def _refuse_foreign_file(path: Path) -> None:
+    """Look at an existing file without changing it or its folder, before any connection that could."""
+    if path.is_dir():
+        raise StoreError(f"store {path}: it is a folder; name a file in it, such as heeler.db")
+    if not path.exists():
+        return
+    if not os.access(path, os.W_OK):
+        raise StoreError(f"store {path}: {_SQLITE_REASONS[sqlite3.SQLITE_READONLY]}")
+    if path.stat().st_size == 0:
+        return
+    # Without a write-ahead log the file is complete, and SQLite need not make one to read it.
+    mode = {"mode": "ro"} if Path(f"{path}-wal").exists() else {"immutable": "1"}
+    url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={**mode, "uri": "true"})
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
+    with engine.connect() as connection:
+        _refuse_newer(connection, _script(), str(path))
+
+
+def _migrate(connection: Connection, name: str) -> None:
+    """Bring the schema to this version's, within the caller's transaction."""
+    script = _script()
+    if _refuse_newer(connection, script, name) == script.get_current_head():
+        return
+    config = Config()
+    config.set_main_option("script_location", _migrations_folder())
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _refuse_newer(connection: Connection, script: ScriptDirectory, name: str) -> str | None:
+    """The schema's revision, None for a new database.
+
+    Raises:
+        StoreError: it is another program's, or its revision is not known here.
+    """
+    try:
+        revision = _revision(connection)
+    except CommandError as error:
+        raise StoreError(f"store {name}: its schema has several versions at once ({error}); restore a copy") from error
+    tables = inspect(connection).get_table_names() if connection.dialect.name == "sqlite" else []
+    if tables and VERSION_TABLE not in tables:
+        raise StoreError(f"store {name}: this database belongs to another program; name the heeler.db of a run")
+    known = [entry.revision for entry in script.walk_revisions()]
+    if revision is not None and revision not in known:
+        raise StoreError(
+            f"store {name}: written by a newer heeler (schema {revision}; this one knows up to {known[0]}); "
+            "nothing was changed. Upgrade heeler to open it"
+        )
+    return revision
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory(_migrations_folder())
+
+
+def _migrations_folder() -> str:
+    return str(Path(__file__).with_name("migrations"))
+
+
+def _reason(error: DBAPIError) -> str:
+    original: Any = error.orig
+    if isinstance(original, sqlite3.Error):
+        # The low byte is the error's class, the rest tells which system call failed.
+        return _SQLITE_REASONS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, str(original))
+    return str(original).strip()

@@ -1,0 +1,117 @@
+"""What an answer of one kind looks like: the question put to people, its controls, and how its value is checked."""
+
+import math
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from heeler.core.errors import DataError, did_you_mean
+from heeler.core.nouns import FeedbackKind, Query
+
+MAX_TEXT_LENGTH = 20_000
+"""Characters in one critique or correction."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentFacts:
+    """What checking an answer needs to know about a segment, without reading its file."""
+
+    env_id: str
+    num_steps: int
+    observation_size: int
+    action_size: int
+    action_discrete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control:
+    """One thing on the screen with which a person fills a field of the value."""
+
+    field: str
+    """Field of `Feedback.value` that it fills."""
+    label: str
+    input: Literal["choice", "number", "text", "steps", "marks", "action", "segment"]
+    choices: tuple[tuple[str, str], ...] = ()
+    """(value, label) of each button, for `choice`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """One kind of feedback."""
+
+    kind: FeedbackKind
+    num_segments: int
+    """Segments that a query of this kind shows."""
+    question: str
+    controls: tuple[Control, ...]
+    validate: Callable[[Mapping[str, Any], Query, Mapping[str, SegmentFacts]], dict[str, Any]]
+    """(value, query, facts of segments by id) -> the value in plain JSON types; raises DataError naming the field."""
+
+
+def check_fields(value: object, required: Sequence[str]) -> Mapping[str, Any]:
+    """`value` itself, once it is a mapping with exactly the fields `required`.
+
+    Raises:
+        DataError: it is no mapping, lacks a field, or has one that is not known.
+    """
+    if not isinstance(value, Mapping):
+        raise DataError(f"value: expected an object with {_listed(required)}, got {value!r}")
+    fields = cast(Mapping[Any, Any], value)
+    for name in fields:
+        if name not in required:
+            hint = did_you_mean(str(name), required)
+            raise DataError(f"value.{name}: unknown field; expected {_listed(required)}.{hint}")
+    for name in required:
+        if name not in fields:
+            raise DataError(f"value.{name}: missing; expected an object with {_listed(required)}")
+    return fields
+
+
+def check_number(value: object, field: str, *, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite float in [low, high].
+
+    Raises:
+        DataError: it is no number (a bool is none), not finite, or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise DataError(f"{field}: expected a finite number, got {value!r}")
+    if not low <= float(value) <= high:
+        raise DataError(f"{field}: expected {_range(low, high)}, got {value!r}")
+    return float(value)
+
+
+def check_whole(value: object, field: str, *, low: float = -math.inf, high: float = math.inf) -> int:
+    """An integer in [low, high].
+
+    Raises:
+        DataError: it is no whole number (a bool is none) or out of range.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise DataError(f"{field}: expected a whole number, got {value!r}")
+    if not low <= int(value) <= high:
+        raise DataError(f"{field}: expected {_range(low, high)}, got {value!r}")
+    return int(value)
+
+
+def check_text(value: object, field: str) -> str:
+    """Text that is not blank, at most `MAX_TEXT_LENGTH` characters.
+
+    Raises:
+        DataError: it is none.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"{field}: expected some text, got {value!r}")
+    if len(value) > MAX_TEXT_LENGTH:
+        raise DataError(f"{field}: expected at most {MAX_TEXT_LENGTH} characters, got {len(value)}")
+    return value
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def _range(low: float, high: float) -> str:
+    if math.isinf(high):
+        return f"at least {low:g}"
+    return f"at most {high:g}" if math.isinf(low) else f"{low:g} to {high:g}"

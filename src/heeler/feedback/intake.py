@@ -1,0 +1,117 @@
+"""What comes into the store is checked here: queries and answers, each refused by index and field."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Container, Mapping, Sequence
+from typing import Any, cast
+
+from heeler.core.errors import DataError, did_you_mean
+from heeler.core.nouns import Feedback, FeedbackKind, Query
+from heeler.feedback.form import SegmentFacts, check_number, check_text, check_whole
+from heeler.feedback.kinds import KINDS
+
+MAX_ID_LENGTH = 64
+
+
+class Place:
+    """Puts the name of what is being checked before the message of any DataError raised within.
+
+    >>> with Place("queries[3]"):
+    ...     raise DataError("id: expected some text, got ''")
+    Traceback (most recent call last):
+    heeler.core.errors.DataError: queries[3].id: expected some text, got ''
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, DataError):
+            raise DataError(f"{self._name}.{error}") from error
+
+
+def check_query(query: Query, known_segments: Container[str], known_versions: Container[int]) -> None:
+    """Refuse a query that could not be shown or answered.
+
+    Raises:
+        DataError: unknown kind, segment or policy version, or another number of segments than the kind shows.
+    """
+    check_text(query.id, "id")
+    if len(query.id) > MAX_ID_LENGTH:
+        raise DataError(f"id: expected at most {MAX_ID_LENGTH} characters, got {len(query.id)}")
+    if query.kind not in KINDS:
+        raise DataError(f"kind: unknown kind {query.kind!r}.{did_you_mean(str(query.kind), KINDS)}")
+    num_segments = KINDS[query.kind].num_segments
+    if len(query.segment_ids) != num_segments or len(set(query.segment_ids)) != num_segments:
+        raise DataError(
+            f"segment_ids: a {query.kind} shows {num_segments} different segments, got {list(query.segment_ids)}"
+        )
+    for segment_id in query.segment_ids:
+        if segment_id not in known_segments:
+            raise DataError(f"segment_ids: no segment {segment_id!r} in the store; add it before the query")
+    if query.policy_version not in known_versions:
+        raise DataError(f"policy_version: {query.policy_version} is unknown; add it with add_policy_version first")
+    check_whole(query.asked_step, "asked_step", low=0)
+    check_number(query.score, "score")
+
+
+def check_feedback(
+    answer: Feedback,
+    queries: Mapping[str, Query],
+    segments: Mapping[str, SegmentFacts],
+    known_annotators: Container[str],
+) -> dict[str, Any]:
+    """The answer as plain JSON values by column, once every field holds.
+
+    Raises:
+        DataError: naming the field that does not.
+    """
+    _check_key(answer.key)
+    query = queries.get(answer.query_id)
+    if query is None:
+        raise DataError(f"query_id: no query {answer.query_id!r} in the store; answers are to queries that were asked")
+    if answer.kind != query.kind:
+        raise DataError(f"kind: query {query.id} asks for {query.kind!r}, got {answer.kind!r}")
+    if answer.annotator not in known_annotators:
+        raise DataError(f"annotator: {answer.annotator!r} is unknown; add them with add_annotator first")
+    time_taken_s, confidence, answered_step = answer.time_taken_s, answer.confidence, answer.answered_step
+    return {
+        "key": answer.key,
+        "query_id": query.id,
+        "kind": query.kind,
+        "value": KINDS[query.kind].validate(answer.value, query, segments),
+        "annotator": answer.annotator,
+        "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
+        "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
+        "answered_step": None if answered_step is None else check_whole(answered_step, "answered_step", low=0),
+    }
+
+
+def named_segments(answers: Sequence[Feedback]) -> set[str]:
+    """Ids of segments that the answers themselves bring in, whatever else is wrong with them."""
+    values = [answer.value.get("segment_id") for answer in answers if isinstance(cast(object, answer.value), Mapping)]
+    return {value for value in values if isinstance(value, str)}
+
+
+def body_sha256(row: Mapping[str, Any]) -> str:
+    """SHA-256 of a checked answer: the same answer, however its client wrote its numbers, gives the same digest."""
+    text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def feedback_kind(name: str) -> FeedbackKind:
+    """A kind read from the store, which holds only kinds that were checked on their way in."""
+    return cast(FeedbackKind, name)
+
+
+def _check_key(key: object) -> None:
+    try:
+        canonical = str(uuid.UUID(cast(str, key)))
+    except (ValueError, AttributeError, TypeError):
+        canonical = None
+    if canonical is None or canonical != key:
+        raise DataError(f"key: expected a UUID such as {uuid.UUID(int=0)} in lower case, got {key!r}")

@@ -1,0 +1,19 @@
+"""All kinds of feedback, by name."""
+
+from collections.abc import Mapping
+
+from heeler.core.nouns import FeedbackKind
+from heeler.feedback import correction, critique, demonstration, evaluation, preference, rating
+from heeler.feedback.form import Form
+
+KINDS: Mapping[FeedbackKind, Form] = {
+    form.kind: form
+    for form in (
+        preference.FORM,
+        rating.FORM,
+        evaluation.FORM,
+        critique.FORM,
+        correction.FORM,
+        demonstration.FORM,
+    )
+}

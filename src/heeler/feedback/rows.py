@@ -1,0 +1,161 @@
+"""Between the store's rows and the nouns: plain SQLAlchemy Core that any of its databases understands."""
+
+import time
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select
+
+from heeler.core.errors import ConflictError
+from heeler.core.nouns import Feedback, Query, Segment
+from heeler.feedback import schema
+from heeler.feedback.form import SegmentFacts
+from heeler.feedback.intake import Place, body_sha256, check_feedback, feedback_kind, named_segments
+
+# Values in one IN list; databases limit the parameters of a statement.
+_VALUES_AT_ONCE = 500
+
+
+def known(connection: Connection, column: ColumnElement[Any], wanted: Iterable[Any]) -> set[Any]:
+    """Which of the wanted values the column holds."""
+    found: set[Any] = set()
+    for some in _chunks(wanted):
+        found.update(connection.execute(select(column).where(column.in_(some))).scalars())
+    return found
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows in their order; none is fine."""
+    if rows:
+        connection.execute(insert(table), rows)
+
+
+def count(connection: Connection, table: Table) -> int:
+    """Rows of a table."""
+    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def count_by(connection: Connection, column: ColumnElement[str], *conditions: ColumnElement[bool]) -> dict[str, int]:
+    """Rows for each value of a column, the most frequent first."""
+    number = func.count()
+    wanted = select(column, number).where(*conditions).group_by(column).order_by(number.desc(), column)
+    return {name: total for name, total in connection.execute(wanted)}
+
+
+def segment_row(segment_id: str, segment: Segment) -> dict[str, Any]:
+    """A segment's row; its arrays are in its file."""
+    return {
+        "id": segment_id,
+        "env_id": segment.env_id,
+        "policy_version": segment.policy_version,
+        "trajectory_id": segment.trajectory_id,
+        "start_step": segment.start_step,
+        "num_steps": len(segment),
+        "observation_size": segment.observation.shape[1],
+        "action_size": segment.action.shape[1],
+        "action_discrete": segment.action.dtype.kind == "i",
+    }
+
+
+def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, SegmentFacts]:
+    """What is known of the wanted segments without their files, by id."""
+    found: dict[str, SegmentFacts] = {}
+    for some in _chunks(wanted):
+        for row in connection.execute(select(schema.segments).where(schema.segments.c.id.in_(some))):
+            found[row.id] = SegmentFacts(
+                env_id=row.env_id,
+                num_steps=row.num_steps,
+                observation_size=row.observation_size,
+                action_size=row.action_size,
+                action_discrete=row.action_discrete,
+            )
+    return found
+
+
+def query_row(query: Query) -> dict[str, Any]:
+    """A query's row; its segments are rows of their own."""
+    return {
+        "id": query.id,
+        "kind": query.kind,
+        "policy_version": query.policy_version,
+        "asked_step": query.asked_step,
+        "acquisition": query.acquisition,
+        "score": float(query.score),
+    }
+
+
+def queries_by_id(connection: Connection, wanted: Iterable[str]) -> dict[str, Query]:
+    """The wanted queries that there are."""
+    asked, shown = schema.queries, schema.query_segments
+    rows: dict[str, Row[Any]] = {}
+    segment_ids: dict[str, list[str]] = {}
+    for some in _chunks(wanted):
+        rows.update((row.id, row) for row in connection.execute(select(asked).where(asked.c.id.in_(some))))
+        places = select(shown).where(shown.c.query_id.in_(some)).order_by(shown.c.query_id, shown.c.place)
+        for row in connection.execute(places):
+            segment_ids.setdefault(row.query_id, []).append(row.segment_id)
+    return {name: _query(row, tuple(segment_ids[name])) for name, row in rows.items()}
+
+
+def checked_answers(connection: Connection, batch: Sequence[Feedback]) -> dict[str, dict[str, Any]]:
+    """Rows of a batch of answers by key, each checked against what it is about.
+
+    Raises:
+        DataError: an answer does not hold; the message names its index and field.
+        ConflictError: two answers of the batch have one key and different bodies.
+    """
+    queries = queries_by_id(connection, {answer.query_id for answer in batch})
+    wanted = {segment_id for query in queries.values() for segment_id in query.segment_ids}
+    segments = segment_facts(connection, wanted | named_segments(batch))
+    annotators = known(connection, schema.annotators.c.id, {answer.annotator for answer in batch})
+    received_unix_s = time.time()
+    rows: dict[str, dict[str, Any]] = {}
+    for index, answer in enumerate(batch):
+        with Place(f"feedback[{index}]"):
+            row = check_feedback(answer, queries, segments, annotators)
+        row |= {"body_sha256": body_sha256(row), "received_unix_s": received_unix_s}
+        if rows.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
+            raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")
+    return rows
+
+
+def bodies(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[int, str]]:
+    """(position, SHA-256 of the body) of the answers that are there, by key."""
+    table = schema.feedback
+    found: dict[str, tuple[int, str]] = {}
+    for some in _chunks(keys):
+        wanted = select(table.c.key, table.c.position, table.c.body_sha256).where(table.c.key.in_(some))
+        found.update((row.key, (row.position, row.body_sha256)) for row in connection.execute(wanted))
+    return found
+
+
+def feedback_of(row: Row[Any]) -> Feedback:
+    """The answer that a row of the feedback table holds."""
+    return Feedback(
+        key=row.key,
+        query_id=row.query_id,
+        kind=feedback_kind(row.kind),
+        value=row.value,
+        annotator=row.annotator,
+        time_taken_s=row.time_taken_s,
+        confidence=row.confidence,
+        answered_step=row.answered_step,
+    )
+
+
+def _query(row: Row[Any], segment_ids: tuple[str, ...]) -> Query:
+    return Query(
+        id=row.id,
+        kind=feedback_kind(row.kind),
+        segment_ids=segment_ids,
+        policy_version=row.policy_version,
+        asked_step=row.asked_step,
+        acquisition=row.acquisition,
+        score=row.score,
+    )
+
+
+def _chunks(values: Iterable[Any]) -> Generator[Collection[Any]]:
+    unique = list(dict.fromkeys(values))
+    for start in range(0, len(unique), _VALUES_AT_ONCE):
+        yield unique[start : start + _VALUES_AT_ONCE]

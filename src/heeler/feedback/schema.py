@@ -1,0 +1,107 @@
+"""Tables of the store. A change here needs a new revision in `migrations/versions`; a test holds the two together."""
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
+
+VERSION_TABLE = "heeler_schema"
+"""Where the schema's revision is written; our own name, so that another program's database is not taken for ours."""
+
+# SQLite counts rows by itself only in a column that is declared INTEGER.
+Position = BigInteger().with_variant(Integer(), "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("step", BigInteger, nullable=False),
+    Column("checkpoint_sha256", String(64)),
+)
+
+annotators = Table(
+    "annotators",
+    metadata,
+    Column("id", String(200), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+)
+
+segments = Table(
+    "segments",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("env_id", String(200), nullable=False),
+    Column("policy_version", Integer, ForeignKey("policy_versions.version"), nullable=False),
+    Column("trajectory_id", String(200), nullable=False),
+    Column("start_step", BigInteger, nullable=False),
+    Column("num_steps", Integer, nullable=False),
+    Column("observation_size", Integer, nullable=False),
+    Column("action_size", Integer, nullable=False),
+    Column("action_discrete", Boolean, nullable=False),
+)
+
+queries = Table(
+    "queries",
+    metadata,
+    Column("number", Position, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("policy_version", Integer, ForeignKey("policy_versions.version"), nullable=False),
+    Column("asked_step", BigInteger, nullable=False),
+    Column("acquisition", String(64), nullable=False),
+    Column("score", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+query_segments = Table(
+    "query_segments",
+    metadata,
+    Column("query_id", String(64), ForeignKey("queries.id"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    Column("segment_id", String(64), ForeignKey("segments.id"), nullable=False),
+)
+
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("position", Position, primary_key=True),
+    Column("key", String(36), nullable=False, unique=True),
+    Column("body_sha256", String(64), nullable=False),
+    Column("query_id", String(64), ForeignKey("queries.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("value", JSON, nullable=False),
+    Column("annotator", String(200), ForeignKey("annotators.id"), nullable=False),
+    Column("time_taken_s", Float(53)),
+    Column("confidence", Float(53)),
+    Column("answered_step", BigInteger),
+    Column("received_unix_s", Float(53), nullable=False),
+    Index("ix_feedback_query_id", "query_id"),
+    sqlite_autoincrement=True,
+)
+
+consumers = Table(
+    "consumers",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("position", Position, nullable=False),
+)

@@ -1,0 +1,284 @@
+"""The store: segments, queries, answers and who gave them; the only place where the learner and people meet.
+
+An answer is acknowledged after its commit was synced. Every write can be repeated: the same again changes nothing.
+"""
+
+from collections.abc import Iterable, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import delete, insert, select, update
+
+from heeler.core.errors import ConflictError, DataError, StoreError
+from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment
+from heeler.feedback import rows, schema
+from heeler.feedback.database import Database
+from heeler.feedback.intake import Place, check_query
+from heeler.feedback.segment_files import SegmentFolder, check_segment
+
+AnnotatorKind = Literal["person", "simulated", "program"]
+
+
+class Store:
+    """An open store. Use `Store.open`, then `close` or a `with` block. Its methods may be called from any thread."""
+
+    def __init__(self, database: Database, folder: SegmentFolder | None) -> None:
+        self._database = database
+        self._folder = folder
+
+    @classmethod
+    def open(cls, url_or_path: str | Path, *, segments_dir: Path | None) -> "Store":
+        """Open a store, making or migrating its tables where needed.
+
+        Args:
+            url_or_path: an SQLite file, or an SQLAlchemy URL.
+            segments_dir: folder of the segments' files; None for a store that is used without them.
+
+        Raises:
+            StoreError: it cannot be opened or written, is no store, or is of a newer heeler; nothing is changed.
+        """
+        database = Database(url_or_path)
+        try:
+            return cls(database, None if segments_dir is None else SegmentFolder(Path(segments_dir)))
+        except BaseException:
+            database.close()
+            raise
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; a second time does nothing."""
+        self._database.close()
+
+    # Policies and people
+
+    def add_policy_version(self, policy: PolicyVersion) -> None:
+        """Note a policy version; a checkpoint's hash may be given, or given anew, later.
+
+        Raises:
+            ConflictError: the same version was made at another step.
+        """
+        table = schema.policy_versions
+        with self._database.writing() as connection:
+            known = connection.execute(select(table).where(table.c.version == policy.version)).one_or_none()
+            if known is None:
+                row = {"version": policy.version, "step": policy.step, "checkpoint_sha256": policy.checkpoint_sha256}
+                connection.execute(insert(table).values(row))
+            elif known.step != policy.step:
+                raise ConflictError(f"policy version {policy.version} was made at step {known.step}, not {policy.step}")
+            elif policy.checkpoint_sha256 is not None:
+                # A checkpoint that was made again after a crash replaces the one that was lost.
+                change = update(table).where(table.c.version == policy.version)
+                connection.execute(change.values(checkpoint_sha256=policy.checkpoint_sha256))
+
+    def policy_versions(self) -> list[PolicyVersion]:
+        """All policy versions, in order."""
+        table = schema.policy_versions
+        with self._database.reading() as connection:
+            found = connection.execute(select(table).order_by(table.c.version)).all()
+        return [PolicyVersion(version=r.version, step=r.step, checkpoint_sha256=r.checkpoint_sha256) for r in found]
+
+    def add_annotator(self, annotator_id: str, kind: AnnotatorKind, note: str = "") -> None:
+        """Note who answers; the first note stays.
+
+        Raises:
+            ConflictError: the same id is of another kind.
+        """
+        table = schema.annotators
+        with self._database.writing() as connection:
+            known = connection.execute(select(table).where(table.c.id == annotator_id)).one_or_none()
+            if known is None:
+                connection.execute(insert(table).values(id=annotator_id, kind=kind, note=note))
+            elif known.kind != kind:
+                raise ConflictError(f"annotator {annotator_id!r} is a {known.kind}, not a {kind}; use another id")
+
+    # Segments
+
+    def add_segments(self, segments: Sequence[Segment]) -> list[str]:
+        """Keep segments: their files first, then their rows, so that no row ever lacks its file.
+
+        Returns:
+            Their ids, in order.
+
+        Raises:
+            DataError: a segment's arrays or policy version do not hold; none of the batch is kept.
+            StoreError: the disk is full or read-only.
+        """
+        folder = self._segments_folder()
+        ids = [segment.id for segment in segments]
+        by_id = dict(zip(ids, segments, strict=True))
+        with self._database.reading() as connection:
+            known = rows.known(connection, schema.segments.c.id, by_id)
+            versions = rows.known(connection, schema.policy_versions.c.version, {s.policy_version for s in segments})
+        for index, segment in enumerate(segments):
+            with Place(f"segments[{index}]"):
+                check_segment(segment)
+                if segment.policy_version not in versions:
+                    raise DataError(f"policy_version: {segment.policy_version} is unknown; add it first")
+        folder.write({i: s for i, s in by_id.items() if i not in known or not folder.has(i)})
+        with self._database.writing() as connection:
+            known = rows.known(connection, schema.segments.c.id, by_id)
+            fresh = [rows.segment_row(i, s) for i, s in by_id.items() if i not in known]
+            rows.insert_all(connection, schema.segments, fresh)
+        return ids
+
+    def segment(self, segment_id: str) -> Segment:
+        """The segment of this id, its file's hash checked.
+
+        Raises:
+            DataError: it is unknown, or its file is missing or altered.
+        """
+        return self.segments([segment_id])[segment_id]
+
+    def segments(self, segment_ids: Iterable[str]) -> dict[str, Segment]:
+        """Segments by id, their files' hashes checked.
+
+        Raises:
+            DataError: one is unknown, or its file is missing or altered.
+        """
+        folder, wanted = self._segments_folder(), list(dict.fromkeys(segment_ids))
+        with self._database.reading() as connection:
+            facts = rows.segment_facts(connection, wanted)
+        found: dict[str, Segment] = {}
+        for segment_id in wanted:
+            if segment_id not in facts:
+                raise DataError(f"no segment {segment_id!r} in the store")
+            found[segment_id] = segment = folder.read(segment_id)
+            # The id covers the numbers but not how they are folded into rows.
+            expected = (facts[segment_id].num_steps, facts[segment_id].observation_size, facts[segment_id].action_size)
+            if (*segment.observation.shape, segment.action.shape[1]) != expected:
+                raise DataError(f"segments/{segment_id}.safetensors: its shape was altered; restore it from a copy")
+        return found
+
+    def _segments_folder(self) -> SegmentFolder:
+        if self._folder is None:
+            raise StoreError(f"store {self._database.name}: opened without a segments folder; give segments_dir")
+        return self._folder
+
+    # Queries
+
+    def add_queries(self, queries: Sequence[Query]) -> None:
+        """Ask; a query that is there already is left as it is.
+
+        Raises:
+            DataError: a query's kind, segments or policy version do not hold; none of the batch is kept.
+            ConflictError: the same id asks about other segments.
+        """
+        with self._database.writing() as connection:
+            segments = rows.known(connection, schema.segments.c.id, {i for query in queries for i in query.segment_ids})
+            versions = rows.known(connection, schema.policy_versions.c.version, {q.policy_version for q in queries})
+            known = rows.queries_by_id(connection, [query.id for query in queries])
+            fresh: dict[str, Query] = {}
+            for index, query in enumerate(queries):
+                with Place(f"queries[{index}]"):
+                    check_query(query, segments, versions)
+                other = known.get(query.id) or fresh.setdefault(query.id, query)
+                if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
+                    raise ConflictError(f"queries[{index}]: {query.id} already asks about {list(other.segment_ids)}")
+            rows.insert_all(connection, schema.queries, [rows.query_row(query) for query in fresh.values()])
+            places = [(q.id, place, i) for q in fresh.values() for place, i in enumerate(q.segment_ids)]
+            shown = [{"query_id": q, "place": place, "segment_id": i} for q, place, i in places]
+            rows.insert_all(connection, schema.query_segments, shown)
+
+    def queries(self, ids: Sequence[str]) -> list[Query]:
+        """The queries of these ids, in this order.
+
+        Raises:
+            DataError: one is unknown.
+        """
+        with self._database.reading() as connection:
+            found = rows.queries_by_id(connection, ids)
+        missing = [query_id for query_id in ids if query_id not in found]
+        if missing:
+            raise DataError(f"no query {missing[0]!r} in the store")
+        return [found[query_id] for query_id in ids]
+
+    def open_queries(self, limit: int) -> list[Query]:
+        """Queries that were asked and have no answer yet, the oldest first, at most `limit`."""
+        table = schema.queries
+        answered = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id).exists()
+        with self._database.reading() as connection:
+            wanted = select(table.c.id).where(~answered).order_by(table.c.number).limit(limit)
+            ids = connection.execute(wanted).scalars().all()
+            found = rows.queries_by_id(connection, ids)
+        return [found[query_id] for query_id in ids]
+
+    def query_count(self) -> int:
+        """Queries asked so far."""
+        with self._database.reading() as connection:
+            return rows.count(connection, schema.queries)
+
+    # Feedback
+
+    def add_feedback(self, batch: Sequence[Feedback]) -> list[int]:
+        """Keep answers, all or none; when this returns they are on the disk.
+
+        Returns:
+            The position of each; an answer that was there already keeps the position it has.
+
+        Raises:
+            DataError: an answer does not hold; the message names its index and field.
+            ConflictError: a key came before with another body.
+        """
+        with self._database.writing() as connection:
+            answers = rows.checked_answers(connection, batch)
+            held = rows.bodies(connection, answers)
+            for index, answer in enumerate(batch):
+                if answer.key in held and held[answer.key][1] != answers[answer.key]["body_sha256"]:
+                    place = f"feedback[{index}].key: {answer.key}"
+                    raise ConflictError(f"{place} came before with another body; a new answer needs a new key")
+            rows.insert_all(connection, schema.feedback, [row for key, row in answers.items() if key not in held])
+            held = rows.bodies(connection, answers)
+        return [held[answer.key][0] for answer in batch]
+
+    def feedback_after(self, position: int, *, limit: int, up_to_step: int | None) -> list[tuple[int, Feedback]]:
+        """Answers after `position`, in order of position, with their positions.
+
+        It stops before the first answer that a simulated teacher gives later than `up_to_step`. After a crash the store
+        may hold such answers from the stretch that was lost; a resumed learner thus meets each one when the
+        uninterrupted learner would have.
+
+        Args:
+            position: the last one consumed, 0 for none.
+            limit: the most to return.
+            up_to_step: the learner's environment steps now; None for all.
+        """
+        table = schema.feedback
+        wanted = select(table).where(table.c.position > position).order_by(table.c.position).limit(limit)
+        with self._database.reading() as connection:
+            found = connection.execute(wanted).all()
+        due = takewhile(lambda r: up_to_step is None or r.answered_step is None or r.answered_step <= up_to_step, found)
+        return [(row.position, rows.feedback_of(row)) for row in due]
+
+    def set_consumed(self, consumer: str, position: int) -> None:
+        """Note how far a consumer has read; a resumed one may step back."""
+        table = schema.consumers
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(table.c.name == consumer))
+            connection.execute(insert(table).values(name=consumer, position=position))
+
+    def consumed(self, consumer: str) -> int:
+        """How far a consumer has read; 0 for one that is new."""
+        table = schema.consumers
+        with self._database.reading() as connection:
+            position = connection.execute(select(table.c.position).where(table.c.name == consumer)).scalar()
+        return position or 0
+
+    def counts(self) -> dict[str, Any]:
+        """How much there is: `segments`, `queries`, `feedback`, and feedback `by_kind`, `by_choice`, `by_annotator`."""
+        table = schema.feedback
+        choice = table.c.value["choice"].as_string()
+        with self._database.reading() as connection:
+            return {
+                "segments": rows.count(connection, schema.segments),
+                "queries": rows.count(connection, schema.queries),
+                "feedback": rows.count(connection, table),
+                "by_kind": rows.count_by(connection, table.c.kind),
+                "by_choice": rows.count_by(connection, choice, table.c.kind == "preference"),
+                "by_annotator": rows.count_by(connection, table.c.annotator),
+            }

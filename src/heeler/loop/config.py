@@ -1,0 +1,127 @@
+"""The configuration of one run, and how it is written to and read from a file."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from heeler.algorithms.ppo import PPOConfig
+from heeler.core.errors import ConfigError
+from heeler.envs import EnvConfig
+from heeler.feedback.acquisition import ACQUISITIONS
+from heeler.feedback.schedule import LabelSchedule
+from heeler.feedback.teachers import TeacherConfig
+from heeler.rewards.preference_model import PreferenceModelConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencesConfig:
+    """How the reward is learned from comparisons."""
+
+    schedule: LabelSchedule
+    """How many comparisons are asked for, and when."""
+    teacher: TeacherConfig | Literal["people"]
+    """Who answers: a simulated teacher, or people and programs through the store."""
+    segment_length: int = 50
+    """Steps of each of the two clips that are compared."""
+    acquisition: str = "disagreement"
+    """How the pairs worth asking about are chosen among the candidates."""
+    num_candidates: int = 10
+    """Candidate pairs drawn for each one asked."""
+    refit_every: int = 25
+    """The reward is fitted again after this many new answers."""
+    model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
+    """The learned reward."""
+
+    def __post_init__(self) -> None:
+        if self.acquisition not in ACQUISITIONS:
+            raise ConfigError(f"acquisition must be one of {', '.join(ACQUISITIONS)}, got {self.acquisition!r}")
+        for name in ("segment_length", "num_candidates", "refit_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Everything about one run; a recipe returns it."""
+
+    recipe: str
+    """The recipe that made it."""
+    env: EnvConfig
+    """The world."""
+    total_steps: int
+    """Environment steps of the whole run, over all environments."""
+    num_steps: int = 128
+    """Steps of each environment between two updates."""
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    algorithm: PPOConfig = field(default_factory=PPOConfig)
+    """The learner."""
+    preferences: PreferencesConfig | None = None
+    """How the reward is learned; without it the learner sees the true reward."""
+    checkpoint_every: int = 20
+    """Updates between two checkpoints."""
+    keep_checkpoints: int = 3
+    """Checkpoints that stay on disk."""
+    num_evaluation_episodes: int = 20
+    """Fresh episodes at the end of the run."""
+    torch_threads: int = 1
+    """Threads of torch; small networks are fastest on one, and a run on one thread can be repeated bit for bit."""
+    trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
+    """Where metrics go beside `metrics.jsonl` (extra `tracking`)."""
+
+    def __post_init__(self) -> None:
+        for name in ("total_steps", "num_steps", "checkpoint_every", "keep_checkpoints", "num_evaluation_episodes", "torch_threads"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.preferences and self.preferences.segment_length > self.num_steps:
+            raise ConfigError(
+                f"segment_length must be <= num_steps ({self.num_steps}), since clips are cut from one stretch of acting; "
+                f"got {self.preferences.segment_length}"
+            )
+        if self.steps_per_update > self.total_steps:
+            raise ConfigError(
+                f"total_steps must be at least one update's {self.steps_per_update} (num_envs {self.env.num_envs} x "
+                f"num_steps {self.num_steps}), got {self.total_steps}"
+            )
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps between two updates."""
+        return self.num_steps * self.env.num_envs
+
+    @property
+    def num_updates(self) -> int:
+        """Updates of the whole run: `total_steps` rounded down to whole ones."""
+        return self.total_steps // self.steps_per_update
+
+
+def to_dict(config: RunConfig) -> dict[str, Any]:
+    """The configuration as YAML-ready values; infinities as the strings `inf` and `-inf`."""
+    return _plain(dataclasses.asdict(config))
+
+
+def from_dict(values: Mapping[str, Any]) -> RunConfig:
+    """The configuration that `to_dict` wrote.
+
+    Raises:
+        ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(RunConfig).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(f"setting {where}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        return str(value)
+    return value

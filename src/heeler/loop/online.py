@@ -1,0 +1,266 @@
+"""The whole loop: act, show, answer, reward, learn, check. Whoever reads `OnlineRun.iterate` sees the product.
+
+The learner owns the run directory while it runs. A checkpoint holds everything that the next update depends on, so that a run
+killed at any moment goes on from its last checkpoint as if it had never stopped.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from heeler.algorithms.ppo import PPO
+from heeler.core.errors import ConfigError, RunError, WorldError
+from heeler.core.nouns import PolicyVersion
+from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.envs import EnvConfig, make
+from heeler.evaluation.returns import Evaluation, evaluate
+from heeler.feedback.store import Store
+from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.preferences import PreferenceLoop
+from heeler.loop.progress import EpisodeReturns
+from heeler.models.actions import CategoricalHead, action_head
+from heeler.models.policy import Policy
+from heeler.rewards.preference_model import PreferenceModel
+from heeler.rollouts.collector import Collector
+
+Metrics = dict[str, float]
+STORE_NAME = "heeler.db"
+
+
+class OnlineRun:
+    """One run of the loop in its directory. Use `run` and `resume` unless you want to step it yourself.
+
+    Args:
+        directory: the run's, made for this very configuration.
+        config: of the run.
+        store: the run's store.
+    """
+
+    def __init__(self, directory: RunDirectory, config: RunConfig, store: Store) -> None:
+        torch.set_num_threads(config.torch_threads)
+        self.directory, self.config, self.store = directory, config, store
+        self.world = make(config.env, config.seed)
+        self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
+        observation_size = self.world.single_observation_space.shape[0]
+        self.ppo = PPO(config.algorithm, observation_size, self.world.single_action_space)
+        self.learner = self.ppo.init(config.seed, config.env.num_envs)
+        self.noise = torch.Generator().manual_seed(config.seed + 1)
+        self.preferences = _preference_loop(config, store, self.ppo) if config.preferences else None
+        self.returns = EpisodeReturns(config.env.num_envs)
+        self.step = self.update = self.metrics_size = 0
+        self.elapsed_s = 0.0
+
+    def begin(self) -> list[str]:
+        """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused."""
+        checkpoint, refused = self.directory.newest_checkpoint()
+        if checkpoint is None:
+            self.directory.truncate_metrics(0)
+            self.collector.reset(self.config.seed)
+            self.store.add_policy_version(PolicyVersion(version=0, step=0))
+        else:
+            self._load(checkpoint)
+        return refused
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all updates have been made."""
+        return self.update >= self.config.num_updates
+
+    def iterate(self) -> Metrics | None:
+        """One turn of the loop; None where it only waited for people's first answers."""
+        began = time.perf_counter()
+        people = self.preferences
+        if people and people.wait_for_people():
+            people.listen(self.step)
+            if not people.has_enough:
+                return None
+        rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
+        acted = time.perf_counter()
+        self.step += self.config.steps_per_update
+        self.returns.add(rollout)
+        reward: np.ndarray | None = rollout.true_reward
+        if people:
+            people.ask(rollout, self.step)
+            people.listen(self.step)
+            reward = people.reward(rollout)
+        rewarded = time.perf_counter()
+        learned: Metrics = {}
+        if reward is not None:
+            progress = self.update / self.config.num_updates
+            self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
+        self.update += 1
+        ended = time.perf_counter()
+        self.elapsed_s += ended - began
+        times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
+        return self._record(rollout, reward, learned | times | (people.metrics() if people else {}))
+
+    def _record(self, rollout: Any, reward: np.ndarray | None, figures: Metrics) -> Metrics:
+        row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}
+        row |= self.returns.metrics()
+        row["true_reward_mean"] = float(rollout.true_reward.mean())
+        if reward is not None and self.preferences:
+            row["predicted_reward_mean"] = float(reward.mean())
+            row["reward_correlation"] = correlation(reward, rollout.true_reward)
+        row |= {name: float(value) for name, value in figures.items()}
+        self.metrics_size = self.directory.append_metrics(row)
+        if self.update % self.config.checkpoint_every == 0 or self.is_finished:
+            self.save()
+        return row
+
+    def save(self) -> Checkpoint:
+        """Write a checkpoint now."""
+        if not self.world.exact_state:
+            # This world cannot be saved, so it begins anew here, in a resumed run and in an uninterrupted one alike.
+            self.collector.reset(self.config.seed + 1_000_003 * self.update)
+            self.returns.restart()
+        tensors = {f"learner.{k}": v for k, v in self.ppo.tensors(self.learner).items()}
+        if self.preferences:
+            tensors |= {f"preferences.{k}": v for k, v in self.preferences.tensors().items()}
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
+        arrays["noise"] = self.noise.get_state().numpy()
+        state = {
+            "update": self.update,
+            "metrics_size": self.metrics_size,
+            "elapsed_s": self.elapsed_s,
+            "returns": self.returns.state_dict(),
+            "preferences": self.preferences.state() if self.preferences else None,
+        }
+        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        self.store.add_policy_version(
+            PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
+        )
+        return checkpoint
+
+    def _load(self, checkpoint: Checkpoint) -> None:
+        arrays, state = checkpoint.tensors, checkpoint.state
+        tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        self.learner = self.ppo.load_tensors(self.learner, _under("learner.", tensors))
+        if self.preferences:
+            self.preferences.load(_under("preferences.", tensors), state["preferences"])
+        self.collector.load_state_dict(_under("collector.", arrays))
+        self.noise.set_state(tensors["noise"])
+        self.step, self.update = checkpoint.step, state["update"]
+        self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
+        self.returns.load_state_dict(state["returns"])
+        self.directory.truncate_metrics(self.metrics_size)
+        if not self.world.exact_state:
+            self.collector.reset(self.config.seed + 1_000_003 * self.update)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a run came to."""
+
+    path: Path
+    """Its directory."""
+    policy: Policy
+    """The policy at its end."""
+    evaluation: Evaluation
+    """Fresh episodes of that policy."""
+    refused_checkpoints: list[str]
+    """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
+
+
+def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
+    """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
+
+    Args:
+        config: from a recipe.
+        path: of the run directory.
+        on_metrics: called after each update with its metrics.
+
+    Raises:
+        HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
+    """
+    directory = RunDirectory.create(Path(path), to_dict(config))
+    return _learn(directory, config, on_metrics)
+
+
+def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
+    """Go on with a run from its newest sound checkpoint; needs nothing but the directory."""
+    directory = RunDirectory.open(Path(path))
+    return _learn(directory, from_dict(directory.config()), on_metrics)
+
+
+def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
+    """The policy of a run's newest sound checkpoint, and the run's configuration.
+
+    Raises:
+        RunError: there is no run, or no sound checkpoint in it.
+    """
+    directory = RunDirectory.open(Path(path))
+    config = from_dict(directory.config())
+    checkpoint, refused = directory.newest_checkpoint()
+    if checkpoint is None:
+        why = f" ({'; '.join(refused)})" if refused else ""
+        raise RunError(f"{path} has no checkpoint to load{why}; run it first")
+    world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
+    policy = Policy(config.algorithm.policy, world.single_observation_space.shape[0], world.single_action_space)
+    world.close()
+    policy.load_tensors(
+        _under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
+    )
+    return policy, config
+
+
+def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, seed: int) -> Evaluation:
+    """Fresh episodes of `policy` in the run's world, acting by the likeliest action."""
+    if num_episodes < 1:
+        raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
+    world = make(EnvConfig(id=config.env.id, num_envs=num_episodes, kwargs=config.env.kwargs), seed)
+    try:
+        return evaluate(policy, world, seed=seed)
+    finally:
+        world.close()
+
+
+def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        refused = online.begin()
+        try:
+            while not online.is_finished:
+                metrics = online.iterate()
+                if metrics is not None and on_metrics is not None:
+                    on_metrics(metrics)
+        except WorldError:
+            online.save()
+            raise
+        finally:
+            online.world.close()
+        evaluation = evaluate_policy(
+            online.learner.policy, config, num_episodes=config.num_evaluation_episodes, seed=config.seed + 10_000
+        )
+        return RunResult(
+            path=directory.path, policy=online.learner.policy, evaluation=evaluation, refused_checkpoints=refused
+        )
+
+
+def open_store(directory: RunDirectory) -> Store:
+    """The run's own store."""
+    return Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation of two arrays of one shape; 0 where either does not vary."""
+    if a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+
+
+def _preference_loop(config: RunConfig, store: Store, ppo: PPO) -> PreferenceLoop:
+    assert config.preferences is not None
+    head = action_head(ppo.action_space)
+    num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
+    model = PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
+    return PreferenceLoop(config, store, model)
+
+
+def _under(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -1,0 +1,241 @@
+"""Show, answer, reward: asks for comparisons, takes in the answers from the store, and turns steps into rewards.
+
+Nothing here waits for an answer. Whoever gives it, the learner reads it from the store.
+"""
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
+from heeler.core.rollout import Rollout
+from heeler.core.seeding import generator_state, restore_generator, stream
+from heeler.feedback.acquisition import Candidates, select
+from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows
+from heeler.feedback.store import Store
+from heeler.feedback.teachers import SimulatedTeacher
+from heeler.loop.config import RunConfig
+from heeler.rewards.preference_model import PreferenceModel, is_validation
+
+_CONSUMER = "learner"
+_TRAJECTORIES = "train"
+_MAX_WINDOWS = 2000
+_POLL_S = 0.2
+
+
+class PreferenceLoop:
+    """Comparisons from asking to reward, for one run.
+
+    Args:
+        config: of the run; its `preferences` must be set.
+        store: where questions and answers live.
+        model: the learned reward.
+    """
+
+    def __init__(self, config: RunConfig, store: Store, model: PreferenceModel) -> None:
+        assert config.preferences is not None
+        self.run_config, self.config, self.store, self.model = config, config.preferences, store, model
+        self.model_state = model.init(config.seed)
+        self.generator = stream(config.seed, "questions")
+        self.teacher: SimulatedTeacher | None = None
+        if self.config.teacher != "people":
+            self.teacher = SimulatedTeacher(self.config.teacher, config.seed, "simulated")
+            store.add_annotator("simulated", "simulated", "knows the true reward")
+        self.num_asked = self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a learned reward yet."""
+        return self.model_state.num_fits > 0
+
+    @property
+    def num_useful(self) -> int:
+        """Answers that count against the budget: all but "can't tell"."""
+        return self.num_answered - self.num_cant_tell
+
+    # Show
+
+    def ask(self, rollout: Rollout, step: int) -> int:
+        """Put the questions that are due now, about this rollout; returns how many."""
+        due = self.config.schedule.due(step, self.run_config.total_steps, self.num_asked - self.num_cant_tell)
+        if due == 0:
+            return 0
+        pairs, scores = self._choose(rollout, due)
+        if not pairs:
+            return 0
+        segments = {segment.id: segment for pair in pairs for segment in pair}
+        queries = [self._query(pair, score, step, index) for index, (pair, score) in enumerate(zip(pairs, scores, strict=True))]
+        made = rollout.policy_version * self.run_config.steps_per_update
+        self.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=made))
+        self.store.add_segments(list(segments.values()))
+        self.store.add_queries(queries)
+        self.num_asked += len(queries)
+        if self.teacher is not None:
+            self.teacher.ask(queries, segments, step)
+        return len(queries)
+
+    def _query(self, pair: tuple[Segment, Segment], score: float, step: int, index: int) -> Query:
+        left, right = pair
+        return Query(
+            id=stable_id("query", self.run_config.seed, self.num_asked + index, left.id, right.id),
+            kind="preference",
+            segment_ids=(left.id, right.id),
+            policy_version=left.policy_version,
+            asked_step=step,
+            acquisition=self.config.acquisition if self.is_fitted else "random",
+            score=float(score),
+        )
+
+    def _choose(self, rollout: Rollout, num: int) -> tuple[list[tuple[Segment, Segment]], list[float]]:
+        """Both segments of a pair come from training trajectories, or both from validation trajectories."""
+        length = self.config.segment_length
+        windows = candidate_windows(rollout.ended, length)
+        held_out = np.array([self._is_validation(n, rollout.episode_index[t, n]) for t, n in windows], bool)
+        num_held_out = int(self.generator.binomial(num, self.config.model.validation_share))
+        raw_MTN = self.model.predict(self.model_state, rollout).numpy() if self.is_fitted else None
+        pairs: list[tuple[Segment, Segment]] = []
+        scores: list[float] = []
+        # Validation pairs are drawn at random, so that the accuracy shown is not that of the hardest questions.
+        groups = ((held_out, num_held_out, "random"), (~held_out, num - num_held_out, self.config.acquisition))
+        for mask, count, acquisition in groups:
+            if count == 0 or mask.sum() < 2:
+                continue
+            drawn = draw_windows(windows[mask], min(int(mask.sum()), 2 * count * self.config.num_candidates, _MAX_WINDOWS), self.generator)
+            candidate_pairs = np.unique(draw_pairs(len(drawn), count * self.config.num_candidates, self.generator), axis=0)
+            candidates = Candidates(
+                returns=self._window_returns(raw_MTN, drawn),
+                pairs=candidate_pairs,
+                features=self._window_features(rollout, drawn),
+            )
+            name = acquisition if self.is_fitted else "random"
+            chosen = select(name, min(count, len(candidate_pairs)), candidates, self.generator)
+            for index, score in zip(chosen.indices, chosen.scores, strict=True):
+                left, right = self._cut(rollout, drawn[candidate_pairs[index]])
+                pairs.append((left, right))
+                scores.append(float(score))
+        return pairs, scores
+
+    def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
+        return cut(
+            rollout,
+            windows,
+            self.config.segment_length,
+            env_id=self.run_config.env.id,
+            trajectories=_TRAJECTORIES,
+            keep_true_reward=self.teacher is not None,
+        )
+
+    def _is_validation(self, env: int, episode: int) -> bool:
+        return is_validation(f"{_TRAJECTORIES}/env-{env}/episode-{episode}", self.config.model.validation_share)
+
+    def _window_returns(self, raw_MTN: np.ndarray | None, windows: np.ndarray) -> np.ndarray:
+        if raw_MTN is None:
+            return np.zeros((self.config.model.num_members, len(windows)))
+        sums = np.concatenate([np.zeros_like(raw_MTN[:, :1]), raw_MTN.cumsum(1, dtype=np.float64)], 1)
+        start, env = windows.T
+        return sums[:, start + self.config.segment_length, env] - sums[:, start, env]
+
+    def _window_features(self, rollout: Rollout, windows: np.ndarray) -> np.ndarray:
+        steps = windows[:, :1] + np.arange(self.config.segment_length)
+        observation = rollout.observation[steps, windows[:, 1:]]
+        return np.concatenate([observation.mean(1), observation.std(1)], 1)
+
+    # Answer
+
+    def listen(self, step: int) -> int:
+        """Take in the answers that have come; returns how many."""
+        if self.teacher is not None:
+            ready = self.teacher.ready(step)
+            if ready:
+                self.store.add_feedback(ready)
+        found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
+        if not found:
+            return 0
+        answers = [feedback for _, feedback in found if feedback.kind == "preference"]
+        queries = {q.id: q for q in self.store.queries([f.query_id for f in answers])}
+        useful = [f for f in answers if f.value["choice"] != "cant_tell"]
+        self._take_in(useful, queries)
+        self.num_answered += len(answers)
+        self.num_cant_tell += len(answers) - len(useful)
+        self.num_unfitted += len(useful)
+        self.position = found[-1][0]
+        self.store.set_consumed(_CONSUMER, self.position)
+        return len(answers)
+
+    def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> None:
+        segments = self.store.segments({i for f in useful for i in queries[f.query_id].segment_ids})
+        pairs: list[tuple[Segment, Segment]] = []
+        for feedback in useful:
+            left, right = queries[feedback.query_id].segment_ids
+            pairs.append((segments[left], segments[right]))
+        self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
+
+    def wait_for_people(self) -> bool:
+        """Whether to wait a moment instead of acting: people answer, and there is no reward to learn from yet."""
+        if self.teacher is not None or self.is_fitted or self.num_asked == 0:
+            return False
+        time.sleep(_POLL_S)
+        return True
+
+    @property
+    def has_enough(self) -> bool:
+        """Whether the first answers are in, so that a reward can be fitted."""
+        initial = self.config.schedule.target(0, self.run_config.total_steps)
+        return self.num_useful >= max(initial, 1)
+
+    # Reward
+
+    def reward(self, rollout: Rollout) -> np.ndarray | None:
+        """[T, N] learned rewards of this rollout, from a reward fitted again where that is due; None before the first fit.
+
+        Every rollout is labelled by the newest reward: none outlives the fit that made it.
+        """
+        exhausted = self.num_useful >= self.config.schedule.budget
+        first = not self.is_fitted and self.has_enough
+        again = self.is_fitted and (self.num_unfitted >= self.config.refit_every or (exhausted and self.num_unfitted > 0))
+        if first or again:
+            self.model_state, _ = self.model.fit(self.model_state)
+            self.num_unfitted = 0
+        if not self.is_fitted:
+            return None
+        raw_MTN = self.model.predict(self.model_state, rollout)
+        if first or again:
+            self.model_state = self.model.calibrate(self.model_state, raw_MTN)
+        return self.model.reward(self.model_state, raw_MTN)
+
+    def metrics(self) -> dict[str, float]:
+        """Where the comparisons stand."""
+        fit = {f"reward_model_{name}": value for name, value in self.model_state.last_fit.items()}
+        counts = {"asked": self.num_asked, "answered": self.num_answered, "labels_used": self.num_useful}
+        return counts | {"fits": self.model_state.num_fits} | fit
+
+    # Saving
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Arrays that a checkpoint keeps."""
+        return self.model.tensors(self.model_state)
+
+    def state(self) -> dict[str, Any]:
+        """JSON-ready values that a checkpoint keeps."""
+        return {
+            "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
+            "generator": generator_state(self.generator),
+            "teacher": self.teacher.state_dict() if self.teacher else None,
+            "num_fits": self.model_state.num_fits,
+            "last_fit": self.model_state.last_fit,
+            "reliability": self.model_state.reliability,
+        }
+
+    def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Go on from what `tensors` and `state` returned."""
+        self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
+        self.generator = restore_generator(state["generator"])
+        if self.teacher is not None:
+            self.teacher.load_state_dict(state["teacher"])
+        self.model_state = self.model.load_tensors(self.model_state, tensors)
+        self.model_state.num_fits = state["num_fits"]
+        self.model_state.last_fit = state["last_fit"]
+        self.model_state.reliability = state["reliability"]

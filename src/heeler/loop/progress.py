@@ -1,0 +1,68 @@
+"""What is known of a run while it goes on: returns of whole episodes."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+from heeler.core.rollout import Rollout
+
+
+class EpisodeReturns:
+    """True returns and lengths of the latest whole episodes, followed over rollouts.
+
+    Args:
+        num_envs: N.
+        num_latest: how many episodes the means are taken over.
+    """
+
+    def __init__(self, num_envs: int, num_latest: int = 100) -> None:
+        self.running = np.zeros(num_envs)
+        self.length = np.zeros(num_envs, np.int64)
+        self.latest: deque[tuple[float, int]] = deque(maxlen=num_latest)
+        self.num_episodes = 0
+
+    def add(self, rollout: Rollout) -> None:
+        """Take in a rollout."""
+        for t in range(rollout.num_steps):
+            self.running += rollout.true_reward[t]
+            self.length += 1
+            ended = np.flatnonzero(rollout.ended[t])
+            if len(ended):
+                self.latest.extend(zip(self.running[ended].tolist(), self.length[ended].tolist(), strict=True))
+                self.num_episodes += len(ended)
+                self.running[ended] = 0
+                self.length[ended] = 0
+
+    def restart(self) -> None:
+        """Every environment has begun a new episode; unfinished ones are not counted."""
+        self.running[:] = 0
+        self.length[:] = 0
+
+    def metrics(self) -> dict[str, float]:
+        """Mean true return and length of the latest episodes; nothing before the first has ended."""
+        if not self.latest:
+            return {"episodes": 0}
+        returns, lengths = np.array(self.latest).T
+        return {
+            "episodes": self.num_episodes,
+            "true_return_mean": float(returns.mean()),
+            "episode_length_mean": float(lengths.mean()),
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON-ready values that a checkpoint keeps."""
+        return {
+            "running": self.running.tolist(),
+            "length": self.length.tolist(),
+            "latest": list(self.latest),
+            "num_episodes": self.num_episodes,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.running = np.array(state["running"])
+        self.length = np.array(state["length"])
+        self.latest.clear()
+        self.latest.extend((float(r), int(length)) for r, length in state["latest"])
+        self.num_episodes = state["num_episodes"]

@@ -1,0 +1,132 @@
+"""A policy with its value function: two small networks, and the observation statistics that belong to them.
+
+Shapes: B samples, O observation numbers, H hidden units, L policy outputs.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from heeler.core.errors import ConfigError
+from heeler.models.actions import ActionHead, action_head
+from heeler.models.moments import RunningMoments
+
+Activation = Literal["tanh", "relu", "silu"]
+_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "silu": nn.functional.silu}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyConfig:
+    """Shape of the policy and the value network."""
+
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Units of each hidden layer, the same for policy and value."""
+    activation: Activation = "tanh"
+    """Non-linearity of the hidden layers."""
+    initial_log_std: float = 0.0
+    """Log standard deviation of Box actions at the start."""
+    normalize_observations: bool = True
+    """Whether observations are centred and scaled by what has been seen so far."""
+    clip_observations: float = 10.0
+    """Normalised observations are clipped to plus and minus this."""
+
+    def __post_init__(self) -> None:
+        if not self.hidden_sizes or min(self.hidden_sizes) < 1:
+            raise ConfigError(f"hidden_sizes must be one or more positive numbers, got {self.hidden_sizes}")
+        if self.activation not in _ACTIVATIONS:
+            raise ConfigError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {self.activation!r}")
+
+
+class MLP(nn.Module):
+    """Fully connected layers, initialised orthogonally (gain √2 hidden, `output_gain` last)."""
+
+    def __init__(self, sizes: tuple[int, ...], activation: Activation, output_gain: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.activation = _ACTIVATIONS[activation]
+        for index, layer in enumerate(self.layers):
+            last = index == len(self.layers) - 1
+            nn.init.orthogonal_(layer.weight, output_gain if last else math.sqrt(2))
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)
+
+
+class Policy(nn.Module):
+    """Acts, and says what it expects. Made on the CPU; `.to(device)` moves it for learning.
+
+    Args:
+        config: shape of the networks.
+        observation_size: O.
+        action_space: of one environment.
+    """
+
+    def __init__(self, config: PolicyConfig, observation_size: int, action_space: gymnasium.Space) -> None:
+        super().__init__()
+        self.config = config
+        self.observation_size = observation_size
+        self.action_space = action_space
+        self.head: ActionHead = action_head(action_space)
+        sizes = (observation_size, *config.hidden_sizes)
+        # A small last layer starts the policy near its mean action, whatever it sees (Andrychowicz et al. 2021).
+        self.actor = MLP((*sizes, self.head.num_outputs), config.activation, output_gain=0.01)
+        self.critic = MLP((*sizes, 1), config.activation, output_gain=1.0)
+        self.log_std = nn.Parameter(torch.full((self.head.num_log_std,), config.initial_log_std))
+        self.moments = RunningMoments(observation_size)
+        self.register_buffer("shift", torch.zeros(observation_size), persistent=False)
+        self.register_buffer("scale", torch.ones(observation_size), persistent=False)
+        self.shift: Tensor
+        self.scale: Tensor
+
+    def normalize(self, observation: Tensor) -> Tensor:
+        """Observations as the networks see them. The statistics move only in `learn_observations`."""
+        if not self.config.normalize_observations:
+            return observation
+        limit = self.config.clip_observations
+        return ((observation - self.shift) * self.scale).clamp_(-limit, limit)
+
+    def learn_observations(self, observation_BO: Tensor) -> None:
+        """Merge observations into the statistics; only a learner calls this, evaluation never does."""
+        self.moments.update(observation_BO)
+        self.refresh_normalization()
+
+    def refresh_normalization(self) -> None:
+        """Recompute what `normalize` uses from the statistics."""
+        self.shift.copy_(self.moments.mean)
+        self.scale.copy_(torch.rsqrt(self.moments.variance + 1e-8))
+
+    def value(self, normalized_BO: Tensor) -> Tensor:
+        """[B]: the value of observations that `normalize` returned."""
+        return self.critic(normalized_BO).squeeze(-1)
+
+    @torch.no_grad()
+    def act(self, observation: np.ndarray, noise: Tensor | None) -> Tensor:
+        """Actions [B, A] for observations [B, O]: sampled with `noise`, or the likeliest ones without."""
+        output = self.actor(self.normalize(torch.from_numpy(observation).to(self.shift.device)))
+        return self.head.mode(output) if noise is None else self.head.sample(output, self.log_std, noise)
+
+    def executable(self, action_BA: np.ndarray) -> np.ndarray:
+        """Actions as a world takes them: Box ones clipped to its bounds, Discrete ones without their last axis."""
+        if isinstance(self.action_space, gymnasium.spaces.Box):
+            return np.clip(action_BA, self.action_space.low, self.action_space.high)
+        return action_BA[:, 0] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action_BA
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that makes this policy: weights and observation statistics."""
+        state = dict(self.state_dict())
+        return state | {f"moments.{name}": tensor for name, tensor in self.moments.tensors().items()}
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Become the policy that `tensors` returned."""
+        moments = {name: tensors[f"moments.{name}"] for name in ("count", "mean", "variance")}
+        self.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("moments.")})
+        self.moments.load_tensors(moments)
+        self.refresh_normalization()

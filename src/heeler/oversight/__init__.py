@@ -1,0 +1,1 @@
+"""Monitors, overseers, interventions, gates, releases and rollback, and the audit log."""

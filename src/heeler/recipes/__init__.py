@@ -1,0 +1,15 @@
+"""Recipes: functions that return the full configuration of one run.
+
+`RECIPES` maps the name on the command line to the function; it is the list of what there is.
+"""
+
+from collections.abc import Callable, Mapping
+
+from heeler.loop.config import RunConfig
+from heeler.recipes.backflip import backflip
+from heeler.recipes.ppo import ppo
+from heeler.recipes.preferences import preferences
+
+RECIPES: Mapping[str, Callable[..., RunConfig]] = {"backflip": backflip, "preferences": preferences, "ppo": ppo}
+
+__all__ = ["RECIPES", "backflip", "ppo", "preferences"]

@@ -1,0 +1,47 @@
+"""A hopper learns to do backflips from comparisons of two-clip pairs; nobody writes it a reward."""
+
+from heeler.algorithms.ppo import PPOConfig
+from heeler.envs import EnvConfig
+from heeler.feedback.schedule import LabelSchedule
+from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.models.policy import PolicyConfig
+from heeler.recipes.teachers import teacher_named
+from heeler.rewards.preference_model import PreferenceModelConfig
+
+
+def backflip(
+    *, seed: int = 0, budget: int = 700, total_steps: int = 3_000_000, teacher: str = "backflip", acquisition: str = "disagreement"
+) -> RunConfig:
+    """A hopper learns to do backflips from comparisons.
+
+    Args:
+        seed: everything random in the run follows from it.
+        budget: comparisons that are asked for.
+        total_steps: environment steps of the whole run.
+        teacher: a simulated teacher (`oracle`, `noisy`, `backflip` = noisy with 10 % mistakes, ...) or `people`.
+        acquisition: how pairs worth asking about are chosen.
+    """
+    return RunConfig(
+        recipe="backflip",
+        env=EnvConfig(id="Backflip", num_envs=64),
+        total_steps=total_steps,
+        num_steps=64,
+        seed=seed,
+        algorithm=PPOConfig(
+            policy=PolicyConfig(hidden_sizes=(64, 64)),
+            learning_rate=1e-3,
+            num_epochs=8,
+            minibatch_size=1024,
+            target_kl=None,
+            normalize_rewards=True,
+        ),
+        preferences=PreferencesConfig(
+            schedule=LabelSchedule(budget=budget),
+            teacher=teacher_named(teacher),
+            segment_length=25,
+            acquisition=acquisition,
+            model=PreferenceModelConfig(
+                num_members=5, hidden_sizes=(32, 32), activation="tanh", inputs=("next_observation",)
+            ),
+        ),
+    )

@@ -1,0 +1,52 @@
+"""Any world, learned from comparisons instead of its reward."""
+
+from heeler.algorithms.ppo import PPOConfig
+from heeler.envs import EnvConfig
+from heeler.feedback.schedule import LabelSchedule
+from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.models.policy import PolicyConfig
+from heeler.recipes.teachers import teacher_named
+from heeler.rewards.preference_model import PreferenceModelConfig
+
+
+def preferences(
+    *,
+    env: str,
+    seed: int = 0,
+    budget: int = 700,
+    total_steps: int = 1_000_000,
+    teacher: str = "oracle",
+    acquisition: str = "disagreement",
+) -> RunConfig:
+    """Learn any world from comparisons.
+
+    Args:
+        env: the world's id, or `module:Class`.
+        seed: everything random in the run follows from it.
+        budget: comparisons that are asked for.
+        total_steps: environment steps of the whole run.
+        teacher: a simulated teacher, or `people`.
+        acquisition: how pairs worth asking about are chosen.
+    """
+    return RunConfig(
+        recipe="preferences",
+        env=EnvConfig(id=env, num_envs=64, kwargs=fixed_length_settings(env)),
+        total_steps=total_steps,
+        num_steps=64,
+        seed=seed,
+        algorithm=PPOConfig(
+            policy=PolicyConfig(), learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None
+        ),
+        preferences=PreferencesConfig(
+            schedule=LabelSchedule(budget=budget),
+            teacher=teacher_named(teacher),
+            segment_length=50,
+            acquisition=acquisition,
+            model=PreferenceModelConfig(lapse=0.0 if teacher == "oracle" else 0.1),
+        ),
+    )
+
+
+def fixed_length_settings(env: str) -> dict[str, bool]:
+    """Settings that keep a world's episodes at one length, so that an early end tells a learner nothing."""
+    return {"terminate_when_unhealthy": False} if env in ("Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5") else {}

@@ -1,0 +1,317 @@
+"""A reward learned from comparisons: an ensemble fitted in one batched pass (Christiano et al. 2017, arXiv 1706.03741).
+
+Shapes: M members, Q comparisons, L steps of a segment, F features of a step, T steps, N environments.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from heeler.core.errors import ConfigError, DataError
+from heeler.core.nouns import PreferenceChoice, Segment
+from heeler.core.rollout import Rollout
+from heeler.models.ensemble import EnsembleMLP
+from heeler.models.moments import RunningMoments
+from heeler.models.optimizers import load_optimizer_tensors, optimizer_tensors
+from heeler.models.policy import Activation
+from heeler.ops.preferences import choice_log_probs, expected_calibration_error
+
+RewardInput = Literal["observation", "action", "next_observation"]
+_OUTCOME: dict[PreferenceChoice, int] = {"left": 0, "right": 1, "equal": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceModelConfig:
+    """Settings of the learned reward."""
+
+    num_members: int = 3
+    """Networks in the ensemble; each sees its own bootstrap sample of the comparisons."""
+    hidden_sizes: tuple[int, ...] = (64, 64)
+    """Units of each hidden layer."""
+    activation: Activation = "silu"
+    """Non-linearity of the hidden layers."""
+    inputs: tuple[RewardInput, ...] = ("observation", "action")
+    """What of a step the reward depends on."""
+    learning_rate: float = 1e-3
+    """Adam's step."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay."""
+    minibatch_size: int = 64
+    """Comparisons in one gradient step."""
+    max_epochs: int = 30
+    """Most passes over the comparisons in one fit."""
+    patience: int = 5
+    """A fit stops after this many passes without a better validation loss; the best weights are kept."""
+    lapse: float = 0.1
+    """Share of answers taken to be random."""
+    validation_share: float = 0.1
+    """Share of trajectories whose comparisons are kept from training, for early stopping and the figures shown."""
+    pessimism: float = 0.0
+    """The reward is the members' mean less this many of their standard deviations."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lapse < 1:
+            raise ConfigError(f"lapse must be at least 0 and below 1, got {self.lapse}")
+        if not 0 <= self.validation_share < 0.5:
+            raise ConfigError(f"validation_share must be at least 0 and below 0.5, got {self.validation_share}")
+        if not self.inputs or not set(self.inputs) <= {"observation", "action", "next_observation"}:
+            raise ConfigError(f"inputs must name observation, action or next_observation, got {self.inputs}")
+        for name in ("learning_rate", "minibatch_size", "max_epochs", "patience"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+
+
+def is_validation(trajectory_id: str, share: float) -> bool:
+    """Whether a trajectory's comparisons are kept for validation: fixed by its name alone, so made once and kept."""
+    digest = hashlib.sha256(trajectory_id.encode()).digest()
+    return int.from_bytes(digest[:8], "little") < share * 2**64
+
+
+@dataclass
+class Comparisons:
+    """All comparisons so far, as features. Grows by `append`."""
+
+    feature_Q2LF: Tensor
+    outcome_Q: Tensor
+    """0 left, 1 right, 2 equal."""
+    weight_MQ: Tensor
+    """How often each member sees each comparison: a Poisson bootstrap; zero on validation rows."""
+    validation_Q: Tensor
+
+
+@dataclass
+class PreferenceModelState:
+    """All that fitting changes."""
+
+    network: EnsembleMLP
+    optimizer: torch.optim.AdamW
+    log_tie: Tensor
+    feature_moments: RunningMoments
+    offset_M: Tensor
+    """Mean prediction of each member on the steps that the reward was last calibrated on."""
+    scale_M: Tensor
+    """One over their standard deviation."""
+    generator: torch.Generator
+    comparisons: Comparisons | None = None
+    num_fits: int = 0
+    last_fit: dict[str, float] = field(default_factory=dict)
+    reliability: list[list[float]] = field(default_factory=list)
+
+
+class PreferenceModel:
+    """Learns which behaviour people prefer, and turns steps into rewards.
+
+    Args:
+        config: settings.
+        observation_size: numbers in an observation.
+        num_action_features: numbers in an action as `action_features` gives it.
+        num_choices: choices of each Discrete action component; empty for Box actions.
+    """
+
+    def __init__(
+        self, config: PreferenceModelConfig, observation_size: int, action_size: int, num_choices: tuple[int, ...] = ()
+    ) -> None:
+        self.config = config
+        self.num_choices = num_choices
+        sizes = {
+            "observation": observation_size,
+            "action": sum(num_choices) if num_choices else action_size,
+            "next_observation": observation_size,
+        }
+        self.num_features = sum(sizes[name] for name in config.inputs)
+
+    def init(self, seed: int) -> PreferenceModelState:
+        """An untrained ensemble; the same seed gives the same weights."""
+        config = self.config
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = EnsembleMLP(config.num_members, self.num_features, config.hidden_sizes, config.activation)
+        log_tie = torch.full((), -1.0, requires_grad=True)
+        groups = [{"params": list(network.parameters())}, {"params": [log_tie], "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        return PreferenceModelState(
+            network,
+            optimizer,
+            log_tie,
+            RunningMoments(self.num_features),
+            torch.zeros(config.num_members),
+            torch.ones(config.num_members),
+            torch.Generator().manual_seed(seed),
+        )
+
+    def features(self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray) -> Tensor:
+        """[..., F]: what the networks see of each step, before normalisation."""
+        parts = {"observation": observation, "action": self._action_features(action), "next_observation": next_observation}
+        return torch.from_numpy(np.concatenate([parts[name] for name in self.config.inputs], -1, dtype=np.float32))
+
+    def _action_features(self, action: np.ndarray) -> np.ndarray:
+        if not self.num_choices:
+            return action
+        return np.concatenate([np.eye(n, dtype=np.float32)[action[..., i]] for i, n in enumerate(self.num_choices)], -1)
+
+    def add(
+        self,
+        state: PreferenceModelState,
+        pairs: Sequence[tuple[Segment, Segment]],
+        choices: Sequence[PreferenceChoice],
+    ) -> PreferenceModelState:
+        """Take in answered comparisons ("can't tell" is not one).
+
+        Raises:
+            DataError: where segments of one state differ in length.
+        """
+        if not pairs:
+            return state
+        feature = torch.stack([torch.stack([self._segment_features(s) for s in pair]) for pair in pairs])
+        share = self.config.validation_share
+        validation = torch.tensor([is_validation(left.trajectory_id, share) for left, _ in pairs])
+        rate = torch.ones(self.config.num_members, len(pairs))
+        weight = torch.poisson(rate, generator=state.generator) * ~validation
+        outcome = torch.tensor([_OUTCOME[choice] for choice in choices])
+        old = state.comparisons
+        if old is None:
+            state.comparisons = Comparisons(feature, outcome, weight, validation)
+            return state
+        if old.feature_Q2LF.shape[2] != feature.shape[2]:
+            raise DataError(f"segments must all have {old.feature_Q2LF.shape[2]} steps, got {feature.shape[2]}")
+        state.comparisons = Comparisons(
+            torch.cat([old.feature_Q2LF, feature]),
+            torch.cat([old.outcome_Q, outcome]),
+            torch.cat([old.weight_MQ, weight], 1),
+            torch.cat([old.validation_Q, validation]),
+        )
+        return state
+
+    def _segment_features(self, segment: Segment) -> Tensor:
+        return self.features(segment.observation, segment.action, segment.next_observation)
+
+    def fit(self, state: PreferenceModelState) -> tuple[PreferenceModelState, dict[str, float]]:
+        """Fit all members to all comparisons so far, going on from the weights they have.
+
+        Returns:
+            The state, and losses, accuracy and calibration on training and validation comparisons.
+
+        Raises:
+            DataError: when there is no comparison yet.
+        """
+        data = state.comparisons
+        if data is None:
+            raise DataError("there is no answered comparison to fit the reward to; answer some first")
+        state.feature_moments = RunningMoments(self.num_features)
+        state.feature_moments.update(data.feature_Q2LF.flatten(0, 2))
+        feature = self._normalize(state, data.feature_Q2LF)
+        train = torch.nonzero(~data.validation_Q).squeeze(1)
+        best_loss, best, waited, num_epochs = float("inf"), _copy(state.network), 0, 0
+        for num_epochs in range(1, self.config.max_epochs + 1):
+            order = train[torch.randperm(len(train), generator=state.generator)]
+            for rows in order.split(self.config.minibatch_size):
+                self._step(state, feature[rows], data.outcome_Q[rows], data.weight_MQ[:, rows])
+            loss = self._evaluate(state, feature, data)["validation_loss" if data.validation_Q.any() else "train_loss"]
+            if loss < best_loss - 1e-4:
+                best_loss, best, waited = loss, _copy(state.network), 0
+            else:
+                waited += 1
+                if waited >= self.config.patience:
+                    break
+        state.network.load_state_dict(best)
+        state.num_fits += 1
+        state.last_fit = self._evaluate(state, feature, data) | {"epochs": float(num_epochs)}
+        return state, state.last_fit
+
+    def _step(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, weight_MB: Tensor) -> None:
+        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_B.expand(len(weight_MB), -1)[..., None])
+        loss = -(log_prob_MB.squeeze(-1) * weight_MB).sum(1).div(weight_MB.sum(1).clamp_min(1)).sum()
+        state.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        state.optimizer.step()
+
+    def _outcome_log_probs(self, state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
+        return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
+        advantage_MB = return_MB2[..., 0] - return_MB2[..., 1]
+        # "Equal" becomes an outcome once somebody has answered it; before, its probability would only blunt the rest.
+        tied = state.comparisons is not None and bool((state.comparisons.outcome_Q == 2).any())
+        return choice_log_probs(advantage_MB, log_tie=state.log_tie if tied else None, lapse=self.config.lapse)
+
+    @torch.no_grad()
+    def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:
+        log_prob_MQ3 = torch.cat([self._outcome_log_probs(state, rows) for rows in feature.split(256)], 1)
+        probability_Q3 = log_prob_MQ3.exp().mean(0)
+        decided = data.outcome_Q < 2
+        left_Q = probability_Q3[:, 0] / probability_Q3[:, :2].sum(-1)
+        right_way = ((left_Q > 0.5) == (data.outcome_Q == 0)).float()
+        loss_Q = -probability_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1).log()
+        figures: dict[str, float] = {}
+        for name, rows in (("train", ~data.validation_Q), ("validation", data.validation_Q)):
+            if rows.any():
+                figures[f"{name}_loss"] = float(loss_Q[rows].mean())
+            if (rows & decided).any():
+                figures[f"{name}_accuracy"] = float(right_way[rows & decided].mean())
+        shown = (data.validation_Q if data.validation_Q.any() else ~data.validation_Q) & decided
+        if shown.any():
+            outcome = (data.outcome_Q[shown] == 0).float()
+            figures["calibration_error"], table = expected_calibration_error(left_Q[shown], outcome)
+            state.reliability = [row for row in table.tolist() if row[2] > 0]
+        return figures
+
+    def _normalize(self, state: PreferenceModelState, feature: Tensor) -> Tensor:
+        moments = state.feature_moments
+        scale = torch.rsqrt(moments.variance + 1e-6).float()
+        return ((feature - moments.mean.float()) * scale).clamp_(-5, 5)
+
+    def tensors(self, state: PreferenceModelState) -> dict[str, Tensor]:
+        """What a checkpoint keeps."""
+        tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
+        tensors |= {f"moments.{name}": tensor for name, tensor in state.feature_moments.tensors().items()}
+        tensors |= optimizer_tensors(state.optimizer, "optimizer.")
+        tensors |= {"log_tie": state.log_tie.detach(), "offset": state.offset_M, "scale": state.scale_M}
+        tensors["generator"] = state.generator.get_state()
+        if state.comparisons is not None:
+            tensors |= {f"comparisons.{name}": tensor for name, tensor in vars(state.comparisons).items()}
+        return tensors
+
+    def load_tensors(self, state: PreferenceModelState, tensors: dict[str, Tensor]) -> PreferenceModelState:
+        """Go on from what `tensors` returned."""
+        state.network.load_state_dict(_under("network.", tensors))
+        state.feature_moments.load_tensors(_under("moments.", tensors))
+        load_optimizer_tensors(state.optimizer, tensors, "optimizer.")
+        with torch.no_grad():
+            state.log_tie.copy_(tensors["log_tie"])
+        state.offset_M, state.scale_M = tensors["offset"], tensors["scale"]
+        state.generator.set_state(tensors["generator"])
+        comparisons = _under("comparisons.", tensors)
+        state.comparisons = Comparisons(**comparisons) if comparisons else None
+        return state
+
+    @torch.no_grad()
+    def predict(self, state: PreferenceModelState, rollout: Rollout) -> Tensor:
+        """[M, T, N]: every member's raw prediction for every step. Nothing is cached: each call is a relabelling."""
+        feature = self.features(rollout.observation[:-1], rollout.action, rollout.next_observation)
+        return state.network(self._normalize(state, feature).flatten(0, 1)).unflatten(1, feature.shape[:2])
+
+    def calibrate(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
+        """Choose offset and scale so that each member's reward has mean 0 and spread 1 on these steps.
+
+        Comparisons leave both free; fixing them anew after each fit keeps them from going stale.
+        """
+        state.offset_M = raw_MTN.mean((1, 2))
+        state.scale_M = 1 / raw_MTN.std((1, 2)).clamp_min(1e-6)
+        return state
+
+    def reward(self, state: PreferenceModelState, raw_MTN: Tensor) -> np.ndarray:
+        """[T, N]: the reward of each step, from what `predict` returned."""
+        member = (raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]
+        spread = member.std(0, unbiased=False) if self.config.pessimism else 0.0
+        return (member.mean(0) - self.config.pessimism * spread).numpy()
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _copy(network: EnsembleMLP) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

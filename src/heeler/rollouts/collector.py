@@ -1,0 +1,107 @@
+"""Acts in a world and records what happened. Shapes: T steps, N environments, O observation numbers, A action numbers."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+
+from heeler.core.rollout import Rollout
+from heeler.models.policy import Policy
+
+
+class Collector:
+    """Steps a world under a policy; episodes go on from one rollout to the next.
+
+    Args:
+        world: its observations are flat float32, its autoreset is same-step.
+        num_steps: T, steps of each environment in one rollout.
+        record_snapshots: keep what drawing needs of every state.
+    """
+
+    def __init__(self, world: VectorEnv, num_steps: int, *, record_snapshots: bool) -> None:
+        self.world = world
+        self.num_steps = num_steps
+        self.record_snapshots = record_snapshots
+        self.observation = np.zeros((world.num_envs, *world.single_observation_space.shape), np.float32)
+        self.episode_index = np.zeros(world.num_envs, np.int64)
+        self.episode_step = np.zeros(world.num_envs, np.int64)
+
+    def reset(self, seed: int) -> None:
+        """Begin new episodes everywhere."""
+        self.observation[:] = self.world.reset(seed=seed)[0]
+        self.episode_index += self.episode_step > 0
+        self.episode_step[:] = 0
+
+    def collect(self, policy: Policy, generator: torch.Generator, policy_version: int) -> Rollout:
+        """T steps of every environment under `policy`, its observation statistics left as they are."""
+        T, N, world = self.num_steps, self.world.num_envs, self.world
+        observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
+        action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
+        true_reward = np.empty((T, N))
+        terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
+        episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
+        snapshots: list[np.ndarray] = []
+        finals: list[tuple[np.ndarray, np.ndarray]] = []
+        noise = policy.head.noise((T, N), generator).to(policy.shift.device)
+        observation[0] = self.observation
+        for t in range(T):
+            episode_index[t], episode_step[t] = self.episode_index, self.episode_step
+            if self.record_snapshots:
+                snapshots.append(world.snapshot())
+            action[t] = policy.act(observation[t], noise[t]).cpu().numpy()
+            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(policy.executable(action[t]))
+            self.episode_step += 1
+            if "_final_obs" in infos:
+                finals.append(self._end_episodes(t, infos))
+        self.observation = observation[T].copy()
+        index, final_observation = _concatenate(finals, self.observation.shape[1])
+        return Rollout(
+            observation=observation,
+            action=action,
+            log_prob=self._log_prob(policy, observation[:T], action),
+            true_reward=true_reward,
+            terminated=terminated,
+            truncated=truncated,
+            final_index=index,
+            final_observation=final_observation,
+            snapshot=np.stack(snapshots) if snapshots else None,
+            episode_index=episode_index,
+            episode_step=episode_step,
+            policy_version=policy_version,
+        )
+
+    def _end_episodes(self, t: int, infos: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        ended = np.flatnonzero(infos["_final_obs"])
+        self.episode_index[ended] += 1
+        self.episode_step[ended] = 0
+        return np.stack([np.full(len(ended), t), ended], 1), infos["final_obs"][ended]
+
+    @staticmethod
+    @torch.no_grad()
+    def _log_prob(policy: Policy, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+        device = policy.shift.device
+        output = policy.actor(policy.normalize(torch.from_numpy(observation).to(device)))
+        log_prob, _ = policy.head.log_prob_entropy(output, policy.log_std, torch.from_numpy(action).to(device))
+        return log_prob.cpu().numpy()
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Where every episode stands, the world's own state included where it can be saved exactly."""
+        own = {"observation": self.observation, "episode_index": self.episode_index, "episode_step": self.episode_step}
+        world = self.world.state_dict() if self.world.exact_state else {}
+        return own | {f"world.{name}": array for name, array in world.items()}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state_dict` returned."""
+        self.observation = state["observation"].copy()
+        self.episode_index = state["episode_index"].copy()
+        self.episode_step = state["episode_step"].copy()
+        if self.world.exact_state:
+            prefix = "world."
+            self.world.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+
+
+def _concatenate(finals: list[tuple[np.ndarray, np.ndarray]], observation_size: int) -> tuple[np.ndarray, np.ndarray]:
+    if not finals:
+        return np.zeros((0, 2), np.int64), np.zeros((0, observation_size), np.float32)
+    return np.concatenate([index for index, _ in finals]), np.concatenate([final for _, final in finals])

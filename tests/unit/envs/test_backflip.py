@@ -1,0 +1,120 @@
+"""`Backflip`: which way is backward, what touches the ground, what is observed, paid and counted."""
+
+import mujoco
+import numpy as np
+import pytest
+
+from heeler.envs import EnvConfig, make
+from heeler.envs.backflip import Backflip, backflip_reward
+
+GEOMS = ("foot_geom", "torso_geom", "thigh_geom")
+
+
+def build(num_envs: int = 4, **kwargs: object) -> Backflip:
+    world = make(EnvConfig(id="Backflip", num_envs=num_envs, num_threads=1, kwargs=kwargs), seed=3)
+    assert isinstance(world, Backflip)
+    world.reset()
+    world.action_space.seed(4)
+    return world
+
+
+def test_lower_pitch_leans_the_torso_away_from_the_toes():
+    """The foot points along +x and the hopper faces there, so a backflip takes the head towards −x: pitch falls."""
+    world = build()
+    data = mujoco.MjData(world.model)
+    data.qpos[:] = world.model.qpos0
+    data.qpos[2] = -0.5
+    mujoco.mj_kinematics(world.model, data)
+    torso, foot = world.model.geom("torso_geom").id, world.model.geom("foot_geom").id
+    head = data.geom_xpos[torso] + data.geom_xmat[torso].reshape(3, 3) @ [0, 0, 0.2]
+    assert head[0] < data.geom_xpos[torso][0] - 0.05
+    upright = mujoco.MjData(world.model)
+    mujoco.mj_kinematics(world.model, upright)
+    assert upright.geom_xpos[foot][0] > upright.geom_xpos[torso][0] + 0.05
+
+
+def test_touches_are_those_of_mujocos_own_contact_list():
+    world = build()
+    model = world.model
+    data = [mujoco.MjData(model) for _ in range(world.num_envs)]
+    for single, qpos, qvel in zip(data, *world.physics(), strict=True):
+        single.qpos[:], single.qvel[:] = qpos, qvel
+        mujoco.mj_forward(model, single)
+    ids = [model.geom(name).id for name in GEOMS]
+    seen = np.zeros((2, 3), int)
+    for _ in range(600):
+        actions = world.action_space.sample()
+        world.step(actions)
+        touches = world.touches()
+        for single, action, mine in zip(data, actions, touches, strict=True):
+            single.ctrl[:] = action
+            mujoco.mj_step(model, single, world.frame_skip)
+            floor_pairs = [contact.geom for contact in single.contact if 0 in contact.geom]
+            listed = [any(geom in pair for pair in floor_pairs) for geom in ids]
+            np.testing.assert_array_equal(mine, listed)
+            seen[0] += mine
+            seen[1] += ~mine
+    assert (seen > 20).all(), "each part must have been seen on the ground and off it"
+
+
+def test_observation():
+    world = build(2)
+    qpos = np.array([[5.0, 1.1, -7.0, -0.1, -0.2, 0.3], [0.0, 1.25, 0.0, 0.0, 0.0, 0.0]])
+    qvel = np.array([[12.0, -1.0, -14.0, 1.0, 2.0, 30.0], np.zeros(6)])
+    world.set_physics(qpos, qvel)
+    observation = np.zeros((2, 12), np.float32)
+    world._observe(slice(None), observation)
+    expected = [1.1, np.sin(-7.0), np.cos(-7.0), -0.1, -0.2, 0.3, 10.0, -1.0, -10.0, 1.0, 2.0, 10.0]
+    np.testing.assert_array_equal(observation[0], np.array(expected, np.float32))
+    np.testing.assert_array_equal(observation[1], np.array([1.25, 0, 1, *[0] * 9], np.float32))
+
+
+def test_nothing_but_time_ends_an_episode():
+    world = build(8)
+    touched = np.zeros(8, bool)
+    for step in range(1, 1001):
+        _, _, terminated, truncated, infos = world.step(world.action_space.sample())
+        touched |= world.touches()[:, 1]
+        assert not terminated.any()
+        assert (truncated == (step == 1000)).all()
+    assert touched.all(), "random play falls down, and goes on"
+    assert infos["_final_obs"].all()
+
+
+def test_landings_are_counted_from_the_physics_and_reported_with_the_episodes_last_step():
+    """Put by hand: on the foot (1.2 m), in the air half a turn on, and on the foot again a full turn on."""
+    world = build(3, max_episode_steps=4)
+    nothing = np.zeros((3, 3), np.float32)
+    stand = world.model.qpos0
+
+    def place(pitches: list[float], height: float) -> dict[str, np.ndarray]:
+        qpos = np.tile(stand, (3, 1))
+        qpos[:, 1], qpos[:, 2] = height, pitches
+        world._qpos[:], world._qvel[:] = qpos, 0.0  # unlike set_physics, this leaves the counter as it is
+        return world.step(nothing)[4]
+
+    turn = 2 * np.pi
+    assert place([0.0, 0.0, 0.0], 1.2)["landed_backflips"].tolist() == [0, 0, 0]
+    assert place([-turn / 2, turn / 2, -turn / 2], 3.0)["landed_backflips"].tolist() == [0, 0, 0]
+    assert place([-turn - 0.01, turn, -0.7 * turn], 1.2)["landed_backflips"].tolist() == [1, 0, 0]
+    infos = place([-turn - 0.02, turn, -0.7 * turn], 3.0)
+    assert infos["landed_backflips"].tolist() == [1, 0, 0], "the count of the episode that just ended"
+    assert infos["_final_obs"].all()
+    assert world.step(nothing)[4]["landed_backflips"].tolist() == [0, 0, 0]
+
+
+def test_reward_by_hand():
+    reward = backflip_reward(
+        pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0]),
+        height=np.array([1.2, 2.0, 1.2, 0.8]),
+        body_touches=np.array([False, False, False, True]),
+        actions=np.array([[0, 0, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0]]),
+    )
+    np.testing.assert_allclose(reward, [0.5, 1.0 - 0.03, -0.5, -1.0])
+
+
+@pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
+def test_turning_backward_never_pays_less_than_turning_forward(height: float):
+    rate = np.linspace(-12, 12, 25)
+    reward = backflip_reward(rate, np.full(25, height), np.zeros(25, bool), np.zeros((25, 3)))
+    assert (np.diff(reward) <= 0).all()

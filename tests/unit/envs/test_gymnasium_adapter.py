@@ -1,0 +1,197 @@
+"""Foreign Gymnasium environments: flattening, same-step autoreset, and clear words for what is broken."""
+
+import re
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+
+from heeler.core.errors import ConfigError, WorldError
+from heeler.envs import EnvConfig, World, make
+
+TOY = "tests.unit.envs.toy_envs"
+
+
+def build(name: str, *, num_envs: int = 2, vectorization: Any = "sync", **kwargs: Any) -> World:
+    env_id = name if "-v" in name or ":" in name else f"{TOY}:{name}"
+    return make(EnvConfig(id=env_id, num_envs=num_envs, vectorization=vectorization, kwargs=kwargs), seed=3)
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_same_step_autoreset_keeps_the_terminal_observation(vectorization: str):
+    world = build("Counter", vectorization=vectorization, length=3)
+    first, _ = world.reset()
+    np.testing.assert_array_equal(first[:, 0], 0)
+    actions = np.array([0, 1])
+    for step in (1, 2):
+        observation, reward, terminated, _, infos = world.step(actions)
+        np.testing.assert_array_equal(observation[:, 0], step)
+        np.testing.assert_array_equal(observation[:, 1], first[:, 1])
+        np.testing.assert_array_equal(reward, [5, 6])  # actions count from 0 here, from 5 in the environment
+        assert not terminated.any()
+        assert "final_obs" not in infos
+    observation, _, terminated, truncated, infos = world.step(actions)
+    assert terminated.all() and not truncated.any()
+    np.testing.assert_array_equal(observation[:, 0], 0)
+    assert infos["final_obs"].dtype == np.float32
+    np.testing.assert_array_equal(infos["final_obs"][:, 0], 3)
+    np.testing.assert_array_equal(infos["final_obs"][:, 1], first[:, 1])
+    assert (observation[:, 1] != first[:, 1]).all()
+    world.close()
+
+
+def test_every_kind_of_observation_is_flattened():
+    world = build("Mixture")
+    observation, _ = world.reset()
+    # In the space's own order: picture; kind 2 of 1..3 one-hot; pair (1 of 2 and 2 of 3 one-hot; bits).
+    expected = [255] * 4 + [0, 1, 0] + [0, 1, 0, 0, 1] + [0, 1]
+    np.testing.assert_array_equal(observation, np.array([expected, expected], np.float32))
+    assert isinstance(world.single_action_space, gymnasium.spaces.MultiDiscrete)
+    np.testing.assert_array_equal(world.single_action_space.nvec, [2, 3, 4, 5])
+    reward = world.step(np.array([[1, 2, 3, 4], [0, 0, 0, 1]]))[1]
+    np.testing.assert_array_equal(reward, [10, 1])
+
+
+def test_actions_of_any_shape_and_type_are_flat_float32():
+    world = build("GridActions")
+    assert world.single_action_space == gymnasium.spaces.Box(-1.0, 1.0, (4,), np.float32)
+    world.reset()
+    reward = world.step(np.array([[1, 0.5, 0, 0], [0, 0, 0, -1]], np.float32))[1]
+    np.testing.assert_array_equal(reward, [1.5, -1])
+
+
+def test_time_limit_of_a_class():
+    world = build("Counter", length=9, max_episode_steps=2)
+    world.reset()
+    world.step(np.array([0, 0]))
+    _, _, terminated, truncated, infos = world.step(np.array([0, 0]))
+    assert truncated.all() and not terminated.any()
+    assert infos["_final_obs"].all()
+
+
+def test_copies_are_seeded_apart_and_never_like_their_neighbours():
+    world = build("Counter", num_envs=4)
+    one, two = world.reseed(1)[0][:, 1], world.reseed(2)[0][:, 1]
+    assert len(np.unique([*one, *two])) == 8
+
+
+def test_render_gives_the_environments_own_pictures():
+    assert build("Counter").render() is None
+    world = build("Counter", render_mode="rgb_array")
+    world.reset()
+    world.step(np.array([0, 0]))
+    frames = world.render()
+    assert frames is not None
+    assert [frame.tolist() for frame in frames] == [np.ones((4, 4, 3), np.uint8).tolist()] * 2
+
+
+def test_an_id_is_gymnasiums_own_environment():
+    world = build("CartPole-v1", num_envs=1)
+    other = gymnasium.make("CartPole-v1")
+    first = world.reset()[0]
+    other.reset()
+    inner: Any = other.unwrapped
+    inner.state = world._inner.envs[0]._env.unwrapped.state.copy()
+    np.testing.assert_array_equal(np.asarray(inner.state, np.float32), first[0])
+    for action in (0, 1, 1, 0):
+        observation, reward, *_ = world.step(np.array([action]))
+        expected, expected_reward, *_ = other.step(action)
+        np.testing.assert_array_equal(observation[0], expected)
+        assert reward[0] == expected_reward
+
+
+FAULTS = [
+    ("shape", "environment 0 at step 2: observation should have shape (2,), got (3,)"),
+    ("dtype", "environment 0 at step 2: observation should have a dtype that fits float32, got complex64"),
+    ("list", "environment 0 at step 2: observation should be a NumPy array of shape (2,), got list"),
+    ("nan", "environment 0 gave a non-finite observation [ 0. nan] at step 2"),
+    ("infinite", "environment 0 gave a non-finite observation [inf  0.] at step 2"),
+    ("nan reward", "environment 0 gave a non-finite reward nan at step 2"),
+    ("array reward", "environment 0 at step 2: the reward should be one number, got array([1.])"),
+    ("no reward", "environment 0 at step 2: the reward should be one number, got None"),
+    ("no flag", "environment 0 at step 2: terminated should be True or False, got None"),
+    ("raises", "environment 0 at step 2: step raised ZeroDivisionError: 100 % of nothing"),
+]
+
+
+@pytest.mark.parametrize(("fault", "message"), FAULTS)
+def test_a_broken_step_names_environment_and_step(fault: str, message: str):
+    world = build("Broken", num_envs=1, fault=fault, when=2)
+    world.reset()
+    world.step(np.array([0]))
+    with pytest.raises(WorldError, match=re.escape(message)):
+        world.step(np.array([0]))
+
+
+@pytest.mark.parametrize("fault", ["shape", "nan", "raises"])
+def test_a_broken_step_in_another_process_is_named_too(fault: str):
+    message = dict(FAULTS)[fault]
+    world = build("Broken", num_envs=1, vectorization="async", fault=fault, when=2)
+    world.reset()
+    world.step(np.array([0]))
+    with pytest.raises(WorldError, match=re.escape(message)):
+        world.step(np.array([0]))
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("shape", "environment 0 at step 0: observation should have shape (2,), got (3,)"),
+        ("bounds", "environment 0 at step 0: observation[1] should be from -1.0 to 100.0, got 101.0"),
+        ("nan", "environment 0 gave a non-finite observation [ 0. nan] at step 0"),
+    ],
+)
+def test_a_broken_reset_names_the_environment(fault: str, message: str):
+    world = build("Broken", num_envs=1, fault=fault, when=0)
+    with pytest.raises(WorldError, match=re.escape(message)):
+        world.reset()
+
+
+def test_the_right_environment_is_named():
+    world = build("Broken", num_envs=3, fault="nan", when=2)
+    world.reset()
+    world._inner.envs[0]._env.when = world._inner.envs[2]._env.when = 99
+    world.step(np.zeros(3, int))
+    with pytest.raises(WorldError, match="environment 1 gave a non-finite"):
+        world.step(np.zeros(3, int))
+
+
+def test_bounds_are_held_at_reset_only():
+    world = build("Broken", num_envs=1, fault="bounds", when=1)
+    world.reset()
+    assert world.step(np.array([0]))[0][0, 1] == 101
+
+
+def test_a_fault_in_the_terminal_observation_is_found():
+    world = build("Broken", num_envs=1, fault="nan", when=2, max_episode_steps=2)
+    world.reset()
+    world.step(np.array([0]))
+    with pytest.raises(WorldError, match="environment 0 gave a non-finite observation"):
+        world.step(np.array([0]))
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "message"),
+    [
+        ("Counter", {"lenght": 3}, "has no setting 'lenght'. Did you mean 'length'?"),
+        ("Counter", {"max_episode_step": 3}, "no setting 'max_episode_step'. Did you mean 'max_episode_steps'?"),
+        ("CartPole-v1", {"sutton_reward": True}, "no setting 'sutton_reward'. Did you mean 'sutton_barto_reward'?"),
+        ("Hopper-v5", {"reset_noise": 1.0}, "no setting 'reset_noise'. Did you mean 'reset_noise_scale'?"),
+        (f"{TOY}:Conter", {}, "no environment 'tests.unit.envs.toy_envs:Conter' is known"),
+        (f"{TOY}:Conter", {}, "Did you mean 'Counter'?"),
+        (f"{TOY}:np", {}, "expected a Gymnasium id or module:Class"),
+        ("no_such_module:Env", {}, "cannot import 'no_such_module'"),
+        ("Words", {}, "observations must be made of Box, Discrete"),
+        ("BinaryActions", {}, "actions must be a Box of floats, Discrete or MultiDiscrete, got MultiBinary(3)"),
+    ],
+)
+def test_what_cannot_be_made_is_named(name: str, kwargs: dict[str, Any], message: str):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build(name, **kwargs)
+
+
+def test_an_error_in_the_environments_own_constructor_is_left_alone():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'unknown'"):
+        build("FailsToBuild")

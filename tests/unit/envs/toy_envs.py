@@ -1,0 +1,125 @@
+"""Small Gymnasium environments, sound and broken, for the tests of the adapter."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
+
+
+class Counter(gymnasium.Env[Any, Any]):
+    """Gives the number of steps since reset; terminates at `length`, and draws itself as one grey level."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012 (declared so by gymnasium.Env)
+
+    def __init__(self, *, length: int = 3, render_mode: str | None = None):
+        self.observation_space: gymnasium.Space[Any] = Box(-1.0, 100.0, (2,), np.float32)
+        self.action_space: gymnasium.Space[Any] = Discrete(2, start=5)
+        self.length, self.render_mode = length, render_mode
+        self.steps, self.noise, self.actions = 0, 0.0, []
+
+    def observe(self) -> Any:
+        """What `reset` and `step` give."""
+        return np.array([self.steps, self.noise], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin at 0 with a random number for the whole episode."""
+        super().reset(seed=seed)
+        self.steps, self.noise = 0, float(self.np_random.uniform())
+        return self.observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Count; the reward is the action."""
+        assert self.action_space.contains(action), action
+        self.steps += 1
+        self.actions.append(action)
+        return self.observe(), float(np.sum(action)), self.steps >= self.length, False, {"steps": self.steps}
+
+    def render(self) -> np.ndarray:
+        """A picture whose grey level is the step."""
+        return np.full((4, 4, 3), self.steps, np.uint8)
+
+
+class Mixture(Counter):
+    """Every kind of observation at once, and many-part discrete actions."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.observation_space = Dict(
+            picture=Box(0, 255, (2, 2), np.uint8),
+            kind=Discrete(3, start=1),
+            pair=Tuple((MultiDiscrete([2, 3]), MultiBinary(2))),
+        )
+        self.action_space = MultiDiscrete([[2, 3], [4, 5]])
+
+    def observe(self) -> Any:
+        """All white, kind 2, the last of each choice."""
+        return {
+            "picture": np.full((2, 2), 255, np.uint8),
+            "kind": np.int64(2),
+            "pair": (np.array([1, 2]), np.array([0, 1], np.int8)),
+        }
+
+
+class GridActions(Counter):
+    """Continuous actions in a 2 by 2 grid of float64."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.action_space = Box(-1.0, 1.0, (2, 2), np.float64)
+
+
+class Broken(Counter):
+    """Sound until step `when` (0 is the reset), where `fault` shows."""
+
+    def __init__(self, *, fault: str, when: int = 1, **settings: Any):
+        super().__init__(length=50, **settings)
+        self.fault, self.when = fault, when
+
+    def observe(self) -> Any:
+        """A sound observation, or the fault."""
+        sound = super().observe()
+        if self.steps != self.when:
+            return sound
+        faults: dict[str, Any] = {
+            "shape": np.zeros(3, np.float32),
+            "dtype": np.zeros(2, np.complex64),
+            "list": [0.0, 0.0],
+            "bounds": np.array([0.0, 101.0], np.float32),
+            "nan": np.array([0.0, np.nan], np.float32),
+            "infinite": np.array([np.inf, 0.0], np.float32),
+        }
+        return faults.get(self.fault, sound)
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """A sound step, or the fault."""
+        observation, reward, terminated, truncated, info = super().step(action)
+        if self.steps == self.when:
+            if self.fault == "raises":
+                raise ZeroDivisionError("100 % of nothing")
+            reward = {"nan reward": np.nan, "array reward": np.ones(1), "no reward": None}.get(self.fault, reward)
+            terminated = None if self.fault == "no flag" else terminated
+        return observation, reward, terminated, truncated, info
+
+
+class Words(Counter):
+    """Observations that have no flat form."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.observation_space = Dict(words=Text(5))
+
+
+class BinaryActions(Counter):
+    """Actions of a kind that no policy here gives."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(**settings)
+        self.action_space = MultiBinary(3)
+
+
+class FailsToBuild(Counter):
+    """Has a mistake of its own in its constructor."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(unknown=1, **settings)  # type: ignore[call-arg]  (the mistake)

@@ -1,0 +1,65 @@
+"""Small segments, queries and answers, and a store that holds some: for the tests here and in faults."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
+from heeler.feedback.store import Store
+
+
+def make_segment(seed: int, *, num_steps: int = 4, discrete: bool = False, **changes: Any) -> Segment:
+    """A segment of random numbers: 3 observation numbers, 2 action numbers."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray:
+        return rng.normal(size=shape).astype(np.float32)
+
+    action = rng.integers(5, size=(num_steps, 2)) if discrete else normal(num_steps, 2)
+    fields: dict[str, Any] = {
+        "observation": normal(num_steps, 3),
+        "action": action,
+        "next_observation": normal(num_steps, 3),
+        "true_reward": normal(num_steps),
+        "env_id": "Hopper",
+        "policy_version": 0,
+        "trajectory_id": f"train/env-0/episode-{seed}",
+        "start_step": 0,
+    }
+    return Segment(**(fields | changes))
+
+
+def make_query(name: object, *segment_ids: str, kind: str = "preference", asked_step: int = 0) -> Query:
+    """A query whose id comes from its name."""
+    return Query(
+        id=stable_id("query", name), kind=kind, segment_ids=segment_ids, policy_version=0, asked_step=asked_step
+    )
+
+
+def make_answer(query: Query, name: object = "first", choice: str = "left", **changes: Any) -> Feedback:
+    """An answer whose key comes from the query and a name."""
+    fields: dict[str, Any] = {
+        "key": stable_id("answer", query.id, name),
+        "query_id": query.id,
+        "kind": query.kind,
+        "value": {"choice": choice},
+        "annotator": "ann",
+    }
+    return Feedback(**(fields | changes))
+
+
+def open_store(folder: Path) -> Store:
+    """The store of a folder, with policy version 0 and the annotator `ann`."""
+    store = Store.open(folder / "heeler.db", segments_dir=folder / "segments")
+    store.add_policy_version(PolicyVersion(version=0, step=0))
+    store.add_annotator("ann", "person")
+    return store
+
+
+def add_comparisons(store: Store, num: int) -> list[Query]:
+    """`num` comparisons of segments that are all different."""
+    ids = store.add_segments([make_segment(seed) for seed in range(2 * num)])
+    queries = [make_query(place, ids[2 * place], ids[2 * place + 1]) for place in range(num)]
+    store.add_queries(queries)
+    return queries

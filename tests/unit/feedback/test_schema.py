@@ -1,0 +1,123 @@
+"""Migrations make the tables of the schema, with SQLite's settings, in SQL that PostgreSQL understands too."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateTable
+
+from heeler.core.errors import StoreError
+from heeler.feedback import database as database_module
+from heeler.feedback import schema
+from heeler.feedback.database import Database
+from heeler.feedback.store import Store
+
+
+def test_migrations_make_what_the_schema_says(tmp_path: Path) -> None:
+    database = Database(tmp_path / "heeler.db")
+    with database.reading() as connection:
+        options = {"compare_type": True, "version_table": schema.VERSION_TABLE}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata) == []
+        made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
+        tables = {name: sql for name, sql in made}
+    database.close()
+    # Alembic does not compare constraints' names, nor counters that never give a number twice.
+    for table in schema.metadata.sorted_tables:
+        wanted = str(CreateTable(table).compile(dialect=sqlite.dialect()))
+        assert tables[table.name].split() == wanted.split()
+
+
+def test_downgrading_leaves_nothing_and_opening_makes_it_anew(tmp_path: Path) -> None:
+    path = tmp_path / "heeler.db"
+    database = Database(path)
+    config = Config()
+    config.set_main_option("script_location", str(Path(database_module.__file__).with_name("migrations")))
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+        assert inspect(connection).get_table_names() == [schema.VERSION_TABLE]
+    database.close()
+    with Store.open(path, segments_dir=None) as store:
+        assert store.query_count() == 0
+
+
+def test_settings_of_sqlite(tmp_path: Path) -> None:
+    database = Database(tmp_path / "heeler.db")
+    names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")
+
+    def settings(connection: object) -> dict[str, object]:
+        return {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in names}
+
+    shared = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+    with database.writing() as connection:
+        assert settings(connection) == shared | {"query_only": 0}
+    with database.reading() as connection:
+        assert settings(connection) == shared | {"query_only": 1}
+    database.close()
+    assert not (tmp_path / "heeler.db-wal").exists()
+
+
+def test_readers_cannot_write_and_foreign_keys_hold(tmp_path: Path) -> None:
+    database = Database(tmp_path / "heeler.db")
+    with pytest.raises(StoreError, match="read-only"), database.reading() as connection:
+        connection.execute(schema.annotators.insert().values(id="ann", kind="person", note=""))
+    orphan = {"query_id": "q", "place": 0, "segment_id": "s"}
+    with pytest.raises(StoreError, match="FOREIGN KEY"), database.writing() as connection:
+        connection.execute(schema.query_segments.insert().values(orphan))
+    with database.reading() as connection:
+        assert connection.execute(schema.query_segments.select()).all() == []
+    database.close()
+
+
+def test_a_failed_write_is_rolled_back_and_the_next_one_works(tmp_path: Path) -> None:
+    database = Database(tmp_path / "heeler.db")
+
+    def add(name: str) -> None:
+        with database.writing() as connection:
+            connection.execute(schema.annotators.insert().values(id=name, kind="person", note=""))
+            if name == "bad":
+                raise RuntimeError("in the middle")
+
+    add("first")
+    with pytest.raises(RuntimeError, match="in the middle"):
+        add("bad")
+    add("second")
+    with database.reading() as connection:
+        assert connection.execute(schema.annotators.select()).scalars().all() == ["first", "second"]
+    database.close()
+
+
+def test_tables_are_made_for_postgresql_too() -> None:
+    made = {t.name: str(CreateTable(t).compile(dialect=postgresql.dialect())) for t in schema.metadata.sorted_tables}
+    assert "position BIGSERIAL NOT NULL" in made["feedback"]
+    assert "number BIGSERIAL NOT NULL" in made["queries"]
+    assert "position BIGINT NOT NULL" in made["consumers"]
+    assert "value JSON NOT NULL" in made["feedback"]
+
+
+def test_a_url_works_like_a_path(tmp_path: Path) -> None:
+    Database(f"sqlite:///{tmp_path}/with space.db").close()
+    with sqlite3.connect(tmp_path / "with space.db") as connection:
+        assert connection.execute("SELECT count(*) FROM feedback").fetchone() == (0,)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("sqlite://", "name a file"),
+        ("sqlite:///:memory:", "name a file"),
+        ("nosuch://host/base", "not a database URL"),
+        ("://", "not a database URL"),
+        ("mysql+nosuch://host/base", "not a database URL"),
+    ],
+)
+def test_a_url_that_cannot_be_is_refused(url: str, message: str) -> None:
+    with pytest.raises(StoreError, match=message):
+        Database(url)
