@@ -79,16 +79,17 @@ class RunDirectory:
                     f"{path} belongs to another configuration (differs in {', '.join(differing[:5])}); "
                     "choose another --run-dir, or go on with it by `heeler resume`"
                 )
-            return cls(path)
-        if path.exists() and any(path.iterdir()):
-            raise RunError(f"{path} is not empty and is not a run; choose another --run-dir")
+            return cls.open(path)
         try:
-            for name in ("segments", "media", "checkpoints"):
-                (path / name).mkdir(parents=True, exist_ok=True)
+            path.mkdir(parents=True, exist_ok=True)
+            # A run that was killed while it was made leaves nothing but the configuration written aside.
+            foreign = [entry.name for entry in path.iterdir() if not entry.name.startswith(".config.yaml.")]
         except OSError as error:
             raise _unwritable(path, error) from error
+        if foreign:
+            raise RunError(f"{path} is not empty and is not a run (it holds {foreign[0]}); choose another --run-dir")
         write_atomically(config_path, text.encode())
-        return cls(path)
+        return cls.open(path)
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -99,6 +100,11 @@ class RunDirectory:
         """
         if not (path / "config.yaml").is_file():
             raise RunError(f"{path} is not a run: it has no config.yaml; expected a directory made by `heeler run`")
+        try:
+            for name in ("segments", "media", "checkpoints"):
+                (path / name).mkdir(exist_ok=True)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         return cls(path)
 
     def config(self) -> dict[str, Any]:
@@ -147,7 +153,7 @@ class RunDirectory:
         """
         folder = self.path / "checkpoints"
         target, aside = folder / f"step-{step}", folder / f".step-{step}.tmp"
-        files = {_TENSORS: save({k: np.ascontiguousarray(v) for k, v in tensors.items()}), _STATE: _json(state)}
+        files = {_TENSORS: save({k: np.asarray(v, order="C") for k, v in tensors.items()}), _STATE: _json(state)}
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         files[_MANIFEST] = _json({"format": FORMAT, "step": step, "sha256": hashes})
         try:

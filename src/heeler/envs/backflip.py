@@ -10,26 +10,21 @@ from heeler.envs.mujoco_batch import BatchedMujoco, Rows
 FLOOR_GEOM, FOOT_GEOM, TORSO_GEOM, THIGH_GEOM = "floor", "foot_geom", "torso_geom", "thigh_geom"
 
 
-def backflip_reward(
-    pitch_rate: np.ndarray, height: np.ndarray, body_touches: np.ndarray, actions: np.ndarray
-) -> np.ndarray:
+def backflip_reward(pitch_rate: np.ndarray, height: np.ndarray, body_touches: np.ndarray) -> np.ndarray:
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
-    Turning backward pays, the more the higher the torso is; lying on torso or thigh costs, and so does effort.
+    Turning backward pays, more so high up; height pays by itself; torso or thigh on the ground costs.
 
     Args:
         pitch_rate: [N] rad/s; negative is backward.
         height: [N] height of the torso's centre in metres (1.25 when it stands upright).
         body_touches: [N] whether torso or thigh touches the ground.
-        actions: [N, 3] joint commands.
 
     Returns:
-        [N] rewards, about −1 to 1.
+        [N] rewards, about −1 to 2.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
-    lift = np.clip((height - 0.4) / 0.8, 0.0, 1.0)
-    effort = np.square(actions).sum(axis=1)
-    return backward * lift - 1.0 * body_touches - 0.01 * effort
+    return backward * (1 + 0.3 * height) + 0.3 * height - 1.0 * body_touches
 
 
 class GroundContacts:
@@ -56,12 +51,14 @@ class GroundContacts:
 class Backflip(BatchedMujoco):
     """Learn a backflip. Nothing ends an episode early, so its length tells a learner nothing.
 
-    Observation (12): torso height; sine and cosine of pitch; three joint angles; velocities of x, z, pitch and the
-    three joints, clipped to ±10. Action (3): torques on thigh, leg and foot, −1 to 1. Reward: `backflip_reward`.
+    Observation (15): torso height; sine and cosine of pitch; three joint angles; velocities of x, z, pitch and the
+    three joints, clipped to ±10; whether foot, torso and thigh touch the ground (0 or 1). Action (3): torques on thigh,
+    leg and foot, −1 to 1. Reward: `backflip_reward`.
     `infos["landed_backflips"]`: [N] landed so far in the episode that the step belongs to (see `LandingCounter`).
     """
 
     xml_file = "hopper.xml"
+    figure_names = ("landed_backflips",)
 
     def __init__(
         self,
@@ -75,7 +72,7 @@ class Backflip(BatchedMujoco):
         self._reset_noise_scale = reset_noise_scale
         super().__init__("Backflip", num_envs, num_threads, frame_skip=frame_skip, max_episode_steps=max_episode_steps)
         self._contacts = GroundContacts(self.model, (FOOT_GEOM, TORSO_GEOM, THIGH_GEOM))
-        self._geom_xpos, self._geom_xmat = self._batch.bind("geom_xpos"), self._batch.bind("geom_xmat")
+        self._geom_xpos, self._geom_xmat = self._simulations.bind("geom_xpos"), self._simulations.bind("geom_xmat")
         self._landings = LandingCounter(num_envs)
         self._carried = {"landed_backflips": self._landings.count, "anchor": self._landings.anchor}
 
@@ -84,7 +81,7 @@ class Backflip(BatchedMujoco):
         return self._contacts.touches(self._geom_xpos, self._geom_xmat)
 
     def _observation_size(self) -> int:
-        return self.model.nq + self.model.nv  # the place along x goes, pitch becomes two numbers
+        return self.model.nq + self.model.nv + 3  # the place along x goes, pitch becomes two numbers, contacts come
 
     def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
@@ -97,13 +94,14 @@ class Backflip(BatchedMujoco):
         observation[rows, 1] = np.sin(pitch)
         observation[rows, 2] = np.cos(pitch)
         observation[rows, 3:6] = qpos[:, 3:]
-        observation[rows, 6:] = np.clip(self._qvel[rows], -10.0, 10.0)
+        observation[rows, 6:12] = np.clip(self._qvel[rows], -10.0, 10.0)
+        observation[rows, 12:] = self.touches()[rows]
 
     def _judge(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         foot, torso, thigh = self.touches().T
         body = torso | thigh
         self._landings.update(self._qpos[:, 2], foot, body)
-        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], body, actions)
+        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], body)
         return reward, self._never.copy()
 
     def _after_set(self, rows: np.ndarray) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
 Point = Sequence[float] | np.ndarray
@@ -43,6 +42,8 @@ class Canvas:
     """
 
     def __init__(self, size: tuple[int, int], span: float, centre: Point, background: Colour = SKY):
+        from PIL import Image, ImageDraw  # here, so that a world that is never drawn does without their memory
+
         width, height = size[0] * SUPERSAMPLE, size[1] * SUPERSAMPLE
         self.scale = min(width, height) / span
         """Fine pixels per metre."""

@@ -210,6 +210,23 @@ class MountainCarContinuous(ClassicWorld):
             max_episode_steps=max_episode_steps,
         )
         self._goal_velocity = goal_velocity
+        self._fresh = np.ones(num_envs, bool)
+
+    def set_physics(self, state: np.ndarray) -> None:
+        """Put every environment into a given state [N, 2], as if its episode began there."""
+        super().set_physics(state)
+        self._fresh[:] = True
+
+    def _begin(self, rows: np.ndarray, observation: np.ndarray) -> None:
+        super()._begin(rows, observation)
+        self._fresh[rows] = True
+
+    def _save(self) -> dict[str, np.ndarray]:
+        return super()._save() | {"fresh": self._fresh.copy()}
+
+    def _load(self, state: dict[str, np.ndarray]) -> None:
+        super()._load(state)
+        self._fresh[:] = state["fresh"]
 
     def _first_states(self, count: int) -> np.ndarray:
         return np.stack((self.np_random.uniform(-0.6, -0.4, count), np.zeros(count)))
@@ -230,11 +247,12 @@ class MountainCarContinuous(ClassicWorld):
         throttle = actions[:, 0]
         position, velocity = self._roll(self._state.astype(np.float32), throttle)
         terminated = (position >= self.GOAL) & (velocity >= self._goal_velocity)
-        fresh = np.flatnonzero(self._episode_steps == 0)
+        fresh = np.flatnonzero(self._fresh)
         if len(fresh):
             exact_position, exact_velocity = self._roll(self._state[:, fresh], throttle[fresh])
             terminated[fresh] = (exact_position >= self.GOAL) & (exact_velocity >= self._goal_velocity)
             position[fresh], velocity[fresh] = exact_position, exact_velocity
+            self._fresh[:] = False
         self._state[0], self._state[1] = position, velocity
         observation[:, 0], observation[:, 1] = position, velocity
         reward = 100.0 * terminated - np.square(throttle.astype(np.float64)) * 0.1

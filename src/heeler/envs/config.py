@@ -8,6 +8,8 @@ from typing import Any, Literal, get_args
 from heeler.core.errors import ConfigError, did_you_mean
 
 Vectorization = Literal["auto", "batched", "sync", "async"]
+Setting = bool | int | float | str | tuple[float, float]
+"""What a world's own setting may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +25,7 @@ class EnvConfig:
     vectorization: Vectorization = "auto"
     """`auto`: heeler's batched world where there is one, else `sync`. `batched`: that, or an error. `sync`: Gymnasium's
     own environment, copies in one process. `async`: the same, one process for each copy."""
-    kwargs: dict[str, Any] = field(default_factory=dict[str, Any])
+    kwargs: dict[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world itself, such as `reset_noise_scale`; `max_episode_steps` is known to every world."""
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs.canvas import BLUE, GREY, ORANGE, PLUM, RED, SKY_BLUE, TEAL
@@ -130,6 +129,8 @@ def write_webp(frames: np.ndarray, path: Path, fps: float) -> None:
         path: where to write it.
         fps: frames shown each second.
     """
+    from PIL import Image  # here, for the same reason as in `Canvas`
+
     images = [Image.fromarray(frame) for frame in frames]
     aside = path.with_name(path.name + ".part")
     duration_ms = max(1, round(1000 / fps))

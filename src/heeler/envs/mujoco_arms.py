@@ -28,7 +28,7 @@ class Reacher(BatchedMujoco):
         super().__init__(
             "Reacher-v5", num_envs, num_threads, frame_skip=frame_skip, max_episode_steps=max_episode_steps
         )
-        self._xpos = self._batch.bind("xpos")
+        self._xpos = self._simulations.bind("xpos")
         self._fingertip, self._target = self.model.body("fingertip").id, self.model.body("target").id
 
     def _observation_size(self) -> int:
@@ -122,8 +122,8 @@ class InvertedDoublePendulum(BatchedMujoco):
             frame_skip=frame_skip,
             max_episode_steps=max_episode_steps,
         )
-        self._tip = self._batch.bind("site_xpos")
-        self._constraint_force = self._batch.bind("qfrc_constraint")
+        self._tip = self._simulations.bind("site_xpos")
+        self._constraint_force = self._simulations.bind("qfrc_constraint")
 
     def _observation_size(self) -> int:
         return 9

@@ -12,6 +12,7 @@ from mujoco.batch import Batch, SimulationError
 
 from heeler.core.errors import WorldError
 from heeler.envs.mujoco_model import default_num_threads, load_model, mj
+from heeler.envs.mujoco_pool import ContactForcePool
 from heeler.envs.world import BatchedWorld
 
 Rows = np.ndarray | slice
@@ -35,7 +36,6 @@ class BatchedMujoco(BatchedWorld):
         *,
         frame_skip: int,
         max_episode_steps: int,
-        persistent: bool = False,
     ):
         self.model = load_model(self.xml_file)
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
@@ -50,9 +50,9 @@ class BatchedMujoco(BatchedWorld):
         self.dt = self.model.opt.timestep * frame_skip
         """Seconds that one step lasts."""
         self.num_threads = min(num_threads or default_num_threads(), num_envs)
-        self._batch = Batch(self.model, num_envs, self.num_threads, persistent)
-        self._qpos, self._qvel = self._batch.bind("qpos"), self._batch.bind("qvel")
-        self._ctrl = self._batch.bind("ctrl")
+        self._simulations = self._build_simulations()
+        self._qpos, self._qvel = self._simulations.bind("qpos"), self._simulations.bind("qvel")
+        self._ctrl = self._simulations.bind("ctrl")
         self._carried: dict[str, np.ndarray] = {}
         self._never = np.zeros(num_envs, bool)
         spec = int(mj.mjtState.mjSTATE_INTEGRATION)
@@ -68,10 +68,10 @@ class BatchedMujoco(BatchedWorld):
             rows: [n] sorted environment indices; None for all.
         """
         rows = np.arange(self.num_envs) if rows is None else rows
-        self._batch.state[rows] = self._first_row
+        self._simulations.state[rows] = self._first_row
         self._qpos[rows] = qpos
         self._qvel[rows] = qvel
-        self._batch.forward(rows)
+        self._simulations.forward(rows)
         self._after_set(rows)
 
     def physics(self) -> tuple[np.ndarray, np.ndarray]:
@@ -85,14 +85,12 @@ class BatchedMujoco(BatchedWorld):
     def _advance(self, actions: np.ndarray, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         np.copyto(self._ctrl, actions)
         try:
-            self._batch.step(nstep=self.frame_skip)
+            self._simulations.step(nstep=self.frame_skip)
         except SimulationError as error:
             index = int(error.ids[0])
             raise WorldError(
-                f"{self.env_id}: MuJoCo stopped environment {index} at step {self._num_steps + 1}: "
-                f"{self._batch.error(index)}"
+                f"{self.env_id}: MuJoCo stopped environment {index} at step {self._num_steps + 1}: {error}"
             ) from error
-        self._after_physics()
         self._observe(ALL, observation)
         return self._judge(actions)
 
@@ -101,10 +99,12 @@ class BatchedMujoco(BatchedWorld):
         self._observe(rows, observation)
 
     def _save(self) -> dict[str, np.ndarray]:
-        return {"physics": self._batch.state.copy()} | {name: array.copy() for name, array in self._carried.items()}
+        return {"physics": self._simulations.state.copy()} | {
+            name: array.copy() for name, array in self._carried.items()
+        }
 
     def _load(self, state: dict[str, np.ndarray]) -> None:
-        self._batch.state[:] = state["physics"]
+        self._simulations.state[:] = state["physics"]
         for name, array in self._carried.items():
             array[:] = state[name]
 
@@ -113,6 +113,9 @@ class BatchedMujoco(BatchedWorld):
 
     def _normal(self, count: int, size: int, scale: float) -> np.ndarray:
         return scale * self.np_random.standard_normal((count, size))
+
+    def _build_simulations(self) -> Batch | ContactForcePool:
+        return Batch(self.model, self.num_envs, self.num_threads)
 
     def _observation_size(self) -> int:
         return self.model.nq + self.model.nv
@@ -128,9 +131,6 @@ class BatchedMujoco(BatchedWorld):
     def _judge(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rewards [N] float64 and terminated [N] of the step just made."""
         raise NotImplementedError
-
-    def _after_physics(self) -> None:
-        """Work on the whole batch between the physics and the observation."""
 
     def _after_set(self, rows: np.ndarray) -> None:
         """Bring what is carried between steps in line with new states of the environments `rows`."""

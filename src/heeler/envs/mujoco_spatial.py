@@ -3,38 +3,14 @@
 Each equals Gymnasium's v5 task of the same name; its settings have the same names and defaults.
 """
 
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import numpy as np
-from mujoco.batch import Batch
 
 from heeler.envs.mujoco_batch import BatchedMujoco, Rows
-from heeler.envs.mujoco_model import mj
+from heeler.envs.mujoco_pool import ContactForcePool
 
 Range = tuple[float, float]
-
-
-class ContactForces:
-    """Contact force and torque on every body, `cfrc_ext` in MuJoCo, for a whole persistent batch.
-
-    MuJoCo computes them only when asked, from the contacts of the last stage that the physics computed, so each
-    simulation that has contacts is copied out and asked; without contacts they are zero.
-    """
-
-    def __init__(self, model: Any, batch: Batch):
-        self._model, self._batch = model, batch
-        self._num_contacts = batch.bind("ncon")
-        self._scratch = mj.MjData(model)
-        self.values = np.zeros((batch.nsim, model.nbody, 6))
-        """[N, bodies, 6]: torque, then force."""
-
-    def update(self) -> None:
-        """Compute the forces of the step just made."""
-        self.values[:] = 0.0
-        for index in self._num_contacts.nonzero()[0].tolist():
-            self._batch.get_data(index, self._scratch)
-            mj.mj_rnePostConstraint(self._model, self._scratch)
-            self.values[index] = self._scratch.cfrc_ext
 
 
 class SpatialRunner(BatchedMujoco):
@@ -42,6 +18,9 @@ class SpatialRunner(BatchedMujoco):
 
     `_centre` says where the body is; `_contact_cost` and `_control_cost` are each task's own.
     """
+
+    derived_fields: ClassVar[tuple[str, ...]]
+    """`MjData` fields that a task reads after each step."""
 
     def __init__(
         self,
@@ -67,16 +46,19 @@ class SpatialRunner(BatchedMujoco):
         self._healthy_z_range = healthy_z_range
         self._reset_noise_scale = reset_noise_scale
         self._num_skipped = 2 if exclude_current_positions_from_observation else 0
-        super().__init__(env_id, num_envs, num_threads, persistent=True, **rest)
-        self._forces = ContactForces(self.model, self._batch)
+        super().__init__(env_id, num_envs, num_threads, **rest)
+        self._forces = self._simulations.bind("cfrc_ext")
         self._centre_x = np.zeros(num_envs)
         self._carried = {"centre_x": self._centre_x}
 
-    def _after_physics(self) -> None:
-        self._forces.update()
+    def close_extras(self, **kwargs: Any) -> None:
+        """End the threads."""
+        cast("ContactForcePool", self._simulations).close()
+
+    def _build_simulations(self) -> ContactForcePool:
+        return ContactForcePool(self.model, self.num_envs, self.num_threads, self.derived_fields)
 
     def _after_set(self, rows: np.ndarray) -> None:
-        self._forces.values[rows] = 0.0
         self._centre_x[rows] = self._centre(rows)
 
     def _centre(self, rows: Rows) -> np.ndarray:
@@ -114,6 +96,7 @@ class Ant(SpatialRunner):
     """Ant-v5: four legs that run forward."""
 
     xml_file = "ant.xml"
+    derived_fields = ("xpos",)
 
     def __init__(
         self,
@@ -152,7 +135,7 @@ class Ant(SpatialRunner):
             max_episode_steps=max_episode_steps,
         )
         self._main_body = self.model.body(main_body).id
-        self._xpos = self._batch.bind("xpos")
+        self._xpos = self._simulations.bind("xpos")
 
     def _observation_size(self) -> int:
         forces = (self.model.nbody - 1) * 6 if self._shows_forces else 0
@@ -163,7 +146,7 @@ class Ant(SpatialRunner):
         return qpos, self._normal(count, self.model.nv, self._reset_noise_scale)
 
     def _clipped_forces(self, rows: Rows) -> np.ndarray:
-        return np.clip(self._forces.values[rows], *self._contact_force_range)
+        return np.clip(self._forces[rows], *self._contact_force_range)
 
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         parts = [self._qpos[rows, self._num_skipped :], self._qvel[rows]]
@@ -191,6 +174,7 @@ class Humanoid(SpatialRunner):
     """Humanoid-v5: a body with two legs and two arms that walks forward."""
 
     xml_file = "humanoid.xml"
+    derived_fields = ("xipos", "cinert", "cvel", "qfrc_actuator")
 
     def __init__(
         self,
@@ -234,7 +218,7 @@ class Humanoid(SpatialRunner):
             max_episode_steps=max_episode_steps,
         )
         self._xipos, self._cinert, self._cvel, self._qfrc_actuator = (
-            self._batch.bind(name) for name in ("xipos", "cinert", "cvel", "qfrc_actuator")
+            self._simulations.bind(name) for name in self.derived_fields
         )
 
     def _observation_size(self) -> int:
@@ -256,7 +240,7 @@ class Humanoid(SpatialRunner):
         if self._shows_actuator_force:
             parts.append(self._qfrc_actuator[rows, 6:])
         if self._shows_contact_force:
-            parts.append(self._forces.values[rows, 1:])
+            parts.append(self._forces[rows, 1:])
         self._fill(rows, observation, parts)
 
     def _centre(self, rows: Rows) -> np.ndarray:
@@ -271,5 +255,5 @@ class Humanoid(SpatialRunner):
         return self._ctrl_cost_weight * np.square(self._ctrl).sum(axis=1)
 
     def _contact_cost(self) -> np.ndarray:
-        forces = self._forces.values.reshape(self.num_envs, -1)
+        forces = self._forces.reshape(self.num_envs, -1)
         return np.clip(self._contact_cost_weight * np.square(forces).sum(axis=1), *self._contact_cost_range)

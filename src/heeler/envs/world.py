@@ -70,6 +70,8 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """Whether `state_dict` holds everything: a world that loads it goes on bit for bit."""
     last_observation: np.ndarray
     """[N, O] float32: a copy of what `reset` or `step` returned last."""
+    figure_names: tuple[str, ...] = ()
+    """Infos [N] that count something in the episode so far, such as `landed_backflips`; evaluations report them."""
 
     def seed(self, seed: int) -> None:
         """Begin the random streams that the next `reset()` goes on with."""
@@ -148,6 +150,14 @@ class BatchedWorld(World):
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
         np.copyto(self.last_observation, observation)
         return observation, self._infos()
+
+    def stagger(self) -> None:
+        """Let the environments' present episodes end at different times, uniformly over the time limit.
+
+        Copies that all began together would otherwise stay in step for ever where only time ends an episode, and each
+        rollout would show one part of the episode alone.
+        """
+        self._episode_steps[:] = self.np_random.integers(self.max_episode_steps, size=self.num_envs)
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]:
         """Advance every environment; those whose episode ends begin a new one in the same step.

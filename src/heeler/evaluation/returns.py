@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 
 from heeler.core.errors import ConfigError
+from heeler.envs import World
 from heeler.models.policy import Policy
 
 
@@ -34,7 +34,7 @@ class Evaluation:
         return row | {f"{name}_mean": float(values.mean()) for name, values in self.figures.items()}
 
 
-def evaluate(policy: Policy, world: VectorEnv, *, seed: int, deterministic: bool = True) -> Evaluation:
+def evaluate(policy: Policy, world: World, *, seed: int, deterministic: bool = True) -> Evaluation:
     """Run one whole episode in every environment of `world`.
 
     Args:
@@ -52,7 +52,7 @@ def evaluate(policy: Policy, world: VectorEnv, *, seed: int, deterministic: bool
     generator = torch.Generator().manual_seed(seed)
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
-    figures: dict[str, np.ndarray] = {}
+    figures = {name: np.zeros(N) for name in world.figure_names}
     snapshots: list[np.ndarray] = []
     running = np.ones(N, bool)
     while running.any():
@@ -64,8 +64,8 @@ def evaluate(policy: Policy, world: VectorEnv, *, seed: int, deterministic: bool
         observation, reward, terminated, truncated, infos = world.step(action)
         returns += reward * running
         lengths += running
-        for name, values in ((k, infos[k]) for k in infos if k=="landed_backflips"):
-            figures[name] = np.where(running, values, figures.get(name, np.zeros(N)))
+        for name in world.figure_names:
+            figures[name] = np.where(running, infos[name], figures[name])
         running &= ~(terminated | truncated)
     return Evaluation(
         returns=returns, lengths=lengths, figures=figures, snapshots=np.stack(snapshots) if snapshots else None

@@ -28,6 +28,10 @@ class PreferencesConfig:
     """How the pairs worth asking about are chosen among the candidates."""
     num_candidates: int = 10
     """Candidate pairs drawn for each one asked."""
+    num_warmup_rollouts: int = 16
+    """Rollouts of the untrained policy over which the first questions are spread, so that they cover whole episodes."""
+    history_share: float = 0.5
+    """Share of candidate pairs in which one clip is an older one: it ties the reward of today's behaviour to yesterday's."""
     refit_every: int = 25
     """The reward is fitted again after this many new answers."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
@@ -36,7 +40,9 @@ class PreferencesConfig:
     def __post_init__(self) -> None:
         if self.acquisition not in ACQUISITIONS:
             raise ConfigError(f"acquisition must be one of {', '.join(ACQUISITIONS)}, got {self.acquisition!r}")
-        for name in ("segment_length", "num_candidates", "refit_every"):
+        if not 0 <= self.history_share <= 1:
+            raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
+        for name in ("segment_length", "num_candidates", "refit_every", "num_warmup_rollouts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
 

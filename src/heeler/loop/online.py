@@ -50,7 +50,9 @@ class OnlineRun:
         self.ppo = PPO(config.algorithm, observation_size, self.world.single_action_space)
         self.learner = self.ppo.init(config.seed, config.env.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
-        self.preferences = _preference_loop(config, store, self.ppo) if config.preferences else None
+        self.preferences: PreferenceLoop | None = None
+        if config.preferences:
+            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.returns = EpisodeReturns(config.env.num_envs)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
@@ -60,7 +62,8 @@ class OnlineRun:
         checkpoint, refused = self.directory.newest_checkpoint()
         if checkpoint is None:
             self.directory.truncate_metrics(0)
-            self.collector.reset(self.config.seed)
+            self.collector.reset(self.config.seed, stagger=self.world.exact_state)
+            self.returns.restart(partial=self.world.exact_state)
             self.store.add_policy_version(PolicyVersion(version=0, step=0))
         else:
             self._load(checkpoint)
@@ -196,17 +199,31 @@ def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
     """
     directory = RunDirectory.open(Path(path))
     config = from_dict(directory.config())
+    return policy_of(newest_sound_checkpoint(directory), config), config
+
+
+def newest_sound_checkpoint(directory: RunDirectory) -> Checkpoint:
+    """What a run can be looked at by.
+
+    Raises:
+        RunError: it has none yet, or none that is sound.
+    """
     checkpoint, refused = directory.newest_checkpoint()
     if checkpoint is None:
         why = f" ({'; '.join(refused)})" if refused else ""
-        raise RunError(f"{path} has no checkpoint to load{why}; run it first")
+        raise RunError(f"{directory.path} has no checkpoint to load{why}; run it first")
+    return checkpoint
+
+
+def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
+    """The policy that a checkpoint holds."""
     world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
     policy = Policy(config.algorithm.policy, world.single_observation_space.shape[0], world.single_action_space)
     world.close()
     policy.load_tensors(
         _under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
     )
-    return policy, config
+    return policy
 
 
 def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, seed: int) -> Evaluation:
@@ -254,12 +271,12 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
 
 
-def _preference_loop(config: RunConfig, store: Store, ppo: PPO) -> PreferenceLoop:
+def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:
+    """The learned reward that fits a run's world."""
     assert config.preferences is not None
     head = action_head(ppo.action_space)
     num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
-    model = PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
-    return PreferenceLoop(config, store, model)
+    return PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
 
 
 def _under(prefix: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,8 @@ class PreferenceLoop:
         if self.config.teacher != "people":
             self.teacher = SimulatedTeacher(self.config.teacher, config.seed, "simulated")
             store.add_annotator("simulated", "simulated", "knows the true reward")
+        self.history: list[Segment] = []
+        """Segments that were asked about, oldest first: candidates to compare new ones with."""
         self.num_asked = self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
 
     @property
@@ -60,7 +62,7 @@ class PreferenceLoop:
 
     def ask(self, rollout: Rollout, step: int) -> int:
         """Put the questions that are due now, about this rollout; returns how many."""
-        due = self.config.schedule.due(step, self.run_config.total_steps, self.num_asked - self.num_cant_tell)
+        due = self._due(step)
         if due == 0:
             return 0
         pairs, scores = self._choose(rollout, due)
@@ -73,9 +75,25 @@ class PreferenceLoop:
         self.store.add_segments(list(segments.values()))
         self.store.add_queries(queries)
         self.num_asked += len(queries)
+        known = {segment.id for segment in self.history}
+        self.history += [segment for name, segment in segments.items() if name not in known]
         if self.teacher is not None:
             self.teacher.ask(queries, segments, step)
         return len(queries)
+
+    def _due(self, step: int) -> int:
+        asked = self.num_asked - self.num_cant_tell
+        total, schedule = self.run_config.total_steps, self.config.schedule
+        if self.is_fitted:
+            return schedule.due(step, total, asked)
+        rollouts = step // self.run_config.steps_per_update
+        share = min(1.0, rollouts / self.config.num_warmup_rollouts)
+        return max(0, round(self._num_first * share) - asked)
+
+    @property
+    def _num_first(self) -> int:
+        """Answers that are wanted before the first fit."""
+        return max(1, self.config.schedule.target(0, self.run_config.total_steps))
 
     def _query(self, pair: tuple[Segment, Segment], score: float, step: int, index: int) -> Query:
         left, right = pair
@@ -91,32 +109,37 @@ class PreferenceLoop:
 
     def _choose(self, rollout: Rollout, num: int) -> tuple[list[tuple[Segment, Segment]], list[float]]:
         """Both segments of a pair come from training trajectories, or both from validation trajectories."""
-        length = self.config.segment_length
-        windows = candidate_windows(rollout.ended, length)
+        windows = candidate_windows(rollout.ended, self.config.segment_length)
         held_out = np.array([self._is_validation(n, rollout.episode_index[t, n]) for t, n in windows], bool)
         num_held_out = int(self.generator.binomial(num, self.config.model.validation_share))
-        raw_MTN = self.model.predict(self.model_state, rollout).numpy() if self.is_fitted else None
-        pairs: list[tuple[Segment, Segment]] = []
-        scores: list[float] = []
         # Validation pairs are drawn at random, so that the accuracy shown is not that of the hardest questions.
-        groups = ((held_out, num_held_out, "random"), (~held_out, num - num_held_out, self.config.acquisition))
-        for mask, count, acquisition in groups:
-            if count == 0 or mask.sum() < 2:
-                continue
-            drawn = draw_windows(windows[mask], min(int(mask.sum()), 2 * count * self.config.num_candidates, _MAX_WINDOWS), self.generator)
-            candidate_pairs = np.unique(draw_pairs(len(drawn), count * self.config.num_candidates, self.generator), axis=0)
-            candidates = Candidates(
-                returns=self._window_returns(raw_MTN, drawn),
-                pairs=candidate_pairs,
-                features=self._window_features(rollout, drawn),
-            )
-            name = acquisition if self.is_fitted else "random"
-            chosen = select(name, min(count, len(candidate_pairs)), candidates, self.generator)
-            for index, score in zip(chosen.indices, chosen.scores, strict=True):
-                left, right = self._cut(rollout, drawn[candidate_pairs[index]])
-                pairs.append((left, right))
-                scores.append(float(score))
-        return pairs, scores
+        pairs, scores = self._choose_among(rollout, windows[~held_out], num - num_held_out, self.config.acquisition)
+        more_pairs, more_scores = self._choose_among(rollout, windows[held_out], num_held_out, "random")
+        return pairs + more_pairs, scores + more_scores
+
+    def _choose_among(
+        self, rollout: Rollout, windows: np.ndarray, num: int, acquisition: str
+    ) -> tuple[list[tuple[Segment, Segment]], list[float]]:
+        if num == 0 or len(windows) < 2:
+            return [], []
+        num_candidates = num * self.config.num_candidates
+        drawn = draw_windows(windows, min(len(windows), 2 * num_candidates, _MAX_WINDOWS), self.generator)
+        older = [s for s in self.history if self._held_out(s) == self._is_validation_window(rollout, drawn[0])]
+        pairs = draw_pairs(len(drawn), num_candidates, self.generator)
+        if older:
+            old_row = np.flatnonzero(self.generator.random(len(pairs)) < self.config.history_share)
+            side = self.generator.integers(2, size=len(old_row))
+            pairs[old_row, side] = len(drawn) + self.generator.integers(len(older), size=len(old_row))
+        pairs = np.unique(pairs, axis=0)
+        candidates = Candidates(
+            returns=self._returns(rollout, drawn, older), pairs=pairs, features=self._features(rollout, drawn, older)
+        )
+        name = acquisition if self.is_fitted else "random"
+        chosen = select(name, min(num, len(pairs)), candidates, self.generator)
+        fresh = pairs[chosen.indices]
+        cut_of = dict(zip(fresh[fresh < len(drawn)].tolist(), self._cut(rollout, drawn[fresh[fresh < len(drawn)]]), strict=True))
+        segment_of = cut_of | {len(drawn) + i: segment for i, segment in enumerate(older)}
+        return [(segment_of[a], segment_of[b]) for a, b in fresh.tolist()], chosen.scores.tolist()
 
     def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
         return cut(
@@ -131,16 +154,31 @@ class PreferenceLoop:
     def _is_validation(self, env: int, episode: int) -> bool:
         return is_validation(f"{_TRAJECTORIES}/env-{env}/episode-{episode}", self.config.model.validation_share)
 
-    def _window_returns(self, raw_MTN: np.ndarray | None, windows: np.ndarray) -> np.ndarray:
-        if raw_MTN is None:
-            return np.zeros((self.config.model.num_members, len(windows)))
-        sums = np.concatenate([np.zeros_like(raw_MTN[:, :1]), raw_MTN.cumsum(1, dtype=np.float64)], 1)
-        start, env = windows.T
-        return sums[:, start + self.config.segment_length, env] - sums[:, start, env]
+    def _is_validation_window(self, rollout: Rollout, window: np.ndarray) -> bool:
+        t, n = window
+        return self._is_validation(n, rollout.episode_index[t, n])
 
-    def _window_features(self, rollout: Rollout, windows: np.ndarray) -> np.ndarray:
+    def _held_out(self, segment: Segment) -> bool:
+        return is_validation(segment.trajectory_id, self.config.model.validation_share)
+
+    def _returns(self, rollout: Rollout, windows: np.ndarray, older: list[Segment]) -> np.ndarray:
+        """[M, K]: every member's return of each candidate, windows first, then older segments."""
+        if not self.is_fitted:
+            return np.zeros((self.config.model.num_members, len(windows) + len(older)))
+        raw_MTN = self.model.predict(self.model_state, rollout).numpy().astype(np.float64)
+        sums = np.concatenate([np.zeros_like(raw_MTN[:, :1]), raw_MTN.cumsum(1)], 1)
+        start, env = windows.T
+        fresh = sums[:, start + self.config.segment_length, env] - sums[:, start, env]
+        if not older:
+            return fresh
+        return np.concatenate([fresh, self.model.segment_returns(self.model_state, older).numpy()], 1)
+
+    def _features(self, rollout: Rollout, windows: np.ndarray, older: list[Segment]) -> np.ndarray:
+        """[K, 2O]: mean and spread of each candidate's observations, which is what `coverage` spreads over."""
         steps = windows[:, :1] + np.arange(self.config.segment_length)
         observation = rollout.observation[steps, windows[:, 1:]]
+        if older:
+            observation = np.concatenate([observation, np.stack([segment.observation for segment in older])])
         return np.concatenate([observation.mean(1), observation.std(1)], 1)
 
     # Answer
@@ -183,8 +221,7 @@ class PreferenceLoop:
     @property
     def has_enough(self) -> bool:
         """Whether the first answers are in, so that a reward can be fitted."""
-        initial = self.config.schedule.target(0, self.run_config.total_steps)
-        return self.num_useful >= max(initial, 1)
+        return self.num_useful >= self._num_first
 
     # Reward
 
@@ -222,6 +259,7 @@ class PreferenceLoop:
         """JSON-ready values that a checkpoint keeps."""
         return {
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
+            "history": [segment.id for segment in self.history],
             "generator": generator_state(self.generator),
             "teacher": self.teacher.state_dict() if self.teacher else None,
             "num_fits": self.model_state.num_fits,
@@ -232,6 +270,8 @@ class PreferenceLoop:
     def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from what `tensors` and `state` returned."""
         self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
+        held = self.store.segments(state["history"])
+        self.history = [held[name] for name in state["history"]]
         self.generator = restore_generator(state["generator"])
         if self.teacher is not None:
             self.teacher.load_state_dict(state["teacher"])

@@ -19,6 +19,8 @@ class EpisodeReturns:
     def __init__(self, num_envs: int, num_latest: int = 100) -> None:
         self.running = np.zeros(num_envs)
         self.length = np.zeros(num_envs, np.int64)
+        self.partial = np.zeros(num_envs, bool)
+        """Episodes under way that were not seen whole, or are cut short on purpose, and so do not count."""
         self.latest: deque[tuple[float, int]] = deque(maxlen=num_latest)
         self.num_episodes = 0
 
@@ -29,24 +31,28 @@ class EpisodeReturns:
             self.length += 1
             ended = np.flatnonzero(rollout.ended[t])
             if len(ended):
-                self.latest.extend(zip(self.running[ended].tolist(), self.length[ended].tolist(), strict=True))
-                self.num_episodes += len(ended)
+                whole = ended[~self.partial[ended]]
+                self.latest.extend(zip(self.running[whole].tolist(), self.length[whole].tolist(), strict=True))
+                self.num_episodes += len(whole)
+                self.partial[ended] = False
                 self.running[ended] = 0
                 self.length[ended] = 0
 
-    def restart(self) -> None:
-        """Every environment has begun a new episode; unfinished ones are not counted."""
+    def restart(self, *, partial: bool = False) -> None:
+        """Every environment has begun a new episode; `partial` ones are not counted when they end."""
         self.running[:] = 0
         self.length[:] = 0
+        self.partial[:] = partial
 
     def metrics(self) -> dict[str, float]:
-        """Mean true return and length of the latest episodes; nothing before the first has ended."""
+        """Mean true return, its standard error, and mean length of the latest episodes; nothing before the first has ended."""
         if not self.latest:
             return {"episodes": 0}
         returns, lengths = np.array(self.latest).T
         return {
             "episodes": self.num_episodes,
             "true_return_mean": float(returns.mean()),
+            "true_return_standard_error": float(returns.std(ddof=1) / len(returns) ** 0.5) if len(returns) > 1 else 0.0,
             "episode_length_mean": float(lengths.mean()),
         }
 
@@ -55,6 +61,7 @@ class EpisodeReturns:
         return {
             "running": self.running.tolist(),
             "length": self.length.tolist(),
+            "partial": self.partial.tolist(),
             "latest": list(self.latest),
             "num_episodes": self.num_episodes,
         }
@@ -63,6 +70,7 @@ class EpisodeReturns:
         """Go on from what `state_dict` returned."""
         self.running = np.array(state["running"])
         self.length = np.array(state["length"])
+        self.partial = np.array(state["partial"], bool)
         self.latest.clear()
         self.latest.extend((float(r), int(length)) for r, length in state["latest"])
         self.num_episodes = state["num_episodes"]

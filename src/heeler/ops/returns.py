@@ -38,11 +38,12 @@ def gae(
         [1.5, 1.0]
     """
     delta_TN = reward_TN + discount * next_value_TN * ~terminated_TN - value_TN
-    carry_TN = discount * trace_decay * ~(terminated_TN | truncated_TN)
+    carry_TN = discount * trace_decay * (~(terminated_TN | truncated_TN)).to(delta_TN.dtype)
     advantage_TN = torch.empty_like(delta_TN)
     advantage_N = torch.zeros_like(delta_TN[0])
     for t in range(len(delta_TN) - 1, -1, -1):
-        advantage_N = torch.addcmul(delta_TN[t], carry_TN[t], advantage_N, out=advantage_TN[t])
+        advantage_N = torch.addcmul(delta_TN[t], carry_TN[t], advantage_N)
+        advantage_TN[t] = advantage_N
     return advantage_TN
 
 
@@ -65,7 +66,7 @@ def discounted_sums(
         The sums after each step, and those to carry into the next call.
     """
     sum_TN = torch.empty_like(reward_TN)
-    keep_TN = discount * ~ended_TN
+    keep_TN = discount * (~ended_TN).to(reward_TN.dtype)
     for t in range(len(reward_TN)):
         sum_TN[t] = carried_N + reward_TN[t]
         carried_N = sum_TN[t] * keep_TN[t]

@@ -293,6 +293,12 @@ class PreferenceModel:
         feature = self.features(rollout.observation[:-1], rollout.action, rollout.next_observation)
         return state.network(self._normalize(state, feature).flatten(0, 1)).unflatten(1, feature.shape[:2])
 
+    @torch.no_grad()
+    def segment_returns(self, state: PreferenceModelState, segments: Sequence[Segment]) -> Tensor:
+        """[M, K]: every member's raw return of each of K segments."""
+        feature = self._normalize(state, torch.stack([self._segment_features(segment) for segment in segments]))
+        return state.network(feature.flatten(0, 1)).unflatten(1, feature.shape[:2]).sum(-1)
+
     def calibrate(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Choose offset and scale so that each member's reward has mean 0 and spread 1 on these steps.
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium.vector import VectorEnv
 
 from heeler.core.rollout import Rollout
+from heeler.envs import World
 from heeler.models.policy import Policy
 
 
@@ -19,7 +19,7 @@ class Collector:
         record_snapshots: keep what drawing needs of every state.
     """
 
-    def __init__(self, world: VectorEnv, num_steps: int, *, record_snapshots: bool) -> None:
+    def __init__(self, world: World, num_steps: int, *, record_snapshots: bool) -> None:
         self.world = world
         self.num_steps = num_steps
         self.record_snapshots = record_snapshots
@@ -27,9 +27,11 @@ class Collector:
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
 
-    def reset(self, seed: int) -> None:
-        """Begin new episodes everywhere."""
+    def reset(self, seed: int, *, stagger: bool = False) -> None:
+        """Begin new episodes everywhere; with `stagger`, first ones that are cut short at different times."""
         self.observation[:] = self.world.reset(seed=seed)[0]
+        if stagger:
+            self.world.stagger()
         self.episode_index += self.episode_step > 0
         self.episode_step[:] = 0
 

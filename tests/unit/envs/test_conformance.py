@@ -10,6 +10,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 
 from heeler.core.errors import CheckpointError, WorldError
 from heeler.envs import DRAWN_IDS, WORLD_IDS, EnvConfig, World, make
+from heeler.envs.world import BatchedWorld
 
 NUM_ENVS = 3
 TOY = "tests.unit.envs.toy_envs"
@@ -258,3 +259,17 @@ def test_discrete_actions_that_do_not_exist_are_refused(env_id: str, bad: list[f
     world.reset()
     with pytest.raises(WorldError, match="actions must be whole numbers from 0 to"):
         world.step(np.array(bad))
+
+
+def test_staggered_copies_end_at_their_own_times_and_then_last_the_full_length():
+    world = make(EnvConfig(id="Pendulum-v1", num_envs=20, kwargs={"max_episode_steps": 30}), seed=0)
+    assert isinstance(world, BatchedWorld)
+    world.reset()
+    world.stagger()
+    actions = np.zeros((20, 1), np.float32)
+    ends: list[list[int]] = [[] for _ in range(20)]
+    for step in range(1, 61):
+        for index in np.flatnonzero(world.step(actions)[3]):
+            ends[index].append(step)
+    assert all(second - first == 30 for first, second in ends)
+    assert len({first for first, _ in ends}) >= 10

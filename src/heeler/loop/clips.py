@@ -1,0 +1,156 @@
+"""Clips of a policy at work: drawn from snapshots where heeler can draw the world, else by the world's own `render()`."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
+from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, steps_per_second, write_webp
+from heeler.loop.config import RunConfig
+from heeler.models.policy import Policy
+
+MAX_FPS = 25.0
+SUFFIXES = (".webp", ".gif")
+_DEFAULT_RENDER_FPS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clip:
+    """Frames of one environment, at the speed of the world's own time."""
+
+    frames: np.ndarray
+    """[T, H, W, 3] uint8."""
+    fps: float
+    """Frames in a second."""
+    num_steps: int
+    """Environment steps that it shows."""
+    num_episodes: int
+    """Episodes that it shows a part of."""
+
+    @property
+    def duration_s(self) -> float:
+        """How long it plays."""
+        return len(self.frames) / self.fps
+
+
+def record(
+    policy: Policy, config: RunConfig, *, seed: int, min_s: float = 3.0, max_s: float = 8.0, size: int = 240
+) -> Clip:
+    """Let a policy act by its likeliest action, and film it.
+
+    Args:
+        policy: who acts.
+        config: of its run; names the world.
+        seed: of the world's resets.
+        min_s: where an episode ends earlier, the next one follows in the same clip.
+        max_s: seconds of the world's own time at most.
+        size: height of a frame in pixels; drawn worlds are square, others keep their shape.
+
+    Raises:
+        WorldError: the world can neither be drawn nor render itself; says why.
+    """
+    world, drawn = _filmable_world(config.env, seed)
+    try:
+        speed = steps_per_second(config.env.id) if drawn else float(world.metadata.get("render_fps", _DEFAULT_RENDER_FPS))
+        every = max(1, round(speed / MAX_FPS))
+        looks: list[np.ndarray] = []
+        num_steps, num_episodes = 0, 1
+        for step, ended in _act(policy, world, seed):
+            if ended and step >= min_s * speed or step >= max_s * speed:
+                break
+            if step % every == 0:
+                looks.append(_look(world, drawn))
+            num_steps, num_episodes = step + 1, num_episodes + ended
+    finally:
+        world.close()
+    frames = draw(config.env.id, np.stack(looks), (size, size)) if drawn else np.stack([_resized(f, size) for f in looks])
+    return Clip(frames=frames, fps=speed / every, num_steps=num_steps, num_episodes=num_episodes)
+
+
+def _act(policy: Policy, world: World, seed: int) -> Iterator[tuple[int, bool]]:
+    """Steps so far and whether an episode ended in the last one, before each step is taken; without end."""
+    observation, _ = world.reset(seed=seed)
+    step, ended = 0, False
+    while True:
+        yield step, ended
+        action = policy.executable(policy.act(observation, None).cpu().numpy())
+        observation, _, terminated, truncated, _ = world.step(action)
+        step, ended = step + 1, bool(terminated[0] | truncated[0])
+
+
+def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
+    """One environment, and whether heeler draws it itself."""
+    vectorization = "sync" if config.vectorization == "async" else config.vectorization
+    single = replace(config, num_envs=1, num_threads=None, vectorization=vectorization)
+    world = make(single, seed)
+    world.reset(seed=seed)
+    if config.id in DRAWN_IDS and world.snapshot() is not None:
+        return world, True
+    modes = world.metadata.get("render_modes") or []
+    world.close()
+    if "rgb_array" not in modes:
+        raise WorldError(f"{config.id} cannot be filmed: it has no render mode rgb_array, only {list(modes)}")
+    try:
+        return make(replace(single, kwargs={**config.kwargs, "render_mode": "rgb_array"}), seed), False
+    except HeelerError as error:
+        raise WorldError(f"{config.id} cannot be filmed: {error}") from error
+
+
+def _look(world: World, drawn: bool) -> np.ndarray:
+    if drawn:
+        snapshot = world.snapshot()
+        assert snapshot is not None
+        return snapshot[0].copy()
+    return _rendered(world)
+
+
+def _rendered(world: Any) -> np.ndarray:
+    try:
+        frames = world.render()
+    except Exception as error:
+        # Whatever a stranger's render() or its graphics library raises: a clip is not worth a run.
+        raise WorldError(f"{world.env_id} cannot be filmed: render() raised {type(error).__name__}: {error}") from error
+    frame = np.asarray(frames[0]) if frames else None
+    if frame is None or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        got = type(frames).__name__ if frame is None else f"{frame.dtype} {list(frame.shape)}"
+        raise WorldError(f"{world.env_id} cannot be filmed: render() should give uint8 [H, W, 3], got {got}")
+    return frame
+
+
+def _resized(frame: np.ndarray, height: int) -> np.ndarray:
+    width = max(1, round(frame.shape[1] * height / frame.shape[0]))
+    return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def save(clip: Clip, path: Path) -> Path:
+    """Write a clip as an animated WebP or GIF, by the name's ending.
+
+    Raises:
+        ConfigError: another ending.
+        RunError: it cannot be written.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"a clip's name must end in {' or '.join(SUFFIXES)}, got {path.name!r}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix.lower() == ".webp":
+            write_webp(clip.frames, path, clip.fps)
+        else:
+            _write_gif(clip, path)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}; choose another name") from error
+    return path
+
+
+def _write_gif(clip: Clip, path: Path) -> None:
+    images = [Image.fromarray(frame).quantize(64) for frame in clip.frames]
+    aside = path.with_name(path.name + ".part")
+    # GIF counts in hundredths of a second, and browsers slow down what is below two of them.
+    duration_ms = max(20, round(100 / clip.fps) * 10)
+    images[0].save(aside, format="GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+    os.replace(aside, path)

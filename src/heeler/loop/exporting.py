@@ -1,0 +1,65 @@
+"""From a run to a policy that acts without heeler."""
+
+from pathlib import Path
+from typing import Any
+
+from gymnasium import Space
+
+from heeler.core.errors import RunError
+from heeler.core.rundir import RunDirectory
+from heeler.envs import EnvConfig, make
+from heeler.envs.gymnasium_adapter import GymnasiumWorld, build_env
+from heeler.loop.config import from_dict, to_dict
+from heeler.loop.online import newest_sound_checkpoint, policy_of
+from heeler.models.export import export_policy
+
+
+def export_run(run: Path | str, folder: Path | str) -> list[Path]:
+    """Write the policy of a run's newest sound checkpoint so that it runs with NumPy alone.
+
+    Args:
+        run: the run's directory.
+        folder: where `policy.safetensors`, `policy.json` and `policy.py` go.
+
+    Returns:
+        The files.
+
+    Raises:
+        RunError: the run has no sound checkpoint, or the folder cannot be written.
+    """
+    directory, folder = RunDirectory.open(Path(run)), Path(folder)
+    if folder.resolve() == directory.path.resolve():
+        raise RunError(f"{folder} is the run itself; choose another --out")
+    config = from_dict(directory.config())
+    checkpoint = newest_sound_checkpoint(directory)
+    observation_space, action_space = own_spaces(config.env)
+    origin = {
+        "run": directory.path.resolve().name,
+        "recipe": config.recipe,
+        "env": to_dict(config)["env"],
+        "seed": config.seed,
+        "step": checkpoint.step,
+        "checkpoint_sha256": checkpoint.sha256,
+    }
+    return export_policy(
+        policy_of(checkpoint, config),
+        folder,
+        observation_space=observation_space,
+        action_space=action_space,
+        origin=origin,
+    )
+
+
+def own_spaces(config: EnvConfig) -> tuple[Space[Any], Space[Any]]:
+    """Observation and action space of one environment as its maker gave them, before they were made flat."""
+    world = make(EnvConfig(id=config.id, num_envs=1, kwargs=config.kwargs), seed=0)
+    try:
+        if not isinstance(world, GymnasiumWorld):
+            return world.single_observation_space, world.single_action_space
+    finally:
+        world.close()
+    env = build_env(config.id, config.kwargs)
+    try:
+        return env.observation_space, env.action_space
+    finally:
+        env.close()

@@ -1,0 +1,31 @@
+"""`report.html`: one page about a run that needs nothing else, made at its end and on demand."""
+
+from pathlib import Path
+
+from heeler.core.rundir import RunDirectory, write_atomically
+from heeler.loop.report_data import gather
+from heeler.loop.report_figures import charts
+from heeler.loop.report_page import page
+
+REPORT_NAME = "report.html"
+
+
+def write_report(run: Path | str) -> Path:
+    """Write the report of a run, finished or not; one that is there is replaced.
+
+    What it lacks is made first: fresh episodes of the newest policy (`evaluation.json`) and the clips (`media/`).
+
+    Args:
+        run: the run's directory.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
+    """
+    directory = RunDirectory.open(Path(run))
+    data = gather(directory)
+    path = directory.path / REPORT_NAME
+    write_atomically(path, page(data, charts(data)).encode())
+    return path

@@ -1,0 +1,235 @@
+"""What a report tells, gathered from the run's directory: no page, no chart, only facts."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from heeler.algorithms.ppo import PPO
+from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.nouns import Query, Segment
+from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.envs import EnvConfig, make
+from heeler.feedback.store import Store
+from heeler.loop import clips
+from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
+from heeler.loop.online import STORE_NAME, open_store, policy_of, preference_model
+from heeler.models.policy import Policy
+from heeler.rewards.preference_model import is_validation
+
+MAX_SCATTER = 600
+_CLIP_SEED = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labels:
+    """The questions of a run and their answers."""
+
+    queries: Sequence[Query]
+    """In the order asked."""
+    choices: Counter[str]
+    """How often each answer was given."""
+    annotators: Counter[str]
+    """Answers of each annotator."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SegmentReturns:
+    """True against learned: sums over whole segments. Shape: K segments."""
+
+    true: np.ndarray
+    """[K] sums of the true reward."""
+    predicted: np.ndarray
+    """[K] sums of the final learned reward."""
+    held_out: np.ndarray
+    """[K] bool: of trajectories that no fit has seen."""
+
+    @property
+    def correlation(self) -> float:
+        """Pearson's, over all; NaN where one does not vary."""
+        if len(self.true) < 2 or self.true.std() == 0 or self.predicted.std() == 0:
+            return math.nan
+        return float(np.corrcoef(self.true, self.predicted)[0, 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilmedClip:
+    """A clip in `media/`, or why there is none."""
+
+    path: Path | None
+    caption: str
+    """What it shows, or why it is missing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything that the page shows."""
+
+    name: str
+    config: RunConfig
+    config_values: dict[str, Any]
+    rows: list[dict[str, Any]]
+    """Of `metrics.jsonl`."""
+    began: datetime
+    ended: datetime
+    evaluation: PolicyEvaluation | None
+    """None before the first checkpoint."""
+    first_clip: FilmedClip
+    last_clip: FilmedClip
+    labels: Labels | None
+    """None where nobody is asked."""
+    reliability: list[list[float]] = field(default_factory=list[list[float]])
+    """Mean prediction, share that came true, and count, of each bin that has any."""
+    segment_returns: SegmentReturns | None = None
+    """None where no true reward is known or nothing is learned yet."""
+
+    @property
+    def step(self) -> int:
+        """Environment steps so far."""
+        return int(self.rows[-1]["step"]) if self.rows else 0
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all steps have been made."""
+        return self.step >= self.config.num_updates * self.config.steps_per_update
+
+    @property
+    def elapsed_s(self) -> float:
+        """Wall seconds of acting, rewarding and learning."""
+        return float(self.rows[-1]["elapsed_s"]) if self.rows else 0.0
+
+    def last(self, name: str) -> float | None:
+        """The newest value of a metric, None where there is none."""
+        return next((float(row[name]) for row in reversed(self.rows) if name in row), None)
+
+
+def gather(directory: RunDirectory) -> ReportData:
+    """Collect what is known of a run; plays episodes and films clips where that was not done yet.
+
+    Raises:
+        RunError: nothing has been learned yet, or the directory cannot be written.
+        StoreError: the store cannot be opened.
+    """
+    values = directory.config()
+    config = from_dict(values)
+    rows = directory.metrics()
+    checkpoint, _ = directory.newest_checkpoint()
+    if not rows:
+        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
+    shared: dict[str, Any] = {
+        "name": directory.path.resolve().name,
+        "config": config,
+        "config_values": values,
+        "rows": rows,
+        "began": _time_of(directory.path / "config.yaml"),
+        "ended": _time_of(directory.metrics_path),
+        "evaluation": _evaluation(directory, checkpoint),
+        "first_clip": _first_clip(directory, config),
+        "last_clip": _last_clip(directory, config, checkpoint),
+        "labels": None,
+    }
+    if config.preferences is None or not (directory.path / STORE_NAME).exists():
+        return ReportData(**shared)
+    with open_store(directory) as store:
+        shared["labels"] = labels = _labels(store)
+        if checkpoint is not None:
+            shared["reliability"] = checkpoint.state["preferences"]["reliability"]
+            shared["segment_returns"] = _segment_returns(store, labels.queries, config, checkpoint)
+    return ReportData(**shared)
+
+
+def _time_of(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+
+
+def _evaluation(directory: RunDirectory, checkpoint: Checkpoint | None) -> PolicyEvaluation | None:
+    if checkpoint is None:
+        return None
+    evaluation = saved_evaluation(directory, checkpoint)
+    if evaluation is None:
+        evaluation = evaluate_run(directory.path)
+        save_evaluation(directory, evaluation)
+    return evaluation
+
+
+def _first_clip(directory: RunDirectory, config: RunConfig) -> FilmedClip:
+    """The untrained policy: the seed alone makes it, so it can be filmed at any time."""
+    path = directory.path / "media" / "first.webp"
+    caption = "Before learning"
+    if path.exists():
+        return FilmedClip(path=path, caption=caption)
+    world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
+    ppo = PPO(config.algorithm, world.single_observation_space.shape[0], world.single_action_space)
+    world.close()
+    return _film(ppo.init(config.seed, config.env.num_envs).policy, config, path, caption)
+
+
+def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint | None) -> FilmedClip:
+    if checkpoint is None:
+        return FilmedClip(path=None, caption="There is no checkpoint yet, and so no clip of a trained policy.")
+    path = directory.path / "media" / "last.webp"
+    caption = f"After {checkpoint.step:,} steps"
+    return _film(policy_of(checkpoint, config), config, path, caption)
+
+
+def _film(policy: Policy, config: RunConfig, path: Path, caption: str) -> FilmedClip:
+    try:
+        clip = clips.record(policy, config, seed=_CLIP_SEED)
+    except HeelerError as error:
+        return FilmedClip(path=None, caption=f"No clip: {error}")
+    return FilmedClip(path=clips.save(clip, path), caption=caption)
+
+
+def _labels(store: Store) -> Labels:
+    answers = [answer for _, answer in store.feedback_after(0, limit=10_000_000, up_to_step=None)]
+    preferences = [answer for answer in answers if answer.kind == "preference"]
+    answered = store.queries(list(dict.fromkeys(answer.query_id for answer in preferences)))
+    queries = sorted([*answered, *store.open_queries(10_000_000)], key=lambda query: query.asked_step)
+    return Labels(
+        queries=[query for query in queries if query.kind == "preference"],
+        choices=Counter(str(answer.value["choice"]) for answer in preferences),
+        annotators=Counter(answer.annotator for answer in preferences),
+    )
+
+
+def _segment_returns(
+    store: Store, queries: Sequence[Query], config: RunConfig, checkpoint: Checkpoint
+) -> SegmentReturns | None:
+    """Segments that were asked about, evenly over the run, judged by the newest learned reward."""
+    if config.preferences is None or checkpoint.state["preferences"]["num_fits"] == 0:
+        return None
+    ids = list(dict.fromkeys(i for query in queries for i in query.segment_ids))
+    shown = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_SCATTER)).astype(int))]
+    try:
+        segments = list(store.segments(shown).values())
+    except DataError:
+        # A run whose clips were thrown away has lost this chart, not its report.
+        return None
+    if not segments or any(segment.true_reward is None for segment in segments):
+        return None
+    share = config.preferences.model.validation_share
+    return SegmentReturns(
+        true=np.array([float(s.true_reward.sum()) for s in segments if s.true_reward is not None]),
+        predicted=predicted_returns(config, checkpoint, segments),
+        held_out=np.array([is_validation(segment.trajectory_id, share) for segment in segments]),
+    )
+
+
+def predicted_returns(config: RunConfig, checkpoint: Checkpoint, segments: Sequence[Segment]) -> np.ndarray:
+    """[K] sums of the learned reward over K segments of one length, as the newest fit has it."""
+    policy = policy_of(checkpoint, config)
+    model = preference_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
+    prefix = "preferences."
+    arrays = {k.removeprefix(prefix): a for k, a in checkpoint.tensors.items() if k.startswith(prefix)}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+    state = model.load_tensors(model.init(config.seed), tensors)
+    raw_MK = model.segment_returns(state, segments)
+    member_MK = (raw_MK - len(segments[0]) * state.offset_M[:, None]) * state.scale_M[:, None]
+    return member_MK.mean(0).numpy()

@@ -1,0 +1,162 @@
+"""From facts and charts to one HTML page that needs nothing else: no network, no other file."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from heeler import __version__
+from heeler.loop.evaluations import Interval
+from heeler.loop.report_data import FilmedClip, ReportData
+from heeler.loop.report_figures import Chart
+from heeler.loop.trackers import settings
+
+
+def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
+    """The whole page.
+
+    Args:
+        data: what is known of the run.
+        sections: charts under their headings.
+    """
+    templates = files("heeler.loop") / "templates"
+    every = [chart for some in sections.values() for chart in some]
+    body = [_header(data), _tiles(data), _clips(data)]
+    body += [_section(name, some) for name, some in sections.items()]
+    body += [_settings(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
+    return Template((templates / "report.html").read_text("utf-8")).substitute(
+        title=escape(f"{data.name} · heeler"),
+        css=(templates / "report.css").read_text("utf-8"),
+        body="\n".join(body),
+        charts=_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
+        plotly=get_plotlyjs(),
+        script=(templates / "report.js").read_text("utf-8"),
+    )
+
+
+def _json(value: Any) -> str:
+    # Nothing in a string may end the script element that holds it.
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/").replace("<!--", "<\\!--")
+
+
+def _header(data: ReportData) -> str:
+    config = data.config
+    total = config.num_updates * config.steps_per_update
+    state = "finished" if data.is_finished else f"{data.step / total:.0%} done"
+    kind = "finished" if data.is_finished else "going"
+    teacher = ""
+    if config.preferences is not None:
+        teacher = ", answers by people" if config.preferences.teacher == "people" else ", answers by a simulated teacher"
+    return f"""<header>
+<h1>{escape(data.name)}</h1>
+<p class="about">Recipe {escape(config.recipe)}, world {escape(config.env.id)}, seed {config.seed}{teacher}.
+{data.began:%d %B %Y, %H:%M} to {data.ended:%d %B %Y, %H:%M %Z}. <span class="state {kind}">{state}</span></p>
+</header>"""
+
+
+def _tiles(data: ReportData) -> str:
+    tiles: list[tuple[str, str, str]] = []
+    if data.evaluation is not None:
+        episodes = f"mean of {data.evaluation.num_episodes} fresh episodes"
+        for name, interval in data.evaluation.figures.items():
+            tiles.append((name.replace("_", " ").capitalize(), number(interval.mean), f"{_between(interval)}, {episodes}"))
+        interval = data.evaluation.episode_return
+        tiles.append(("True return", number(interval.mean), f"{_between(interval)}, {episodes}"))
+    if data.config.preferences is not None:
+        budget = data.config.preferences.schedule.budget
+        tiles.append(("Labels used", f"{data.last('labels_used') or 0:,.0f}", f"of a budget of {budget:,}"))
+        accuracy = data.last("reward_model_validation_accuracy")
+        if accuracy is not None:
+            tiles.append(("Answers foretold", f"{accuracy:.0%}", "of comparisons that no fit has seen"))
+        if data.segment_returns is not None:
+            agree = data.segment_returns.correlation
+            if agree == agree:
+                tiles.append(("Learned against true", f"{agree:.2f}", "correlation over whole clips"))
+    per_second = data.step / data.elapsed_s if data.elapsed_s > 0 else 0.0
+    tiles.append(("Environment steps", f"{data.step:,}", f"{per_second:,.0f} a second"))
+    tiles.append(("Time", duration(data.elapsed_s), "acting, rewarding and learning"))
+    items = "\n".join(
+        f'<div class="card"><dt>{escape(name)}</dt><dd class="figure">{escape(figure)}</dd>'
+        f'<dd class="detail">{escape(detail)}</dd></div>'
+        for name, figure, detail in tiles
+    )
+    return f'<dl class="tiles">\n{items}\n</dl>'
+
+
+def _clips(data: ReportData) -> str:
+    clips = "\n".join(_clip(data, clip) for clip in (data.first_clip, data.last_clip))
+    return f'<h2>First and last clip</h2>\n<div class="card pair">\n{clips}\n</div>'
+
+
+def _clip(data: ReportData, clip: FilmedClip) -> str:
+    if clip.path is None:
+        return f'<figure><figcaption class="note">{escape(clip.caption)}</figcaption></figure>'
+    content = base64.b64encode(clip.path.read_bytes()).decode()
+    alt = escape(f"{clip.caption}: a moving picture of the policy in {data.config.env.id}")
+    return (
+        f'<figure><img src="data:image/webp;base64,{content}" alt="{alt}">'
+        f"<figcaption>{escape(clip.caption)}</figcaption></figure>"
+    )
+
+
+def _section(name: str, charts: Sequence[Chart]) -> str:
+    figures = "\n".join(_figure(chart, wide=index == len(charts) - 1 and len(charts) % 2 == 1) for index, chart in enumerate(charts))
+    return f'<section>\n<h2>{escape(name)}</h2>\n<div class="charts">\n{figures}\n</div>\n</section>'
+
+
+def _figure(chart: Chart, *, wide: bool) -> str:
+    label = escape(f"Chart: {chart.title}. {chart.caption}")
+    low = " low" if chart.layout.get("height", 290) < 290 else ""
+    return (
+        f'<figure class="card{" wide" if wide else ""}"><h3>{escape(chart.title)}</h3>'
+        f'<div class="plot{low}" id="plot-{chart.id}" role="img" aria-label="{label}"></div>'
+        f"<figcaption>{escape(chart.caption)}</figcaption></figure>"
+    )
+
+
+def _settings(values: Mapping[str, Any]) -> str:
+    rows = "\n".join(
+        f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in settings(values).items()
+    )
+    return (
+        '<h2>Settings</h2>\n<details class="card"><summary>Everything that this run follows from</summary>\n'
+        f'<div class="scroll"><table>\n{rows}\n</table></div></details>'
+    )
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def number(value: float) -> str:
+    """A figure for people: three significant digits, thousands marked.
+
+    >>> number(1234.5), number(4.25), number(-0.0123)
+    ('1,234', '4.25', '−0.0123')
+    """
+    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words.
+
+    >>> duration(8.4), duration(75), duration(7322)
+    ('8 s', '1 min 15 s', '2 h 2 min')
+    """
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole // 60 % 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def _between(interval: Interval) -> str:
+    return f"95 % interval {number(interval.low)} to {number(interval.high)}"

@@ -1,0 +1,184 @@
+"""Metrics for TensorBoard and MLflow, beside `metrics.jsonl`. Their packages are the extra `tracking`.
+
+`metrics.jsonl` is what counts: a tracker that is opened first takes in the rows that are there and that it lacks, so that a run
+that was killed and resumed looks as if it had never stopped.
+"""
+
+import logging
+import shutil
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from heeler.core.errors import ConfigError, RunError
+from heeler.core.rundir import RunDirectory
+from heeler.loop.config import RunConfig, to_dict
+
+Row = Mapping[str, float]
+
+_MLFLOW_EVERY_S = 5.0
+_MLFLOW_BATCH = 1000
+
+
+class Tracker(Protocol):
+    """Where rows of metrics go."""
+
+    def write(self, row: Row) -> None:
+        """Take in one row; it has a `step`."""
+        ...
+
+    def close(self) -> None:
+        """See to it that everything is on the disk."""
+        ...
+
+
+class TensorBoardTracker:
+    """Scalars under `tensorboard/` of the run; look at them by `tensorboard --logdir RUN`.
+
+    Args:
+        directory: the run.
+        config: of the run.
+
+    Raises:
+        ConfigError: the package is missing.
+    """
+
+    def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
+        try:
+            from torch.utils.tensorboard.writer import SummaryWriter
+        except ImportError as error:
+            raise _missing("tensorboard", error) from error
+        folder = directory.path / "tensorboard"
+        # Event files cannot be shortened, so what a lost stretch left in them is written anew from the metrics.
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            self._writer = SummaryWriter(str(folder))
+        except OSError as error:
+            raise RunError(f"cannot write {folder}: {error.strerror or error}; free some space") from error
+        for row in directory.metrics():
+            self.write(row)
+
+    def write(self, row: Row) -> None:
+        """One scalar for each figure of the row."""
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, int(row["step"]))
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._writer.close()
+
+
+class MlflowTracker:
+    """One MLflow run in `mlflow.db` of the run; look at it by `mlflow ui --backend-store-uri sqlite:///RUN/mlflow.db`.
+
+    Rows are handed over together every few seconds, since each handing over is a transaction.
+
+    Args:
+        directory: the run.
+        config: of the run; its settings become the parameters.
+
+    Raises:
+        ConfigError: the package is missing.
+    """
+
+    def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
+        try:
+            from mlflow import MlflowClient
+            from mlflow.entities import Metric
+        except ImportError as error:
+            raise _missing("mlflow", error) from error
+        # It tells of every table that it makes.
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        path = directory.path.resolve()
+        self._metric: Callable[..., Any] = Metric
+        self._client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
+        self._run_id = self._find_or_make_run(path, config)
+        self._waiting: list[Any] = []
+        self._handed_over = time.monotonic()
+        there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
+        for row in directory.metrics():
+            if int(row["step"]) not in there:
+                self.write(row)
+
+    def _find_or_make_run(self, path: Path, config: RunConfig) -> str:
+        from mlflow.entities import Param
+
+        experiment = self._client.get_experiment_by_name("heeler")
+        if experiment is not None:
+            runs = self._client.search_runs([experiment.experiment_id], max_results=1)
+            if runs:
+                self._client.update_run(runs[0].info.run_id, status="RUNNING")
+                return runs[0].info.run_id
+        experiment_id = self._client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
+        run_id: str = self._client.create_run(experiment_id, run_name=path.name).info.run_id
+        parameters = [Param(name, str(value)) for name, value in settings(to_dict(config)).items()]
+        for start in range(0, len(parameters), 100):
+            self._client.log_batch(run_id, params=parameters[start : start + 100])
+        return run_id
+
+    def write(self, row: Row) -> None:
+        """Keep the row for the next handing over."""
+        now_ms = int(time.time() * 1000)
+        step = int(row["step"])
+        self._waiting += [self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"]
+        if time.monotonic() - self._handed_over >= _MLFLOW_EVERY_S:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        for start in range(0, len(self._waiting), _MLFLOW_BATCH):
+            self._client.log_batch(self._run_id, metrics=self._waiting[start : start + _MLFLOW_BATCH])
+        self._waiting.clear()
+        self._handed_over = time.monotonic()
+
+    def close(self) -> None:
+        """Hand the last rows over."""
+        self._hand_over()
+        self._client.set_terminated(self._run_id)
+
+
+TRACKERS: Mapping[str, Callable[[RunDirectory, RunConfig], Tracker]] = {
+    "tensorboard": TensorBoardTracker,
+    "mlflow": MlflowTracker,
+}
+
+
+@contextmanager
+def open_trackers(directory: RunDirectory, config: RunConfig) -> Generator[Callable[[Row], None]]:
+    """A function that hands a row of metrics to every tracker that the configuration names.
+
+    Raises:
+        ConfigError: a tracker's package is missing.
+    """
+    with ExitStack() as stack:
+        trackers: Sequence[Tracker] = [_opened(name, directory, config, stack) for name in config.trackers]
+
+        def write(row: Row) -> None:
+            for tracker in trackers:
+                tracker.write(row)
+
+        yield write
+
+
+def _opened(name: str, directory: RunDirectory, config: RunConfig, stack: ExitStack) -> Tracker:
+    tracker = TRACKERS[name](directory, config)
+    stack.callback(tracker.close)
+    return tracker
+
+
+def settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names.
+
+    >>> settings({"seed": 3, "env": {"id": "Backflip", "kwargs": {}}})
+    {'seed': 3, 'env.id': 'Backflip'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _missing(package: str, error: ImportError) -> ConfigError:
+    return ConfigError(f"the tracker {package} cannot be loaded ({error}); pip install 'heeler[tracking]', or leave it out")

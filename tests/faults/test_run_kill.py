@@ -1,0 +1,126 @@
+"""A run killed at any moment goes on, and ends in the very weights that an uninterrupted run ends in."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from heeler.core.rundir import RunDirectory
+from heeler.loop.online import STORE_NAME, resume
+
+SCRIPT = Path(__file__).parent / "tiny_run.py"
+
+
+def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(path), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def kill(path: Path, at_write: int) -> None:
+    process = start(path, "--kill-at-write", str(at_write))
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+
+
+def finish(path: Path, *arguments: str) -> None:
+    process = start(path, *arguments)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+
+
+def final_weights(path: Path) -> dict[str, str]:
+    """Hashes of everything that the last checkpoint holds but the clock."""
+    checkpoint, refused = RunDirectory.open(path).newest_checkpoint()
+    assert checkpoint is not None
+    assert refused == []
+    return {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in checkpoint.tensors.items()}
+
+
+def metric_trace(path: Path) -> list[dict[str, float]]:
+    timed = ("elapsed_s", "acting_s", "reward_s", "learning_s")
+    return [{k: v for k, v in row.items() if k not in timed} for row in RunDirectory.open(path).metrics()]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("uninterrupted") / "run"
+    finish(path)
+    return path
+
+
+def assert_same_run(path: Path, uninterrupted: Path) -> None:
+    assert final_weights(path) == final_weights(uninterrupted)
+    assert metric_trace(path) == metric_trace(uninterrupted)
+
+
+# `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames and metric lines; the numbers
+# spread over checkpoints, segments, the store and metrics. `slow` holds every one of them.
+def num_writes(path: Path) -> int:
+    return int((path.parent / "writes").read_text())
+
+
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.45, 0.7, 0.97])
+def test_killed_at_a_write_and_resumed(tmp_path, uninterrupted, share):
+    path = tmp_path / "run"
+    at = max(1, int(share * num_writes(uninterrupted)))
+    kill(path, at)
+    finish(path, "--resume")
+    assert_same_run(path, uninterrupted)
+
+
+@pytest.mark.slow
+def test_killed_at_every_write_and_resumed(tmp_path, uninterrupted):
+    for at in range(1, num_writes(uninterrupted) + 1):
+        path = tmp_path / f"run-{at}"
+        kill(path, at)
+        finish(path, "--resume")
+        assert_same_run(path, uninterrupted)
+        shutil.rmtree(path)
+
+
+def test_killed_from_outside_again_and_again(tmp_path, uninterrupted):
+    path = tmp_path / "run"
+    for delay_s in (1.5, 2.5, 3.0):
+        process = start(path, "--resume" if (path / "config.yaml").exists() else "--fresh")
+        time.sleep(delay_s)
+        process.kill()
+        process.communicate(timeout=60)
+    finish(path, "--resume" if (path / "config.yaml").exists() else "--fresh")
+    assert_same_run(path, uninterrupted)
+
+
+def test_torn_checkpoint_is_refused_by_name_and_the_one_before_used(tmp_path, uninterrupted):
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted, path)
+    steps = RunDirectory.open(path).checkpoint_steps()
+    torn = path / "checkpoints" / f"step-{steps[-1]}" / "tensors.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-1])
+    result = resume(path)
+    assert len(result.refused_checkpoints) == 1
+    assert f"step-{steps[-1]}" in result.refused_checkpoints[0]
+    assert_same_run(path, uninterrupted)
+
+
+def test_every_query_has_one_answer_after_all_that(tmp_path, uninterrupted):
+    from heeler.feedback.store import Store
+
+    path = tmp_path / "run"
+    kill(path, int(0.6 * num_writes(uninterrupted)))
+    finish(path, "--resume")
+    counts = []
+    for run_path in (path, uninterrupted):
+        with Store.open(run_path / STORE_NAME, segments_dir=run_path / "segments") as store:
+            counts.append(store.counts())
+    assert counts[0] == counts[1]

@@ -1,0 +1,179 @@
+"""The run directory: whole or nothing, and what does not match its hash is refused by name."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from heeler.core.errors import CheckpointError, RunError
+from heeler.core.rundir import RunDirectory, write_atomically
+
+CONFIG = {"recipe": "x", "seed": 0, "algorithm": {"clip": 0.2}}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory.create(tmp_path / "run", CONFIG)
+
+
+def save(directory: RunDirectory, step: int, keep: int = 3):
+    return directory.save_checkpoint(step, {"w": np.arange(5.0) + step}, {"update": step}, keep=keep)
+
+
+def test_checkpoint_comes_back_bit_for_bit(directory):
+    tensors = {
+        "a": np.random.default_rng(0).normal(size=(3, 4)),
+        "b": np.arange(3, dtype=np.uint8),
+        "scalar": np.array(2.5),
+        "transposed": np.arange(6.0).reshape(2, 3).T,
+    }
+    saved = directory.save_checkpoint(7, tensors, {"x": [1, 0.1]}, keep=3)
+    loaded, refused = directory.newest_checkpoint()
+    assert refused == []
+    assert loaded is not None
+    assert (loaded.step, loaded.state, loaded.sha256) == (7, {"x": [1, 0.1]}, saved.sha256)
+    for name, array in tensors.items():
+        np.testing.assert_array_equal(loaded.tensors[name], array, strict=True)
+
+
+
+@pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "remove"])
+def test_damaged_checkpoint_is_refused_and_the_one_before_is_used(directory, name, damage):
+    save(directory, 1)
+    save(directory, 2)
+    file = directory.path / "checkpoints" / "step-2" / name
+    content = bytearray(file.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif damage == "remove":
+        file.unlink()
+    else:
+        file.write_bytes(content[: len(content) // 2] if damage == "cut" else b"")
+    loaded, refused = directory.newest_checkpoint()
+    assert loaded is not None
+    assert loaded.step == 1
+    assert len(refused) == 1
+    assert "step-2" in refused[0]
+    with pytest.raises(CheckpointError, match="step-2"):
+        directory.load_checkpoint(2)
+
+
+def test_only_the_newest_checkpoints_stay(directory):
+    for step in range(1, 6):
+        save(directory, step, keep=2)
+    assert directory.checkpoint_steps() == [4, 5]
+
+
+def test_unfinished_checkpoint_is_not_seen(directory):
+    save(directory, 1)
+    aside = directory.path / "checkpoints" / ".step-2.tmp"
+    aside.mkdir()
+    (aside / "state.json").write_text("{")
+    assert directory.checkpoint_steps() == [1]
+    save(directory, 2)
+    assert directory.checkpoint_steps() == [1, 2]
+
+
+def test_other_configuration_is_refused_and_named(directory):
+    with pytest.raises(RunError, match=r"algorithm\.clip"):
+        RunDirectory.create(directory.path, CONFIG | {"algorithm": {"clip": 0.3}})
+    assert directory.config() == CONFIG
+    assert RunDirectory.create(directory.path, CONFIG).path == directory.path
+
+
+def test_folder_that_is_no_run_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="not empty"):
+        RunDirectory.create(tmp_path, CONFIG)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+    with pytest.raises(RunError, match=r"no config\.yaml"):
+        RunDirectory.open(tmp_path)
+
+
+def test_torn_configuration_is_named(directory):
+    (directory.path / "config.yaml").write_text("a: [1")
+    with pytest.raises(RunError, match=r"config\.yaml"):
+        directory.config()
+
+
+def test_two_learners_cannot_hold_one_run(directory):
+    with directory.locked():
+        code = (
+            "import sys; from pathlib import Path; from heeler.core.rundir import RunDirectory\n"
+            "with RunDirectory(Path(sys.argv[1])).locked(): print('held')"
+        )
+        other = subprocess.run(
+            [sys.executable, "-c", code, str(directory.path)], capture_output=True, text=True, check=False
+        )
+        assert "in use by another process" in other.stderr
+    with directory.locked():
+        assert directory.path.exists()
+
+
+def test_metrics_of_a_lost_stretch_are_forgotten(directory):
+    directory.append_metrics({"step": 1})
+    size = directory.append_metrics({"step": 2})
+    directory.append_metrics({"step": 3})
+    with directory.metrics_path.open("a") as file:
+        file.write('{"step": 4')
+    assert [row["step"] for row in directory.metrics()] == [1, 2, 3]
+    directory.truncate_metrics(size)
+    assert [row["step"] for row in directory.metrics()] == [1, 2]
+
+
+def test_metrics_refuse_nan(directory):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        directory.append_metrics({"loss": float("nan")})
+    assert directory.metrics() == []
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Every flush to the disk fails as on a full one."""
+
+    def fail(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+
+
+def test_full_disk_keeps_what_was_there(directory, request):
+    save(directory, 1)
+    request.getfixturevalue("full_disk")
+    with pytest.raises(RunError, match="No space left on device"):
+        save(directory, 2)
+    with pytest.raises(RunError, match="No space left on device"):
+        write_atomically(directory.path / "config.yaml", b"other")
+    assert directory.checkpoint_steps() == [1]
+    assert directory.config() == CONFIG
+    assert not list(directory.path.rglob("*.tmp"))
+
+
+def test_read_only_directory_is_a_clear_error(tmp_path):
+    # Root may write anywhere, so the check runs as an ordinary user where the tests run as root.
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    tmp_path.chmod(0o755)
+    if os.getuid() != 0:
+        with pytest.raises(RunError, match="cannot write"):
+            RunDirectory.create(home / "run", CONFIG)
+        return
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(RunError, match="cannot write"):
+        RunDirectory.create(blocked / "run", CONFIG)
+
+
+def test_manifest_names_every_file(directory):
+    save(directory, 3)
+    folder = directory.path / "checkpoints" / "step-3"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["sha256"]) == {p.name for p in folder.iterdir()} - {"manifest.json"}

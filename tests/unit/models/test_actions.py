@@ -1,0 +1,58 @@
+"""Action heads against torch.distributions, which is written quite differently."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from torch.distributions import Categorical, Normal
+
+from heeler.core.errors import WorldError
+from heeler.models.actions import CategoricalHead, GaussianHead, action_head
+
+
+def test_gaussian_log_prob_and_entropy():
+    head = GaussianHead(3)
+    output, log_std, action = torch.randn(5, 3), torch.tensor([0.1, -0.5, 0.7]), torch.randn(5, 3)
+    log_prob, entropy = head.log_prob_entropy(output, log_std, action)
+    reference = Normal(output, log_std.exp())
+    torch.testing.assert_close(log_prob, reference.log_prob(action).sum(-1))
+    torch.testing.assert_close(entropy, reference.entropy().sum(-1).mean())
+
+
+def test_categorical_log_prob_and_entropy():
+    head = CategoricalHead((3, 2))
+    output = torch.randn(6, 5)
+    action = torch.stack([torch.randint(0, 3, (6,)), torch.randint(0, 2, (6,))], 1)
+    log_prob, entropy = head.log_prob_entropy(output, torch.zeros(0), action)
+    parts = [Categorical(logits=output[:, :3]), Categorical(logits=output[:, 3:])]
+    torch.testing.assert_close(log_prob, sum(p.log_prob(action[:, i]) for i, p in enumerate(parts)))
+    torch.testing.assert_close(entropy, sum(p.entropy().mean() for p in parts))
+
+
+def test_samples_follow_the_distribution():
+    generator = torch.Generator().manual_seed(0)
+    head = CategoricalHead((3,))
+    logits = torch.tensor([0.0, 1.0, -1.0])
+    action = head.sample(logits.expand(40_000, 3), torch.zeros(0), head.noise((40_000,), generator))
+    share = torch.bincount(action[:, 0], minlength=3) / 40_000
+    torch.testing.assert_close(share, torch.softmax(logits, 0), atol=0.01, rtol=0)
+
+    gaussian = GaussianHead(1)
+    sample = gaussian.sample(torch.full((40_000, 1), 2.0), torch.tensor([0.5]), gaussian.noise((40_000,), generator))
+    assert sample.mean().item() == pytest.approx(2.0, abs=0.03)
+    assert sample.std().item() == pytest.approx(np.exp(0.5), abs=0.03)
+
+
+def test_mode_is_the_likeliest():
+    head = CategoricalHead((2, 3))
+    output = torch.tensor([[0.0, 1.0, 5.0, 1.0, 2.0]])
+    assert head.mode(output).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize(
+    "space",
+    [gymnasium.spaces.Discrete(3, start=1), gymnasium.spaces.MultiBinary(3), gymnasium.spaces.Box(-1, 1, (2, 2))],
+)
+def test_other_spaces_are_refused(space):
+    with pytest.raises(WorldError, match="action space must be"):
+        action_head(space)
