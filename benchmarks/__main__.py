@@ -8,10 +8,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from benchmarks import mujoco_batch, ppo_cartpole, ppo_hopper, preferences_imitation
+from benchmarks import (
+    acquisition,
+    backflip,
+    mujoco_batch,
+    ppo_cartpole,
+    ppo_hopper,
+    preferences,
+    preferences_imitation,
+)
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
 BENCHMARKS: tuple[Benchmark, ...] = (
+    backflip.BENCHMARK,
+    preferences.BENCHMARK,
+    acquisition.BENCHMARK,
     mujoco_batch.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,

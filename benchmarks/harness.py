@@ -127,13 +127,14 @@ def medians(rows: Iterable[Figures]) -> Figures:
     return {name: statistics.median(row[name] for row in rows) for name in rows[0]}
 
 
-def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | None = None) -> Job:
+def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | None = None, live: bool = False) -> Job:
     """Run `command` from the repository's root to its end.
 
     Args:
         command: program and arguments.
         timeout_s: after so long the whole process group is killed.
         threads: OpenMP threads that it may use; None leaves it what the libraries choose.
+        live: let its standard error through as it comes, instead of showing its end only where the job fails.
 
     Returns:
         What its last line of standard output, one JSON object, says; wall seconds and peak memory.
@@ -147,7 +148,13 @@ def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | N
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=ROOT, env=environment, start_new_session=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=None if live else err,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
         )
         exit_code, peak_mb = _wait(process, timeout_s)
         wall_s = time.perf_counter() - start

@@ -9,16 +9,18 @@ from benchmarks.comparison import TARGETS_OF_MEMORY, compare
 from benchmarks.harness import Benchmark, Figures
 
 NUM_STEPS = 500_000
-NUM_STEPS_QUICK = 2_000
+NUM_STEPS_QUICK = 40_000
+PEER_NUM_STEPS_QUICK = 4_000
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """Medians over the seeds; heeler's job is `python -m benchmarks.jobs.ppo_cartpole --seed S --steps N`."""
     steps = str(NUM_STEPS_QUICK if quick else NUM_STEPS)
+    peer_steps = str(PEER_NUM_STEPS_QUICK if quick else NUM_STEPS)
 
     def peer(seed: int) -> Sequence[str]:
         script = "benchmarks/peers/sb3_ppo.py"
-        return (peers.python("sb3"), script, "--task", "CartPole-v1", "--steps", steps, "--seed", str(seed))
+        return (peers.python("sb3"), script, "--task", "CartPole-v1", "--steps", peer_steps, "--seed", str(seed))
 
     def ours(seed: int, _: Mapping[str, Any]) -> Sequence[str]:
         return (sys.executable, "-m", "benchmarks.jobs.ppo_cartpole", "--steps", steps, "--seed", str(seed))

@@ -1,27 +1,27 @@
 """PPO on Hopper-v5 to 1,000,000 steps against Stable-Baselines3 with its zoo's settings, and against raw physics."""
 
+import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks import peers
+from benchmarks import mujoco_batch, peers
 from benchmarks.comparison import TARGETS_OF_MEMORY, compare
 from benchmarks.harness import Benchmark, Figures, medians, run_job
 
 NUM_STEPS = 1_000_000
-NUM_STEPS_QUICK = 2_000
-# A policy that acts at random falls within about so many steps. Reset that often, the raw physics is kept among the
-# upright states that all of training is made of; a hopper on the ground has more contacts and is slower to simulate.
-RAW_EPISODE_STEPS = 20
+NUM_STEPS_QUICK = 40_000
+PEER_NUM_STEPS_QUICK = 4_000
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """Medians over the seeds; heeler's job is `python -m benchmarks.jobs.ppo_hopper --seed S --steps N`."""
     steps = str(NUM_STEPS_QUICK if quick else NUM_STEPS)
+    peer_steps = str(PEER_NUM_STEPS_QUICK if quick else NUM_STEPS)
 
     def peer(seed: int) -> Sequence[str]:
         script = "benchmarks/peers/sb3_ppo.py"
-        return (peers.python("sb3"), script, "--task", "Hopper-v5", "--steps", steps, "--seed", str(seed))
+        return (peers.python("sb3"), script, "--task", "Hopper-v5", "--steps", peer_steps, "--seed", str(seed))
 
     def ours(seed: int, _: Mapping[str, Any]) -> Sequence[str]:
         return (sys.executable, "-m", "benchmarks.jobs.ppo_hopper", "--steps", steps, "--seed", str(seed))
@@ -32,12 +32,19 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
 
 
 def _raw_figures(seed: int, quick: bool) -> Figures:
-    """Steps/s of `mujoco.rollout` with 256 hoppers on two threads, random controls."""
-    options = ("--seconds", "0.5" if quick else "5", "--episode-steps", str(RAW_EPISODE_STEPS), "--seed", str(seed))
-    job = run_job((sys.executable, "-m", "benchmarks.peers.raw_rollout", "--task", "Hopper-v5", *options))
+    """Steps/s of `mujoco.rollout` with 256 hoppers on two threads, random controls.
+
+    One call a step, which is what a policy needs, from the states that our own world goes through as its episodes end
+    and begin; and many steps a call, which no policy can use, from the first states.
+    """
+    lengths = ("--repeats", "1", "--seconds", "0.5") if quick else ("--repeats", "5", "--seconds", "2")
+    replayed = run_job((*mujoco_batch.JOB, "--tasks", "Hopper-v5", "--seed", str(seed), *lengths))
+    open_loop = run_job(
+        (sys.executable, "benchmarks/peers/raw_rollout.py", "--task", "Hopper-v5", *lengths[2:], "--seed", str(seed))
+    )
     return {
-        "raw_steps_per_s": job.printed["closed_loop_steps_per_s"],
-        "raw_open_loop_steps_per_s": job.printed["open_loop_steps_per_s"],
+        "raw_steps_per_s": statistics.median(replayed.printed["tasks"]["Hopper-v5"]["raw_steps_per_s"]),
+        "raw_open_loop_steps_per_s": open_loop.printed["open_loop_steps_per_s"],
     }
 
 

@@ -9,6 +9,8 @@ from benchmarks.comparison import TARGETS_OF_MEMORY, compare
 from benchmarks.harness import Benchmark, Figures
 
 NUM_COMPARISONS = 200
+# About the fewest steps after which there is a learned reward at all.
+NUM_STEPS_QUICK = 90_000
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
@@ -25,8 +27,9 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
         return (peers.python("imitation"), script, "--comparisons", comparisons, "--seed", str(seed), *peer_options)
 
     def ours(seed: int, peer_printed: Mapping[str, Any]) -> Sequence[str]:
+        steps = str(NUM_STEPS_QUICK if quick else peer_printed["steps"])
         job = (sys.executable, "-m", "benchmarks.jobs.preferences_pendulum")
-        return (*job, "--comparisons", comparisons, "--steps", str(peer_printed["steps"]), "--seed", str(seed))
+        return (*job, "--comparisons", comparisons, "--steps", steps, "--seed", str(seed))
 
     return compare(seeds, peer, ours, peer_threads=1)
 

@@ -1,26 +1,39 @@
 """Steps/s of `mujoco.rollout` alone, with the model and frame skip of one of Gymnasium's v5 tasks and random controls.
 
-    python -m benchmarks.peers.raw_rollout --task Hopper-v5 --batch 256 --threads 2
+    python benchmarks/peers/raw_rollout.py --task Hopper-v5 --batch 256 --threads 2
 
 A step is one environment step, that is `frame_skip` steps of the physics. Closed loop: one call for each environment
 step, as a policy needs it that chooses every action. Open loop: many steps a call. Controls are ready beforehand, in
 the layout that the call takes, and its own checks are skipped, so nothing but the call itself is timed.
+
+Nothing but mujoco and NumPy is imported, so that the memory of this process is that of the physics.
 """
 
 import argparse
+import importlib.util
 import json
 import time
+from pathlib import Path
 from typing import Any
 
-import gymnasium
 import mujoco
 import numpy as np
-from gymnasium.envs.mujoco.mujoco_env import MujocoEnv
-from gymnasium.spaces import Box
 from mujoco.rollout import Rollout
 
 # The names of mujoco come from a compiled module that a type checker cannot read.
 mj: Any = mujoco
+MODELS: dict[str, tuple[str, int]] = {
+    "Hopper-v5": ("hopper.xml", 4),
+    "HalfCheetah-v5": ("half_cheetah.xml", 5),
+    "Walker2d-v5": ("walker2d_v5.xml", 4),
+    "Ant-v5": ("ant.xml", 5),
+    "Swimmer-v5": ("swimmer.xml", 4),
+    "Humanoid-v5": ("humanoid.xml", 5),
+    "Reacher-v5": ("reacher.xml", 2),
+    "InvertedPendulum-v5": ("inverted_pendulum.xml", 2),
+    "InvertedDoublePendulum-v5": ("inverted_double_pendulum.xml", 5),
+}
+"""Each task's model among the files that Gymnasium installs, and its frame skip."""
 NUM_CONTROLS = 64
 RESET_NOISE = 5e-3
 
@@ -28,109 +41,132 @@ RESET_NOISE = 5e-3
 class RawRollout:
     """A batch of simulations of one task's model that is stepped through `mujoco.rollout`.
 
-    Shapes: N simulations, K control steps a call, F physics steps a control step, S numbers of a full physics state.
+    Shapes: N simulations, K control steps a call, F physics steps a control step, S numbers of a full physics state, V
+    degrees of freedom, U controls.
     """
 
-    def __init__(self, task: str, *, batch: int, threads: int, episode_steps: int, seed: int):
-        # A notice about an old attribute in a file that Gymnasium ships would go to a log in the working directory.
-        mj.set_mju_user_warning(lambda _notice: None)
-        env = gymnasium.make(task).unwrapped
-        mj.set_mju_user_warning(None)
-        assert isinstance(env, MujocoEnv)
-        self.model, self.frame_skip = env.model, env.frame_skip
-        self.batch, self.episode_steps = batch, max(1, episode_steps)
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, task: str, *, batch: int, threads: int):
+        xml_file, self.frame_skip = MODELS[task]
+        self.model = load_model(xml_file)
+        self.batch = batch
         self.rollout = Rollout(nthread=threads)
         self.data = [mj.MjData(self.model) for _ in range(threads)]
         self.models = [self.model] * batch
-        box = env.action_space
-        assert isinstance(box, Box)
-        self.controls = self.rng.uniform(box.low, box.high, (NUM_CONTROLS, batch, self.model.nu))
-        self.first_states = self._first_states()
+        self.state_size = mj.mj_stateSize(self.model, mj.mjtState.mjSTATE_FULLPHYSICS)
+        self.state, self.sensors = self._buffers(self.frame_skip)
 
-    def closed_loop(self, num_calls: int) -> float:
-        """Seconds that `num_calls` calls of one control step take.
+    @property
+    def warm_start_columns(self) -> slice:
+        """Where a row of MuJoCo's integration state, whose head is the full physics state, holds the warm start."""
+        bit = int(mj.mjtState.mjSTATE_WARMSTART)
+        start = mj.mj_stateSize(self.model, int(mj.mjtState.mjSTATE_INTEGRATION) & (bit - 1))
+        return slice(start, start + self.model.nv)
 
-        Rows are reset in turn, one share of the batch a call, so that each is reset every `episode_steps` and the batch
-        is spread over all ages of an episode.
+    @property
+    def reached(self) -> np.ndarray:
+        """[N, S]: the states after the last control step of the last closed-loop call."""
+        return self.state[:, -1]
+
+    def control_step(self, first: np.ndarray, warm_start: np.ndarray | None, actions: np.ndarray) -> float:
+        """Seconds of one closed-loop call; `reached` holds what came of it.
+
+        Args:
+            first: [N, S] states to start from.
+            warm_start: [N, V] accelerations that the constraint solver begins with; None begins at zero.
+            actions: [N, U] controls, held for all physics steps of the call.
         """
-        held = np.ascontiguousarray(np.repeat(self.controls[:, :, None], self.frame_skip, axis=2))
-        now, state, sensors = self._buffers(self.frame_skip)
-        turn = np.arange(self.batch) % self.episode_steps
-        rows_by_turn = [np.flatnonzero(turn == each) for each in range(self.episode_steps)]
+        first = np.ascontiguousarray(first, np.float64)
+        warm = None if warm_start is None else np.ascontiguousarray(warm_start, np.float64)
+        held = np.ascontiguousarray(np.repeat(actions.astype(np.float64)[:, None], self.frame_skip, axis=1))
         start = time.perf_counter()
-        for call in range(num_calls):
-            self._call(now, held[call % NUM_CONTROLS], state, sensors)
-            now[:] = state[:, -1]
-            rows = rows_by_turn[call % self.episode_steps]
-            now[rows] = self.first_states[rows]
+        self._call(first, warm, held, self.state, self.sensors)
         return time.perf_counter() - start
 
-    def open_loop(self, num_calls: int, control_steps: int) -> float:
-        """Seconds that `num_calls` calls of `control_steps` each take, every one from the first states."""
-        chosen = self.controls[np.arange(control_steps) % NUM_CONTROLS].swapaxes(0, 1)
-        held = np.ascontiguousarray(np.repeat(chosen, self.frame_skip, axis=1))
-        now, state, sensors = self._buffers(control_steps * self.frame_skip)
+    def closed_loop(self, num_calls: int, controls: np.ndarray) -> float:
+        """Seconds that `num_calls` calls of one control step take, each from where the one before ended."""
+        now, seconds = self.first_states(), 0.0
+        for call in range(num_calls):
+            seconds += self.control_step(now, None, controls[call % len(controls)])
+            now = self.reached
+        return seconds
+
+    def open_loop(self, num_calls: int, controls: np.ndarray) -> float:
+        """Seconds that `num_calls` calls of `len(controls)` control steps take, every one from the first states."""
+        held = np.ascontiguousarray(np.repeat(controls.swapaxes(0, 1), self.frame_skip, axis=1))
+        state, sensors = self._buffers(held.shape[1])
+        first = self.first_states()
         start = time.perf_counter()
         for _ in range(num_calls):
-            self._call(now, held, state, sensors)
+            self._call(first, None, held, state, sensors)
         return time.perf_counter() - start
 
-    def _call(self, now: np.ndarray, held: np.ndarray, state: np.ndarray, sensors: np.ndarray) -> None:
+    def first_states(self) -> np.ndarray:
+        """[N, S]: the model's first pose and rest, each number moved a little."""
+        rng, data = np.random.default_rng(0), mj.MjData(self.model)
+        states = np.empty((self.batch, self.state_size))
+        for row in states:
+            data.qpos[:] = self.model.qpos0 + rng.uniform(-RESET_NOISE, RESET_NOISE, self.model.nq)
+            data.qvel[:] = rng.uniform(-RESET_NOISE, RESET_NOISE, self.model.nv)
+            mj.mj_getState(self.model, data, row, mj.mjtState.mjSTATE_FULLPHYSICS)
+        return states
+
+    def random_controls(self, num: int, seed: int) -> np.ndarray:
+        """[num, N, U] float64, uniform over the range of each actuator."""
+        low, high = self.model.actuator_ctrlrange.T
+        return np.random.default_rng(seed).uniform(low, high, (num, self.batch, self.model.nu))
+
+    def _call(
+        self, first: np.ndarray, warm: np.ndarray | None, held: np.ndarray, state: np.ndarray, sensors: np.ndarray
+    ) -> None:
         self.rollout.rollout(
             self.models,
             self.data,
-            now,
+            first,
             held,
             skip_checks=True,
             nstep=held.shape[1],
+            initial_warmstart=warm,
             state=state,
             sensordata=sensors,
         )
 
-    def _buffers(self, num_physics_steps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """First states [N, S] and room for states [N, F, S] and sensor readings of one call."""
-        state = np.empty((self.batch, num_physics_steps, self.first_states.shape[1]))
-        return self.first_states.copy(), state, np.empty((self.batch, num_physics_steps, self.model.nsensordata))
+    def _buffers(self, num_physics_steps: int) -> tuple[np.ndarray, np.ndarray]:
+        """Room for the states [N, F, S] and the sensor readings of one call."""
+        state = np.empty((self.batch, num_physics_steps, self.state_size))
+        return state, np.empty((self.batch, num_physics_steps, self.model.nsensordata))
 
-    def _first_states(self) -> np.ndarray:
-        """[N, S] full physics states: the model's first pose and rest, each number moved a little."""
-        spec = mj.mjtState.mjSTATE_FULLPHYSICS
-        data = mj.MjData(self.model)
-        states = np.empty((self.batch, mj.mj_stateSize(self.model, spec)))
-        for row in states:
-            data.qpos[:] = self.model.qpos0 + self.rng.uniform(-RESET_NOISE, RESET_NOISE, self.model.nq)
-            data.qvel[:] = self.rng.uniform(-RESET_NOISE, RESET_NOISE, self.model.nv)
-            mj.mj_getState(self.model, data, row, spec)
-        return states
+
+def load_model(xml_file: str) -> Any:
+    """The compiled model of a file that Gymnasium installs; Gymnasium itself is not imported."""
+    gymnasium = importlib.util.find_spec("gymnasium")
+    assert gymnasium is not None and gymnasium.origin is not None
+    # A notice about an old attribute in these files would go to a log in the working directory.
+    mj.set_mju_user_warning(lambda _notice: None)
+    path = Path(gymnasium.origin).parent / "envs" / "mujoco" / "assets" / xml_file
+    model = mj.MjModel.from_xml_path(str(path))
+    mj.set_mju_user_warning(None)
+    return model
 
 
 def main() -> None:
     """Measure both forms for about `--seconds` each and print them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", required=True)
+    parser.add_argument("--task", choices=MODELS, required=True)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--episode-steps", type=int, default=1000, help="each simulation is reset after so many steps")
-    parser.add_argument("--open-loop-steps", type=int, default=50, help="control steps of one open-loop call")
+    parser.add_argument("--open-loop-steps", type=int, default=50, help="control steps of one open-loop call; 0: none")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    raw = RawRollout(
-        arguments.task,
-        batch=arguments.batch,
-        threads=arguments.threads,
-        episode_steps=arguments.episode_steps,
-        seed=arguments.seed,
-    )
-    num_steps = min(arguments.open_loop_steps, arguments.episode_steps)
-    raw.closed_loop(10)
-    closed_calls = max(10, round(arguments.seconds / (raw.closed_loop(10) / 10)))
-    open_calls = max(1, round(arguments.seconds / raw.open_loop(1, num_steps)))
-    printed = {
-        "closed_loop_steps_per_s": closed_calls * arguments.batch / raw.closed_loop(closed_calls),
-        "open_loop_steps_per_s": open_calls * num_steps * arguments.batch / raw.open_loop(open_calls, num_steps),
-    }
+    raw = RawRollout(arguments.task, batch=arguments.batch, threads=arguments.threads)
+    controls = raw.random_controls(NUM_CONTROLS, arguments.seed)
+    calls = max(10, round(arguments.seconds / (raw.closed_loop(10, controls) / 10)))
+    printed = {"closed_loop_steps_per_s": calls * arguments.batch / raw.closed_loop(calls, controls)}
+    if arguments.open_loop_steps > 0:
+        shown = raw.random_controls(arguments.open_loop_steps, arguments.seed)
+        calls = max(1, round(arguments.seconds / raw.open_loop(1, shown)))
+        steps = calls * len(shown) * arguments.batch
+        printed["open_loop_steps_per_s"] = steps / raw.open_loop(calls, shown)
     print(json.dumps(printed))
 
 

@@ -5,7 +5,7 @@ Shapes: T steps, N environments, B samples, O observation numbers, A action numb
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import gymnasium
@@ -27,7 +27,7 @@ from heeler.ops.returns import discounted_sums, gae
 class PPOConfig:
     """Settings of PPO; the defaults suit batched MuJoCo."""
 
-    policy: PolicyConfig = PolicyConfig()
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
     """Shape of the networks."""
     discount: float = 0.99
     """Gamma: what a reward is worth one step later."""
@@ -96,6 +96,15 @@ class _Samples(NamedTuple):
     value_B: Tensor
     advantage_B: Tensor
     target_B: Tensor
+
+
+class _LossParts(NamedTuple):
+    """What one gradient step saw, without its graph."""
+
+    policy_loss: Tensor
+    value_loss: Tensor
+    entropy: Tensor
+    log_prob_B: Tensor
 
 
 class PPO:
@@ -188,13 +197,16 @@ class PPO:
             discount=self.config.discount,
             trace_decay=self.config.trace_decay,
         )
+        target_TN = advantage_TN + value_TN[:-1]
+        # Normalised over the whole rollout: each minibatch then pulls as strongly as it should.
+        advantage_TN = (advantage_TN - advantage_TN.mean()) / (advantage_TN.std() + 1e-8)
         return _Samples(
             observation_BO=observation_TNO[:-1].flatten(0, 1),
             action_BA=torch.from_numpy(rollout.action).to(device).flatten(0, 1),
             log_prob_B=torch.from_numpy(rollout.log_prob).to(device).flatten(),
             value_B=value_TN[:-1].flatten(),
             advantage_B=advantage_TN.flatten(),
-            target_B=(advantage_TN + value_TN[:-1]).flatten(),
+            target_B=target_TN.flatten(),
         )
 
     def _scaled_reward(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> Tensor:
@@ -209,52 +221,54 @@ class PPO:
 
     def _optimize(self, state: PPOState, samples: _Samples, clip: float) -> dict[str, float]:
         size, config = len(samples.log_prob_B), self.config
-        rows: list[Tensor] = []
+        parts: list[_LossParts] = []
         num_epochs, kl = 0, 0.0
-        for num_epochs in range(1, config.num_epochs + 1):
-            first = len(rows)
+        while num_epochs < config.num_epochs:
+            num_epochs += 1
             order = torch.randperm(size, generator=state.generator).to(config.device)
             # One gather an epoch; minibatches are then views.
-            shuffled = [tensor.index_select(0, order).split(config.minibatch_size) for tensor in samples]
-            for minibatch in map(_Samples._make, zip(*shuffled, strict=True)):
+            shuffled = _Samples._make(tensor.index_select(0, order) for tensor in samples)
+            splits = (tensor.split(config.minibatch_size) for tensor in shuffled)
+            minibatches = [_Samples._make(rows) for rows in zip(*splits, strict=True)]
+            if len(minibatches) > 1 and 2 * len(minibatches[-1].log_prob_B) < config.minibatch_size:
                 # A small remainder would make a step as long as a whole minibatch's, but noisier.
-                if 2 * len(minibatch.log_prob_B) >= min(config.minibatch_size, size):
-                    rows.append(self._step(state, minibatch, clip))
-            kl = float(torch.stack(rows[first:])[:, 3].mean())
+                minibatches.pop()
+            epoch = [self._step(state, minibatch, clip) for minibatch in minibatches]
+            log_prob_B = torch.cat([part.log_prob_B for part in epoch])
+            kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
+            parts += epoch
             if config.target_kl is not None and kl > config.target_kl:
                 break
-        policy_loss, value_loss, entropy, _ = torch.stack(rows).mean(0).tolist()
         return {
-            "policy_loss": policy_loss,
-            "value_loss": value_loss,
-            "entropy": entropy,
+            "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),
+            "value_loss": float(torch.stack([part.value_loss for part in parts]).mean()),
+            "entropy": float(torch.stack([part.entropy for part in parts]).mean()),
             "kl": kl,
             "num_epochs": num_epochs,
         }
 
-    def _step(self, state: PPOState, batch: _Samples, clip: float) -> Tensor:
-        """One gradient step; returns policy loss, value loss, entropy and KL."""
-        loss, figures = self.loss(state.policy, batch, clip)
+    def _step(self, state: PPOState, batch: _Samples, clip: float) -> _LossParts:
+        """One gradient step; returns what the loss was made of."""
+        loss, parts = self.loss(state.policy, batch, clip)
         state.parameters.zero_grad()
         loss.backward()
         state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
-        return figures
+        return parts
 
-    def loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, Tensor]:
-        """What a gradient step makes smaller, and its parts: policy loss, value loss, entropy, KL(old || new)."""
+    def loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, _LossParts]:
+        """What a gradient step makes smaller, and its parts (detached)."""
         config = self.config
-        advantage_B = (batch.advantage_B - batch.advantage_B.mean()) / (batch.advantage_B.std() + 1e-8)
         log_prob_B, entropy = policy.head.log_prob_entropy(
             policy.actor(batch.observation_BO), policy.log_std, batch.action_BA
         )
-        policy_loss = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, advantage_B, clip=clip)
+        policy_loss = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
         value_B = policy.value(batch.observation_BO)
         if config.value_clip is None:
             value_loss = 0.5 * nn.functional.mse_loss(value_B, batch.target_B)
         else:
             value_loss = clipped_value_loss(value_B, batch.value_B, batch.target_B, clip=config.value_clip)
-        loss = policy_loss + config.value_coefficient * value_loss - config.entropy_coefficient * entropy
-        with torch.no_grad():
-            kl = approximate_kl(log_prob_B, batch.log_prob_B)
-            return loss, torch.stack([policy_loss, value_loss, entropy, kl])
+        loss = policy_loss + config.value_coefficient * value_loss
+        if config.entropy_coefficient:
+            loss = loss - config.entropy_coefficient * entropy
+        return loss, _LossParts(policy_loss.detach(), value_loss.detach(), entropy.detach(), log_prob_B.detach())

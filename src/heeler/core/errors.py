@@ -1,7 +1,7 @@
 """One tree of errors: every error that heeler raises on purpose is a `HeelerError`.
 
-Each is also a subclass of the standard error that it resembles, so that callers who know nothing of heeler catch it too.
-The command line prints the message of a `HeelerError` without a traceback and exits with code 2.
+Each is also a subclass of the standard error that it resembles, so that callers who know nothing of heeler catch it
+too. The command line prints the message of a `HeelerError` without a traceback and exits with code 2.
 """
 
 import difflib

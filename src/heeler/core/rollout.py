@@ -1,6 +1,7 @@
 """What the collector hands to everybody else: T steps of N environments, in NumPy, with ends kept apart."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -36,6 +37,8 @@ class Rollout:
     episode_step: np.ndarray
     """[T, N] int64: steps since the episode began, 0 at its first."""
     policy_version: int
+    episode_figures: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    """[E] each: what the world counted in each ended episode, such as `landed_backflips`."""
 
     @property
     def num_steps(self) -> int:

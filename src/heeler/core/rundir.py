@@ -1,7 +1,7 @@
 """One directory that holds a whole run: configuration, checkpoints, metrics. Any write may be the last one.
 
-Files appear whole or not at all: each is written aside, flushed to the disk and renamed. A checkpoint carries the SHA-256 of
-each of its files, and one that does not match is refused by name.
+Files appear whole or not at all: each is written aside, flushed to the disk and renamed. A checkpoint carries the
+SHA-256 of each of its files, and one that does not match is refused by name.
 """
 
 import fcntl
@@ -9,11 +9,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -115,10 +115,10 @@ class RunDirectory:
             raise RunError(f"{self.path / 'config.yaml'} cannot be read: {error}") from error
         if not isinstance(config, dict):
             raise RunError(f"{self.path / 'config.yaml'} must hold a mapping of settings, got {type(config).__name__}")
-        return config
+        return cast(dict[str, Any], config)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> Generator[None]:
         """Hold the run for one learner; the operating system lets go when the process dies.
 
         Raises:
@@ -191,7 +191,9 @@ class RunDirectory:
             contents = {name: (folder / name).read_bytes() for name in (_TENSORS, _STATE)}
             for name, content in contents.items():
                 if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
-                    raise CheckpointError(f"checkpoint {folder} is refused: the SHA-256 of {name} does not match its manifest")
+                    raise CheckpointError(
+                        f"checkpoint {folder} is refused: the SHA-256 of {name} does not match its manifest"
+                    )
             if manifest["format"] != FORMAT:
                 raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
             return Checkpoint(
@@ -277,7 +279,7 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "
     for key in dict.fromkeys((*old, *new)):
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
-            names += _differences(a, b, f"{prefix}{key}.")
+            names += _differences(cast(dict[str, Any], a), cast(dict[str, Any], b), f"{prefix}{key}.")
         elif a != b:
             names.append(f"{prefix}{key}")
     return names

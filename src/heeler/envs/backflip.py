@@ -10,21 +10,25 @@ from heeler.envs.mujoco_batch import BatchedMujoco, Rows
 FLOOR_GEOM, FOOT_GEOM, TORSO_GEOM, THIGH_GEOM = "floor", "foot_geom", "torso_geom", "thigh_geom"
 
 
-def backflip_reward(pitch_rate: np.ndarray, height: np.ndarray, body_touches: np.ndarray) -> np.ndarray:
+def backflip_reward(
+    pitch_rate: np.ndarray, height: np.ndarray, airborne: np.ndarray, body_touches: np.ndarray
+) -> np.ndarray:
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
-    Turning backward pays, more so high up; height pays by itself; torso or thigh on the ground costs.
+    Turning backward pays, more so high up and in the air; being in the air pays by itself, or standing still would be
+    as far as a learner gets; torso or thigh on the ground costs most, or rolling would do.
 
     Args:
         pitch_rate: [N] rad/s; negative is backward.
         height: [N] height of the torso's centre in metres (1.25 when it stands upright).
+        airborne: [N] whether neither foot, torso nor thigh touches the ground.
         body_touches: [N] whether torso or thigh touches the ground.
 
     Returns:
-        [N] rewards, about −1 to 2.
+        [N] rewards, about −3 to 2.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
-    return backward * (1 + 0.3 * height) + 0.3 * height - 1.0 * body_touches
+    return backward * (1 + 0.3 * height + 0.5 * airborne) + 0.5 * airborne - 2.0 * body_touches
 
 
 class GroundContacts:
@@ -101,7 +105,7 @@ class Backflip(BatchedMujoco):
         foot, torso, thigh = self.touches().T
         body = torso | thigh
         self._landings.update(self._qpos[:, 2], foot, body)
-        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], body)
+        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], ~(foot | body), body)
         return reward, self._never.copy()
 
     def _after_set(self, rows: np.ndarray) -> None:

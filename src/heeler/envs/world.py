@@ -81,6 +81,16 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Begin anew from `seed` alone, whatever happened before."""
         return self.reset(seed=seed)
 
+    @property
+    def observation_size(self) -> int:
+        """O: numbers in one environment's observation."""
+        shape = self.single_observation_space.shape
+        assert shape is not None
+        return shape[0]
+
+    def stagger(self) -> None:
+        """Let the present episodes end at different times. A foreign world's own time limit is left as it is."""
+
     def snapshot(self) -> np.ndarray | None:
         """[N, S] float32: what `heeler.envs.draw` needs to show the present states; None where only `render` can."""
         raise NotImplementedError

@@ -70,4 +70,3 @@ def evaluate(policy: Policy, world: World, *, seed: int, deterministic: bool = T
     return Evaluation(
         returns=returns, lengths=lengths, figures=figures, snapshots=np.stack(snapshots) if snapshots else None
     )
-

@@ -1,4 +1,4 @@
-"""Clips of a policy at work: drawn from snapshots where heeler can draw the world, else by the world's own `render()`."""
+"""Clips of a policy at work: drawn from snapshots where heeler knows how, else by the world's own `render()`."""
 
 import os
 from collections.abc import Iterator
@@ -39,7 +39,14 @@ class Clip:
 
 
 def record(
-    policy: Policy, config: RunConfig, *, seed: int, min_s: float = 3.0, max_s: float = 8.0, size: int = 240
+    policy: Policy,
+    config: RunConfig,
+    *,
+    seed: int,
+    num_episodes: int | None = None,
+    min_s: float = 3.0,
+    max_s: float = 8.0,
+    size: int = 240,
 ) -> Clip:
     """Let a policy act by its likeliest action, and film it.
 
@@ -47,7 +54,8 @@ def record(
         policy: who acts.
         config: of its run; names the world.
         seed: of the world's resets.
-        min_s: where an episode ends earlier, the next one follows in the same clip.
+        num_episodes: how many to film; None for as many as fill `min_s`.
+        min_s: seconds of the world's own time at least, where `num_episodes` is None.
         max_s: seconds of the world's own time at most.
         size: height of a frame in pixels; drawn worlds are square, others keep their shape.
 
@@ -56,20 +64,25 @@ def record(
     """
     world, drawn = _filmable_world(config.env, seed)
     try:
-        speed = steps_per_second(config.env.id) if drawn else float(world.metadata.get("render_fps", _DEFAULT_RENDER_FPS))
+        speed = steps_per_second(config.env.id) if drawn else _render_fps(world)
         every = max(1, round(speed / MAX_FPS))
         looks: list[np.ndarray] = []
-        num_steps, num_episodes = 0, 1
+        step = num_ended = 0
         for step, ended in _act(policy, world, seed):
-            if ended and step >= min_s * speed or step >= max_s * speed:
+            num_ended += ended
+            enough = step >= min_s * speed if num_episodes is None else num_ended >= num_episodes
+            if (ended and enough) or step >= max_s * speed:
+                num_ended += not ended
                 break
             if step % every == 0:
                 looks.append(_look(world, drawn))
-            num_steps, num_episodes = step + 1, num_episodes + ended
     finally:
         world.close()
-    frames = draw(config.env.id, np.stack(looks), (size, size)) if drawn else np.stack([_resized(f, size) for f in looks])
-    return Clip(frames=frames, fps=speed / every, num_steps=num_steps, num_episodes=num_episodes)
+    if drawn:
+        frames = draw(config.env.id, np.stack(looks), (size, size))
+    else:
+        frames = np.stack([_resized(look, size) for look in looks])
+    return Clip(frames=frames, fps=speed / every, num_steps=step, num_episodes=num_ended)
 
 
 def _act(policy: Policy, world: World, seed: int) -> Iterator[tuple[int, bool]]:
@@ -101,6 +114,11 @@ def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
         raise WorldError(f"{config.id} cannot be filmed: {error}") from error
 
 
+def _render_fps(world: World) -> float:
+    fps = world.metadata.get("render_fps")
+    return float(fps) if fps else _DEFAULT_RENDER_FPS
+
+
 def _look(world: World, drawn: bool) -> np.ndarray:
     if drawn:
         snapshot = world.snapshot()
@@ -127,6 +145,16 @@ def _resized(frame: np.ndarray, height: int) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize((width, height), Image.Resampling.LANCZOS))
 
 
+def check_name(path: Path) -> None:
+    """Refuse a clip's name that ends in nothing known.
+
+    Raises:
+        ConfigError: it is neither WebP nor GIF.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(f"a clip's name must end in {' or '.join(SUFFIXES)}, got {path.name!r}")
+
+
 def save(clip: Clip, path: Path) -> Path:
     """Write a clip as an animated WebP or GIF, by the name's ending.
 
@@ -134,8 +162,7 @@ def save(clip: Clip, path: Path) -> Path:
         ConfigError: another ending.
         RunError: it cannot be written.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise ConfigError(f"a clip's name must end in {' or '.join(SUFFIXES)}, got {path.name!r}")
+    check_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix.lower() == ".webp":

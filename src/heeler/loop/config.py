@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from heeler.algorithms.ppo import PPOConfig
-from heeler.core.errors import ConfigError
+from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
+from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 
@@ -31,7 +32,7 @@ class PreferencesConfig:
     num_warmup_rollouts: int = 16
     """Rollouts of the untrained policy over which the first questions are spread, so that they cover whole episodes."""
     history_share: float = 0.5
-    """Share of candidate pairs in which one clip is an older one: it ties the reward of today's behaviour to yesterday's."""
+    """Share of candidate pairs in which one clip is an older one, which ties today's rewards to yesterday's."""
     refit_every: int = 25
     """The reward is fitted again after this many new answers."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
@@ -39,7 +40,9 @@ class PreferencesConfig:
 
     def __post_init__(self) -> None:
         if self.acquisition not in ACQUISITIONS:
-            raise ConfigError(f"acquisition must be one of {', '.join(ACQUISITIONS)}, got {self.acquisition!r}")
+            known = ", ".join(ACQUISITIONS)
+            near = did_you_mean(self.acquisition, ACQUISITIONS)
+            raise ConfigError(f"acquisition must be one of {known}, got {self.acquisition!r}.{near}")
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
         for name in ("segment_length", "num_candidates", "refit_every", "num_warmup_rollouts"):
@@ -72,12 +75,19 @@ class RunConfig:
     num_evaluation_episodes: int = 20
     """Fresh episodes at the end of the run."""
     torch_threads: int = 1
-    """Threads of torch; small networks are fastest on one, and a run on one thread can be repeated bit for bit."""
+    """Threads of torch; small networks are fastest on one, and a run on one can be repeated bit for bit."""
     trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     """Where metrics go beside `metrics.jsonl` (extra `tracking`)."""
 
     def __post_init__(self) -> None:
-        for name in ("total_steps", "num_steps", "checkpoint_every", "keep_checkpoints", "num_evaluation_episodes", "torch_threads"):
+        for name in (
+            "total_steps",
+            "num_steps",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "num_evaluation_episodes",
+            "torch_threads",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.preferences and self.preferences.segment_length > self.num_steps:
@@ -115,12 +125,26 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """
     from pydantic import TypeAdapter, ValidationError
 
+    refuse_unknown(RunConfig, values)
     try:
         return TypeAdapter(RunConfig).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = _place(values, first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError):
+            raise ConfigError(f"{where}: {cause}" if where else str(cause)) from error
         raise ConfigError(f"setting {where}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _place(values: Any, loc: tuple[int | str, ...]) -> str:
+    """Dotted name of a setting; Pydantic's names of a union's members, which no file has, are left out."""
+    parts: list[str] = []
+    for part in loc:
+        if isinstance(values, Mapping) and part in values:
+            parts.append(str(part))
+            values = values[part]
+    return ".".join(parts)
 
 
 def _plain(value: Any) -> Any:

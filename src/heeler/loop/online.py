@@ -1,12 +1,12 @@
 """The whole loop: act, show, answer, reward, learn, check. Whoever reads `OnlineRun.iterate` sees the product.
 
-The learner owns the run directory while it runs. A checkpoint holds everything that the next update depends on, so that a run
-killed at any moment goes on from its last checkpoint as if it had never stopped.
+The learner owns the run directory while it runs. A checkpoint holds everything that the next update depends on, so that
+a run killed at any moment goes on from its last checkpoint as if it had never stopped.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import ConfigError, RunError, WorldError
+from heeler.core.errors import CheckpointError, ConfigError, RunError, WorldError
 from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, make
@@ -23,6 +23,7 @@ from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
+from heeler.loop.trackers import open_trackers
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
@@ -46,7 +47,7 @@ class OnlineRun:
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
         self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
-        observation_size = self.world.single_observation_space.shape[0]
+        observation_size = self.world.observation_size
         self.ppo = PPO(config.algorithm, observation_size, self.world.single_action_space)
         self.learner = self.ppo.init(config.seed, config.env.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
@@ -181,8 +182,19 @@ def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], 
     Raises:
         HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
     """
+    _check_world(config.env)
     directory = RunDirectory.create(Path(path), to_dict(config))
     return _learn(directory, config, on_metrics)
+
+
+def _check_world(config: EnvConfig) -> None:
+    """Refuse a world that cannot be made or acted in, before anything is written."""
+    vectorization = "sync" if config.vectorization == "async" else config.vectorization
+    world = make(replace(config, num_envs=1, vectorization=vectorization), seed=0)
+    try:
+        action_head(world.single_action_space)
+    finally:
+        world.close()
 
 
 def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
@@ -218,11 +230,17 @@ def newest_sound_checkpoint(directory: RunDirectory) -> Checkpoint:
 def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
     """The policy that a checkpoint holds."""
     world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
-    policy = Policy(config.algorithm.policy, world.single_observation_space.shape[0], world.single_action_space)
+    policy = Policy(config.algorithm.policy, world.observation_size, world.single_action_space)
     world.close()
-    policy.load_tensors(
-        _under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
-    )
+    try:
+        policy.load_tensors(
+            _under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
+        )
+    except (RuntimeError, KeyError) as error:
+        raise CheckpointError(
+            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks; "
+            "use the heeler that made it, or run it again"
+        ) from error
     return policy
 
 
@@ -242,10 +260,13 @@ def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Met
         online = OnlineRun(directory, config, store)
         refused = online.begin()
         try:
-            while not online.is_finished:
-                metrics = online.iterate()
-                if metrics is not None and on_metrics is not None:
-                    on_metrics(metrics)
+            with open_trackers(directory, config) as track:
+                while not online.is_finished:
+                    metrics = online.iterate()
+                    if metrics is not None:
+                        track(metrics)
+                        if on_metrics is not None:
+                            on_metrics(metrics)
         except WorldError:
             online.save()
             raise

@@ -7,14 +7,14 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from heeler.core.errors import ConfigError
 from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator, stream
 from heeler.feedback.acquisition import Candidates, select
-from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows
+from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch
 from heeler.feedback.store import Store
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
@@ -46,6 +46,8 @@ class PreferenceLoop:
             store.add_annotator("simulated", "simulated", "knows the true reward")
         self.history: list[Segment] = []
         """Segments that were asked about, oldest first: candidates to compare new ones with."""
+        self.answered: set[str] = set()
+        """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
         self.num_asked = self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
 
     @property
@@ -61,15 +63,21 @@ class PreferenceLoop:
     # Show
 
     def ask(self, rollout: Rollout, step: int) -> int:
-        """Put the questions that are due now, about this rollout; returns how many."""
+        """Put the questions that are due now, about this rollout; returns how many.
+
+        Raises:
+            ConfigError: the first rollouts are over, and no clip fitted within an episode of any of them.
+        """
         due = self._due(step)
         if due == 0:
             return 0
         pairs, scores = self._choose(rollout, due)
         if not pairs:
+            self._refuse_long_clips(rollout, step)
             return 0
         segments = {segment.id: segment for pair in pairs for segment in pair}
-        queries = [self._query(pair, score, step, index) for index, (pair, score) in enumerate(zip(pairs, scores, strict=True))]
+        chosen = zip(pairs, scores, strict=True)
+        queries = [self._query(pair, score, step, index) for index, (pair, score) in enumerate(chosen)]
         made = rollout.policy_version * self.run_config.steps_per_update
         self.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=made))
         self.store.add_segments(list(segments.values()))
@@ -80,6 +88,15 @@ class PreferenceLoop:
         if self.teacher is not None:
             self.teacher.ask(queries, segments, step)
         return len(queries)
+
+    def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
+        over = step // self.run_config.steps_per_update >= self.config.num_warmup_rollouts
+        if over and self.num_asked == 0 and len(candidate_windows(rollout.ended, self.config.segment_length)) == 0:
+            raise ConfigError(
+                f"segment_length must be at most the episodes' length, got {self.config.segment_length}: the longest "
+                f"stretch within one episode of the last rollout has {longest_stretch(rollout.ended)} steps, so that "
+                "nothing can be asked; make clips shorter, or episodes longer"
+            )
 
     def _due(self, step: int) -> int:
         asked = self.num_asked - self.num_cant_tell
@@ -110,7 +127,9 @@ class PreferenceLoop:
     def _choose(self, rollout: Rollout, num: int) -> tuple[list[tuple[Segment, Segment]], list[float]]:
         """Both segments of a pair come from training trajectories, or both from validation trajectories."""
         windows = candidate_windows(rollout.ended, self.config.segment_length)
-        held_out = np.array([self._is_validation(n, rollout.episode_index[t, n]) for t, n in windows], bool)
+        held_out = np.array(
+            [self._is_validation(n, int(rollout.episode_index[t, n])) for t, n in windows.tolist()], bool
+        )
         num_held_out = int(self.generator.binomial(num, self.config.model.validation_share))
         # Validation pairs are drawn at random, so that the accuracy shown is not that of the hardest questions.
         pairs, scores = self._choose_among(rollout, windows[~held_out], num - num_held_out, self.config.acquisition)
@@ -131,15 +150,18 @@ class PreferenceLoop:
             side = self.generator.integers(2, size=len(old_row))
             pairs[old_row, side] = len(drawn) + self.generator.integers(len(older), size=len(old_row))
         pairs = np.unique(pairs, axis=0)
-        candidates = Candidates(
-            returns=self._returns(rollout, drawn, older), pairs=pairs, features=self._features(rollout, drawn, older)
-        )
         name = acquisition if self.is_fitted else "random"
+        candidates = Candidates(
+            returns=self._returns(rollout, drawn, older),
+            pairs=pairs,
+            features=self._features(rollout, drawn, older) if name == "coverage" else None,
+        )
         chosen = select(name, min(num, len(pairs)), candidates, self.generator)
-        fresh = pairs[chosen.indices]
-        cut_of = dict(zip(fresh[fresh < len(drawn)].tolist(), self._cut(rollout, drawn[fresh[fresh < len(drawn)]]), strict=True))
-        segment_of = cut_of | {len(drawn) + i: segment for i, segment in enumerate(older)}
-        return [(segment_of[a], segment_of[b]) for a, b in fresh.tolist()], chosen.scores.tolist()
+        asked = pairs[chosen.indices]
+        fresh = asked[asked < len(drawn)]
+        segment_of = dict(zip(fresh.tolist(), self._cut(rollout, drawn[fresh]), strict=True))
+        segment_of |= {len(drawn) + i: segment for i, segment in enumerate(older)}
+        return [(segment_of[a], segment_of[b]) for a, b in asked.tolist()], chosen.scores.tolist()
 
     def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
         return cut(
@@ -155,8 +177,8 @@ class PreferenceLoop:
         return is_validation(f"{_TRAJECTORIES}/env-{env}/episode-{episode}", self.config.model.validation_share)
 
     def _is_validation_window(self, rollout: Rollout, window: np.ndarray) -> bool:
-        t, n = window
-        return self._is_validation(n, rollout.episode_index[t, n])
+        t, n = window.tolist()
+        return self._is_validation(n, int(rollout.episode_index[t, n]))
 
     def _held_out(self, segment: Segment) -> bool:
         return is_validation(segment.trajectory_id, self.config.model.validation_share)
@@ -192,7 +214,7 @@ class PreferenceLoop:
         found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
         if not found:
             return 0
-        answers = [feedback for _, feedback in found if feedback.kind == "preference"]
+        answers = self._first_answers([feedback for _, feedback in found])
         queries = {q.id: q for q in self.store.queries([f.query_id for f in answers])}
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
         self._take_in(useful, queries)
@@ -203,6 +225,15 @@ class PreferenceLoop:
         self.store.set_consumed(_CONSUMER, self.position)
         return len(answers)
 
+    def _first_answers(self, found: list[Feedback]) -> list[Feedback]:
+        """One answer a comparison, so that the budget counts comparisons, however many people answer one at once."""
+        answers: list[Feedback] = []
+        for feedback in found:
+            if feedback.kind == "preference" and feedback.query_id not in self.answered:
+                self.answered.add(feedback.query_id)
+                answers.append(feedback)
+        return answers
+
     def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> None:
         segments = self.store.segments({i for f in useful for i in queries[f.query_id].segment_ids})
         pairs: list[tuple[Segment, Segment]] = []
@@ -212,8 +243,8 @@ class PreferenceLoop:
         self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
 
     def wait_for_people(self) -> bool:
-        """Whether to wait a moment instead of acting: people answer, and there is no reward to learn from yet."""
-        if self.teacher is not None or self.is_fitted or self.num_asked == 0:
+        """Whether to wait a moment instead of acting: all first questions are put, and people are still answering."""
+        if self.teacher is not None or self.is_fitted or self.num_asked - self.num_cant_tell < self._num_first:
             return False
         time.sleep(_POLL_S)
         return True
@@ -226,13 +257,13 @@ class PreferenceLoop:
     # Reward
 
     def reward(self, rollout: Rollout) -> np.ndarray | None:
-        """[T, N] learned rewards of this rollout, from a reward fitted again where that is due; None before the first fit.
+        """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before the first fit.
 
         Every rollout is labelled by the newest reward: none outlives the fit that made it.
         """
         exhausted = self.num_useful >= self.config.schedule.budget
-        first = not self.is_fitted and self.has_enough
-        again = self.is_fitted and (self.num_unfitted >= self.config.refit_every or (exhausted and self.num_unfitted > 0))
+        enough = self.num_unfitted >= (1 if exhausted else self.config.refit_every)
+        first, again = not self.is_fitted and self.has_enough, self.is_fitted and enough
         if first or again:
             self.model_state, _ = self.model.fit(self.model_state)
             self.num_unfitted = 0
@@ -260,6 +291,7 @@ class PreferenceLoop:
         return {
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
             "history": [segment.id for segment in self.history],
+            "answered": sorted(self.answered),
             "generator": generator_state(self.generator),
             "teacher": self.teacher.state_dict() if self.teacher else None,
             "num_fits": self.model_state.num_fits,
@@ -270,6 +302,10 @@ class PreferenceLoop:
     def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from what `tensors` and `state` returned."""
         self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
+        if self.teacher is None:
+            # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
+            self.num_asked = max(self.num_asked, self.store.query_count())
+        self.answered = set(state["answered"])
         held = self.store.segments(state["history"])
         self.history = [held[name] for name in state["history"]]
         self.generator = restore_generator(state["generator"])

@@ -22,10 +22,14 @@ class EpisodeReturns:
         self.partial = np.zeros(num_envs, bool)
         """Episodes under way that were not seen whole, or are cut short on purpose, and so do not count."""
         self.latest: deque[tuple[float, int]] = deque(maxlen=num_latest)
+        self.latest_figures: dict[str, deque[float]] = {}
+        """What the world counted in the latest episodes, by name."""
+        self.num_latest = num_latest
         self.num_episodes = 0
 
     def add(self, rollout: Rollout) -> None:
         """Take in a rollout."""
+        self._add_figures(rollout)
         for t in range(rollout.num_steps):
             self.running += rollout.true_reward[t]
             self.length += 1
@@ -38,6 +42,16 @@ class EpisodeReturns:
                 self.running[ended] = 0
                 self.length[ended] = 0
 
+    def _add_figures(self, rollout: Rollout) -> None:
+        whole = np.zeros(len(rollout.final_index), bool)
+        partial = self.partial.copy()
+        for end, (_, env) in enumerate(rollout.final_index):
+            whole[end] = not partial[env]
+            partial[env] = False
+        for name, values in rollout.episode_figures.items():
+            latest = self.latest_figures.setdefault(name, deque(maxlen=self.num_latest))
+            latest.extend(values[whole].astype(float).tolist())
+
     def restart(self, *, partial: bool = False) -> None:
         """Every environment has begun a new episode; `partial` ones are not counted when they end."""
         self.running[:] = 0
@@ -45,7 +59,7 @@ class EpisodeReturns:
         self.partial[:] = partial
 
     def metrics(self) -> dict[str, float]:
-        """Mean true return, its standard error, and mean length of the latest episodes; nothing before the first has ended."""
+        """Means over the latest episodes and the return's standard error; nothing before the first has ended."""
         if not self.latest:
             return {"episodes": 0}
         returns, lengths = np.array(self.latest).T
@@ -54,7 +68,7 @@ class EpisodeReturns:
             "true_return_mean": float(returns.mean()),
             "true_return_standard_error": float(returns.std(ddof=1) / len(returns) ** 0.5) if len(returns) > 1 else 0.0,
             "episode_length_mean": float(lengths.mean()),
-        }
+        } | {f"{name}_mean": float(np.mean(values)) for name, values in self.latest_figures.items() if values}
 
     def state_dict(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps."""
@@ -63,6 +77,7 @@ class EpisodeReturns:
             "length": self.length.tolist(),
             "partial": self.partial.tolist(),
             "latest": list(self.latest),
+            "latest_figures": {name: list(values) for name, values in self.latest_figures.items()},
             "num_episodes": self.num_episodes,
         }
 
@@ -73,4 +88,6 @@ class EpisodeReturns:
         self.partial = np.array(state["partial"], bool)
         self.latest.clear()
         self.latest.extend((float(r), int(length)) for r, length in state["latest"])
+        figures = state["latest_figures"].items()
+        self.latest_figures = {name: deque(values, maxlen=self.num_latest) for name, values in figures}
         self.num_episodes = state["num_episodes"]

@@ -165,10 +165,16 @@ def _first_clip(directory: RunDirectory, config: RunConfig) -> FilmedClip:
     caption = "Before learning"
     if path.exists():
         return FilmedClip(path=path, caption=caption)
+    return _film(_untrained_policy(config), config, path, caption)
+
+
+def _untrained_policy(config: RunConfig) -> Policy:
     world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
-    ppo = PPO(config.algorithm, world.single_observation_space.shape[0], world.single_action_space)
+    shape = world.single_observation_space.shape
+    assert shape is not None
+    ppo = PPO(config.algorithm, shape[0], world.single_action_space)
     world.close()
-    return _film(ppo.init(config.seed, config.env.num_envs).policy, config, path, caption)
+    return ppo.init(config.seed, config.env.num_envs).policy
 
 
 def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint | None) -> FilmedClip:

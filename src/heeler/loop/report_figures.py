@@ -1,45 +1,31 @@
-"""The charts of a report as plain Plotly figures. Colours are roles (`@blue`); the page gives them values, light or dark."""
+"""The charts of a report, one function each."""
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from heeler.feedback.acquisition import ACQUISITIONS
+from heeler.loop.report_chart import Chart, Trace, axes, band, column, line, numbers, over_steps, rows_with
 from heeler.loop.report_data import Labels, ReportData, SegmentReturns
+from heeler.loop.words import OWN_MEANS, number
 
-MAX_POINTS = 1000
 _NORMAL_95 = 1.96
 _CHOICE_WORDS = {"left": "left", "right": "right", "equal": "equal", "cant_tell": "can't tell"}
 _SMOOTHED_OVER = 15
-
-Trace = dict[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Chart:
-    """One chart with the sentence that says what is to be seen."""
-
-    id: str
-    title: str
-    caption: str
-    traces: list[Trace]
-    layout: dict[str, Any]
 
 
 def charts(data: ReportData) -> dict[str, list[Chart]]:
     """The charts of each section, in the order of the page; what a run knows nothing of is left out."""
     sections = {
-        "Learning": [return_chart(data), reward_chart(data), correlation_chart(data)],
+        "Learning": [return_chart(data), *count_charts(data), reward_chart(data), correlation_chart(data)],
         "Reward model": [
             accuracy_chart(data),
             reliability_chart(data.reliability),
             scatter_chart(data.segment_returns) if data.segment_returns else None,
         ],
-        "Labels": [asked_chart(data, data.labels), choice_chart(data.labels), score_chart(data.labels)]
+        "Labels": [asked_chart(data, data.labels), choice_chart(data.labels), score_chart(data, data.labels)]
         if data.labels and data.labels.queries
         else [],
         "Time": [time_chart(data)],
@@ -50,42 +36,61 @@ def charts(data: ReportData) -> dict[str, list[Chart]]:
 
 def return_chart(data: ReportData) -> Chart | None:
     """True return of the latest episodes, with its interval."""
-    rows = _with(data.rows, "true_return_mean")
+    rows = rows_with(data.rows, "true_return_mean")
     if not rows:
         return None
-    steps, mean = _column(rows, "step"), _column(rows, "true_return_mean")
+    steps, mean = column(rows, "step"), column(rows, "true_return_mean")
     half = _NORMAL_95 * np.array([row.get("true_return_standard_error", 0.0) for row in rows])
     return Chart(
         id="return",
         title="True return",
-        caption=f"Mean of the latest 100 episodes and its 95 % interval, while it explores: from {_short(mean[0])} to "
-        f"{_short(mean[-1])}." + (" Learning never sees it." if data.config.preferences else ""),
-        traces=[*_band(steps, mean - half, mean + half, "blue"), _line(steps, mean, "mean return", "blue")],
-        layout=_axes("environment steps", "true return of an episode", legend=False),
+        caption=f"Mean of the latest 100 episodes and its 95 % interval, while it explores: from {number(mean[0])} to "
+        f"{number(mean[-1])}." + (" Learning never sees it." if data.config.preferences else ""),
+        traces=[*band(steps, mean - half, mean + half, "blue"), line(steps, mean, "mean return", "blue")],
+        layout=over_steps(data.step, "true return of an episode", legend=False),
     )
+
+
+def count_charts(data: ReportData) -> list[Chart]:
+    """What the world counts in an episode, such as landed backflips."""
+    names = dict.fromkeys(name for row in data.rows for name in row if name.endswith("_mean") and name not in OWN_MEANS)
+    charts: list[Chart] = []
+    for name in names:
+        rows, words = rows_with(data.rows, name), name.removesuffix("_mean").replace("_", " ")
+        mean = column(rows, name)
+        charts.append(
+            Chart(
+                id=name,
+                title=words.capitalize(),
+                caption=f"In an episode, mean of the latest 100, while it explores: {number(mean[-1])} at the end.",
+                traces=[line(column(rows, "step"), mean, words, "plum")],
+                layout=over_steps(data.step, f"{words} in an episode", legend=False, y_from_zero=True),
+            )
+        )
+    return charts
 
 
 def reward_chart(data: ReportData) -> Chart | None:
     """The learned reward of what the policy did."""
-    rows = _with(data.rows, "predicted_reward_mean")
+    rows = rows_with(data.rows, "predicted_reward_mean")
     if not rows:
         return None
-    steps, mean = _column(rows, "step"), _column(rows, "predicted_reward_mean")
+    steps, mean = column(rows, "step"), column(rows, "predicted_reward_mean")
     return Chart(
         id="predicted",
         title="Learned reward",
         caption="Mean a step, in units of its spread when it was last fitted. Each new fit begins again at 0.",
-        traces=[_line(steps, mean, "learned reward", "teal")],
-        layout=_axes("environment steps", "learned reward of a step", legend=False),
+        traces=[line(steps, mean, "learned reward", "teal")],
+        layout=over_steps(data.step, "learned reward of a step", legend=False),
     )
 
 
 def correlation_chart(data: ReportData) -> Chart | None:
     """How far learned and true reward agree, step by step."""
-    rows = _with(data.rows, "reward_correlation")
+    rows = rows_with(data.rows, "reward_correlation")
     if not rows:
         return None
-    steps, value = _column(rows, "step"), _column(rows, "reward_correlation")
+    steps, value = column(rows, "step"), column(rows, "reward_correlation")
     smooth = np.array([value[max(0, i - _SMOOTHED_OVER + 1) : i + 1].mean() for i in range(len(value))])
     return Chart(
         id="correlation",
@@ -93,34 +98,32 @@ def correlation_chart(data: ReportData) -> Chart | None:
         caption=f"Correlation over each stretch of acting, and its mean over the latest {_SMOOTHED_OVER}: "
         f"{smooth[-1]:.2f} at the end.",
         traces=[
-            _line(steps, value, "each stretch", "teal", width=1, opacity=0.35),
-            _line(steps, smooth, f"mean of {_SMOOTHED_OVER}", "teal"),
+            line(steps, value, "each stretch", "teal", width=1, opacity=0.35),
+            line(steps, smooth, f"mean of {_SMOOTHED_OVER}", "teal"),
         ],
-        layout=_axes("environment steps", "correlation", legend=False, y_range=[min(-0.2, float(value.min())) - 0.05, 1.05]),
+        layout=over_steps(data.step, "correlation", legend=False, y_range=[min(0.0, float(value.min())) - 0.05, 1.05]),
     )
 
 
 def accuracy_chart(data: ReportData) -> Chart | None:
     """How often the learned reward foretells the answer."""
     name = "reward_model_validation_accuracy"
-    rows = _with(data.rows, name)
-    train = _with(data.rows, "reward_model_train_accuracy")
+    rows = rows_with(data.rows, name)
+    train = rows_with(data.rows, "reward_model_train_accuracy")
     if not train:
         return None
-    traces = [
-        _line(_column(train, "step"), _column(train, "reward_model_train_accuracy"), "fitted", "grey", shape="hv")
-    ]
+    traces = [line(column(train, "step"), column(train, "reward_model_train_accuracy"), "fitted", "grey", shape="hv")]
     caption = "No comparison has been kept from fitting yet, so only the fitted ones are shown."
     if rows:
-        held_out = _column(rows, name)
-        traces.append(_line(_column(rows, "step"), held_out, "held out", "orange", shape="hv"))
+        held_out = column(rows, name)
+        traces.append(line(column(rows, "step"), held_out, "held out", "orange", shape="hv"))
         caption = f"Share of answers it foretells. On comparisons that no fit has seen: {held_out[-1]:.0%} at the end."
     return Chart(
         id="accuracy",
         title="Accuracy",
         caption=caption,
         traces=traces,
-        layout=_axes("environment steps", "answers foretold", y_range=[0.3, 1.02], y_format=".0%"),
+        layout=over_steps(data.step, "answers foretold", y_range=[0.3, 1.02], y_format=".0%"),
     )
 
 
@@ -131,22 +134,22 @@ def reliability_chart(reliability: Sequence[Sequence[float]]) -> Chart | None:
     predicted, happened, count = np.array(reliability).T
     low, high = wilson_interval(happened, count)
     gap = float((np.abs(predicted - happened) * count).sum() / count.sum())
-    diagonal = _line([0, 1], [0, 1], "perfect", "muted", width=1, dash="dash")
+    diagonal = line([0, 1], [0, 1], "perfect", "muted", width=1, dash="dash")
     points: Trace = {
         "type": "scatter",
         "mode": "markers",
         "name": "held-out answers",
-        "x": _numbers(predicted),
-        "y": _numbers(happened),
+        "x": numbers(predicted),
+        "y": numbers(happened),
         "error_y": {
             "type": "data",
             "symmetric": False,
-            "array": _numbers(high - happened),
-            "arrayminus": _numbers(happened - low),
+            "array": numbers(high - happened),
+            "arrayminus": numbers(happened - low),
             "color": "@orange",
             "thickness": 1.2,
         },
-        "marker": {"color": "@orange", "size": _numbers(6 + 12 * np.sqrt(count / count.max()))},
+        "marker": {"color": "@orange", "size": numbers(6 + 12 * np.sqrt(count / count.max()))},
         "customdata": [int(c) for c in count],
         "hovertemplate": "says %{x:.0%}, happens %{y:.0%}<br>%{customdata} answers<extra></extra>",
     }
@@ -156,8 +159,14 @@ def reliability_chart(reliability: Sequence[Sequence[float]]) -> Chart | None:
         caption=f"How often the left clip was chosen, against how likely the model called it; bars are 95 % intervals. "
         f"Mean gap {gap:.0%} over {int(count.sum())} answers.",
         traces=[diagonal, points],
-        layout=_axes(
-            "foretold", "happened", legend=False, y_range=[-0.05, 1.05], x_range=[-0.05, 1.05], y_format=".0%", x_format=".0%"
+        layout=axes(
+            "foretold",
+            "happened",
+            legend=False,
+            y_range=[-0.05, 1.05],
+            x_range=[-0.05, 1.05],
+            y_format=".0%",
+            x_format=".0%",
         ),
     )
 
@@ -178,8 +187,8 @@ def scatter_chart(segments: SegmentReturns) -> Chart:
             "type": "scatter",
             "mode": "markers",
             "name": name,
-            "x": _numbers(segments.true[rows]),
-            "y": _numbers(segments.predicted[rows]),
+            "x": numbers(segments.true[rows]),
+            "y": numbers(segments.predicted[rows]),
             "marker": {"color": f"@{colour}", "size": 6, "opacity": opacity},
             "hovertemplate": "true %{x:.3g}, learned %{y:.3g}<extra></extra>",
         }
@@ -190,10 +199,10 @@ def scatter_chart(segments: SegmentReturns) -> Chart:
     return Chart(
         id="scatter",
         title="Predicted against true reward",
-        caption=f"Each point is one of {len(segments.true):,} clips that were compared, summed over its steps, judged by "
-        f"the newest learned reward.{agree}",
+        caption=f"Each point is one of {len(segments.true):,} clips that were compared, summed over its steps, judged "
+        f"by the newest learned reward.{agree}",
         traces=traces,
-        layout={**_axes("true", "learned"), "hovermode": "closest"},
+        layout={**axes("true", "learned"), "hovermode": "closest"},
     )
 
 
@@ -202,16 +211,16 @@ def asked_chart(data: ReportData, labels: Labels) -> Chart:
     assert data.config.preferences is not None
     steps = [query.asked_step for query in labels.queries]
     budget = data.config.preferences.schedule.budget
-    end = max(data.step, steps[-1])
-    asked = _line([0, *steps, end], [0, *range(1, len(steps) + 1), len(steps)], "asked", "plum", shape="hv")
-    traces = [asked, _line([0, end], [budget, budget], "budget", "muted", width=1, dash="dash")]
+    end = data.step
+    asked = line([0, *steps, end], [0, *range(1, len(steps) + 1), len(steps)], "asked", "plum", shape="hv")
+    traces = [asked, line([0, end], [budget, budget], "budget", "muted", width=1, dash="dash")]
     answered = sum(labels.choices.values())
     return Chart(
         id="asked",
         title="When labels were asked for",
         caption=f"{len(steps):,} questions of a budget of {budget:,} answers; {answered:,} answered.",
         traces=traces,
-        layout=_axes("environment steps", "questions so far"),
+        layout=over_steps(data.step, "questions so far"),
     )
 
 
@@ -225,7 +234,7 @@ def choice_chart(labels: Labels) -> Chart:
         "y": list(_CHOICE_WORDS.values())[::-1],
         "x": counts[::-1],
         "text": [f"{count:,} ({count / total:.0%})" for count in counts[::-1]],
-        "textposition": "auto",
+        "textposition": "outside",
         "cliponaxis": False,
         "marker": {"color": "@plum"},
         "hoverinfo": "skip",
@@ -234,13 +243,13 @@ def choice_chart(labels: Labels) -> Chart:
     return Chart(
         id="choices",
         title="What was answered",
-        caption=f"By {people}." if people else "No answer yet.",
+        caption=f"Annotators: {people}." if people else "No answer yet.",
         traces=[bars],
-        layout=_axes("answers", "", legend=False),
+        layout=axes("answers", "", legend=False, x_range=[0, 1.3 * max(1, *counts)]),
     )
 
 
-def score_chart(labels: Labels) -> Chart | None:
+def score_chart(data: ReportData, labels: Labels) -> Chart | None:
     """What the questions were chosen for."""
     kinds = Counter(query.acquisition or "unknown" for query in labels.queries)
     scored = [kind for kind in kinds if kind in ACQUISITIONS and kind != "random"]
@@ -265,10 +274,10 @@ def score_chart(labels: Labels) -> Chart | None:
     return Chart(
         id="scores",
         title="What questions were chosen for",
-        caption=f"The acquisition's score of each question when it was asked. Chosen: {shares}. "
-        "Questions kept for validation are drawn at random and score 0.",
+        caption=f"The acquisition's score of each question when it was asked: {shares}. Before the first fit questions "
+        "are drawn at random; after it those that are kept for validation are, and score 0.",
         traces=traces,
-        layout={**_axes("environment steps", "score", legend=len(traces) > 1), "hovermode": "closest"},
+        layout={**over_steps(data.step, "score", legend=len(traces) > 1), "hovermode": "closest"},
     )
 
 
@@ -286,8 +295,10 @@ def time_chart(data: ReportData) -> Chart | None:
             "name": name,
             "x": [seconds[name]],
             "y": [""],
-            "text": [f"{name} {seconds[name] / total:.0%}"],
+            # A narrow part has no room for its name; the legend has it.
+            "text": [f"{name} {seconds[name] / total:.0%}" if seconds[name] > 0.2 * total else ""],
             "textposition": "inside",
+            "textangle": 0,
             "insidetextanchor": "middle",
             "marker": {"color": f"@{colour}"},
             "hovertemplate": f"{name}: %{{x:.1f}} s<extra></extra>",
@@ -301,77 +312,5 @@ def time_chart(data: ReportData) -> Chart | None:
         caption=f"{words}. Acting is the world's steps and the policy's choices; reward is asking, answering and the "
         "reward model; learning is the policy's updates.",
         traces=traces,
-        layout={**_axes("seconds", ""), "barmode": "stack", "height": 190},
+        layout={**axes("seconds", ""), "barmode": "stack", "height": 190},
     )
-
-
-def _with(rows: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-    """Rows that have the metric, evenly thinned to what a screen can show; the last always stays."""
-    found = [row for row in rows if name in row]
-    if len(found) <= MAX_POINTS:
-        return found
-    return [found[i] for i in np.linspace(0, len(found) - 1, MAX_POINTS).astype(int)]
-
-
-def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
-    return np.array([float(row[name]) for row in rows])
-
-
-def _numbers(values: Iterable[float]) -> list[float]:
-    """JSON-ready, to six digits: the page need not carry more."""
-    return [float(f"{value:.6g}") for value in values]
-
-
-def _line(
-    x: Iterable[float],
-    y: Iterable[float],
-    name: str,
-    colour: str,
-    *,
-    width: float = 2,
-    dash: str = "solid",
-    shape: str = "linear",
-    opacity: float = 1.0,
-) -> Trace:
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "name": name,
-        "x": [int(value) if float(value).is_integer() else value for value in x],
-        "y": _numbers(y),
-        "opacity": opacity,
-        "line": {"color": f"@{colour}", "width": width, "dash": dash, "shape": shape},
-    }
-
-
-def _band(x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str) -> list[Trace]:
-    edge = {"type": "scatter", "mode": "lines", "x": [int(v) for v in x], "line": {"width": 0}, "showlegend": False}
-    lower = {**edge, "y": _numbers(low), "name": "95 % from"}
-    upper = {**edge, "y": _numbers(high), "name": "95 % to", "fill": "tonexty", "fillcolor": f"@{colour}-band"}
-    return [lower, upper]
-
-
-def _axes(
-    x: str,
-    y: str,
-    *,
-    legend: bool = True,
-    x_range: list[float] | None = None,
-    y_range: list[float] | None = None,
-    x_format: str | None = None,
-    y_format: str | None = None,
-) -> dict[str, Any]:
-    def axis(title: str, limits: list[float] | None, tick_format: str | None) -> dict[str, Any]:
-        own: dict[str, Any] = {"title": {"text": title}}
-        if limits is not None:
-            own["range"] = limits
-        if tick_format is not None:
-            own["tickformat"] = tick_format
-        return own
-
-    return {"xaxis": axis(x, x_range, x_format), "yaxis": axis(y, y_range, y_format), "showlegend": legend}
-
-
-def _short(value: float) -> str:
-    """Three significant digits without an exponent, as a person would say it."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -14,7 +15,8 @@ from heeler import __version__
 from heeler.loop.evaluations import Interval
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
-from heeler.loop.trackers import settings
+from heeler.loop.settings import dotted
+from heeler.loop.words import duration, number
 
 
 def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
@@ -51,12 +53,18 @@ def _header(data: ReportData) -> str:
     kind = "finished" if data.is_finished else "going"
     teacher = ""
     if config.preferences is not None:
-        teacher = ", answers by people" if config.preferences.teacher == "people" else ", answers by a simulated teacher"
+        who = "people" if config.preferences.teacher == "people" else "a simulated teacher"
+        teacher = f", answers by {who}"
     return f"""<header>
 <h1>{escape(data.name)}</h1>
 <p class="about">Recipe {escape(config.recipe)}, world {escape(config.env.id)}, seed {config.seed}{teacher}.
-{data.began:%d %B %Y, %H:%M} to {data.ended:%d %B %Y, %H:%M %Z}. <span class="state {kind}">{state}</span></p>
+{_when(data.began, data.ended)}. <span class="state {kind}">{state}</span></p>
 </header>"""
+
+
+def _when(began: datetime, ended: datetime) -> str:
+    end = f"{ended:%H:%M %Z}" if began.date() == ended.date() else f"{ended:%d %B %Y, %H:%M %Z}"
+    return f"{began:%d %B %Y, %H:%M} to {end}"
 
 
 def _tiles(data: ReportData) -> str:
@@ -64,7 +72,8 @@ def _tiles(data: ReportData) -> str:
     if data.evaluation is not None:
         episodes = f"mean of {data.evaluation.num_episodes} fresh episodes"
         for name, interval in data.evaluation.figures.items():
-            tiles.append((name.replace("_", " ").capitalize(), number(interval.mean), f"{_between(interval)}, {episodes}"))
+            title = name.replace("_", " ").capitalize()
+            tiles.append((title, number(interval.mean), f"{_between(interval)}, {episodes}"))
         interval = data.evaluation.episode_return
         tiles.append(("True return", number(interval.mean), f"{_between(interval)}, {episodes}"))
     if data.config.preferences is not None:
@@ -105,7 +114,9 @@ def _clip(data: ReportData, clip: FilmedClip) -> str:
 
 
 def _section(name: str, charts: Sequence[Chart]) -> str:
-    figures = "\n".join(_figure(chart, wide=index == len(charts) - 1 and len(charts) % 2 == 1) for index, chart in enumerate(charts))
+    # The last of an odd number would leave half a row empty.
+    widest = charts[-1] if len(charts) % 2 else None
+    figures = "\n".join(_figure(chart, wide=chart is widest) for chart in charts)
     return f'<section>\n<h2>{escape(name)}</h2>\n<div class="charts">\n{figures}\n</div>\n</section>'
 
 
@@ -121,7 +132,7 @@ def _figure(chart: Chart, *, wide: bool) -> str:
 
 def _settings(values: Mapping[str, Any]) -> str:
     rows = "\n".join(
-        f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in settings(values).items()
+        f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in dotted(values).items()
     )
     return (
         '<h2>Settings</h2>\n<details class="card"><summary>Everything that this run follows from</summary>\n'
@@ -133,29 +144,6 @@ def _setting(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value) or "none"
     return "none" if value is None else str(value)
-
-
-def number(value: float) -> str:
-    """A figure for people: three significant digits, thousands marked.
-
-    >>> number(1234.5), number(4.25), number(-0.0123)
-    ('1,234', '4.25', '−0.0123')
-    """
-    text = f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return text.replace("-", "−")
-
-
-def duration(seconds: float) -> str:
-    """Seconds in words.
-
-    >>> duration(8.4), duration(75), duration(7322)
-    ('8 s', '1 min 15 s', '2 h 2 min')
-    """
-    whole = round(seconds)
-    hours, minutes = whole // 3600, whole // 60 % 60
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
 
 
 def _between(interval: Interval) -> str:

@@ -1,7 +1,7 @@
 """Metrics for TensorBoard and MLflow, beside `metrics.jsonl`. Their packages are the extra `tracking`.
 
-`metrics.jsonl` is what counts: a tracker that is opened first takes in the rows that are there and that it lacks, so that a run
-that was killed and resumed looks as if it had never stopped.
+`metrics.jsonl` is what counts: a tracker that is opened first takes in the rows that are there and that it lacks, so
+that a run that was killed and resumed looks as if it had never stopped.
 """
 
 import logging
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from heeler.core.errors import ConfigError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.config import RunConfig, to_dict
+from heeler.loop.settings import dotted
 
 Row = Mapping[str, float]
 
@@ -114,7 +115,7 @@ class MlflowTracker:
                 return runs[0].info.run_id
         experiment_id = self._client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
         run_id: str = self._client.create_run(experiment_id, run_name=path.name).info.run_id
-        parameters = [Param(name, str(value)) for name, value in settings(to_dict(config)).items()]
+        parameters = [Param(name, str(value)) for name, value in dotted(to_dict(config)).items()]
         for start in range(0, len(parameters), 100):
             self._client.log_batch(run_id, params=parameters[start : start + 100])
         return run_id
@@ -168,17 +169,7 @@ def _opened(name: str, directory: RunDirectory, config: RunConfig, stack: ExitSt
     return tracker
 
 
-def settings(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings under dotted names.
-
-    >>> settings({"seed": 3, "env": {"id": "Backflip", "kwargs": {}}})
-    {'seed': 3, 'env.id': 'Backflip'}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat |= settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
-    return flat
-
-
 def _missing(package: str, error: ImportError) -> ConfigError:
-    return ConfigError(f"the tracker {package} cannot be loaded ({error}); pip install 'heeler[tracking]', or leave it out")
+    return ConfigError(
+        f"the tracker {package} cannot be loaded ({error}); pip install 'heeler[tracking]', or leave it out"
+    )

@@ -6,7 +6,7 @@ Shapes: B samples, A action numbers, L network outputs.
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import gymnasium
 import numpy as np
@@ -21,13 +21,22 @@ _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 class ActionHead(Protocol):
     """How a policy network's output becomes actions and log-probabilities."""
 
-    num_outputs: int
-    """L: how many numbers the network must give."""
-    num_log_std: int
-    """Length of the log standard deviation that does not depend on the observation; 0 for categorical heads."""
-    action_size: int
-    """A: columns of the action array."""
-    action_dtype: type[np.generic]
+    action_dtype: ClassVar[type[np.generic]]
+
+    @property
+    def num_outputs(self) -> int:
+        """L: how many numbers the network must give."""
+        ...
+
+    @property
+    def num_log_std(self) -> int:
+        """Length of the log standard deviation that does not depend on the observation; 0 for categorical heads."""
+        ...
+
+    @property
+    def action_size(self) -> int:
+        """A: columns of the action array."""
+        ...
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Noise [*shape, K] that `sample` turns into actions: drawn for a whole rollout at once."""
@@ -48,10 +57,10 @@ class ActionHead(Protocol):
 
 @dataclass(frozen=True)
 class GaussianHead:
-    """Independent normals; their spread is a parameter of its own. Actions are clipped only on their way to the world."""
+    """Independent normals whose spread is a parameter of its own. Only on their way to the world are actions clipped."""
 
     size: int
-    action_dtype = np.float32
+    action_dtype: ClassVar[type[np.generic]] = np.float32
 
     @property
     def num_outputs(self) -> int:
@@ -85,8 +94,11 @@ class CategoricalHead:
     """One categorical a component: one for Discrete, several for MultiDiscrete."""
 
     num_choices: tuple[int, ...]
-    action_dtype = np.int64
-    num_log_std = 0
+    action_dtype: ClassVar[type[np.generic]] = np.int64
+
+    @property
+    def num_log_std(self) -> int:
+        return 0
 
     @property
     def num_outputs(self) -> int:

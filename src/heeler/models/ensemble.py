@@ -1,6 +1,7 @@
 """Several small networks evaluated in one pass. Shapes: M members, B samples, F features, H hidden units."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,16 @@ class EnsembleMLP(nn.Module):
     The first layer is one matrix product for all members, since they share their input; the rest are batched products.
     """
 
-    def __init__(self, num_members: int, num_features: int, hidden_sizes: tuple[int, ...], activation: Activation) -> None:
+    def __init__(
+        self, num_members: int, num_features: int, hidden_sizes: tuple[int, ...], activation: Activation
+    ) -> None:
         super().__init__()
         if num_members < 1:
             raise ConfigError(f"num_members must be >= 1, got {num_members}")
         self.num_members = num_members
         self.activation = _ACTIVATIONS[activation]
         sizes = (num_features, *hidden_sizes, 1)
-        self.weights = nn.ParameterList(nn.Parameter(torch.empty(num_members, a, b)) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.weights = nn.ParameterList(nn.Parameter(torch.empty(num_members, a, b)) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(num_members, 1, b)) for b in sizes[1:])
         for weight in self.weights:
             # The default of a linear layer: uniform within 1/√inputs.

@@ -50,8 +50,9 @@ def export_policy(
         "observation": list(observation_parts(observation_space)),
         "normalization": {"clip": policy.config.clip_observations if policy.config.normalize_observations else None},
         "layers": [
-            {"weight": f"layers.{i}.weight", "bias": f"layers.{i}.bias", "shape": list(layer.weight.shape)}
-            for i, layer in enumerate(policy.actor.layers)
+            {"weight": name, "bias": name.replace("weight", "bias"), "shape": list(tensor.shape)}
+            for name, tensor in tensors.items()
+            if name.endswith(".weight")
         ],
         "activation": policy.config.activation,
         "action": describe_action(action_space),
@@ -85,9 +86,7 @@ def _tensors(policy: Policy) -> dict[str, np.ndarray]:
         "shift": policy.shift.cpu().numpy() if normalizes else np.zeros(size, np.float32),
         "scale": policy.scale.cpu().numpy() if normalizes else np.ones(size, np.float32),
     }
-    for index, layer in enumerate(policy.actor.layers):
-        tensors[f"layers.{index}.weight"] = layer.weight.detach().cpu().numpy()
-        tensors[f"layers.{index}.bias"] = layer.bias.detach().cpu().numpy()
+    tensors |= {name: tensor.cpu().numpy() for name, tensor in policy.actor.state_dict().items()}
     return {name: np.ascontiguousarray(array) for name, array in tensors.items()}
 
 
@@ -118,7 +117,7 @@ def observation_parts(space: Space[Any], path: tuple[str | int, ...] = ()) -> It
 def describe_action(space: Space[Any]) -> dict[str, Any]:
     """An action space as JSON-ready values; a bound that is infinite is None."""
     if isinstance(space, spaces.Box):
-        low, high = (bound.ravel().astype(np.float32).tolist() for bound in (space.low, space.high))
+        low, high = (bound.ravel().tolist() for bound in (space.low, space.high))
         bounds = {"low": [_finite(bound) for bound in low], "high": [_finite(bound) for bound in high]}
         return {"kind": "box", "shape": list(space.shape), "dtype": str(space.dtype), **bounds}
     if isinstance(space, spaces.Discrete):

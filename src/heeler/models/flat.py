@@ -1,7 +1,7 @@
 """All parameters of a network in one stretch of memory.
 
-Small networks spend more time on the bookkeeping of each tensor than on arithmetic; with one tensor, clipping and Adam are one
-operation each.
+Small networks spend more time on the bookkeeping of each tensor than on arithmetic; with one tensor, clipping and Adam
+are one operation each.
 """
 
 import torch

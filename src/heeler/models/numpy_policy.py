@@ -1,10 +1,8 @@
 """An exported policy that acts with NumPy alone. Made by `heeler export`, loaded by `NumpyPolicy.load`.
 
-This file imports nothing but the standard library and NumPy, and so that a robot or a browser's back end needs neither torch
-nor heeler, the export puts a copy of it beside the weights. What is wrong is therefore a plain `ValueError`.
-
-    >>> policy = NumpyPolicy.load("exported")  # doctest: +SKIP
-    >>> action = policy.act(observation)  # doctest: +SKIP
+This file imports nothing but the standard library and NumPy. The export puts a copy of it beside the weights, so that
+what acts with them needs neither torch nor heeler; for the same reason what is wrong is a plain `ValueError`.
+`NumpyPolicy.load(folder).act(observation)` is all that there is to it.
 """
 
 import hashlib
@@ -118,9 +116,9 @@ class NumpyPolicy:
         action = self.description["action"]
         shape, dtype = (len(output), *action["shape"]), np.dtype(action["dtype"])
         if action["kind"] == "box":
-            low = np.array([-math.inf if bound is None else bound for bound in action["low"]], np.float32)
-            high = np.array([math.inf if bound is None else bound for bound in action["high"]], np.float32)
-            return np.clip(output, low, high).reshape(shape).astype(dtype)
+            low = np.array([-math.inf if bound is None else bound for bound in action["low"]], dtype)
+            high = np.array([math.inf if bound is None else bound for bound in action["high"]], dtype)
+            return np.clip(output.astype(dtype), low, high).reshape(shape)
         ends = np.cumsum(action["num_choices"])[:-1]
         chosen = np.stack([logits.argmax(-1) for logits in np.split(output, ends, axis=-1)], -1)
         return (chosen + action["start"]).reshape(shape).astype(dtype)
@@ -136,7 +134,8 @@ def _flatten_part(part: Mapping[str, Any], value: Any) -> np.ndarray:
     if part["kind"] == "numbers":
         return np.asarray(value, part["dtype"]).ravel().astype(np.float32)
     index = np.asarray(value, np.int64).ravel() - np.array(part["start"])
-    return np.concatenate([np.arange(num) == i for num, i in zip(part["num_choices"], index, strict=True)]).astype(np.float32)
+    one_hot = [np.arange(num) == chosen for num, chosen in zip(part["num_choices"], index, strict=True)]
+    return np.concatenate(one_hot).astype(np.float32)
 
 
 def _follow(value: Any, path: list[str | int]) -> Any:

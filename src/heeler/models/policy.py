@@ -5,6 +5,7 @@ Shapes: B samples, O observation numbers, H hidden units, L policy outputs.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import gymnasium
@@ -47,10 +48,11 @@ class MLP(nn.Module):
 
     def __init__(self, sizes: tuple[int, ...], activation: Activation, output_gain: float) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self.layers = nn.ModuleList(layers)
         self.activation = _ACTIVATIONS[activation]
-        for index, layer in enumerate(self.layers):
-            last = index == len(self.layers) - 1
+        for index, layer in enumerate(layers):
+            last = index == len(layers) - 1
             nn.init.orthogonal_(layer.weight, output_gain if last else math.sqrt(2))
             nn.init.zeros_(layer.bias)
 

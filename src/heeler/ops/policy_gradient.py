@@ -39,15 +39,14 @@ def clipped_value_loss(
 ) -> Float[Tensor, ""]:
     r"""Half the squared value error, pessimistic about moves beyond `clip` from the old value.
 
-    $$\tfrac12 \mathrm{mean}\,\max\big((V - G)^2, (V_{\mathrm{old}} + \mathrm{clip}(V - V_{\mathrm{old}}, \pm\epsilon) - G)^2\big)$$
+    $$\tfrac12 \mathrm{mean}\,\max\big((V - G)^2,
+      (V_{\mathrm{old}} + \mathrm{clip}(V - V_{\mathrm{old}}, \pm\epsilon) - G)^2\big)$$
     """
     near_B = behaviour_value_B + torch.clamp(value_B - behaviour_value_B, -clip, clip)
     return 0.5 * torch.maximum((value_B - target_B) ** 2, (near_B - target_B) ** 2).mean()
 
 
-def approximate_kl(
-    log_prob_B: Float[Tensor, " B"], behaviour_log_prob_B: Float[Tensor, " B"]
-) -> Float[Tensor, ""]:
+def approximate_kl(log_prob_B: Float[Tensor, " B"], behaviour_log_prob_B: Float[Tensor, " B"]) -> Float[Tensor, ""]:
     r"""KL(old || new) from samples of the old policy: the low-variance, never negative estimator k3.
 
     $$\mathrm{mean}\,\big(e^{d} - 1 - d\big),\quad d = \log \pi - \log \pi_{\mathrm{old}}$$

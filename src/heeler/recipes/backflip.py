@@ -10,7 +10,12 @@ from heeler.rewards.preference_model import PreferenceModelConfig
 
 
 def backflip(
-    *, seed: int = 0, budget: int = 700, total_steps: int = 3_000_000, teacher: str = "backflip", acquisition: str = "disagreement"
+    *,
+    seed: int = 0,
+    budget: int = 700,
+    total_steps: int = 3_000_000,
+    teacher: str = "backflip",
+    acquisition: str = "disagreement",
 ) -> RunConfig:
     """A hopper learns to do backflips from comparisons.
 

@@ -2,6 +2,7 @@
 
 from heeler.algorithms.ppo import PPOConfig
 from heeler.envs import EnvConfig
+from heeler.envs.config import Setting
 from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, RunConfig
 from heeler.models.policy import PolicyConfig
@@ -47,6 +48,6 @@ def preferences(
     )
 
 
-def fixed_length_settings(env: str) -> dict[str, bool]:
+def fixed_length_settings(env: str) -> dict[str, Setting]:
     """Settings that keep a world's episodes at one length, so that an early end tells a learner nothing."""
     return {"terminate_when_unhealthy": False} if env in ("Hopper-v5", "Walker2d-v5", "Ant-v5", "Humanoid-v5") else {}

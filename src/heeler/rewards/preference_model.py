@@ -4,9 +4,10 @@ Shapes: M members, Q comparisons, L steps of a segment, F features of a step, T 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -61,9 +62,16 @@ class PreferenceModelConfig:
             raise ConfigError(f"validation_share must be at least 0 and below 0.5, got {self.validation_share}")
         if not self.inputs or not set(self.inputs) <= {"observation", "action", "next_observation"}:
             raise ConfigError(f"inputs must name observation, action or next_observation, got {self.inputs}")
-        for name in ("learning_rate", "minibatch_size", "max_epochs", "patience"):
+        if self.activation not in get_args(Activation):
+            raise ConfigError(f"activation must be one of {', '.join(get_args(Activation))}, got {self.activation!r}")
+        if any(size < 1 for size in self.hidden_sizes):
+            raise ConfigError(f"hidden_sizes must be positive numbers, got {self.hidden_sizes}")
+        for name in ("num_members", "learning_rate", "minibatch_size", "max_epochs", "patience"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        for name in ("weight_decay", "pessimism"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
 
 
 def is_validation(trajectory_id: str, share: float) -> bool:
@@ -109,7 +117,7 @@ class PreferenceModel:
     Args:
         config: settings.
         observation_size: numbers in an observation.
-        num_action_features: numbers in an action as `action_features` gives it.
+        action_size: numbers in an action of a segment or rollout.
         num_choices: choices of each Discrete action component; empty for Box actions.
     """
 
@@ -146,7 +154,8 @@ class PreferenceModel:
 
     def features(self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray) -> Tensor:
         """[..., F]: what the networks see of each step, before normalisation."""
-        parts = {"observation": observation, "action": self._action_features(action), "next_observation": next_observation}
+        parts = {"observation": observation, "next_observation": next_observation}
+        parts["action"] = self._action_features(action)
         return torch.from_numpy(np.concatenate([parts[name] for name in self.config.inputs], -1, dtype=np.float32))
 
     def _action_features(self, action: np.ndarray) -> np.ndarray:
@@ -162,14 +171,17 @@ class PreferenceModel:
     ) -> PreferenceModelState:
         """Take in answered comparisons ("can't tell" is not one).
 
+        A comparison is kept for validation where either of its trajectories is, so that none of those is trained on.
+
         Raises:
-            DataError: where segments of one state differ in length.
+            DataError: a choice says nothing, or segments of one state differ in length.
         """
         if not pairs:
             return state
+        self._check(state, pairs, choices)
         feature = torch.stack([torch.stack([self._segment_features(s) for s in pair]) for pair in pairs])
         share = self.config.validation_share
-        validation = torch.tensor([is_validation(left.trajectory_id, share) for left, _ in pairs])
+        validation = torch.tensor([any(is_validation(s.trajectory_id, share) for s in pair) for pair in pairs])
         rate = torch.ones(self.config.num_members, len(pairs))
         weight = torch.poisson(rate, generator=state.generator) * ~validation
         outcome = torch.tensor([_OUTCOME[choice] for choice in choices])
@@ -177,8 +189,6 @@ class PreferenceModel:
         if old is None:
             state.comparisons = Comparisons(feature, outcome, weight, validation)
             return state
-        if old.feature_Q2LF.shape[2] != feature.shape[2]:
-            raise DataError(f"segments must all have {old.feature_Q2LF.shape[2]} steps, got {feature.shape[2]}")
         state.comparisons = Comparisons(
             torch.cat([old.feature_Q2LF, feature]),
             torch.cat([old.outcome_Q, outcome]),
@@ -186,6 +196,19 @@ class PreferenceModel:
             torch.cat([old.validation_Q, validation]),
         )
         return state
+
+    @staticmethod
+    def _check(
+        state: PreferenceModelState, pairs: Sequence[tuple[Segment, Segment]], choices: Sequence[PreferenceChoice]
+    ) -> None:
+        for choice in choices:
+            if choice not in _OUTCOME:
+                raise DataError(f"a comparison must be answered by {', '.join(_OUTCOME)}, got {choice!r}; leave it out")
+        # Longer segments would have larger returns for their length alone.
+        expected = len(pairs[0][0]) if state.comparisons is None else state.comparisons.feature_Q2LF.shape[2]
+        for segment in (segment for pair in pairs for segment in pair):
+            if len(segment) != expected:
+                raise DataError(f"segments must all have {expected} steps, got one of {len(segment)}")
 
     def _segment_features(self, segment: Segment) -> Tensor:
         return self.features(segment.observation, segment.action, segment.next_observation)
@@ -206,26 +229,25 @@ class PreferenceModel:
         state.feature_moments.update(data.feature_Q2LF.flatten(0, 2))
         feature = self._normalize(state, data.feature_Q2LF)
         train = torch.nonzero(~data.validation_Q).squeeze(1)
-        best_loss, best, waited, num_epochs = float("inf"), _copy(state.network), 0, 0
-        for num_epochs in range(1, self.config.max_epochs + 1):
+        judged = "validation_loss" if data.validation_Q.any() else "train_loss"
+        best_loss, best, waited, num_epochs = float("inf"), _copy(state), 0, 0
+        while num_epochs < self.config.max_epochs and waited < self.config.patience:
+            num_epochs += 1
             order = train[torch.randperm(len(train), generator=state.generator)]
             for rows in order.split(self.config.minibatch_size):
                 self._step(state, feature[rows], data.outcome_Q[rows], data.weight_MQ[:, rows])
-            loss = self._evaluate(state, feature, data)["validation_loss" if data.validation_Q.any() else "train_loss"]
+            loss, waited = self._evaluate(state, feature, data)[judged], waited + 1
             if loss < best_loss - 1e-4:
-                best_loss, best, waited = loss, _copy(state.network), 0
-            else:
-                waited += 1
-                if waited >= self.config.patience:
-                    break
-        state.network.load_state_dict(best)
+                best_loss, best, waited = loss, _copy(state), 0
+        _restore(state, best)
         state.num_fits += 1
         state.last_fit = self._evaluate(state, feature, data) | {"epochs": float(num_epochs)}
         return state, state.last_fit
 
     def _step(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, weight_MB: Tensor) -> None:
-        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_B.expand(len(weight_MB), -1)[..., None])
-        loss = -(log_prob_MB.squeeze(-1) * weight_MB).sum(1).div(weight_MB.sum(1).clamp_min(1)).sum()
+        outcome_MB1 = outcome_B.expand(len(weight_MB), -1)[..., None]
+        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_MB1).squeeze(-1)
+        loss = -(log_prob_MB * weight_MB).sum(1).div(weight_MB.sum(1).clamp_min(1)).sum()
         state.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         state.optimizer.step()
@@ -240,11 +262,12 @@ class PreferenceModel:
     @torch.no_grad()
     def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:
         log_prob_MQ3 = torch.cat([self._outcome_log_probs(state, rows) for rows in feature.split(256)], 1)
-        probability_Q3 = log_prob_MQ3.exp().mean(0)
+        # The log of the members' mean probability; in logs, so that a sure and wrong answer costs much, not infinity.
+        log_prob_Q3 = log_prob_MQ3.logsumexp(0) - math.log(self.config.num_members)
         decided = data.outcome_Q < 2
-        left_Q = probability_Q3[:, 0] / probability_Q3[:, :2].sum(-1)
+        left_Q = torch.sigmoid(log_prob_Q3[:, 0] - log_prob_Q3[:, 1])
         right_way = ((left_Q > 0.5) == (data.outcome_Q == 0)).float()
-        loss_Q = -probability_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1).log()
+        loss_Q = -log_prob_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1)
         figures: dict[str, float] = {}
         for name, rows in (("train", ~data.validation_Q), ("validation", data.validation_Q)):
             if rows.any():
@@ -305,7 +328,9 @@ class PreferenceModel:
         Comparisons leave both free; fixing them anew after each fit keeps them from going stale.
         """
         state.offset_M = raw_MTN.mean((1, 2))
-        state.scale_M = 1 / raw_MTN.std((1, 2)).clamp_min(1e-6)
+        # A member that says the same of every step has a spread that is but rounding; it must not be blown up.
+        least_M = 1e-4 * (1 + state.offset_M.abs())
+        state.scale_M = 1 / raw_MTN.std((1, 2), correction=0).maximum(least_M)
         return state
 
     def reward(self, state: PreferenceModelState, raw_MTN: Tensor) -> np.ndarray:
@@ -319,5 +344,14 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def _copy(network: EnsembleMLP) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+def _copy(state: PreferenceModelState) -> tuple[dict[str, Tensor], Tensor]:
+    """What a fit learns: the members' weights and the weight of a tie."""
+    network = {name: tensor.detach().clone() for name, tensor in state.network.state_dict().items()}
+    return network, state.log_tie.detach().clone()
+
+
+def _restore(state: PreferenceModelState, copy: tuple[dict[str, Tensor], Tensor]) -> None:
+    network, log_tie = copy
+    state.network.load_state_dict(network)
+    with torch.no_grad():
+        state.log_tie.copy_(log_tie)

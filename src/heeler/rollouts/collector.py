@@ -1,4 +1,7 @@
-"""Acts in a world and records what happened. Shapes: T steps, N environments, O observation numbers, A action numbers."""
+"""Acts in a world and records what happened.
+
+Shapes: T steps, N environments, O observation numbers, A action numbers.
+"""
 
 from typing import Any
 
@@ -23,7 +26,7 @@ class Collector:
         self.world = world
         self.num_steps = num_steps
         self.record_snapshots = record_snapshots
-        self.observation = np.zeros((world.num_envs, *world.single_observation_space.shape), np.float32)
+        self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
 
@@ -45,17 +48,22 @@ class Collector:
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
         snapshots: list[np.ndarray] = []
         finals: list[tuple[np.ndarray, np.ndarray]] = []
+        figures: dict[str, list[np.ndarray]] = {}
         noise = policy.head.noise((T, N), generator).to(policy.shift.device)
         observation[0] = self.observation
         for t in range(T):
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step
-            if self.record_snapshots:
-                snapshots.append(world.snapshot())
+            if self.record_snapshots and (snapshot := world.snapshot()) is not None:
+                snapshots.append(snapshot)
             action[t] = policy.act(observation[t], noise[t]).cpu().numpy()
-            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(policy.executable(action[t]))
+            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
+                policy.executable(action[t])
+            )
             self.episode_step += 1
             if "_final_obs" in infos:
                 finals.append(self._end_episodes(t, infos))
+                for name in world.figure_names:
+                    figures.setdefault(name, []).append(infos[name][infos["_final_obs"]])
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
         return Rollout(
@@ -71,6 +79,7 @@ class Collector:
             episode_index=episode_index,
             episode_step=episode_step,
             policy_version=policy_version,
+            episode_figures={name: np.concatenate(values) for name, values in figures.items()},
         )
 
     def _end_episodes(self, t: int, infos: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:

@@ -122,7 +122,14 @@ def test_learning_rate_is_annealed(algorithm):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"discount": 1.5}, {"trace_decay": -0.1}, {"learning_rate": 0.0}, {"clip": 0}, {"num_epochs": 0}, {"minibatch_size": 0}],
+    [
+        {"discount": 1.5},
+        {"trace_decay": -0.1},
+        {"learning_rate": 0.0},
+        {"clip": 0},
+        {"num_epochs": 0},
+        {"minibatch_size": 0},
+    ],
 )
 def test_bad_settings_are_refused(bad):
     (name,) = bad
@@ -144,7 +151,9 @@ def test_value_of_the_terminal_observation_is_bootstrapped():
     from tests.toy_worlds import Corridor
 
     world = Corridor(2)
-    config = PPOConfig(policy=PolicyConfig(normalize_observations=False), normalize_rewards=False, discount=0.5, trace_decay=0.0)
+    config = PPOConfig(
+        policy=PolicyConfig(normalize_observations=False), normalize_rewards=False, discount=0.5, trace_decay=0.0
+    )
     learner = PPO(config, 1, world.single_action_space)
     collector = Collector(world, 4, record_snapshots=False)
     collector.reset(0)

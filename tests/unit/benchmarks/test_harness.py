@@ -134,6 +134,14 @@ def test_a_job_that_gives_no_result_is_an_error(code: str, message: str) -> None
         run_job(job(code))
 
 
+def test_a_live_jobs_standard_error_comes_through(capfd: pytest.CaptureFixture[str]) -> None:
+    code = "import sys; print('half way', file=sys.stderr); print('{\"steps\": 5}')"
+    assert run_job(job(code), live=True).printed == {"steps": 5}
+    assert capfd.readouterr().err == "half way\n"
+    run_job(job(code))
+    assert capfd.readouterr().err == ""
+
+
 def test_a_job_that_runs_too_long_is_killed_with_its_children() -> None:
     marker = "heeler-harness-test-sleeper"
     code = f"import subprocess; subprocess.run(['bash', '-c', 'exec -a {marker} sleep 60'])"

@@ -41,7 +41,6 @@ def test_checkpoint_comes_back_bit_for_bit(directory):
         np.testing.assert_array_equal(loaded.tensors[name], array, strict=True)
 
 
-
 @pytest.mark.parametrize("name", ["tensors.safetensors", "state.json", "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "remove"])
 def test_damaged_checkpoint_is_refused_and_the_one_before_is_used(directory, name, damage):

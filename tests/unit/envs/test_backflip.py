@@ -117,12 +117,14 @@ def test_reward_by_hand():
     reward = backflip_reward(
         pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0]),
         height=np.array([1.0, 2.0, 1.0, 0.5]),
+        airborne=np.array([False, True, False, False]),
         body_touches=np.array([False, False, False, True]),
     )
-    np.testing.assert_allclose(reward, [0.5 * 1.3 + 0.3, 1.6 + 0.6, -0.5 * 1.3 + 0.3, 0.15 - 1.0])
+    np.testing.assert_allclose(reward, [0.5 * 1.3, 1.6 + 0.5 + 0.5, -0.5 * 1.3, -2.0])
 
 
 @pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
 def test_turning_backward_never_pays_less_than_turning_forward(height: float):
-    reward = backflip_reward(np.linspace(-12, 12, 25), np.full(25, height), np.zeros(25, bool))
-    assert (np.diff(reward) <= 0).all()
+    for airborne in (False, True):
+        reward = backflip_reward(np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros(25, bool))
+        assert (np.diff(reward) <= 0).all()

@@ -34,7 +34,7 @@ def expected_return(logits: torch.Tensor) -> torch.Tensor:
 
 
 def test_gradient_equals_exact_enumeration():
-    """The surrogate's gradient over all trajectories, weighted by probability, is the gradient of the expected return."""
+    """The surrogate's gradient over all trajectories, weighted by probability, is that of the expected return."""
     logits = torch.tensor([[0.2, -0.4], [0.1, 0.7]], dtype=torch.float64, requires_grad=True)
     (exact,) = torch.autograd.grad(expected_return(logits), logits)
 

@@ -46,13 +46,12 @@ def test_gae_equals_its_definition(seed, T, N, discount, trace_decay):
 
 
 @pytest.mark.parametrize(
-    ("terminated", "truncated", "want"), [(False, False, 1 + 0.5 * 8 - 3), (False, True, 1 + 0.5 * 8 - 3), (True, False, 1 - 3)]
+    ("terminated", "truncated", "want"),
+    [(False, False, 1 + 0.5 * 8 - 3), (False, True, 1 + 0.5 * 8 - 3), (True, False, 1 - 3)],
 )
 def test_truncation_bootstraps_and_termination_does_not(terminated, truncated, want):
     one = torch.ones(1, 1)
-    got = gae(
-        one, 3 * one, 8 * one, one.bool() & terminated, one.bool() & truncated, discount=0.5, trace_decay=0.9
-    )
+    got = gae(one, 3 * one, 8 * one, one.bool() & terminated, one.bool() & truncated, discount=0.5, trace_decay=0.9)
     assert got.item() == pytest.approx(want)
 
 

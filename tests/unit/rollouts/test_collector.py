@@ -56,7 +56,11 @@ def test_log_probs_are_those_of_the_policy_that_acted():
     rollout = collect(collector, policy)
     for t in range(6):
         output = policy.actor(policy.normalize(torch.from_numpy(rollout.observation[t])))
-        want = torch.distributions.Normal(output, policy.log_std.exp()).log_prob(torch.from_numpy(rollout.action[t])).sum(-1)
+        want = (
+            torch.distributions.Normal(output, policy.log_std.exp())
+            .log_prob(torch.from_numpy(rollout.action[t]))
+            .sum(-1)
+        )
         np.testing.assert_allclose(rollout.log_prob[t], want.detach().numpy(), atol=1e-5)
 
 

@@ -27,7 +27,7 @@ function layout(own) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
     margin: { l: 52, r: 12, t: own.showlegend ? 30 : 10, b: 44 },
     font: { family: "system-ui, 'DejaVu Sans', sans-serif", size: 12, color: colour("soft") },
-    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+    legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", traceorder: "normal" },
     hoverlabel: { bgcolor: colour("card"), bordercolor: colour("muted"), font: { color: colour("ink") } },
     ...coloured(own), xaxis: axis(own.xaxis), yaxis: axis(own.yaxis),
   };
@@ -41,4 +41,6 @@ function draw() {
 }
 
 draw();
+const observer = new ResizeObserver((entries) => entries.forEach((entry) => Plotly.Plots.resize(entry.target)));
+charts.forEach((chart) => observer.observe(document.getElementById("plot-" + chart.id)));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

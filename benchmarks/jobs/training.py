@@ -1,0 +1,123 @@
+"""What the training jobs share: a run in a temporary directory, evaluation, and the fields that they print."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from heeler.evaluation.returns import Evaluation
+from heeler.loop.config import RunConfig
+from heeler.loop.online import Metrics, run
+from heeler.models.policy import Policy
+
+ROOT = Path(__file__).resolve().parents[2]
+NUM_EVALUATION_EPISODES = 20
+FIRST_EVALUATION_SEED = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a run came to."""
+
+    policy: Policy
+    evaluation: Evaluation
+    """Fresh episodes in the run's own world."""
+    metrics: Metrics
+    """The last update's."""
+    train_wall_s: float
+    """From the beginning to the end of the last update, checkpoints included, evaluation left out."""
+
+    @property
+    def steps(self) -> int:
+        """Environment steps made while training."""
+        return int(self.metrics["step"])
+
+    @property
+    def comparisons(self) -> int:
+        """Comparisons that were asked for."""
+        return int(self.metrics.get("asked", 0))
+
+
+def train(config: RunConfig) -> Trained:
+    """Learn to the end, in a run directory that is gone afterwards; says on standard error how far it is."""
+    last: Metrics = {}
+    start = ended = time.perf_counter()
+
+    def note(metrics: Metrics) -> None:
+        nonlocal last, ended
+        last, ended = metrics, time.perf_counter()
+        if _tenth(metrics["update"], config) > _tenth(metrics["update"] - 1, config):
+            print(f"  {_progress(metrics, config.total_steps, ended - start)}", file=sys.stderr, flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="heeler-benchmark-") as folder:
+        result = run(config, Path(folder) / "run", on_metrics=note)
+    return Trained(policy=result.policy, evaluation=result.evaluation, metrics=last, train_wall_s=ended - start)
+
+
+def _tenth(update: float, config: RunConfig) -> int:
+    return int(10 * update) // config.num_updates
+
+
+def _progress(metrics: Metrics, total_steps: int, seconds: float) -> str:
+    step = metrics["step"]
+    left_s = seconds / step * (total_steps - step)
+    true_return = metrics.get("true_return_mean", float("nan"))
+    labels = f", {metrics['labels_used']:.0f} labels" if "labels_used" in metrics else ""
+    return f"{step:,.0f} of {total_steps:,} steps, true return {true_return:.1f}{labels}; {left_s:.0f} s left"
+
+
+def gymnasium_returns(policy: Policy, task: str, *, num_at_once: int) -> list[float]:
+    """True returns of deterministic episodes of Gymnasium's own environment, from the first states all peers begin in.
+
+    Args:
+        policy: who acts.
+        task: the environment's id.
+        num_at_once: episodes played side by side, each in its own copy: more of them ask the policy less often, and
+            hold more memory where a copy is large.
+    """
+    envs = [gymnasium.make(task) for _ in range(num_at_once)]
+    seeds = range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + NUM_EVALUATION_EPISODES)
+    returns: list[float] = []
+    for first in range(0, len(seeds), num_at_once):
+        returns += _episode_returns(policy, envs, seeds[first : first + num_at_once])
+    return returns
+
+
+def _episode_returns(policy: Policy, envs: Sequence[gymnasium.Env], seeds: Sequence[int]) -> list[float]:
+    """One episode for each of `seeds`."""
+    observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=False)]
+    returns = [0.0] * len(seeds)
+    running = list(range(len(seeds)))
+    while running:
+        seen = np.stack([observations[index] for index in running]).astype(np.float32)
+        actions = policy.executable(policy.act(seen, None).numpy())
+        for index, action in zip(tuple(running), actions, strict=True):
+            observations[index], reward, terminated, truncated, _ = envs[index].step(action)
+            returns[index] += float(reward)
+            if terminated or truncated:
+                running.remove(index)
+    return returns
+
+
+def training_fields(trained: Trained, returns: list[float]) -> dict[str, Any]:
+    """What `benchmarks/comparison.py` asks of a training job."""
+    return {
+        "steps": trained.steps,
+        "train_wall_s": trained.train_wall_s,
+        "return_mean": sum(returns) / len(returns),
+        "returns": returns,
+    }
+
+
+def loaded_sources() -> list[str]:
+    """Files of this repository that this process has run, relative to its root: what its result depends on."""
+    folders = (ROOT / "src", ROOT / "benchmarks")
+    files = (getattr(module, "__file__", None) for module in tuple(sys.modules.values()))
+    paths = {Path(file) for file in files if file}
+    return sorted(str(path.relative_to(ROOT)) for path in paths if any(path.is_relative_to(f) for f in folders))

@@ -1,0 +1,7 @@
+"""`python -m heeler` is `heeler`."""
+
+import sys
+
+from heeler.cli import main
+
+sys.exit(main())

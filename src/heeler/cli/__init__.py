@@ -1,0 +1,72 @@
+"""The command line. `heeler --help` lists the commands; each explains itself with `--help`."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from heeler import __version__
+from heeler.cli import looking, running
+from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, parsed
+from heeler.core.errors import ConfigError, HeelerError, did_you_mean
+
+COMMANDS: Mapping[str, Callable[..., int]] = {
+    "run": running.run_recipe,
+    "resume": running.resume,
+    "evaluate": looking.evaluate,
+    "watch": looking.watch,
+    "report": looking.report,
+    "export": looking.export,
+    "recipes": looking.recipes,
+    "doctor": looking.doctor,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line says.
+
+    Args:
+        arguments: without the program's name; None for those of this process.
+
+    Returns:
+        The exit code: 0 done, 2 for what the user can mend, 130 when stopped by Ctrl-C, 1 where `doctor` found
+        something broken.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except HeelerError as error:
+        print(f"heeler: {error}", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print("heeler: stopped", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Who reads, such as `head`, has had enough; what Python still holds back must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except SystemExit as stopped:
+        # tyro has said what was wrong, or shown its help.
+        return OK if stopped.code in (None, 0) else USAGE
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help(), file=sys.stdout if arguments else sys.stderr)
+        return OK if arguments else USAGE
+    name, *rest = arguments
+    if name == "--version":
+        print(f"heeler {__version__}")
+        return OK
+    if name not in COMMANDS:
+        near, known = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
+        raise ConfigError(f"there is no command {name!r}.{near} There are: {known}")
+    command = COMMANDS[name]
+    return command(rest) if name == "run" else parsed(command, name, rest)
+
+
+def _help() -> str:
+    lines = [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    head = "usage: heeler COMMAND [arguments]\n\nAgents that go on learning from people while they work.\n\nCommands:"
+    return "\n".join([head, *lines, "\nheeler COMMAND --help tells what a command takes."])

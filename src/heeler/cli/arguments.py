@@ -1,0 +1,59 @@
+"""What the commands share: their arguments, exit codes and ways of telling."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from heeler.cli.recipe_flags import flag_names
+from heeler.core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from heeler.loop.evaluations import PolicyEvaluation
+
+OK, BROKEN, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+"""Exit codes: done; `doctor` found something broken; what you can mend; stopped by Ctrl-C; nobody reads any more."""
+
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="the run's directory")]
+Json = Annotated[bool, tyro.conf.arg(help="print the result as JSON")]
+
+
+def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], description: str | None = None) -> Any:
+    """Call `something` with what the arguments say.
+
+    Raises:
+        ConfigError: a flag that it does not take, with the nearest right one.
+    """
+    known = [*flag_names(something), "--help"]
+    for argument in arguments:
+        flag = argument.partition("=")[0].replace("_", "-")
+        if argument.startswith("--") and flag not in known:
+            near = did_you_mean(flag, known)
+            raise ConfigError(f"`heeler {name}` has no flag {flag}.{near} See heeler {name} --help")
+    return tyro.cli(
+        something,
+        args=list(arguments),
+        prog=f"heeler {name}",
+        description=description,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print what a script reads: one object on one line."""
+    print(json.dumps(value, allow_nan=False))
+
+
+def in_words(evaluation: "PolicyEvaluation") -> str:
+    """An evaluation for people."""
+    from heeler.loop.words import number
+
+    intervals = {**evaluation.figures, "true return": evaluation.episode_return, "steps": evaluation.episode_length}
+    lines = [
+        f"  {name.replace('_', ' ')}: {number(own.mean)} (95 % interval {number(own.low)} to {number(own.high)})"
+        for name, own in intervals.items()
+    ]
+    head = f"Mean of {evaluation.num_episodes} fresh episodes after {evaluation.step:,} steps of learning:"
+    return "\n".join([head, *lines])

@@ -1,0 +1,105 @@
+"""How a run is doing, while it runs: a bar on a terminal, a plain line every few seconds elsewhere."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.text import Text
+
+from heeler.loop.config import RunConfig
+from heeler.loop.words import OWN_MEANS, duration, number
+
+PLAIN_EVERY_S = 5.0
+_LAST_WORDS = "\nplaying fresh episodes"
+
+
+def figures(row: Mapping[str, float], budget: int | None) -> list[str]:
+    """What is worth watching in a row of metrics, in words.
+
+    Args:
+        row: of `metrics.jsonl`.
+        budget: answers that the run may ask for; None where nobody is asked.
+    """
+    words: list[str] = []
+    if "true_return_mean" in row:
+        interval = 1.96 * row.get("true_return_standard_error", 0.0)
+        words.append(f"true return {number(row['true_return_mean'])} ± {number(interval)}")
+    for name, value in row.items():
+        if name.endswith("_mean") and name not in OWN_MEANS:
+            words.append(f"{name.removesuffix('_mean').replace('_', ' ')} {number(value)}")
+    if "reward_model_validation_accuracy" in row:
+        words.append(f"reward model right {row['reward_model_validation_accuracy']:.0%}")
+    if budget is not None:
+        words.append(f"labels {row.get('labels_used', 0):,.0f} of {budget:,}")
+        waiting = row.get("asked", 0.0) - row.get("answered", 0.0)
+        if waiting > 0:
+            words.append(f"{waiting:,.0f} waiting for an answer")
+    return words
+
+
+class RunDisplay:
+    """Shows the progress of one run; call it with each row of metrics.
+
+    Args:
+        config: of the run.
+        stream: where to write.
+    """
+
+    def __init__(self, config: RunConfig, stream: TextIO) -> None:
+        self.budget = config.preferences.schedule.budget if config.preferences else None
+        self.total = config.num_updates * config.steps_per_update
+        self.is_live = stream.isatty()
+        self.step = 0
+        self._stream = stream
+        self._first: tuple[int, float] | None = None
+        self._shown_s = -PLAIN_EVERY_S
+        self._figures = Text("starting")
+        self._progress = Progress(
+            BarColumn(bar_width=None), TaskProgressColumn(), TextColumn("{task.fields[pace]}"), expand=True
+        )
+        self._task = self._progress.add_task("", total=self.total, pace="")
+        group = Group(self._progress, self._figures)
+        self._live = Live(group, console=Console(file=stream), transient=False) if self.is_live else None
+
+    def __enter__(self) -> "RunDisplay":
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._figures.plain = self._figures.plain.removesuffix(_LAST_WORDS)
+            self._live.stop()
+
+    def __call__(self, row: Mapping[str, float]) -> None:
+        """Take in a row of metrics."""
+        self.step = int(row["step"])
+        now = time.monotonic()
+        if self._first is None:
+            self._first = (self.step, now)
+        pace = self._pace(now)
+        if self.is_live:
+            self._progress.update(self._task, completed=self.step, pace=pace)
+            self._figures.plain = ", ".join(figures(row, self.budget)) or "no episode has ended yet"
+            if self.step >= self.total:
+                self._figures.append(_LAST_WORDS)
+        elif now - self._shown_s >= PLAIN_EVERY_S or self.step >= self.total:
+            self._shown_s = now
+            share = self.step / self.total
+            parts = [f"{self.step:,} of {self.total:,} steps ({share:.0%})", pace, *figures(row, self.budget)]
+            print(", ".join(part for part in parts if part), file=self._stream, flush=True)
+
+    def _pace(self, now: float) -> str:
+        assert self._first is not None
+        first_step, first_s = self._first
+        if self.step == first_step or now <= first_s:
+            return ""
+        rate = (self.step - first_step) / (now - first_s)
+        left = (self.total - self.step) / rate
+        return f"{rate:,.0f} steps/s" + (f", {duration(left)} left" if self.step < self.total else "")

@@ -1,0 +1,151 @@
+"""The commands that look at runs and at this machine. What is heavy is imported inside them."""
+
+from pathlib import Path
+
+from heeler.cli.arguments import BROKEN, OK, Json, Run, in_words, print_json
+from heeler.cli.recipe_flags import REQUIRED, read_recipes
+from heeler.core.errors import ConfigError
+
+
+def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
+    """Play fresh episodes with a run's newest policy, acting by its likeliest action.
+
+    Args:
+        run: the run's directory; nothing in it is changed.
+        episodes: how many.
+        seed: of the episodes; without it those that the run was judged by at its end.
+        json: print the result as JSON.
+    """
+    _expect_run(run)
+    from heeler.loop.evaluations import evaluate_run
+
+    evaluation = evaluate_run(run, num_episodes=episodes, seed=seed)
+    if json:
+        print_json({"run": str(run), **evaluation.to_dict()})
+    else:
+        print(in_words(evaluation))
+    return OK
+
+
+def watch(
+    run: Run,
+    *,
+    out: Path | None = None,
+    episodes: int = 1,
+    seconds: float = 20.0,
+    seed: int | None = None,
+    json: Json = False,
+) -> int:
+    """Film a run's newest policy and print where the clip is.
+
+    Args:
+        run: the run's directory.
+        out: the clip, .webp or .gif; without it media/step-N.webp of the run.
+        episodes: how many to film.
+        seconds: the longest clip, in the world's own time.
+        seed: of the episodes.
+        json: print the result as JSON.
+    """
+    _expect_run(run)
+    if episodes < 1 or seconds <= 0:
+        raise ConfigError(f"episodes and seconds must be above 0, got {episodes} and {seconds:g}")
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop import clips
+    from heeler.loop.config import from_dict
+    from heeler.loop.evaluations import final_seed
+    from heeler.loop.online import newest_sound_checkpoint, policy_of
+
+    directory = RunDirectory.open(run)
+    config, checkpoint = from_dict(directory.config()), newest_sound_checkpoint(directory)
+    path = out or run / "media" / f"step-{checkpoint.step}.webp"
+    clips.check_name(path)
+    seed = final_seed(config) if seed is None else seed
+    clip = clips.record(policy_of(checkpoint, config), config, seed=seed, num_episodes=episodes, max_s=seconds)
+    clips.save(clip, path)
+    shown = {"clip": str(path), "step": checkpoint.step, "num_steps": clip.num_steps, "duration_s": clip.duration_s}
+    if json:
+        print_json(shown)
+    else:
+        print(path)
+    return OK
+
+
+def report(run: Run, *, json: Json = False) -> int:
+    """Write report.html of a run, finished or not: one file that needs nothing else.
+
+    Args:
+        run: the run's directory.
+        json: print the result as JSON.
+    """
+    _expect_run(run)
+    from heeler.loop.report import write_report
+
+    path = write_report(run)
+    if json:
+        print_json({"report": str(path), "size_mb": round(path.stat().st_size / 1e6, 3)})
+    else:
+        print(path)
+    return OK
+
+
+def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
+    """Write a run's newest policy so that it runs with NumPy alone: policy.safetensors, policy.json and policy.py.
+
+    Args:
+        run: the run's directory.
+        out: the folder to write to; without it the folder export of the run.
+        json: print the result as JSON.
+    """
+    _expect_run(run)
+    from heeler.loop.exporting import export_run
+
+    files = [str(path) for path in export_run(run, out or run / "export")]
+    if json:
+        print_json({"files": files})
+    else:
+        print("\n".join(files))
+    return OK
+
+
+def _expect_run(run: Path) -> None:
+    """Refuse what is not a run before anything heavy is imported."""
+    from heeler.core.rundir import RunDirectory
+
+    RunDirectory.open(run)
+
+
+def recipes(*, json: Json = False) -> int:
+    """List the recipes and their arguments.
+
+    Args:
+        json: print the list as JSON.
+    """
+    found = read_recipes()
+    if json:
+        print_json({"recipes": [recipe.to_dict() for recipe in found.values()]})
+        return OK
+    for recipe in found.values():
+        print(f"{recipe.name}: {recipe.summary}")
+        for argument in recipe.arguments:
+            flag = f"--{argument.name.replace('_', '-')}"
+            default = "required" if argument.default is REQUIRED else f"default {argument.default}"
+            print(f"  {flag:<15} {argument.help} ({default})")
+    return OK
+
+
+def doctor(*, run_dir: Path = Path("runs"), json: Json = False) -> int:
+    """Look at what this machine has and what a run would miss; exit code 1 where something is broken.
+
+    Args:
+        run_dir: where runs are to be made.
+        json: print the result as JSON.
+    """
+    from heeler.loop.doctor import examine
+
+    checks = examine(run_dir)
+    if json:
+        print_json({"checks": [check.to_dict() for check in checks]})
+    else:
+        for check in checks:
+            print(f"{check.state:<7} {check.name:<12} {check.found}" + (f"; {check.mend}" if check.mend else ""))
+    return BROKEN if any(check.state == "broken" for check in checks) else OK

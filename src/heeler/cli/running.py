@@ -1,0 +1,109 @@
+"""`heeler run` and `heeler resume`. What is heavy is imported inside, so that help and mistakes answer at once."""
+
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
+from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, run_arguments
+from heeler.core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from heeler.loop.config import RunConfig
+    from heeler.loop.online import RunResult
+
+OnMetrics = Callable[[Mapping[str, float]], None]
+
+
+def run_recipe(arguments: Sequence[str]) -> int:
+    """Start a run of a recipe, or go on with it: heeler run RECIPE --help shows what it takes."""
+    recipes = read_recipes()
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: heeler run RECIPE [--flags]\n\nRecipes (heeler run RECIPE --help shows what each takes):")
+        print("\n".join(f"  {name:<14}{recipe.summary}" for name, recipe in recipes.items()))
+        return OK if arguments else USAGE
+    name = arguments[0]
+    if name not in recipes:
+        raise ConfigError(f"there is no recipe {name!r}.{did_you_mean(name, recipes)} There are: {', '.join(recipes)}")
+    recipe = recipes[name]
+    filled = parsed(argument_class(recipe), f"run {name}", arguments[1:], recipe.summary)
+    return _run(recipe, run_arguments(recipe, filled))
+
+
+def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
+    from heeler.loop.config import from_dict, to_dict
+    from heeler.loop.online import run
+    from heeler.loop.settings import assign
+    from heeler.recipes import RECIPES
+
+    config = RECIPES[recipe.name](**arguments.recipe)
+    if arguments.settings:
+        config = from_dict(assign(to_dict(config), arguments.settings))
+    path = arguments.run_dir or Path("runs") / f"{recipe.name}-seed{config.seed}"
+    return _learn(config, path, arguments.json, lambda on_metrics: run(config, path, on_metrics=on_metrics))
+
+
+def resume(run: Run, *, json: Json = False) -> int:
+    """Go on with a run from its newest sound checkpoint.
+
+    Args:
+        run: the run's directory.
+        json: print the result as JSON; progress goes to the error stream.
+    """
+    from heeler.core.rundir import RunDirectory
+
+    directory = RunDirectory.open(run)
+    from heeler.loop.config import from_dict
+    from heeler.loop.online import resume as go_on
+
+    return _learn(from_dict(directory.config()), run, json, lambda on_metrics: go_on(run, on_metrics=on_metrics))
+
+
+def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMetrics], "RunResult"]) -> int:
+    from heeler.cli.display import RunDisplay
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.evaluations import final_seed, save_evaluation, summarize
+    from heeler.loop.online import newest_sound_checkpoint
+    from heeler.loop.report import write_report
+
+    stream = sys.stderr if as_json else sys.stdout
+    display = RunDisplay(config, stream)
+    print(_opening(config, path, display.total), file=stream, flush=True)
+    try:
+        with display:
+            result = learn(display)
+        directory = RunDirectory(result.path)
+        evaluation = summarize(result.evaluation, newest_sound_checkpoint(directory), seed=final_seed(config))
+        save_evaluation(directory, evaluation)
+        report = write_report(path)
+    except KeyboardInterrupt:
+        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        begun = (path / "config.yaml").exists()
+        print(f"\nheeler: stopped at step {display.step:,}{again if begun else ''}", file=sys.stderr)
+        return INTERRUPTED
+    for refused in result.refused_checkpoints:
+        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+    if as_json:
+        shown = {"run": str(path), "recipe": config.recipe, "seed": config.seed, "step": evaluation.step}
+        shown |= {"evaluation": evaluation.to_dict(), "report": str(report), "refused": result.refused_checkpoints}
+        print_json(shown)
+    else:
+        print(f"{in_words(evaluation)}\nReport: {report}")
+    return OK
+
+
+def _opening(config: "RunConfig", path: Path, total: int) -> str:
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.config import to_dict
+
+    what = f"{config.recipe} in {config.env.id}, seed {config.seed}"
+    directory = RunDirectory(path)
+    is_same = (path / "config.yaml").exists() and directory.config() == to_dict(config)
+    steps = directory.checkpoint_steps() if is_same else []
+    if steps and steps[-1] >= total:
+        return f"{what}: {path} is finished ({steps[-1]:,} steps); playing fresh episodes"
+    if steps:
+        return f"{what}: going on in {path} from step {steps[-1]:,} of {total:,}"
+    return f"{what}: {total:,} steps in {path}"

@@ -1,0 +1,122 @@
+"""Settings by dotted name, such as `algorithm.learning_rate`: listing, checking and changing them."""
+
+import dataclasses
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+from heeler.core.errors import ConfigError, did_you_mean
+
+
+def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names.
+
+    >>> dotted({"seed": 3, "env": {"id": "Backflip", "kwargs": {}}})
+    {'seed': 3, 'env.id': 'Backflip'}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = "") -> None:
+    """Refuse settings that `config_class` does not have, so that none is ignored.
+
+    Args:
+        config_class: a dataclass; its fields may be dataclasses too.
+        values: nested settings.
+        prefix: of the names in messages.
+
+    Raises:
+        ConfigError: names the first unknown setting, and the nearest right one.
+    """
+    hints = get_type_hints(config_class)
+    for name, value in values.items():
+        if name not in hints:
+            raise ConfigError(f"there is no setting {prefix}{name}.{_near(prefix, name, hints)}")
+        nested = _dataclass_in(hints[name])
+        if nested is not None and isinstance(value, Mapping):
+            refuse_unknown(nested, value, f"{prefix}{name}.")
+
+
+def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
+    return did_you_mean(name, known).replace("Did you mean '", f"Did you mean '{prefix}")
+
+
+def _dataclass_in(hint: Any) -> type | None:
+    """The dataclass that a type is, or that it may be."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
+        return hint
+    options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
+    return next((found for found in map(_dataclass_in, options) if found is not None), None)
+
+
+def assign(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:
+    """Nested settings with some of them changed.
+
+    Args:
+        values: the settings that there are.
+        assignments: `a.b=value` each; the value is read as YAML reads it, and a list may be written with commas.
+
+    Returns:
+        New settings; the values' types are not looked at.
+
+    Raises:
+        ConfigError: no `=`, or a name that there is not, with the nearest right one.
+
+    >>> assign({"seed": 0, "algorithm": {"clip": 0.2}}, ["algorithm.clip=1e-1"])
+    {'seed': 0, 'algorithm': {'clip': 0.1}}
+    """
+    changed = _copied(values)
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"expected NAME=VALUE, such as algorithm.learning_rate=1e-3; got {assignment!r}")
+        *path, last = name.split(".")
+        place = changed
+        for part in path:
+            place = place.get(part)
+            if not isinstance(place, dict):
+                raise _unknown(name, values)
+        # What the world itself is given is known to the world alone, which looks at it when it is made.
+        if last not in place and path != ["env", "kwargs"]:
+            raise _unknown(name, values)
+        place[last] = _parsed(name, text, place.get(last))
+    return changed
+
+
+def _copied(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _copied(value) if isinstance(value, Mapping) else value for name, value in values.items()}
+
+
+def _unknown(name: str, values: Mapping[str, Any]) -> ConfigError:
+    known = dotted(values)
+    near = did_you_mean(name, known)
+    last = name.rpartition(".")[2]
+    # Somebody who wrote the last part right meant a setting that ends in it.
+    same_end = [known_name for known_name in known if known_name.rpartition(".")[2] == last]
+    if same_end:
+        near = f" Did you mean {same_end[0]!r}?"
+    return ConfigError(f"this run has no setting {name!r}.{near}")
+
+
+def _parsed(name: str, text: str, present: Any) -> Any:
+    if isinstance(present, list) and not text.lstrip().startswith("["):
+        return [_scalar(name, part) for part in text.split(",") if part]
+    return _scalar(name, text)
+
+
+def _scalar(name: str, text: str) -> Any:
+    # YAML takes 1e-3 for a word.
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: {text!r} cannot be read as a value") from error

@@ -1,0 +1,36 @@
+"""The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name."""
+
+import sys
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.harness import RELATIONS, run_job
+from benchmarks.mujoco_batch import TASKS
+
+
+def smoke_test(name: str) -> dict[str, Any]:
+    return dict(run_job((sys.executable, "-m", "benchmarks", name, "--quick", "--json")).printed)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", ["backflip", "preferences", "acquisition", "mujoco-batch"])
+def test_a_smoke_test_measures_every_target(name: str) -> None:
+    printed = smoke_test(name)
+    assert (printed["name"], printed["quick"], printed["seeds"]) == (name, True, [0])
+    assert printed["targets"]
+    assert set(printed["targets"]) <= set(printed["figures"])
+    if name == "mujoco-batch":
+        assert printed["figures"]["raw_ratio"] == min(printed["figures"][f"raw_ratio_{task}"] for task in TASKS)
+
+
+def test_every_benchmark_is_named_once_and_its_targets_can_be_read() -> None:
+    names = [benchmark.name for benchmark in BENCHMARKS]
+    assert sorted(set(names)) == sorted(names)
+    for benchmark in BENCHMARKS:
+        for condition in benchmark.targets.values():
+            relation, _, bound = condition.partition(" ")
+            assert relation in RELATIONS
+            assert bound.replace(".", "", 1).isdigit() or bound.startswith("peer_")

@@ -1,0 +1,80 @@
+"""What is shown while a run goes on."""
+
+import io
+from dataclasses import replace
+
+import pytest
+
+from heeler.cli import display
+from heeler.cli.display import RunDisplay, figures
+from heeler.recipes import backflip, ppo
+
+ROW = {
+    "step": 8192,
+    "true_return_mean": 123.4,
+    "true_return_standard_error": 2.0,
+    "episode_length_mean": 200.0,
+    "landed_backflips_mean": 3.25,
+    "reward_model_validation_accuracy": 0.871,
+    "asked": 450.0,
+    "answered": 440.0,
+    "labels_used": 420.0,
+}
+
+
+def test_the_figures_worth_watching() -> None:
+    assert figures(ROW, budget=700) == [
+        "true return 123 ± 3.92",
+        "landed backflips 3.25",
+        "reward model right 87%",
+        "labels 420 of 700",
+        "10 waiting for an answer",
+    ]
+    assert figures({"step": 1.0}, budget=None) == []
+
+
+class Clock:
+    """Time that moves when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(display.time, "monotonic", lambda: self.now)
+
+
+def test_off_a_terminal_a_plain_line_every_few_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    config = ppo(env="CartPole-v1", total_steps=40 * 4096)
+    with RunDisplay(config, stream) as show:
+        for update in range(1, 41):
+            show({"step": update * 4096.0, "true_return_mean": float(update)})
+            clock.now += 1
+    lines = stream.getvalue().splitlines()
+    # At once, then every five seconds, and at the end.
+    assert len(lines) == 9
+    assert lines[0] == "4,096 of 163,840 steps (2%), true return 1 ± 0"
+    assert lines[1] == "24,576 of 163,840 steps (15%), 4,096 steps/s, 34 s left, true return 6 ± 0"
+    assert lines[-1] == "163,840 of 163,840 steps (100%), 4,096 steps/s, true return 40 ± 0"
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_bar_and_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("TERM", "xterm")
+    clock, stream = Clock(monkeypatch), Terminal()
+    config = replace(backflip(), total_steps=8192)
+    with RunDisplay(config, stream) as show:
+        show(ROW | {"step": 4096})
+        clock.now += 1
+        show(ROW)
+    shown = stream.getvalue()
+    assert "100%" in shown
+    assert "4,096 steps/s" in shown
+    assert "labels 420 of 700" in shown
+    # While episodes are played it says so, and no longer when they have been.
+    assert "playing fresh episodes" not in shown.rpartition("100%")[2].rpartition("labels")[2]

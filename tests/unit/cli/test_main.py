@@ -1,0 +1,385 @@
+"""The command line from end to end: each command, what scripts read, and what comes of mistakes."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from heeler.cli import COMMANDS, main
+from heeler.core.rundir import RunDirectory
+from heeler.models.numpy_policy import NumpyPolicy
+from heeler.recipes import RECIPES
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+TINY = ("--total-steps", "8192", "--num-envs", "16", "--set", "algorithm.num_epochs=1", "checkpoint_every=3")
+
+
+def heeler(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The program as a stranger starts it."""
+    command = [sys.executable, "-m", "heeler", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file and its bytes."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A folder in which `heeler run ppo` has been started, and what it said."""
+    folder = tmp_path_factory.mktemp("stranger")
+    return folder, heeler("run", "ppo", "--env", "CartPole-v1", *TINY, cwd=folder)
+
+
+@pytest.fixture
+def run_copy(started: tuple[Path, object], tmp_path: Path) -> Path:
+    """A finished run of one's own."""
+    return Path(shutil.copytree(started[0] / "runs" / "ppo-seed0", tmp_path / "run"))
+
+
+def test_run_learns_and_says_where_its_report_is(started: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, done = started
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "ppo in CartPole-v1, seed 0: 8,192 steps in runs/ppo-seed0"
+    assert lines[1].startswith("1,024 of 8,192 steps (12%)")
+    assert "8,192 of 8,192 steps (100%)" in done.stdout
+    assert "true return: " in done.stdout
+    assert lines[-1] == "Report: runs/ppo-seed0/report.html"
+    run = RunDirectory.open(folder / "runs" / "ppo-seed0")
+    assert (run.path / "report.html").is_file()
+    assert run.config()["algorithm"]["num_epochs"] == 1
+    assert run.checkpoint_steps() == [3072, 6144, 8192]
+
+
+def test_a_finished_run_is_said_to_be_finished(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "ppo", "--env", "CartPole-v1", *TINY, "--run-dir", str(run_copy), "--json"]) == 0
+    told = capsys.readouterr()
+    assert f"{run_copy} is finished (8,192 steps)" in told.err
+    result = json.loads(told.out)
+    assert result["run"] == str(run_copy)
+    assert result["evaluation"]["num_episodes"] == 20
+    assert result["report"] == str(run_copy / "report.html")
+    assert result["refused"] == []
+
+
+def test_resume_goes_on_from_the_newest_sound_checkpoint(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finished = json.loads((run_copy / "evaluation.json").read_text())
+    shutil.rmtree(run_copy / "checkpoints" / "step-8192")
+    tensors = run_copy / "checkpoints" / "step-6144" / "tensors.safetensors"
+    tensors.write_bytes(tensors.read_bytes()[:-1])
+    assert main(["resume", str(run_copy)]) == 0
+    told = capsys.readouterr()
+    assert "going on in" in told.out
+    assert "step-6144 is refused: the SHA-256 of tensors.safetensors does not match its manifest" in told.err
+    again = json.loads((run_copy / "evaluation.json").read_text())
+    assert again["episode_return"] == finished["episode_return"]
+
+
+def test_ctrl_c_says_how_to_go_on_and_keeps_the_run(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "heeler", "run", "ppo", "--env", "CartPole-v1", "--set", "checkpoint_every=1"]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    run = tmp_path / "runs" / "ppo-seed0"
+    deadline = time.monotonic() + 60
+    while not list(run.glob("checkpoints/step-*")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.endswith("; go on with it by: heeler resume runs/ppo-seed0\n")
+    checkpoint, refused = RunDirectory.open(run).newest_checkpoint()
+    assert checkpoint is not None
+    assert refused == []
+
+
+def test_evaluate(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(run_copy)
+    assert main(["evaluate", str(run_copy), "--episodes", "3", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["num_episodes"], result["seed"], result["step"]) == (3, 10_000, 8192)
+    interval = result["episode_return"]
+    assert interval["low"] <= interval["mean"] <= interval["high"]
+    assert main(["evaluate", str(run_copy), "--episodes", "3", "--seed", "5"]) == 0
+    assert "Mean of 3 fresh episodes after 8,192 steps of learning:\n  true return: " in capsys.readouterr().out
+    assert contents(run_copy) == before
+
+
+def test_watch(run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["watch", str(run_copy), "--seconds", "1"]) == 0
+    path = Path(capsys.readouterr().out.strip())
+    assert path == run_copy / "media" / "step-8192.webp"
+    gif = tmp_path / "clip.gif"
+    assert main(["watch", str(run_copy), "--out", str(gif), "--episodes", "2", "--seconds", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    with Image.open(gif) as image:
+        assert (image.format, image.n_frames) == ("GIF", round(25 * result["duration_s"]))
+
+
+def test_report_and_export(run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run_copy / "report.html").unlink()
+    assert main(["report", str(run_copy), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["report"] == str(run_copy / "report.html")
+    assert (run_copy / "report.html").is_file()
+    out = tmp_path / "out"
+    assert main(["export", str(run_copy), "--out", str(out), "--json"]) == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert files == [str(out / name) for name in ("policy.safetensors", "policy.json", "policy.py")]
+    assert NumpyPolicy.load(out).act([0.0, 0.1, 0.0, -0.1]) in (0, 1)
+
+
+def test_recipes_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "--json"]) == 0
+    listed = json.loads(capsys.readouterr().out)["recipes"]
+    assert [recipe["name"] for recipe in listed] == list(RECIPES)
+    assert main(["recipes"]) == 0
+    shown = capsys.readouterr().out
+    for recipe in listed:
+        assert f"{recipe['name']}: {recipe['summary']}" in shown
+        for argument in recipe["arguments"]:
+            assert argument["help"] in shown
+
+
+def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--run-dir", str(tmp_path), "--json"]) == 0
+    checks = json.loads(capsys.readouterr().out)["checks"]
+    assert "broken" not in {check["state"] for check in checks}
+    assert main(["doctor", "--run-dir", "/proc"]) == 1
+    assert "broken  runs         /proc: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert f"heeler {name}" in capsys.readouterr().out
+    assert main(["--help"]) == 0
+    assert f"\n  {name} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--seed INT" in shown
+    assert "--set NAME=VALUE" in shown
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("heeler 0")
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rnu"], "there is no command 'rnu'. Did you mean 'run'?"),
+        (["run", "bakflip"], "there is no recipe 'bakflip'. Did you mean 'backflip'?"),
+        (["run", "backflip", "--buget", "3"], "has no flag --buget. Did you mean '--budget'?"),
+        (
+            ["run", "ppo", "--env", "CartPole-v1", "--total_stesp=3"],
+            "has no flag --total-stesp. Did you mean '--total-steps'?",
+        ),
+        (["evaluate", "nowhere"], "nowhere is not a run: it has no config.yaml"),
+        (["evaluate", "nowhere", "--episode", "3"], "has no flag --episode. Did you mean '--episodes'?"),
+        (["resume", "nowhere"], "nowhere is not a run"),
+        (["watch", "nowhere"], "nowhere is not a run"),
+        (["report", "nowhere"], "nowhere is not a run"),
+        (["export", "nowhere", "--out", "x"], "nowhere is not a run"),
+        (["run", "backflip", "--budget", "many"], "many"),
+        (["run", "ppo"], "--env"),
+        (["evaluate"], "RUN"),
+        ([], "usage: heeler COMMAND"),
+    ],
+)
+def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, arguments: list[str], message: str) -> None:
+    script = "import sys; from heeler.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules, code)"
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == "False 2\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ppo", "--env", "CartPoll-v1"], "no world 'CartPoll-v1' is known. Did you mean 'CartPole-v1'?"),
+        (["ppo", "--env", "nowhere:Env"], "cannot import 'nowhere'"),
+        (["preferences", "--env", "Hopper-v5", "--budget", "0"], "budget must be > 0, got 0"),
+        (["preferences", "--env", "Hopper-v5", "--teacher", "nosy"], "got 'nosy'. Did you mean 'noisy'?"),
+        (["preferences", "--env", "Hopper-v5", "--acquisition", "entrop"], "got 'entrop'. Did you mean 'entropy'?"),
+        (["ppo", "--env", "Hopper-v5", "--set", "algorithm.clp=1"], "Did you mean 'algorithm.clip'?"),
+        (["ppo", "--env", "Hopper-v5", "--set", "algorithm.clip=x"], "setting algorithm.clip"),
+        (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.reset_noise=1"], "Did you mean 'reset_noise_scale'?"),
+        (["ppo", "--env", "Hopper-v5", "--total-steps", "3"], "total_steps must be at least"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_and_nothing_is_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", *arguments]) == 2
+    told = capsys.readouterr().err
+    assert message in told
+    assert told.startswith("heeler: ")
+    assert told.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_run_of_another_configuration_is_left_alone(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = contents(run_copy)
+    assert main(["run", "ppo", "--env", "Pendulum-v1", *TINY, "--run-dir", str(run_copy)]) == 2
+    told = capsys.readouterr().err
+    assert "belongs to another configuration (differs in env.id); choose another --run-dir" in told
+    assert contents(run_copy) == before
+
+
+def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main(["run", "ppo", "--env", "CartPole-v1", *TINY, "--run-dir", str(tmp_path)]) == 2
+    assert "is not empty and is not a run" in capsys.readouterr().err
+    assert contents(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["watch", "--out", "clip.mp4"], ["watch", "--episodes", "0"], ["evaluate", "--episodes", "0"]]
+)
+def test_wishes_that_cannot_be_met(run_copy: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    before = contents(run_copy)
+    command, *flags = arguments
+    assert main([command, str(run_copy), *flags]) == 2
+    assert capsys.readouterr().err.startswith("heeler: ")
+    assert contents(run_copy) == before
+
+
+def test_a_store_of_a_newer_version_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import sqlite3
+
+    arguments = ["run", "preferences", "--env", "Pendulum-v1", "--total-steps", "4096", "--budget", "4"]
+    assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 0
+    with sqlite3.connect(tmp_path / "run" / "heeler.db") as connection:
+        connection.execute("UPDATE heeler_schema SET version_num = '9999'")
+    connection.close()
+    before = contents(tmp_path / "run")
+    capsys.readouterr()
+    for command in (["resume"], ["report"]):
+        assert main([*command, str(tmp_path / "run")]) == 2
+        assert "written by a newer heeler (schema 9999" in capsys.readouterr().err
+    after = contents(tmp_path / "run")
+    assert {name: after[name] for name in before} == before
+
+
+# Everything is imported before rights are given up, as the interpreter's own files may be out of reach afterwards.
+UNPRIVILEGED = """
+import json, os, sys
+from heeler.cli import main
+import heeler.loop.report, heeler.recipes, heeler.cli.display, pydantic
+main(["evaluate", sys.argv[1], "--episodes", "1", "--json"])
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+for arguments in json.loads(sys.argv[2]):
+    print(arguments[0], file=sys.stderr)
+    print(f"left with {main(arguments)}", file=sys.stderr)
+"""
+
+
+@pytest.fixture
+def read_only(run_copy: Path) -> Iterator[Path]:
+    """A finished run in a place that others can reach and cannot write to."""
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    run = Path(shutil.copytree(run_copy, place / "run"))
+    folders = [place, *(path for path in run.rglob("*") if path.is_dir()), run]
+    files = [path for path in run.rglob("*") if path.is_file()]
+    for path in folders:
+        path.chmod(0o555)
+    for path in files:
+        path.chmod(0o444)
+    yield run
+    for path in folders:
+        path.chmod(0o755)
+    shutil.rmtree(place)
+
+
+def test_a_read_only_disk_is_named_and_left_as_it_was(read_only: Path) -> None:
+    before = contents(read_only)
+    new = ["run", "ppo", "--env", "CartPole-v1", *TINY, "--run-dir", str(read_only.parent / "new")]
+    commands = [new, *([name, str(read_only)] for name in ("resume", "report", "watch", "export"))]
+    done = subprocess.run(
+        [sys.executable, "-c", UNPRIVILEGED, str(read_only), json.dumps(commands)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    told = done.stderr.splitlines()
+    assert told[0::3] == ["run", "resume", "report", "watch", "export"]
+    for message in told[1::3]:
+        assert message.startswith("heeler: ")
+        assert any(words in message for words in ("Permission denied", "read-only"))
+    assert told[2::3] == ["left with 2"] * 5
+    assert contents(read_only) == before
+    assert [path.name for path in read_only.parent.iterdir()] == ["run"]
+
+
+# The kernel refuses every write beyond the limit, as it would on a disk that is full.
+FULL_DISK = """
+import resource, sys
+from heeler.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_is_named_and_the_old_report_stays(run_copy: Path) -> None:
+    before = contents(run_copy)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, "report", str(run_copy)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert f"heeler: cannot write {run_copy}/report.html: File too large; free some space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert contents(run_copy) == before
+
+
+def test_who_stops_reading_is_not_told_off(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "heeler", "recipes"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    assert done.returncode == 141
+    assert done.stderr == b""

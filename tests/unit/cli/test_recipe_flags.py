@@ -1,0 +1,62 @@
+"""Recipes read from their source are what they are when they are imported."""
+
+import ast
+import inspect
+import typing
+
+import pytest
+import tyro
+
+from heeler.cli.recipe_flags import REQUIRED, _type, argument_class, read_recipes, run_arguments
+from heeler.recipes import RECIPES
+
+
+def test_every_recipe_is_there() -> None:
+    assert list(read_recipes()) == list(RECIPES)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_source_tells_what_the_function_is(name: str) -> None:
+    recipe, function = read_recipes()[name], RECIPES[name]
+    parameters = inspect.signature(function).parameters.values()
+    hints = typing.get_type_hints(function)
+    assert [argument.name for argument in recipe.arguments] == [parameter.name for parameter in parameters]
+    for argument, parameter in zip(recipe.arguments, parameters, strict=True):
+        assert argument.type == hints[parameter.name]
+        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
+        assert argument.default == default
+        assert argument.help, f"recipe {name}: Args: says nothing of {argument.name}"
+    assert recipe.summary == (inspect.getdoc(function) or "").splitlines()[0]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_takes_what_its_flags_give(name: str) -> None:
+    recipe = read_recipes()[name]
+    values = {"env": "Hopper-v5", "seed": "4"}
+    given = [part for a in recipe.arguments if a.name in values for part in (f"--{a.name}", values[a.name])]
+    filled = tyro.cli(argument_class(recipe), args=[*given, "--set", "a=1", "b=2", "--set", "c=3", "--json"])
+    arguments = run_arguments(recipe, filled)
+    assert arguments.settings == ("a=1", "b=2", "c=3")
+    assert arguments.json is True
+    assert arguments.run_dir is None
+    config = RECIPES[name](**arguments.recipe)
+    assert (config.recipe, config.seed) == (name, 4)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "type_"),
+    [
+        ("int", int),
+        ("float | None", float | None),
+        ("Literal['a', 'b']", typing.Literal["a", "b"]),
+        ("int | Literal['all']", int | typing.Literal["all"]),
+    ],
+)
+def test_annotations(annotation: str, type_: object) -> None:
+    assert _type(ast.parse(annotation, mode="eval").body, "test") == type_
+
+
+@pytest.mark.parametrize("annotation", ["Callable[[], int]", "__import__('os')", "open"])
+def test_annotations_that_no_flag_can_have(annotation: str) -> None:
+    with pytest.raises(AssertionError, match="test: a flag cannot be made of an argument annotated with"):
+        _type(ast.parse(annotation, mode="eval").body, "test")

@@ -1,0 +1,104 @@
+"""Settings by dotted name: changed, checked, and refused with the nearest right one."""
+
+from typing import Any
+
+import pytest
+
+from heeler.core.errors import ConfigError
+from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.settings import assign, dotted
+from heeler.recipes import backflip, ppo
+
+
+def changed(config: RunConfig, *assignments: str) -> RunConfig:
+    return from_dict(assign(to_dict(config), assignments))
+
+
+def test_every_kind_of_value() -> None:
+    config = changed(
+        backflip(),
+        "algorithm.learning_rate=1e-4",
+        "algorithm.target_kl=0.02",
+        "algorithm.normalize_rewards=false",
+        "algorithm.policy.activation=relu",
+        "algorithm.policy.hidden_sizes=[32, 16]",
+        "preferences.model.hidden_sizes=8,9",
+        "preferences.model.inputs=observation",
+        "preferences.teacher.beta=inf",
+        "preferences.schedule.budget=10",
+        "env.kwargs.max_episode_steps=200",
+        "trackers=tensorboard,mlflow",
+        "seed=7",
+    )
+    assert config.preferences is not None
+    assert config.algorithm.learning_rate == 1e-4
+    assert config.algorithm.target_kl == 0.02
+    assert config.algorithm.normalize_rewards is False
+    assert config.algorithm.policy.activation == "relu"
+    assert config.algorithm.policy.hidden_sizes == (32, 16)
+    assert config.preferences.model.hidden_sizes == (8, 9)
+    assert config.preferences.model.inputs == ("observation",)
+    assert config.preferences.teacher != "people"
+    assert config.preferences.teacher.beta == float("inf")
+    assert config.preferences.schedule.budget == 10
+    assert config.env.kwargs == {"max_episode_steps": 200}
+    assert config.trackers == ("tensorboard", "mlflow")
+    assert config.seed == 7
+
+
+def test_nothing_else_changes() -> None:
+    before = to_dict(backflip())
+    after = dotted(assign(before, ["seed=1"]))
+    assert {name for name, value in dotted(before).items() if after[name] != value} == {"seed"}
+    assert before == to_dict(backflip())
+    assert changed(backflip(), "preferences.teacher=people").preferences.teacher == "people"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("seed", "expected NAME=VALUE, such as algorithm.learning_rate=1e-3; got 'seed'"),
+        ("=3", "expected NAME=VALUE"),
+        ("sed=3", "no setting 'sed'. Did you mean 'seed'?"),
+        ("algorithm.lerning_rate=3", "no setting 'algorithm.lerning_rate'. Did you mean 'algorithm.learning_rate'?"),
+        ("activation=tanh", "no setting 'activation'. Did you mean 'algorithm.policy.activation'?"),
+        ("preferences.schedule.budget=3", "no setting 'preferences.schedule.budget'"),
+        ("seed.deeper=3", "no setting 'seed.deeper'"),
+        ("algorithm.clip=abc", "setting algorithm.clip: .*valid number.*got 'abc'"),
+        ("total_steps=1.5", r"setting total_steps: .*integer.*got 1\.5"),
+        ("algorithm.clip=-1", "algorithm: clip must be > 0, got -1.0"),
+        ("algorithm.policy.activation=rely", "setting algorithm.policy.activation: .*got 'rely'"),
+        ("env.num_envs=0", "env: num_envs must be at least 1, got 0"),
+        ("total_steps=10", "total_steps must be at least one update's 4096"),
+        ("algorithm=3", "setting algorithm: .*got 3"),
+        ("seed=[", "seed: '\\[' cannot be read as a value"),
+        ("trackers=tensorbord", "setting trackers: .*got 'tensorbord'"),
+    ],
+)
+def test_what_is_wrong_is_named(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        changed(ppo(env="CartPole-v1"), assignment)
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ((), "there is no setting num_env."),
+        (("algorithm",), "there is no setting algorithm.num_env."),
+        (("env",), "there is no setting env.num_env. Did you mean 'env.num_envs'?"),
+        (("preferences", "teacher"), "there is no setting preferences.teacher.num_env"),
+    ],
+)
+def test_a_file_with_an_unknown_setting_is_refused(place: tuple[str, ...], message: str) -> None:
+    values: dict[str, Any] = to_dict(backflip())
+    inner = values
+    for part in place:
+        inner = inner[part]
+    inner["num_env"] = 3
+    with pytest.raises(ConfigError, match=message):
+        from_dict(values)
+
+
+def test_a_file_says_what_it_was_made_of() -> None:
+    for config in (backflip(), ppo(env="CartPole-v1")):
+        assert from_dict(to_dict(config)) == config

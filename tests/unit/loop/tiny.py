@@ -1,0 +1,30 @@
+"""Runs that take a second or two, for the tests of what is made of a run."""
+
+from dataclasses import replace
+from typing import Any
+
+from heeler.loop.config import RunConfig
+from heeler.recipes import ppo, preferences
+
+
+def tiny_ppo(env: str = "CartPole-v1", **settings: Any) -> RunConfig:
+    """Six updates of PPO on the true reward."""
+    config = ppo(env=env, num_envs=8, total_steps=6 * 8 * 64)
+    settings = {"checkpoint_every": 3, "num_evaluation_episodes": 4, **settings}
+    return replace(config, algorithm=replace(config.algorithm, num_epochs=1), **settings)
+
+
+def tiny_preferences(env: str = "Pendulum-v1", *, teacher: str = "oracle", **settings: Any) -> RunConfig:
+    """A few fits of a small reward model to 24 comparisons."""
+    config = preferences(env=env, budget=24, total_steps=12 * 16 * 64, teacher=teacher)
+    assert config.preferences is not None
+    model = replace(config.preferences.model, max_epochs=3, hidden_sizes=(8,), validation_share=0.3)
+    asking = replace(config.preferences, refit_every=6, num_warmup_rollouts=2, segment_length=20, model=model)
+    settings = {"checkpoint_every": 4, "num_evaluation_episodes": 4, **settings}
+    return replace(
+        config,
+        env=replace(config.env, num_envs=16),
+        algorithm=replace(config.algorithm, num_epochs=1),
+        preferences=asking,
+        **settings,
+    )
