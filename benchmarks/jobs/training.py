@@ -53,7 +53,8 @@ def train(config: RunConfig) -> Trained:
         nonlocal last, ended
         last, ended = metrics, time.perf_counter()
         if _tenth(metrics["update"], config) > _tenth(metrics["update"] - 1, config):
-            print(f"  {_progress(metrics, config.total_steps, ended - start)}", file=sys.stderr, flush=True)
+            total_steps = config.num_updates * config.steps_per_update
+            print(f"  {_progress(metrics, total_steps, ended - start)}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="heeler-benchmark-") as folder:
         result = run(config, Path(folder) / "run", on_metrics=note)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
 from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, run_arguments
-from heeler.core.errors import ConfigError, did_you_mean
+from heeler.core.errors import ConfigError, WorldError, did_you_mean
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -78,6 +78,10 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMe
         evaluation = summarize(result.evaluation, newest_sound_checkpoint(directory), seed=final_seed(config))
         save_evaluation(directory, evaluation)
         report = write_report(path)
+    except WorldError as error:
+        if not RunDirectory(path).checkpoint_steps():
+            raise
+        raise WorldError(f"{error}. What was learned is kept: heeler resume {shlex.quote(str(path))}") from error
     except KeyboardInterrupt:
         again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
         begun = (path / "config.yaml").exists()

@@ -92,7 +92,7 @@ class RunConfig:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
-                f"segment_length must be <= num_steps ({self.num_steps}), since clips are cut from one stretch of acting; "
+                f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
                 f"got {self.preferences.segment_length}"
             )
         if self.steps_per_update > self.total_steps:

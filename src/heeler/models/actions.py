@@ -57,7 +57,7 @@ class ActionHead(Protocol):
 
 @dataclass(frozen=True)
 class GaussianHead:
-    """Independent normals whose spread is a parameter of its own. Only on their way to the world are actions clipped."""
+    """Independent normals whose spread is a parameter. Actions are clipped only on their way to the world."""
 
     size: int
     action_dtype: ClassVar[type[np.generic]] = np.float32

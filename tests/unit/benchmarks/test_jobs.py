@@ -68,6 +68,7 @@ def test_a_ppo_job_prints_what_a_comparison_asks_for(job: Job) -> None:
     assert len(printed["returns"]) == 20
     assert printed["return_mean"] == pytest.approx(np.mean(printed["returns"]))
     assert printed["return_mean"] > 30, "worse than random actions, which come to about 22"
+    assert f"{printed['steps']:,} of {printed['steps']:,} steps" in progress.splitlines()[-1]
     assert progress.splitlines()[-1].endswith("; 0 s left")
 
 

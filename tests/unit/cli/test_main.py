@@ -248,6 +248,19 @@ def test_what_cannot_be_run_is_refused_and_nothing_is_written(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_world_that_breaks_down_leaves_what_was_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "run"
+    small = ["--num-envs", "4", "--total-steps", "4096", "--set", "checkpoint_every=1"]
+    assert main(["run", "ppo", "--env", "tests.unit.loop.unseen:Poisoned", *small, "--run-dir", str(path)]) == 2
+    told = capsys.readouterr().err
+    assert "environment 0 gave a non-finite reward nan at step" in told
+    assert f"What was learned is kept: heeler resume {path}" in told
+    checkpoint, refused = RunDirectory.open(path).newest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.step > 0
+    assert refused == []
+
+
 def test_the_run_of_another_configuration_is_left_alone(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = contents(run_copy)
     assert main(["run", "ppo", "--env", "Pendulum-v1", *TINY, "--run-dir", str(run_copy)]) == 2

@@ -1,4 +1,4 @@
-"""A world that cannot be drawn, and one whose render() breaks."""
+"""Worlds that cannot be drawn, or whose reward or render() breaks."""
 
 from typing import Any, ClassVar
 
@@ -32,6 +32,24 @@ class Unseen(gymnasium.Env[Any, Any]):
         assert self.action_space.contains(action)
         self.steps += 1
         return self.look(), float(action), False, self.steps >= 10, {}
+
+
+class Poisoned(Unseen):
+    """Its reward breaks down in the tenth episode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.episodes = 0
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Begin anew."""
+        self.episodes += 1
+        return super().reset(seed=seed, options=options)
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Pays the action, and then nonsense."""
+        look, reward, terminated, truncated, info = super().step(action)
+        return look, float("nan") if self.episodes == 10 else reward, terminated, truncated, info
 
 
 class Torn(Unseen):
