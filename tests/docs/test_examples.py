@@ -10,6 +10,8 @@ import pkgutil
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,45 +56,91 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield tmp_path
 
 
-def commands_in(text: str) -> list[str]:
-    """Each `heeler ...` in the text, in code spans and in blocks; those with a placeholder to fill in are left out."""
-    spans = re.findall(r"`(heeler [^`\n]+)`", text)
-    lines = [
-        line.partition("  #")[0] for block in re.findall(r"```.*?\n(.*?)```", text, re.S) for line in block.splitlines()
-    ]
-    found = [*spans, *(line.strip() for line in lines if line.strip().startswith("heeler "))]
-    complete = [command for command in found if not re.search(r"(^|\s)([A-Z][A-Z.=]+|\.\.\.|<.*>)(\s|$)", command)]
-    return [command for command in dict.fromkeys(complete) if len(command.split()) > 1]
+CODE = re.compile(r"```(?P<language>\w*)\n(?P<block>.*?)```|`(?P<span>heeler [^`\n]+)`", re.S)
+PLACEHOLDER = re.compile(r"(^|\s)([A-Z][A-Z.=]+|\.\.\.|<.*>)(\s|$)")
 
 
-def has_all_its_arguments(words: list[str]) -> bool:
-    """Whether a command can be run as it stands; `heeler run` alone only names the command."""
-    needs_more = {"run": 2, "resume": 2, "evaluate": 2, "watch": 2, "report": 2, "export": 2}
-    return "--help" in words or len(words) >= needs_more.get(words[0], 1)
+def steps_in(text: str) -> Iterator[tuple[str, str]]:
+    """("heeler", command) and ("python", code) in the order in which a reader meets them.
+
+    A command with a placeholder to fill in, or that lacks its arguments and so only names the command, is left out.
+    """
+    for found in CODE.finditer(text):
+        if found["language"] == "python":
+            yield "python", found["block"]
+            continue
+        lines = [found["span"]] if found["span"] else [line.partition("  #")[0] for line in found["block"].splitlines()]
+        for line in map(str.strip, lines):
+            if line.startswith("heeler ") and not PLACEHOLDER.search(line) and has_its_arguments(shlex.split(line)[1:]):
+                yield "heeler", line
+
+
+def has_its_arguments(words: list[str]) -> bool:
+    """Whether a command can be run as it stands."""
+    lonely = {"recipes", "doctor"}
+    return "--help" in words or words[0] in lonely or words[0].startswith("-") or len(words) > 1
+
+
+ANSWERING = """
+import pathlib, time
+while not pathlib.Path({store!r}).exists():
+    time.sleep(0.05)
+"""
+
+
+def run_command(line: str, beside: str | None, finished: Callable[[], Path]) -> int:
+    """Do what a command line says; where people are to answer, with the docs' own program running beside it."""
+    words = shlex.split(line)[1:]
+    for word in words:
+        if word.startswith("runs/") and words[0] != "run" and not Path(word).exists():
+            shutil.copytree(finished(), word)
+    if "people" not in words:
+        return main(words)
+    assert beside is not None, f"{line}: nothing in the docs answers"
+    store = f"{words[words.index('--run-dir') + 1]}/heeler.db"
+    assert store in beside
+    answering = subprocess.Popen([sys.executable, "-c", ANSWERING.format(store=store) + beside])
+    try:
+        return main(words)
+    finally:
+        answering.terminate()
+        answering.wait()
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_commands_do_what_is_said(doc: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    commands = [shlex.split(command)[1:] for command in commands_in(doc.read_text("utf-8"))]
-    finished = run(recipes.RECIPES["backflip"](), workplace / "finished").path
-    for words in filter(has_all_its_arguments, commands):
-        for word in words:
-            if word.startswith("runs/") and words[0] != "run" and not Path(word).exists():
-                shutil.copytree(finished, word)
-        code = main(words)
-        assert code == 0, f"heeler {' '.join(words)}: {capsys.readouterr().err}"
+def test_commands_and_programs_do_what_is_said(doc: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    @functools.cache
+    def finished() -> Path:
+        return run(recipes.RECIPES["backflip"](), workplace / "finished").path
+
+    names: dict[str, object] = {"__name__": "example"}
+    beside: str | None = None
+    for kind, code in steps_in(doc.read_text("utf-8")):
+        if kind == "heeler":
+            assert run_command(code, beside, finished) == 0, f"{code}: {capsys.readouterr().err}"
+        elif "while True:" in code:
+            # A program that goes on for ever is meant to run beside the next command.
+            beside = code
+        else:
+            exec(compile(code, str(doc), "exec"), names)
 
 
 def test_the_readme_names_every_command() -> None:
-    named = {command.split()[1] for command in commands_in((ROOT / "README.md").read_text("utf-8"))}
-    assert named >= set(COMMANDS)
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert {shlex.split(line)[1] for kind, line in steps_in(text) if kind == "heeler"} >= set(COMMANDS)
 
 
-@pytest.mark.parametrize("doc", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_python_blocks_run(doc: Path, workplace: Path) -> None:
-    names: dict[str, object] = {"__name__": "example"}
-    for block in re.findall(r"```python\n(.*?)```", doc.read_text("utf-8"), re.S):
-        exec(compile(block, str(doc), "exec"), names)
+def test_what_counts_as_a_step() -> None:
+    text = (
+        "`heeler run` is told by `heeler run RECIPE --x`:\n"
+        "```\nheeler doctor  # looks\nmake it\n```\n"
+        "```python\na = 1\n```\n"
+    )
+    assert list(steps_in(text + "`heeler report runs/NAME`")) == [
+        ("heeler", "heeler doctor"),
+        ("python", "a = 1\n"),
+        ("heeler", "heeler report runs/NAME"),
+    ]
 
 
 def test_the_make_goals_are_there() -> None:

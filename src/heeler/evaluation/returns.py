@@ -34,7 +34,9 @@ class Evaluation:
         return row | {f"{name}_mean": float(values.mean()) for name, values in self.figures.items()}
 
 
-def evaluate(policy: Policy, world: World, *, seed: int, deterministic: bool = True) -> Evaluation:
+def evaluate(
+    policy: Policy, world: World, *, seed: int, deterministic: bool = True, max_steps: int = 100_000
+) -> Evaluation:
     """Run one whole episode in every environment of `world`.
 
     Args:
@@ -42,10 +44,16 @@ def evaluate(policy: Policy, world: World, *, seed: int, deterministic: bool = T
         world: as many environments as episodes are wanted; its state is lost.
         seed: of the world's resets, and of the sampling where there is any.
         deterministic: act by the likeliest action instead of sampling.
+        max_steps: an episode that has not ended by then is cut, since a world may have none that ends.
 
     Returns:
         Returns, lengths and the world's own counts of each environment's first episode.
+
+    Raises:
+        ConfigError: the world has no environment, or `max_steps` is not positive.
     """
+    if max_steps < 1:
+        raise ConfigError(f"max_steps must be >= 1, got {max_steps}")
     N = world.num_envs
     if N < 1:
         raise ConfigError(f"an evaluation needs at least one episode, got {N}")
@@ -55,7 +63,7 @@ def evaluate(policy: Policy, world: World, *, seed: int, deterministic: bool = T
     figures = {name: np.zeros(N) for name in world.figure_names}
     snapshots: list[np.ndarray] = []
     running = np.ones(N, bool)
-    while running.any():
+    while running.any() and lengths.max() < max_steps:
         snapshot = world.snapshot()
         if running[0] and snapshot is not None:
             snapshots.append(snapshot[0].copy())

@@ -272,6 +272,7 @@ class PreferenceLoop:
         raw_MTN = self.model.predict(self.model_state, rollout)
         if first or again:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
+        self.model_state = self.model.centre(self.model_state, raw_MTN)
         return self.model.reward(self.model_state, raw_MTN)
 
     def metrics(self) -> dict[str, float]:

@@ -333,6 +333,15 @@ class PreferenceModel:
         state.scale_M = 1 / raw_MTN.std((1, 2), correction=0).maximum(least_M)
         return state
 
+    def centre(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
+        """Move the offset so that these steps have mean 0, leaving the scale as it is.
+
+        A drifting mean would reach the value function a hundredfold (1 / (1 - discount)) and drown what tells actions
+        apart; and with a mean of 0 an episode's length earns nothing by itself.
+        """
+        state.offset_M = raw_MTN.mean((1, 2))
+        return state
+
     def reward(self, state: PreferenceModelState, raw_MTN: Tensor) -> np.ndarray:
         """[T, N]: the reward of each step, from what `predict` returned."""
         member = (raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]

@@ -1,0 +1,128 @@
+"""What a configuration file may hold: nothing unknown, nothing of the wrong type, nothing that would be ignored."""
+
+from typing import Any
+
+import pytest
+
+from heeler.core.errors import ConfigError
+from heeler.loop.config import from_dict, to_dict
+from heeler.recipes import ppo, preferences
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """A sound configuration with one setting changed or added."""
+    values = to_dict(preferences(env="Pendulum-v1"))
+    *parents, last = path.split(".")
+    place = values
+    for name in parents:
+        place = place[name]
+    place[last] = value
+    return values
+
+
+UNKNOWN = [
+    ("sed", "seed"),
+    ("env.num_env", "env.num_envs"),
+    ("algorithm.learnig_rate", "algorithm.learning_rate"),
+    ("algorithm.policy.hidden_size", "algorithm.policy.hidden_sizes"),
+    ("preferences.segment_lenght", "preferences.segment_length"),
+    ("preferences.schedule.bugdet", "preferences.schedule.budget"),
+    ("preferences.teacher.betta", "preferences.teacher.beta"),
+    ("preferences.model.num_member", "preferences.model.num_members"),
+]
+
+
+@pytest.mark.parametrize(("path", "near"), UNKNOWN)
+def test_unknown_settings_are_refused_with_the_nearest_right_name(path, near):
+    with pytest.raises(ConfigError, match=f"{path}.* Did you mean '{near}'"):
+        from_dict(changed(path, 1))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("total_steps", "many"),
+        ("total_steps", 1.5),
+        ("total_steps", None),
+        ("total_steps", float("inf")),
+        ("env", "Pendulum-v1"),
+        ("env.num_envs", "x"),
+        ("env.num_envs", [1]),
+        ("env.vectorization", "synch"),
+        ("algorithm.learning_rate", "fast"),
+        ("algorithm.policy.hidden_sizes", [64, "a"]),
+        ("algorithm.policy.hidden_sizes", 64),
+        ("algorithm.device", "tpu"),
+        ("preferences.teacher", "peple"),
+        ("preferences.teacher.beta", "very"),
+        ("preferences.model.inputs", ["reward"]),
+        ("trackers", ["wandb"]),
+    ],
+)
+def test_wrong_types_are_refused_by_name(path, value):
+    with pytest.raises(ConfigError, match=path.split(".")[0]):
+        from_dict(changed(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("total_steps", 0, "total_steps must be >= 1, got 0"),
+        ("total_steps", 10, "total_steps must be at least one update's"),
+        ("num_steps", 0, "num_steps must be >= 1, got 0"),
+        ("env.num_envs", 0, "num_envs must be at least 1, got 0"),
+        ("checkpoint_every", 0, "checkpoint_every must be >= 1"),
+        ("keep_checkpoints", 0, "keep_checkpoints must be >= 1"),
+        ("num_evaluation_episodes", 0, "num_evaluation_episodes must be >= 1"),
+        ("preferences.segment_length", 65, r"segment_length must be <= num_steps \(64\)"),
+        ("preferences.segment_length", 0, "segment_length must be >= 1"),
+        ("preferences.schedule.budget", 0, "budget must be > 0, got 0"),
+        ("preferences.acquisition", "disagreemnt", "acquisition must be one of"),
+        ("preferences.history_share", 1.5, "history_share must be between 0 and 1"),
+        ("preferences.refit_every", 0, "refit_every must be >= 1"),
+        ("preferences.model.lapse", 1.0, "lapse must be at least 0 and below 1"),
+        ("preferences.model.num_members", 0, "num_members must be > 0"),
+        ("preferences.teacher.mistake", 1.5, "TeacherConfig.mistake must be a probability"),
+        ("algorithm.discount", 1.5, "discount must be between 0 and 1"),
+        ("algorithm.num_epochs", 0, "num_epochs must be > 0"),
+    ],
+)
+def test_values_out_of_range_are_refused_in_plain_words(path, value, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        from_dict(changed(path, value))
+    assert "Value error" not in str(error.value)
+
+
+@pytest.mark.parametrize("path", ["recipe", "env", "total_steps", "preferences.schedule", "preferences.teacher"])
+def test_a_missing_setting_is_named(path):
+    values = to_dict(preferences(env="Pendulum-v1"))
+    *parents, last = path.split(".")
+    place = values
+    for name in parents:
+        place = place[name]
+    del place[last]
+    with pytest.raises(ConfigError, match=rf"\b{path}\b") as error:
+        from_dict(values)
+    assert len(str(error.value)) < 200
+
+
+@pytest.mark.parametrize("acquisition", ["disagreement", "information_gain"])
+def test_an_acquisition_that_needs_an_ensemble_is_refused_without_one(acquisition):
+    values = changed("preferences.acquisition", acquisition)
+    values["preferences"]["model"]["num_members"] = 1
+    with pytest.raises(ConfigError, match="num_members"):
+        from_dict(values)
+
+
+def test_numbers_written_as_other_numbers_are_taken():
+    """YAML reads 1e6 as a float and 1 as an integer; both say what is meant."""
+    assert from_dict(changed("total_steps", 1e6)).total_steps == 1_000_000
+    assert from_dict(changed("algorithm.learning_rate", 1)).algorithm.learning_rate == 1.0
+    assert from_dict(changed("preferences.teacher.beta", "inf")).preferences.teacher.beta == float("inf")
+
+
+def test_defaults_fill_what_is_left_out():
+    values = to_dict(ppo(env="Pendulum-v1"))
+    del values["checkpoint_every"], values["algorithm"]["clip"], values["preferences"]
+    config = from_dict(values)
+    assert (config.checkpoint_every, config.algorithm.clip, config.preferences) == (20, 0.2, None)
