@@ -130,7 +130,9 @@ def test_a_mended_batched_world_goes_on_as_if_it_had_never_broken(tmp_path, brea
 
 
 def test_a_world_that_breaks_its_spaces_at_the_first_reset_is_refused(tmp_path):
-    config = replace(tiny_ppo(), env=EnvConfig(id="tests.unit.envs.toy_envs:Broken", kwargs={"fault": "nan", "when": 0}))
+    config = replace(
+        tiny_ppo(), env=EnvConfig(id="tests.unit.envs.toy_envs:Broken", kwargs={"fault": "nan", "when": 0})
+    )
     with pytest.raises(WorldError, match="environment 0 .*non-finite observation .* at step 0"):
         run(config, tmp_path / "run")
 

@@ -15,8 +15,8 @@ def backflip_reward(
 ) -> np.ndarray:
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
-    Turning backward pays, more so high up and in the air; being in the air pays by itself, or standing still would be
-    as far as a learner gets; torso or thigh on the ground costs most, or rolling would do.
+    Turning backward pays, more so high up; being in the air pays by itself, or standing still would be as far as a
+    learner gets; torso or thigh on the ground costs, or rolling would do.
 
     Args:
         pitch_rate: [N] rad/s; negative is backward.
@@ -25,10 +25,10 @@ def backflip_reward(
         body_touches: [N] whether torso or thigh touches the ground.
 
     Returns:
-        [N] rewards, about −3 to 2.
+        [N] rewards, about −3 to 3.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
-    return backward * (1 + 0.3 * height + 0.5 * airborne) + 0.5 * airborne - 2.0 * body_touches
+    return backward * (1 + 0.3 * height) + 0.5 * airborne - 1.0 * body_touches
 
 
 class GroundContacts:

@@ -46,7 +46,7 @@ def backflip(
             segment_length=25,
             acquisition=acquisition,
             model=PreferenceModelConfig(
-                num_members=5, hidden_sizes=(32, 32), activation="tanh", inputs=("next_observation",)
+                num_members=5, hidden_sizes=(32, 32), activation="tanh", inputs=("next_observation",), lapse=0.2
             ),
         ),
     )

@@ -1,11 +1,10 @@
 """Any world, learned from comparisons instead of its reward."""
 
-from heeler.algorithms.ppo import PPOConfig
 from heeler.envs import EnvConfig
 from heeler.envs.config import Setting
 from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, RunConfig
-from heeler.models.policy import PolicyConfig
+from heeler.recipes.settings import settings_for
 from heeler.recipes.teachers import teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig
 
@@ -29,19 +28,18 @@ def preferences(
         teacher: a simulated teacher, or `people`.
         acquisition: how pairs worth asking about are chosen.
     """
+    settings = settings_for(env)
     return RunConfig(
         recipe="preferences",
-        env=EnvConfig(id=env, num_envs=64, kwargs=fixed_length_settings(env)),
+        env=EnvConfig(id=env, num_envs=settings.num_envs, kwargs=fixed_length_settings(env)),
         total_steps=total_steps,
-        num_steps=64,
+        num_steps=settings.num_steps,
         seed=seed,
-        algorithm=PPOConfig(
-            policy=PolicyConfig(), learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None
-        ),
+        algorithm=settings.algorithm,
         preferences=PreferencesConfig(
             schedule=LabelSchedule(budget=budget),
             teacher=teacher_named(teacher),
-            segment_length=50,
+            segment_length=25,
             acquisition=acquisition,
             model=PreferenceModelConfig(lapse=0.0 if teacher == "oracle" else 0.1),
         ),

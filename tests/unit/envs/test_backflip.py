@@ -120,11 +120,13 @@ def test_reward_by_hand():
         airborne=np.array([False, True, False, False]),
         body_touches=np.array([False, False, False, True]),
     )
-    np.testing.assert_allclose(reward, [0.5 * 1.3, 1.6 + 0.5 + 0.5, -0.5 * 1.3, -2.0])
+    np.testing.assert_allclose(reward, [0.5 * 1.3, 1.6 + 0.5, -0.5 * 1.3, -1.0])
 
 
 @pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
 def test_turning_backward_never_pays_less_than_turning_forward(height: float):
     for airborne in (False, True):
-        reward = backflip_reward(np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros(25, bool))
+        reward = backflip_reward(
+            np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros(25, bool)
+        )
         assert (np.diff(reward) <= 0).all()

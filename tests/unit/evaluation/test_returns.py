@@ -14,9 +14,7 @@ from tests.toy_worlds import Corridor, Identity
 
 def policy_for(world, seed: int = 0) -> Policy:
     torch.manual_seed(seed)
-    policy = Policy(
-        PolicyConfig(hidden_sizes=(8,)), world.single_observation_space.shape[0], world.single_action_space
-    )
+    policy = Policy(PolicyConfig(hidden_sizes=(8,)), world.single_observation_space.shape[0], world.single_action_space)
     policy.learn_observations(torch.randn(64, policy.observation_size))
     return policy
 
@@ -63,7 +61,7 @@ def test_it_never_moves_the_policys_statistics():
 
 def test_same_seed_same_episodes():
     for deterministic in (True, False):
-        world = Identity("discrete", 8)
+        world = Identity("box", 8)
         policy = policy_for(world)
         one, same = (evaluate(policy, world, seed=4, deterministic=deterministic).returns for _ in range(2))
         np.testing.assert_array_equal(one, same)
@@ -105,7 +103,10 @@ def test_the_worlds_own_counts_are_those_at_the_first_episodes_end():
 
 def test_summary_by_hand():
     evaluation = Evaluation(
-        returns=np.array([1.0, 2.0, 6.0]), lengths=np.array([10, 20, 60]), figures={"hops": np.arange(3)}, snapshots=None
+        returns=np.array([1.0, 2.0, 6.0]),
+        lengths=np.array([10, 20, 60]),
+        figures={"hops": np.arange(3)},
+        snapshots=None,
     )
     assert evaluation.summary() == {
         "return_mean": 3.0,

@@ -33,7 +33,9 @@ def test_stale_normalisation(tmp_path):
             member_MTN = stage.model.predict(state, rollout) - state.offset_M[:, None, None]
             assert reward is not None
             assert reward.mean() == pytest.approx(0, abs=1e-4)
-            torch.testing.assert_close((member_MTN * state.scale_M[:, None, None]).std((1, 2), correction=0), torch.ones(3))
+            torch.testing.assert_close(
+                (member_MTN * state.scale_M[:, None, None]).std((1, 2), correction=0), torch.ones(3)
+            )
             # As though the next fit came to a reward of another size: it must not reach the learner.
             with torch.no_grad():
                 state.network.weights[-1].mul_(3.0)
@@ -241,9 +243,7 @@ def test_reward_uses_the_terminal_observation(tmp_path):
 def test_truncation_bootstraps_and_termination_does_not():
     """With a value of 10 everywhere and no trace, a target is reward + γ·10, and the bare reward where it terminated."""
     rollout = corridor_rollout()
-    config = PPOConfig(
-        policy=PolicyConfig(hidden_sizes=(4,)), discount=0.5, trace_decay=0.0, normalize_rewards=False
-    )
+    config = PPOConfig(policy=PolicyConfig(hidden_sizes=(4,)), discount=0.5, trace_decay=0.0, normalize_rewards=False)
     learner = PPO(config, 1, Corridor(4).single_action_space)
     state = learner.init(0, 4)
     with torch.no_grad():

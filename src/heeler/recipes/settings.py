@@ -1,0 +1,49 @@
+"""Settings of PPO that suit a world: small worlds want short rollouts and small networks, pendulums a short horizon."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from heeler.algorithms.ppo import PPOConfig
+from heeler.models.policy import PolicyConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorldSettings:
+    """How a world is acted in and learned from."""
+
+    num_envs: int = 64
+    """Copies that step together."""
+    num_steps: int = 64
+    """Steps of each copy between two updates."""
+    algorithm: PPOConfig = field(
+        default_factory=lambda: PPOConfig(learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None)
+    )
+    """The learner."""
+
+
+_SETTINGS: Mapping[str, WorldSettings] = {
+    "CartPole-v1": WorldSettings(
+        num_envs=128,
+        num_steps=32,
+        algorithm=PPOConfig(
+            policy=PolicyConfig(hidden_sizes=(32, 32)),
+            discount=0.98,
+            trace_decay=0.9,
+            learning_rate=2e-3,
+            anneal_clip=True,
+            num_epochs=5,
+            minibatch_size=512,
+            target_kl=None,
+        ),
+    ),
+    "Pendulum-v1": WorldSettings(
+        num_envs=32,
+        num_steps=64,
+        algorithm=PPOConfig(discount=0.9, learning_rate=2e-3, num_epochs=10, minibatch_size=512, target_kl=None),
+    ),
+}
+
+
+def settings_for(env: str) -> WorldSettings:
+    """Settings that were found to suit `env`, or those that suit batched MuJoCo."""
+    return _SETTINGS.get(env, WorldSettings())
