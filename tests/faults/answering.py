@@ -1,7 +1,8 @@
 """A person, played by a process of its own: answers a run's open comparisons of Pendulum clips through the store.
 
 It sees what a person would: the clips. From them it works out the true reward, which the run's segments do not carry.
-Arguments: RUN [--limit N] [--cant-tell N] [--annotator NAME] [--as-learner]. With `--as-learner` it is the learner instead.
+Arguments: RUN [--limit N] [--cant-tell N] [--annotator NAME] [--as-learner].
+With `--as-learner` it is the learner instead.
 """
 
 import argparse

@@ -133,7 +133,7 @@ def test_a_world_that_breaks_its_spaces_at_the_first_reset_is_refused(tmp_path):
     config = replace(
         tiny_ppo(), env=EnvConfig(id="tests.unit.envs.toy_envs:Broken", kwargs={"fault": "nan", "when": 0})
     )
-    with pytest.raises(WorldError, match="environment 0 .*non-finite observation .* at step 0"):
+    with pytest.raises(WorldError, match=r"environment 0 .*non-finite observation .* at step 0"):
         run(config, tmp_path / "run")
 
 
@@ -155,6 +155,6 @@ def test_unknown_worlds_are_refused_before_anything_is_written(tmp_path, env_id,
 @pytest.mark.parametrize("world", ["Words", "BinaryActions"])
 def test_spaces_that_no_policy_fits_are_refused_before_anything_is_written(tmp_path, world):
     config = replace(tiny_ppo(), env=EnvConfig(id=f"tests.unit.envs.toy_envs:{world}"))
-    with pytest.raises((WorldError, ConfigError), match="space"):
+    with pytest.raises((WorldError, ConfigError), match=r"Text|MultiBinary"):
         run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -20,6 +20,10 @@ class WorldError(HeelerError, RuntimeError):
     """An environment broke its own contract: spaces, shapes, or non-finite numbers."""
 
 
+class LearningError(HeelerError, ArithmeticError):
+    """Learning has diverged: a loss or a weight is no longer a finite number."""
+
+
 class DataError(HeelerError, ValueError):
     """Feedback, a segment or a file from outside is not what it should be."""
 

@@ -183,6 +183,9 @@ ACQUISITIONS: Mapping[str, Callable[[Candidates, int, np.random.Generator], Sele
     "coverage": _select_coverage,
 }
 
+NEEDS_ENSEMBLE: tuple[str, ...] = ("disagreement", "information_gain")
+"""Acquisitions that compare members, and so need at least two."""
+
 
 def _predictions(candidates: Candidates) -> np.ndarray:
     return outcome_probabilities(candidates.returns, candidates.pairs, candidates.tie)

@@ -8,10 +8,10 @@ from typing import Any, Literal
 from heeler.algorithms.ppo import PPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig
-from heeler.feedback.acquisition import ACQUISITIONS
+from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.settings import refuse_unknown
+from heeler.loop.settings import refuse_missing, refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 
@@ -32,7 +32,7 @@ class PreferencesConfig:
     num_warmup_rollouts: int = 16
     """Rollouts of the untrained policy over which the first questions are spread, so that they cover whole episodes."""
     history_share: float = 0.5
-    """Share of candidate pairs in which one clip is an older one, which ties today's rewards to yesterday's."""
+    """Share of candidate pairs in which one clip is an older one: it ties today's rewards to yesterday's."""
     refit_every: int = 25
     """The reward is fitted again after this many new answers."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
@@ -43,6 +43,11 @@ class PreferencesConfig:
             known = ", ".join(ACQUISITIONS)
             near = did_you_mean(self.acquisition, ACQUISITIONS)
             raise ConfigError(f"acquisition must be one of {known}, got {self.acquisition!r}.{near}")
+        if self.acquisition in NEEDS_ENSEMBLE and self.model.num_members < 2:
+            raise ConfigError(
+                f"acquisition {self.acquisition!r} compares an ensemble's members: model.num_members must be >= 2, "
+                f"got {self.model.num_members}"
+            )
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
         for name in ("segment_length", "num_candidates", "refit_every", "num_warmup_rollouts"):
@@ -126,6 +131,7 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     from pydantic import TypeAdapter, ValidationError
 
     refuse_unknown(RunConfig, values)
+    refuse_missing(RunConfig, values)
     try:
         return TypeAdapter(RunConfig).validate_python(values)
     except ValidationError as error:

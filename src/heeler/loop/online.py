@@ -4,6 +4,7 @@ The learner owns the run directory while it runs. A checkpoint holds everything 
 a run killed at any moment goes on from its last checkpoint as if it had never stopped.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import CheckpointError, ConfigError, RunError, WorldError
+from heeler.core.errors import CheckpointError, ConfigError, LearningError, RunError, WorldError
 from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, make
@@ -57,6 +58,8 @@ class OnlineRun:
         self.returns = EpisodeReturns(config.env.num_envs)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
+        self.before = (self.collector.state_dict(), self.noise.get_state())
+        """World and noise as they were before the present stretch of acting."""
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused."""
@@ -83,6 +86,7 @@ class OnlineRun:
             people.listen(self.step)
             if not people.has_enough:
                 return None
+        self.before = (self.collector.state_dict(), self.noise.get_state())
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
@@ -97,6 +101,7 @@ class OnlineRun:
         if reward is not None:
             progress = self.update / self.config.num_updates
             self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
+            self._refuse_divergence(learned)
         self.update += 1
         ended = time.perf_counter()
         self.elapsed_s += ended - began
@@ -116,9 +121,28 @@ class OnlineRun:
             self.save()
         return row
 
-    def save(self) -> Checkpoint:
-        """Write a checkpoint now."""
-        if not self.world.exact_state:
+    def _refuse_divergence(self, learned: Metrics) -> None:
+        broken = [name for name, value in learned.items() if not math.isfinite(value)]
+        if not torch.isfinite(self.learner.parameters.flat).all():
+            broken.append("a weight of the policy")
+        if broken:
+            raise LearningError(
+                f"learning diverged in update {self.update + 1}: {', '.join(broken)} is no longer a finite number; the "
+                "checkpoints before it are kept. Lower algorithm.learning_rate, or algorithm.max_gradient_norm"
+            )
+
+    def save_last_whole_update(self) -> Checkpoint:
+        """Write a checkpoint of the state before the stretch of acting in which the world broke down."""
+        collector, noise = self.before
+        # A foreign world cannot be put back, and may not even be reset; whoever goes on begins its episodes anew.
+        if self.world.exact_state:
+            self.collector.load_state_dict(collector)
+        self.noise.set_state(noise)
+        return self.save(begin_anew=False)
+
+    def save(self, *, begin_anew: bool = True) -> Checkpoint:
+        """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
+        if begin_anew and not self.world.exact_state:
             # This world cannot be saved, so it begins anew here, in a resumed run and in an uninterrupted one alike.
             self.collector.reset(self.config.seed + 1_000_003 * self.update)
             self.returns.restart()
@@ -268,7 +292,7 @@ def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Met
                         if on_metrics is not None:
                             on_metrics(metrics)
         except WorldError:
-            online.save()
+            online.save_last_whole_update()
             raise
         finally:
             online.world.close()

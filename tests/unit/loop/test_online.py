@@ -91,11 +91,6 @@ def test_without_a_reward_nothing_is_learned(tmp_path):
     assert rows[-1]["fits"] == 0
 
 
-@pytest.mark.xfail(
-    reason="a learner that diverges ends in a bare ValueError of the JSON writer; the loop must name the figure",
-    strict=True,
-    raises=ValueError,
-)
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
 def test_a_learner_that_diverges_is_stopped_in_plain_words(tmp_path, env):
     config = tiny_ppo(env)

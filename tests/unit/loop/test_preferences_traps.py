@@ -22,25 +22,27 @@ from tests.unit.loop.tiny import tiny_preferences
 
 
 def test_stale_normalisation(tmp_path):
-    """After each fit the reward has mean 0 and every member spread 1 on the steps at hand, whatever the fit did."""
+    """The reward has mean 0 on every rollout, and after each fit every member has spread 1, whatever the fit did."""
     stage = Stage(stage_config(), tmp_path)
-    fits = 0
+    fits, raw_means = 0, []
     for _ in range(20):
         rollout, reward = stage.turn()
         state = stage.loop.model_state
+        if reward is None:
+            continue
+        raw_MTN = stage.model.predict(state, rollout)
+        raw_means.append(float(raw_MTN.mean()))
+        assert reward.mean() == pytest.approx(0, abs=1e-4)
         if state.num_fits > fits:
             fits = state.num_fits
-            member_MTN = stage.model.predict(state, rollout) - state.offset_M[:, None, None]
-            assert reward is not None
-            assert reward.mean() == pytest.approx(0, abs=1e-4)
-            torch.testing.assert_close(
-                (member_MTN * state.scale_M[:, None, None]).std((1, 2), correction=0), torch.ones(3)
-            )
+            spread_M = (raw_MTN * state.scale_M[:, None, None]).std((1, 2), correction=0)
+            torch.testing.assert_close(spread_M, torch.ones(3))
             # As though the next fit came to a reward of another size: it must not reach the learner.
             with torch.no_grad():
                 state.network.weights[-1].mul_(3.0)
                 state.network.biases[-1].add_(7.0)
     assert fits >= 4
+    assert np.std(raw_means) > 1.0
 
 
 def test_rewards_are_relabelled_after_each_fit(tmp_path):
@@ -241,7 +243,7 @@ def test_reward_uses_the_terminal_observation(tmp_path):
 
 
 def test_truncation_bootstraps_and_termination_does_not():
-    """With a value of 10 everywhere and no trace, a target is reward + γ·10, and the bare reward where it terminated."""
+    """With a value of 10 everywhere and no trace, a target is reward + γ·10, or the bare reward where it terminated."""
     rollout = corridor_rollout()
     config = PPOConfig(policy=PolicyConfig(hidden_sizes=(4,)), discount=0.5, trace_decay=0.0, normalize_rewards=False)
     learner = PPO(config, 1, Corridor(4).single_action_space)

@@ -9,7 +9,7 @@ from heeler.recipes import ppo, preferences
 
 def tiny_ppo(env: str = "CartPole-v1", **settings: Any) -> RunConfig:
     """Six updates of PPO on the true reward."""
-    config = ppo(env=env, num_envs=8, total_steps=6 * 8 * 64)
+    config = replace(ppo(env=env, num_envs=8), num_steps=64, total_steps=6 * 8 * 64)
     settings = {"checkpoint_every": 3, "num_evaluation_episodes": 4, **settings}
     return replace(config, algorithm=replace(config.algorithm, num_epochs=1), **settings)
 

@@ -107,7 +107,7 @@ def test_teachers_by_name():
 def test_bad_arguments_are_refused(recipe: Callable[..., RunConfig]):
     with pytest.raises(ConfigError, match="budget must be > 0, got 0"):
         recipe(budget=0)
-    with pytest.raises(ConfigError, match="acquisition must be one of .*, got 'disagrement'"):
+    with pytest.raises(ConfigError, match=r"acquisition must be one of .*, got 'disagrement'"):
         recipe(acquisition="disagrement")
     with pytest.raises(ConfigError, match="total_steps must be at least one update"):
         recipe(total_steps=100)

@@ -119,7 +119,7 @@ def test_figures_of_a_fit_against_a_naive_loop():
 
 
 def test_a_sure_and_wrong_model_has_a_finite_loss():
-    """In float32 the probability itself would be 0; its logarithm must not be infinite, or no metric could be written."""
+    """In float32 the probability itself would be 0; its logarithm must stay finite, or no metric could be written."""
     pairs = pairs_of(40)
     model = build(max_epochs=40, learning_rate=0.05, validation_share=0.0)
     state = fitted(model, pairs, oracle(pairs))
@@ -466,7 +466,7 @@ def test_segment_returns_are_sums_of_predictions():
 
 def test_save_load_same_fit_bit_for_bit():
     pairs = pairs_of(90)
-    choices = oracle(pairs)[:-1] + ["equal"]
+    choices = [*oracle(pairs)[:-1], "equal"]
     model = build()
     state = fitted(model, pairs[:50], choices[:50])
     state = model.calibrate(state, model.predict(state, rollout()))
@@ -571,4 +571,4 @@ def test_only_training_comparisons_missing_is_no_crash():
     state = fitted(model, [(segment(rng, name), segment(rng, name))], ["left"])
     assert state.num_fits == 1
     assert np.isfinite(model.reward(state, model.predict(state, rollout()))).all()
-    assert ACTION_SIZE + OBSERVATION_SIZE == model.num_features
+    assert model.num_features == ACTION_SIZE + OBSERVATION_SIZE
