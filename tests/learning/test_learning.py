@@ -87,8 +87,9 @@ def hopper_that_falls(seed: int) -> RunConfig:
 def test_episodes_that_end_early_leak_no_reward_through_their_length(tmp_path):
     """A reward of random answers must not keep a hopper on its feet.
 
-    With rewards centred only when the model is fitted, their mean drifts above 0 as the policy improves on them, to stand
-    then pays by itself, and these three seeds come to a mean return of 119 (96, 163 and 98) where random actions have 15.
+    With rewards centred only when the model is fitted, their mean drifts above 0 as the policy improves on them, to
+    stand then pays by itself, and these three seeds come to a mean return of 119 (96, 163 and 98) where random actions
+    have 15.
     """
     returns = []
     for seed in (3, 4, 5):

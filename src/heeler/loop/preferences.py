@@ -143,7 +143,7 @@ class PreferenceLoop:
             return [], []
         num_candidates = num * self.config.num_candidates
         drawn = draw_windows(windows, min(len(windows), 2 * num_candidates, _MAX_WINDOWS), self.generator)
-        older = [s for s in self.history if self._held_out(s) == self._is_validation_window(rollout, drawn[0])]
+        older = self._draw_older(num_candidates, held_out=self._is_validation_window(rollout, drawn[0]))
         pairs = draw_pairs(len(drawn), num_candidates, self.generator)
         if older:
             old_row = np.flatnonzero(self.generator.random(len(pairs)) < self.config.history_share)
@@ -162,6 +162,12 @@ class PreferenceLoop:
         segment_of = dict(zip(fresh.tolist(), self._cut(rollout, drawn[fresh]), strict=True))
         segment_of |= {len(drawn) + i: segment for i, segment in enumerate(older)}
         return [(segment_of[a], segment_of[b]) for a, b in asked.tolist()], chosen.scores.tolist()
+
+    def _draw_older(self, num: int, *, held_out: bool) -> list[Segment]:
+        """At most `num` segments that were asked about before; scoring all of them anew would cost more than fitting."""
+        older = [segment for segment in self.history if self._held_out(segment) == held_out]
+        rows = self.generator.permutation(len(older))[:num]
+        return [older[row] for row in rows]
 
     def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
         return cut(
