@@ -164,7 +164,7 @@ class PreferenceLoop:
         return [(segment_of[a], segment_of[b]) for a, b in asked.tolist()], chosen.scores.tolist()
 
     def _draw_older(self, num: int, *, held_out: bool) -> list[Segment]:
-        """At most `num` segments that were asked about before; scoring all of them anew would cost more than fitting."""
+        """At most `num` segments that were asked about before; to score them all would cost more than a fit."""
         older = [segment for segment in self.history if self._held_out(segment) == held_out]
         rows = self.generator.permutation(len(older))[:num]
         return [older[row] for row in rows]
