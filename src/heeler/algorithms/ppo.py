@@ -17,7 +17,7 @@ from heeler.core.errors import ConfigError
 from heeler.core.rollout import Rollout
 from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
-from heeler.models.optimizers import load_optimizer_tensors, optimizer_tensors
+from heeler.models.optimizers import Adam
 from heeler.models.policy import Policy, PolicyConfig
 from heeler.ops.policy_gradient import approximate_kl, clipped_surrogate_loss, clipped_value_loss, explained_variance
 from heeler.ops.returns import discounted_sums, gae
@@ -77,7 +77,7 @@ class PPOState:
 
     policy: Policy
     parameters: FlatParameters
-    optimizer: torch.optim.Adam
+    optimizer: Adam
     return_moments: RunningMoments
     """Of running discounted sums of reward, one number."""
     running_return_N: Tensor
@@ -127,7 +127,7 @@ class PPO:
             torch.manual_seed(seed)
             policy = Policy(self.config.policy, self.observation_size, self.action_space).to(self.config.device)
         parameters = FlatParameters(policy)
-        optimizer = torch.optim.Adam([parameters.flat], lr=self.config.learning_rate, eps=1e-5, fused=True)
+        optimizer = Adam(parameters.flat, learning_rate=self.config.learning_rate, epsilon=1e-5)
         generator = torch.Generator().manual_seed(seed)
         return PPOState(policy, parameters, optimizer, RunningMoments(1), torch.zeros(num_envs), generator)
 
@@ -135,15 +135,15 @@ class PPO:
         """What a checkpoint keeps; the policy's own stand under `policy.`."""
         tensors = {f"policy.{name}": tensor for name, tensor in state.policy.tensors().items()}
         tensors |= {f"returns.{name}": tensor for name, tensor in state.return_moments.tensors().items()}
-        tensors |= optimizer_tensors(state.optimizer, "optimizer.")
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in state.optimizer.tensors().items()}
         counts = {"running_return": state.running_return_N, "num_updates": torch.tensor(state.num_updates)}
         return tensors | counts | {"generator": state.generator.get_state()}
 
     def load_tensors(self, state: PPOState, tensors: dict[str, Tensor]) -> PPOState:
         """Go on from what `tensors` returned, bit for bit."""
-        for prefix, part in (("policy.", state.policy), ("returns.", state.return_moments)):
+        parts = {"policy.": state.policy, "returns.": state.return_moments, "optimizer.": state.optimizer}
+        for prefix, part in parts.items():
             part.load_tensors({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
-        load_optimizer_tensors(state.optimizer, tensors, "optimizer.")
         state.running_return_N = tensors["running_return"]
         state.num_updates = int(tensors["num_updates"])
         state.generator.set_state(tensors["generator"])
@@ -166,8 +166,7 @@ class PPO:
         samples = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
-        for group in state.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * share
+        state.optimizer.learning_rate = self.config.learning_rate * share
         metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.

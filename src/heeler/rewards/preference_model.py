@@ -17,8 +17,9 @@ from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import PreferenceChoice, Segment
 from heeler.core.rollout import Rollout
 from heeler.models.ensemble import EnsembleMLP
+from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
-from heeler.models.optimizers import load_optimizer_tensors, optimizer_tensors
+from heeler.models.optimizers import Adam
 from heeler.models.policy import Activation
 from heeler.ops.preferences import choice_log_probs, expected_calibration_error
 
@@ -97,8 +98,10 @@ class PreferenceModelState:
     """All that fitting changes."""
 
     network: EnsembleMLP
-    optimizer: torch.optim.AdamW
+    parameters: FlatParameters
+    optimizer: Adam
     log_tie: Tensor
+    tie_optimizer: Adam
     feature_moments: RunningMoments
     offset_M: Tensor
     """Mean prediction of each member on the steps that the reward was last calibrated on."""
@@ -140,12 +143,13 @@ class PreferenceModel:
             torch.manual_seed(seed)
             network = EnsembleMLP(config.num_members, self.num_features, config.hidden_sizes, config.activation)
         log_tie = torch.full((), -1.0, requires_grad=True)
-        groups = [{"params": list(network.parameters())}, {"params": [log_tie], "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+        parameters = FlatParameters(network)
         return PreferenceModelState(
             network,
-            optimizer,
+            parameters,
+            Adam(parameters.flat, learning_rate=config.learning_rate, weight_decay=config.weight_decay),
             log_tie,
+            Adam(log_tie, learning_rate=config.learning_rate),
             RunningMoments(self.num_features),
             torch.zeros(config.num_members),
             torch.ones(config.num_members),
@@ -248,9 +252,11 @@ class PreferenceModel:
         outcome_MB1 = outcome_B.expand(len(weight_MB), -1)[..., None]
         log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_MB1).squeeze(-1)
         loss = -(log_prob_MB * weight_MB).sum(1).div(weight_MB.sum(1).clamp_min(1)).sum()
-        state.optimizer.zero_grad(set_to_none=True)
+        state.parameters.zero_grad()
+        state.log_tie.grad = None
         loss.backward()
         state.optimizer.step()
+        state.tie_optimizer.step()
 
     def _outcome_log_probs(self, state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
         return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
@@ -290,7 +296,8 @@ class PreferenceModel:
         """What a checkpoint keeps."""
         tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}
         tensors |= {f"moments.{name}": tensor for name, tensor in state.feature_moments.tensors().items()}
-        tensors |= optimizer_tensors(state.optimizer, "optimizer.")
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in state.optimizer.tensors().items()}
+        tensors |= {f"tie_optimizer.{name}": tensor for name, tensor in state.tie_optimizer.tensors().items()}
         tensors |= {"log_tie": state.log_tie.detach(), "offset": state.offset_M, "scale": state.scale_M}
         tensors["generator"] = state.generator.get_state()
         if state.comparisons is not None:
@@ -301,7 +308,8 @@ class PreferenceModel:
         """Go on from what `tensors` returned."""
         state.network.load_state_dict(_under("network.", tensors))
         state.feature_moments.load_tensors(_under("moments.", tensors))
-        load_optimizer_tensors(state.optimizer, tensors, "optimizer.")
+        state.optimizer.load_tensors(_under("optimizer.", tensors))
+        state.tie_optimizer.load_tensors(_under("tie_optimizer.", tensors))
         with torch.no_grad():
             state.log_tie.copy_(tensors["log_tie"])
         state.offset_M, state.scale_M = tensors["offset"], tensors["scale"]
