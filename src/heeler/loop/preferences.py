@@ -155,6 +155,7 @@ class PreferenceLoop:
             returns=self._returns(rollout, drawn, older),
             pairs=pairs,
             features=self._features(rollout, drawn, older) if name == "coverage" else None,
+            tie=self.model.tie_weight(self.model_state),
         )
         chosen = select(name, min(num, len(pairs)), candidates, self.generator)
         asked = pairs[chosen.indices]

@@ -27,8 +27,6 @@ _SETTINGS: Mapping[str, WorldSettings] = {
         num_steps=32,
         algorithm=PPOConfig(
             policy=PolicyConfig(hidden_sizes=(32, 32)),
-            discount=0.98,
-            trace_decay=0.9,
             learning_rate=2e-3,
             anneal_clip=True,
             num_epochs=5,

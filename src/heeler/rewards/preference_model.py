@@ -261,9 +261,17 @@ class PreferenceModel:
     def _outcome_log_probs(self, state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
         return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
         advantage_MB = return_MB2[..., 0] - return_MB2[..., 1]
+        log_tie = state.log_tie if self._has_ties(state) else None
+        return choice_log_probs(advantage_MB, log_tie=log_tie, lapse=self.config.lapse)
+
+    @staticmethod
+    def _has_ties(state: PreferenceModelState) -> bool:
         # "Equal" becomes an outcome once somebody has answered it; before, its probability would only blunt the rest.
-        tied = state.comparisons is not None and bool((state.comparisons.outcome_Q == 2).any())
-        return choice_log_probs(advantage_MB, log_tie=state.log_tie if tied else None, lapse=self.config.lapse)
+        return state.comparisons is not None and bool((state.comparisons.outcome_Q == 2).any())
+
+    def tie_weight(self, state: PreferenceModelState) -> float:
+        """Davidson's ν, the weight of "equal"; 0 before anybody answered it."""
+        return math.exp(state.log_tie.item()) if self._has_ties(state) else 0.0
 
     @torch.no_grad()
     def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:

@@ -114,3 +114,10 @@ def rollout(seed: int = 7, *, num_steps: int = 40, num_envs: int = 5, **changes:
         "policy_version": 0,
     }
     return Rollout(**(fields | changes))
+
+
+def correlation_with_truth(model: PreferenceModel, state: PreferenceModelState) -> float:
+    """Of learned and true reward on steps that were never asked about."""
+    fresh = rollout(99)
+    learned = model.reward(state, model.predict(state, fresh))
+    return float(np.corrcoef(learned.ravel(), true_reward(fresh.observation[:-1], fresh.action).ravel())[0, 1])
