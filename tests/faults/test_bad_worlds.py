@@ -129,9 +129,6 @@ def test_a_mended_batched_world_goes_on_as_if_it_had_never_broken(tmp_path, brea
     assert final_weights(tmp_path / "run") == final_weights(tmp_path / "uninterrupted")
 
 
-@pytest.mark.xfail(
-    reason="Collector.state_dict hands out its own counters, which acting then changes in place", strict=True
-)
 def test_the_checkpoint_of_a_broken_stretch_is_that_of_the_last_whole_update(tmp_path, breaking_pendulum):
     """Every array of it, the counters of episodes too, which name trajectories and so decide the validation split."""
     config = tiny_preferences(num_steps=20, checkpoint_every=2, keep_checkpoints=100)
@@ -146,10 +143,6 @@ def test_the_checkpoint_of_a_broken_stretch_is_that_of_the_last_whole_update(tmp
         np.testing.assert_array_equal(broken.tensors[name], array, err_msg=name)
 
 
-@pytest.mark.xfail(
-    reason="a foreign world begins anew on resuming, but the returns under way are carried over from before it broke",
-    strict=True,
-)
 def test_a_mended_foreign_world_counts_whole_episodes_alone(tmp_path):
     with pytest.raises(WorldError):
         run(breaking("nan"), tmp_path / "run")

@@ -178,6 +178,7 @@ class OnlineRun:
         self.returns.load_state_dict(state["returns"])
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
+            self.returns.restart()
             self.collector.reset(self.config.seed + 1_000_003 * self.update)
 
 

@@ -98,7 +98,11 @@ class Collector:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """Where every episode stands, the world's own state included where it can be saved exactly."""
-        own = {"observation": self.observation, "episode_index": self.episode_index, "episode_step": self.episode_step}
+        own = {
+            "observation": self.observation.copy(),
+            "episode_index": self.episode_index.copy(),
+            "episode_step": self.episode_step.copy(),
+        }
         world = self.world.state_dict() if self.world.exact_state else {}
         return own | {f"world.{name}": array for name, array in world.items()}
 
