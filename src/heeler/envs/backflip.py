@@ -11,24 +11,26 @@ FLOOR_GEOM, FOOT_GEOM, TORSO_GEOM, THIGH_GEOM = "floor", "foot_geom", "torso_geo
 
 
 def backflip_reward(
-    pitch_rate: np.ndarray, height: np.ndarray, airborne: np.ndarray, body_touches: np.ndarray
+    pitch: np.ndarray, pitch_rate: np.ndarray, height: np.ndarray, airborne: np.ndarray, touches: np.ndarray
 ) -> np.ndarray:
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
     Turning backward pays, more so high up; being in the air pays by itself, or standing still would be as far as a
-    learner gets; torso or thigh on the ground costs, or rolling would do.
+    learner gets; torso or thigh on the ground costs, or rolling would do; the head more than that, or handsprings.
 
     Args:
+        pitch: [N] radians; 0 is upright.
         pitch_rate: [N] rad/s; negative is backward.
         height: [N] height of the torso's centre in metres (1.25 when it stands upright).
         airborne: [N] whether neither foot, torso nor thigh touches the ground.
-        body_touches: [N] whether torso or thigh touches the ground.
+        touches: [N, 2] whether torso and thigh touch the ground.
 
     Returns:
-        [N] rewards, about −3 to 3.
+        [N] rewards, about −6 to 4.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
-    return backward * (1 + 0.3 * height) + 0.5 * airborne - 1.0 * body_touches
+    on_head = touches[:, 0] * np.maximum(0.0, -np.cos(pitch))
+    return backward * (1.5 + height) + 1.0 * airborne - 1.0 * touches.any(1) - 2.0 * on_head
 
 
 class GroundContacts:
@@ -102,10 +104,10 @@ class Backflip(BatchedMujoco):
         observation[rows, 12:] = self.touches()[rows]
 
     def _judge(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        foot, torso, thigh = self.touches().T
-        body = torso | thigh
-        self._landings.update(self._qpos[:, 2], foot, body)
-        reward = backflip_reward(self._qvel[:, 2], self._qpos[:, 1], ~(foot | body), body)
+        touches = self.touches()
+        pitch, height, pitch_rate = self._qpos[:, 2], self._qpos[:, 1], self._qvel[:, 2]
+        self._landings.update(pitch, touches[:, 0], touches[:, 1:].any(1))
+        reward = backflip_reward(pitch, pitch_rate, height, ~touches.any(1), touches[:, 1:])
         return reward, self._never.copy()
 
     def _after_set(self, rows: np.ndarray) -> None:

@@ -35,6 +35,10 @@ class PreferencesConfig:
     """Share of candidate pairs in which one clip is an older one: it ties today's rewards to yesterday's."""
     refit_every: int = 25
     """The reward is fitted again after this many new answers."""
+    exploration: float = 0.0
+    """Weight in the reward of how much the ensemble's members disagree on a step, at the start of the run; it falls
+    linearly to nothing at the end. Draws the policy to what answers would teach most about, away from what it happens
+    to know how to do (Liang et al. 2022, arXiv 2205.12401, with a linear instead of an exponential decline)."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
     """The learned reward."""
 
@@ -50,6 +54,8 @@ class PreferencesConfig:
             )
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
+        if not self.exploration >= 0:
+            raise ConfigError(f"exploration must be >= 0, got {self.exploration}")
         for name in ("segment_length", "num_candidates", "refit_every", "num_warmup_rollouts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -95,7 +95,7 @@ class OnlineRun:
         if people:
             people.ask(rollout, self.step)
             people.listen(self.step)
-            reward = people.reward(rollout)
+            reward = people.reward(rollout, progress=self.update / self.config.num_updates)
         rewarded = time.perf_counter()
         learned: Metrics = {}
         if reward is not None:

@@ -52,8 +52,13 @@ class PreferenceLoop:
 
     @property
     def is_fitted(self) -> bool:
-        """Whether there is a learned reward yet."""
+        """Whether there is a model to choose questions by; the first fits come while the first questions are put."""
         return self.model_state.num_fits > 0
+
+    @property
+    def has_reward(self) -> bool:
+        """Whether the reward was fitted to all of the first answers, so that a policy may learn from it."""
+        return self.num_useful - self.num_unfitted >= self._num_first
 
     @property
     def num_useful(self) -> int:
@@ -101,7 +106,7 @@ class PreferenceLoop:
     def _due(self, step: int) -> int:
         asked = self.num_asked - self.num_cant_tell
         total, schedule = self.run_config.total_steps, self.config.schedule
-        if self.is_fitted:
+        if self.has_reward:
             return schedule.due(step, total, asked)
         rollouts = step // self.run_config.steps_per_update
         share = min(1.0, rollouts / self.config.num_warmup_rollouts)
@@ -251,7 +256,7 @@ class PreferenceLoop:
 
     def wait_for_people(self) -> bool:
         """Whether to wait a moment instead of acting: all first questions are put, and people are still answering."""
-        if self.teacher is not None or self.is_fitted or self.num_asked - self.num_cant_tell < self._num_first:
+        if self.teacher is not None or self.has_reward or self.num_asked - self.num_cant_tell < self._num_first:
             return False
         time.sleep(_POLL_S)
         return True
@@ -263,24 +268,26 @@ class PreferenceLoop:
 
     # Reward
 
-    def reward(self, rollout: Rollout) -> np.ndarray | None:
-        """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before the first fit.
+    def reward(self, rollout: Rollout, *, progress: float) -> np.ndarray | None:
+        """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before `has_reward`.
 
-        Every rollout is labelled by the newest reward: none outlives the fit that made it.
+        Every rollout is labelled by the newest reward: none outlives the fit that made it. `progress` is the share of
+        the run that is over, by which `exploration` declines.
         """
         exhausted = self.num_useful >= self.config.schedule.budget
-        enough = self.num_unfitted >= (1 if exhausted else self.config.refit_every)
-        first, again = not self.is_fitted and self.has_enough, self.is_fitted and enough
-        if first or again:
+        at_once = exhausted or (self.has_enough and not self.has_reward)
+        fits = self.num_unfitted >= (1 if at_once else self.config.refit_every)
+        if fits:
             self.model_state, _ = self.model.fit(self.model_state)
             self.num_unfitted = 0
-        if not self.is_fitted:
+        if not self.has_reward:
             return None
         raw_MTN = self.model.predict(self.model_state, rollout)
-        if first or again:
+        if fits:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
-        return self.model.reward(self.model_state, raw_MTN)
+        exploration = self.config.exploration * (1 - progress)
+        return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
 
     def metrics(self) -> dict[str, float]:
         """Where the comparisons stand."""

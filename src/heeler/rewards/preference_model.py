@@ -48,13 +48,14 @@ class PreferenceModelConfig:
     max_epochs: int = 30
     """Most passes over the comparisons in one fit."""
     patience: int = 5
-    """A fit stops after this many passes without a better validation loss; the best weights are kept."""
+    """A fit goes back to its best weights after this many passes in a row whose validation loss was clearly worse: by
+    more than a standard error of the difference, as on a few dozen answers of noisy people less means nothing."""
     lapse: float = 0.1
     """Share of answers taken to be random."""
     validation_share: float = 0.1
     """Share of trajectories whose comparisons are kept from training, for early stopping and the figures shown."""
     pessimism: float = 0.0
-    """The reward is the members' mean less this many of their standard deviations."""
+    """How many of the members' standard deviations, measured from their mean over the steps, are taken off the reward."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lapse < 1:
@@ -233,17 +234,19 @@ class PreferenceModel:
         state.feature_moments.update(data.feature_Q2LF.flatten(0, 2))
         feature = self._normalize(state, data.feature_Q2LF)
         train = torch.nonzero(~data.validation_Q).squeeze(1)
-        judged = "validation_loss" if data.validation_Q.any() else "train_loss"
-        best_loss, best, waited, num_epochs = float("inf"), _copy(state), 0, 0
+        judged_Q = data.validation_Q if data.validation_Q.any() else ~data.validation_Q
+        best_loss, best, waited, num_epochs = torch.full((int(judged_Q.sum()),), math.inf), _copy(state), 0, 0
         while num_epochs < self.config.max_epochs and waited < self.config.patience:
             num_epochs += 1
             order = train[torch.randperm(len(train), generator=state.generator)]
             for rows in order.split(self.config.minibatch_size):
                 self._step(state, feature[rows], data.outcome_Q[rows], data.weight_MQ[:, rows])
-            loss, waited = self._evaluate(state, feature, data)[judged], waited + 1
-            if loss < best_loss - 1e-4:
-                best_loss, best, waited = loss, _copy(state), 0
-        _restore(state, best)
+            loss = self._losses(state, feature, data)[0][judged_Q]
+            waited = waited + 1 if _is_clearly_worse(loss, best_loss) else 0
+            if loss.mean() < best_loss.mean():
+                best_loss, best = loss, _copy(state)
+        if waited == self.config.patience:
+            _restore(state, best)
         state.num_fits += 1
         state.last_fit = self._evaluate(state, feature, data) | {"epochs": float(num_epochs)}
         return state, state.last_fit
@@ -274,14 +277,19 @@ class PreferenceModel:
         return math.exp(state.log_tie.item()) if self._has_ties(state) else 0.0
 
     @torch.no_grad()
-    def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:
+    def _losses(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> tuple[Tensor, Tensor]:
+        """[Q] loss of the ensemble on each comparison, and [Q] its probability of left among left and right."""
         log_prob_MQ3 = torch.cat([self._outcome_log_probs(state, rows) for rows in feature.split(256)], 1)
         # The log of the members' mean probability; in logs, so that a sure and wrong answer costs much, not infinity.
         log_prob_Q3 = log_prob_MQ3.logsumexp(0) - math.log(self.config.num_members)
-        decided = data.outcome_Q < 2
-        left_Q = torch.sigmoid(log_prob_Q3[:, 0] - log_prob_Q3[:, 1])
-        right_way = ((left_Q > 0.5) == (data.outcome_Q == 0)).float()
         loss_Q = -log_prob_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1)
+        return loss_Q, torch.sigmoid(log_prob_Q3[:, 0] - log_prob_Q3[:, 1])
+
+    @torch.no_grad()
+    def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:
+        loss_Q, left_Q = self._losses(state, feature, data)
+        decided = data.outcome_Q < 2
+        right_way = ((left_Q > 0.5) == (data.outcome_Q == 0)).float()
         figures: dict[str, float] = {}
         for name, rows in (("train", ~data.validation_Q), ("validation", data.validation_Q)):
             if rows.any():
@@ -358,15 +366,27 @@ class PreferenceModel:
         state.offset_M = raw_MTN.mean((1, 2))
         return state
 
-    def reward(self, state: PreferenceModelState, raw_MTN: Tensor) -> np.ndarray:
-        """[T, N]: the reward of each step, from what `predict` returned."""
+    def reward(self, state: PreferenceModelState, raw_MTN: Tensor, *, exploration: float = 0.0) -> np.ndarray:
+        """[T, N]: the reward of each step, from what `predict` returned; its mean is that of the members.
+
+        `exploration` pays for steps on which the members disagree more than on average, as `pessimism` charges for it.
+        """
         member = (raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]
-        spread = member.std(0, unbiased=False) if self.config.pessimism else 0.0
-        return (member.mean(0) - self.config.pessimism * spread).numpy()
+        reward, weight = member.mean(0), exploration - self.config.pessimism
+        if weight:
+            spread = member.std(0, correction=0)
+            reward = reward + weight * (spread - spread.mean())
+        return reward.numpy()
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def _is_clearly_worse(loss_Q: Tensor, best_Q: Tensor) -> bool:
+    """Whether losses on the same comparisons are higher by more than a standard error of the mean difference."""
+    worse_Q = loss_Q - best_Q
+    return bool(worse_Q.mean() > worse_Q.std(correction=0) / math.sqrt(len(worse_Q)))
 
 
 def _copy(state: PreferenceModelState) -> tuple[dict[str, Tensor], Tensor]:

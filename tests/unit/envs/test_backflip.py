@@ -115,18 +115,19 @@ def test_landings_are_counted_from_the_physics_and_reported_with_the_episodes_la
 
 def test_reward_by_hand():
     reward = backflip_reward(
-        pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0]),
-        height=np.array([1.0, 2.0, 1.0, 0.5]),
-        airborne=np.array([False, True, False, False]),
-        body_touches=np.array([False, False, False, True]),
+        pitch=np.array([0.0, 3.0, 0.0, -np.pi / 2, -np.pi]),
+        pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0, 0.0]),
+        height=np.array([1.0, 2.0, 1.0, 0.5, 0.2]),
+        airborne=np.array([False, True, False, False, False]),
+        touches=np.array([[False, False], [False, False], [False, False], [True, True], [True, False]]),
     )
-    np.testing.assert_allclose(reward, [0.5 * 1.3, 1.6 + 0.5, -0.5 * 1.3, -1.0])
+    np.testing.assert_allclose(reward, [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.0, -3.0], atol=1e-12)
 
 
 @pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
 def test_turning_backward_never_pays_less_than_turning_forward(height: float):
     for airborne in (False, True):
         reward = backflip_reward(
-            np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros(25, bool)
+            np.zeros(25), np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros((25, 2), bool)
         )
         assert (np.diff(reward) <= 0).all()

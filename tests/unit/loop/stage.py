@@ -92,7 +92,7 @@ class Stage:
         rollout = self.act()
         self.loop.ask(rollout, self.step)
         self.loop.listen(self.step)
-        return rollout, self.loop.reward(rollout)
+        return rollout, self.loop.reward(rollout, progress=0.0)
 
     def turns(self, num: int) -> None:
         """Several turns."""

@@ -50,12 +50,12 @@ def test_rewards_are_relabelled_after_each_fit(tmp_path):
     stage = Stage(stage_config(), tmp_path)
     stage.turns(3)
     rollout = stage.act()
-    before = stage.loop.reward(rollout)
-    np.testing.assert_array_equal(stage.loop.reward(rollout), before)
+    before = stage.loop.reward(rollout, progress=0.0)
+    np.testing.assert_array_equal(stage.loop.reward(rollout, progress=0.0), before)
     fits = stage.loop.model_state.num_fits
     while stage.loop.model_state.num_fits == fits:
         stage.turn()
-    after = stage.loop.reward(rollout)
+    after = stage.loop.reward(rollout, progress=0.0)
     assert before is not None
     assert after is not None
     assert np.abs(after - before).max() > 1e-3

@@ -1,14 +1,13 @@
 """The learned reward against naive loops, known rewards and known probabilities."""
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
 
 from heeler.core.nouns import Segment
-from heeler.rewards.preference_model import PreferenceModelConfig, PreferenceModelState
+from heeler.rewards.preference_model import PreferenceModelConfig, PreferenceModelState, _is_clearly_worse
 from tests.unit.rewards.comparisons import (
     advantage,
     build,
@@ -168,19 +167,31 @@ def test_a_pair_with_either_trajectory_held_out_is_never_trained_on():
 # Early stopping
 
 
-def test_early_stopping_keeps_the_best_weights():
+def test_early_stopping_goes_back_to_the_best_weights():
     """Members that overfit coin flips get worse on validation; what is kept is the best epoch, not the last."""
     pairs = pairs_of(120)
     choices = noisy(pairs, 0, spread=1e9)
     settings = {"learning_rate": 3e-2, "hidden_sizes": (64,)}
-    fits = [fitted(build(max_epochs=e, patience=100, **settings), pairs, choices).last_fit for e in range(1, 26)]
-    losses = [fit["validation_loss"] for fit in fits]
-    assert all(later <= earlier + 1e-6 for earlier, later in pairwise(losses))
-    # The best epoch came before everything was learned by rote.
-    assert fits[-1]["train_loss"] > 0.1
     stopped = fitted(build(max_epochs=25, patience=3, **settings), pairs, choices).last_fit
     assert stopped["epochs"] < 25
-    assert stopped["validation_loss"] == pytest.approx(min(losses), abs=0.02)
+    num_epochs = int(stopped["epochs"])
+    fits = [
+        fitted(build(max_epochs=e + 1, patience=100, **settings), pairs, choices).last_fit for e in range(num_epochs)
+    ]
+    losses = [fit["validation_loss"] for fit in fits]
+    assert losses[-1] > 1.05 * min(losses)
+    assert stopped["validation_loss"] == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_a_loss_is_clearly_worse_when_it_rose_by_more_than_a_standard_error():
+    best = torch.zeros(100)
+    rng = torch.Generator().manual_seed(0)
+    noise = torch.randn(100, generator=rng)
+    noise -= noise.mean()
+    assert _is_clearly_worse(noise + 0.15, best)
+    assert not _is_clearly_worse(noise + 0.05, best)
+    assert not _is_clearly_worse(noise - 0.15, best)
+    assert not _is_clearly_worse(torch.ones(3), torch.full((3,), math.inf))
 
 
 def test_the_weight_of_a_tie_goes_back_to_the_best_epoch_too():
@@ -192,7 +203,7 @@ def test_the_weight_of_a_tie_goes_back_to_the_best_epoch_too():
     once = build(max_epochs=1, learning_rate=0.05)
     first = once.fit(once.add(once.init(0), pairs, choices))[0]
     model.fit(state)
-    assert state.last_fit["epochs"] == 6
+    assert 6 <= state.last_fit["epochs"] < 30
     assert torch.equal(state.log_tie, first.log_tie)
 
 

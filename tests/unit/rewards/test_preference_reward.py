@@ -72,7 +72,7 @@ def test_members_that_know_nothing_give_no_reward():
     np.testing.assert_allclose(model.reward(model.calibrate(state, raw), raw), 0, atol=1e-3)
 
 
-def test_pessimism_takes_off_the_members_disagreement():
+def test_pessimism_takes_off_the_members_disagreement_and_exploration_adds_it():
     pairs = pairs_of(40)
     plain, wary = build(), build(pessimism=1.5)
     state = fitted(plain, pairs, oracle(pairs))
@@ -80,7 +80,9 @@ def test_pessimism_takes_off_the_members_disagreement():
     state = plain.calibrate(state, raw)
     member = ((raw - state.offset_M[:, None, None]) * state.scale_M[:, None, None]).numpy()
     np.testing.assert_allclose(plain.reward(state, raw), member.mean(0), atol=1e-5)
-    np.testing.assert_allclose(wary.reward(state, raw), member.mean(0) - 1.5 * member.std(0), atol=1e-5)
+    spread = member.std(0) - member.std(0).mean()
+    np.testing.assert_allclose(wary.reward(state, raw), member.mean(0) - 1.5 * spread, atol=1e-5)
+    np.testing.assert_allclose(plain.reward(state, raw, exploration=2.0), member.mean(0) + 2 * spread, atol=1e-5)
 
 
 def test_recovers_a_linear_reward_from_an_oracle():
