@@ -37,8 +37,8 @@ class PreferencesConfig:
     """The reward is fitted again after this many new answers."""
     exploration: float = 0.0
     """Weight in the reward of how much the ensemble's members disagree on a step, at the start of the run; it falls
-    linearly to nothing at the end. Draws the policy to what answers would teach most about, away from what it happens
-    to know how to do (Liang et al. 2022, arXiv 2205.12401, with a linear instead of an exponential decline)."""
+    linearly to nothing when the last question is due. Draws the policy to what answers would teach most about, away
+    from what it happens to do already (Liang et al. 2022, arXiv 2205.12401; the decline there is exponential)."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
     """The learned reward."""
 

@@ -286,7 +286,7 @@ class PreferenceLoop:
         if fits:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
-        exploration = self.config.exploration * (1 - progress)
+        exploration = self.config.exploration * max(0.0, 1 - progress / self.config.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
 
     def metrics(self) -> dict[str, float]:

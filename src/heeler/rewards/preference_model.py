@@ -39,6 +39,9 @@ class PreferenceModelConfig:
     """Non-linearity of the hidden layers."""
     inputs: tuple[RewardInput, ...] = ("observation", "action")
     """What of a step the reward depends on."""
+    observation_columns: tuple[int, ...] | None = None
+    """Which numbers of an observation the reward depends on, by index; None for all. The fewer, the fewer answers it
+    takes to learn the reward: name those that people judge by."""
     learning_rate: float = 1e-3
     """Adam's step."""
     weight_decay: float = 1e-4
@@ -55,7 +58,7 @@ class PreferenceModelConfig:
     validation_share: float = 0.1
     """Share of trajectories whose comparisons are kept from training, for early stopping and the figures shown."""
     pessimism: float = 0.0
-    """How many of the members' standard deviations, measured from their mean over the steps, are taken off the reward."""
+    """How many of the members' standard deviations, less their mean over the steps, are taken off the reward."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.lapse < 1:
@@ -66,6 +69,10 @@ class PreferenceModelConfig:
             raise ConfigError(f"inputs must name observation, action or next_observation, got {self.inputs}")
         if self.activation not in get_args(Activation):
             raise ConfigError(f"activation must be one of {', '.join(get_args(Activation))}, got {self.activation!r}")
+        if self.observation_columns is not None and len(set(self.observation_columns)) < max(
+            1, len(self.observation_columns)
+        ):
+            raise ConfigError(f"observation_columns must be different indices, got {self.observation_columns}")
         if any(size < 1 for size in self.hidden_sizes):
             raise ConfigError(f"hidden_sizes must be positive numbers, got {self.hidden_sizes}")
         for name in ("num_members", "learning_rate", "minibatch_size", "max_epochs", "patience"):
@@ -130,10 +137,16 @@ class PreferenceModel:
     ) -> None:
         self.config = config
         self.num_choices = num_choices
+        columns = tuple(range(observation_size)) if config.observation_columns is None else config.observation_columns
+        if not set(columns) <= set(range(observation_size)):
+            raise ConfigError(
+                f"observation_columns must be indices of an observation's {observation_size} numbers, got {columns}"
+            )
+        self.columns = list(columns)
         sizes = {
-            "observation": observation_size,
+            "observation": len(columns),
             "action": sum(num_choices) if num_choices else action_size,
-            "next_observation": observation_size,
+            "next_observation": len(columns),
         }
         self.num_features = sum(sizes[name] for name in config.inputs)
 
@@ -159,7 +172,7 @@ class PreferenceModel:
 
     def features(self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray) -> Tensor:
         """[..., F]: what the networks see of each step, before normalisation."""
-        parts = {"observation": observation, "next_observation": next_observation}
+        parts = {"observation": observation[..., self.columns], "next_observation": next_observation[..., self.columns]}
         parts["action"] = self._action_features(action)
         return torch.from_numpy(np.concatenate([parts[name] for name in self.config.inputs], -1, dtype=np.float32))
 

@@ -306,6 +306,37 @@ def test_active_questions_are_those_that_members_disagree_on(folder):
     assert scores["disagreement"] > 1.5 * scores["random"]
 
 
+def test_first_questions_are_chosen_by_the_first_answers(folder):
+    """The reward is fitted while the first questions are put, and reaches the learner when all of them are answered."""
+    stage = Stage(stage_config(schedule=LabelSchedule(budget=96), refit_every=8), folder)
+    assert stage.turn()[1] is None
+    assert stage.loop.num_useful == 8
+    assert stage.loop.model_state.num_fits == 1
+    assert stage.turn()[1] is None
+    assert stage.turn()[1] is not None
+    assert stage.loop.num_useful == 24
+    assert stage.loop.num_unfitted == 0
+    assert [query.acquisition for query in stage.all_queries()] == ["random"] * 8 + ["disagreement"] * 16
+
+
+def test_exploration_pays_for_disagreement_until_the_last_question_is_due(folder):
+    schedule = LabelSchedule(budget=40, finish_share=0.5)
+    stage = Stage(stage_config(schedule=schedule, exploration=2.0), folder)
+    stage.turns(4)
+    rollout = stage.act()
+    bonus = {}
+    for progress in (0.0, 0.25, 0.5, 0.9):
+        paid = stage.loop.reward(rollout, progress=progress)
+        state = stage.loop.model_state
+        raw = stage.model.predict(state, rollout)
+        bonus[progress] = paid - stage.model.reward(state, raw)
+    spread = ((raw - state.offset_M[:, None, None]) * state.scale_M[:, None, None]).std(0, correction=0).numpy()
+    np.testing.assert_allclose(bonus[0.0], 2 * (spread - spread.mean()), atol=1e-5)
+    np.testing.assert_allclose(bonus[0.25], bonus[0.0] / 2, atol=1e-5)
+    assert not bonus[0.5].any()
+    assert not bonus[0.9].any()
+
+
 def test_metrics_of_a_run_can_be_written(folder):
     run(tiny_preferences(), folder / "run")
     rows = RunDirectory.open(folder / "run").metrics()

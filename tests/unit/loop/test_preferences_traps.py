@@ -225,7 +225,7 @@ def test_reward_uses_the_terminal_observation(tmp_path):
         model=PreferenceModelConfig(hidden_sizes=(), inputs=("next_observation",), validation_share=0.0, max_epochs=2),
     )
     stage = Stage(config, tmp_path, world=Corridor(4))
-    while not stage.loop.is_fitted:
+    while not stage.loop.has_reward:
         rollout, reward = stage.turn()
     state = stage.loop.model_state
     place = np.where(rollout.ended, np.arange(4) + 2, rollout.observation[1:, :, 0])

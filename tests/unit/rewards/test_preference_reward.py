@@ -312,6 +312,8 @@ def test_no_comparison_nothing_to_fit():
         ({"activation": "softmax"}, "activation"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"pessimism": -1.0}, "pessimism"),
+        ({"observation_columns": ()}, "observation_columns"),
+        ({"observation_columns": (1, 1)}, "observation_columns"),
     ],
 )
 def test_settings_out_of_range_are_refused(setting, message):
@@ -328,3 +330,23 @@ def test_only_training_comparisons_missing_is_no_crash():
     assert state.num_fits == 1
     assert np.isfinite(model.reward(state, model.predict(state, rollout()))).all()
     assert model.num_features == ACTION_SIZE + OBSERVATION_SIZE
+
+
+def test_a_reward_of_some_columns_sees_no_others():
+    model = build(observation_columns=(0, 2), inputs=("observation", "next_observation"))
+    assert model.num_features == 4
+    pairs = pairs_of(40)
+    state = fitted(model, pairs, oracle(pairs))
+    seen = rollout()
+    before = model.predict(state, seen)
+    unseen = [i for i in range(OBSERVATION_SIZE) if i not in (0, 2)]
+    seen.observation[..., unseen] += 3.0
+    seen.next_observation[..., unseen] -= 3.0
+    torch.testing.assert_close(model.predict(state, seen), before)
+    seen.next_observation[..., 2] += 1.0
+    assert not torch.allclose(model.predict(state, seen), before)
+
+
+def test_columns_that_an_observation_has_not_are_refused():
+    with pytest.raises(ConfigError, match=f"{OBSERVATION_SIZE} numbers"):
+        build(observation_columns=(OBSERVATION_SIZE,))
