@@ -26,11 +26,11 @@ def backflip_reward(
         touches: [N, 2] whether torso and thigh touch the ground.
 
     Returns:
-        [N] rewards, about −6 to 4.
+        [N] rewards, about −8 to 5.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
     on_head = touches[:, 0] * np.maximum(0.0, -np.cos(pitch))
-    return backward * (1.5 + height) + 1.0 * airborne - 1.0 * touches.any(1) - 2.0 * on_head
+    return backward * (1.5 + height) + 1.0 * airborne - 1.5 * touches.any(1) - 4.0 * on_head
 
 
 class GroundContacts:

@@ -121,7 +121,7 @@ def test_reward_by_hand():
         airborne=np.array([False, True, False, False, False]),
         touches=np.array([[False, False], [False, False], [False, False], [True, True], [True, False]]),
     )
-    np.testing.assert_allclose(reward, [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.0, -3.0], atol=1e-12)
+    np.testing.assert_allclose(reward, [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.5, -5.5], atol=1e-12)
 
 
 @pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
