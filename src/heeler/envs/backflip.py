@@ -11,7 +11,12 @@ FLOOR_GEOM, FOOT_GEOM, TORSO_GEOM, THIGH_GEOM = "floor", "foot_geom", "torso_geo
 
 
 def backflip_reward(
-    pitch: np.ndarray, pitch_rate: np.ndarray, height: np.ndarray, airborne: np.ndarray, touches: np.ndarray
+    pitch: np.ndarray,
+    pitch_rate: np.ndarray,
+    height: np.ndarray,
+    airborne: np.ndarray,
+    torso_touches: np.ndarray,
+    thigh_touches: np.ndarray,
 ) -> np.ndarray:
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
@@ -23,14 +28,15 @@ def backflip_reward(
         pitch_rate: [N] rad/s; negative is backward.
         height: [N] height of the torso's centre in metres (1.25 when it stands upright).
         airborne: [N] whether neither foot, torso nor thigh touches the ground.
-        touches: [N, 2] whether torso and thigh touch the ground.
+        torso_touches: [N] whether the torso touches the ground.
+        thigh_touches: [N] whether the thigh does.
 
     Returns:
         [N] rewards, about −8 to 5.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
-    on_head = touches[:, 0] * np.maximum(0.0, -np.cos(pitch))
-    return backward * (1.5 + height) + 1.0 * airborne - 1.5 * touches.any(1) - 4.0 * on_head
+    on_head = torso_touches * np.maximum(0.0, -np.cos(pitch))
+    return backward * (1.5 + height) + 1.0 * airborne - 1.5 * (torso_touches | thigh_touches) - 4.0 * on_head
 
 
 class GroundContacts:
@@ -104,10 +110,11 @@ class Backflip(BatchedMujoco):
         observation[rows, 12:] = self.touches()[rows]
 
     def _judge(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        touches = self.touches()
+        foot, torso, thigh = self.touches().T
+        body = torso | thigh
         pitch, height, pitch_rate = self._qpos[:, 2], self._qpos[:, 1], self._qvel[:, 2]
-        self._landings.update(pitch, touches[:, 0], touches[:, 1:].any(1))
-        reward = backflip_reward(pitch, pitch_rate, height, ~touches.any(1), touches[:, 1:])
+        self._landings.update(pitch, foot, body)
+        reward = backflip_reward(pitch, pitch_rate, height, ~(foot | body), torso, thigh)
         return reward, self._never.copy()
 
     def _after_set(self, rows: np.ndarray) -> None:

@@ -119,7 +119,8 @@ def test_reward_by_hand():
         pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0, 0.0]),
         height=np.array([1.0, 2.0, 1.0, 0.5, 0.2]),
         airborne=np.array([False, True, False, False, False]),
-        touches=np.array([[False, False], [False, False], [False, False], [True, True], [True, False]]),
+        torso_touches=np.array([False, False, False, True, True]),
+        thigh_touches=np.array([False, False, False, True, False]),
     )
     np.testing.assert_allclose(reward, [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.5, -5.5], atol=1e-12)
 
@@ -128,6 +129,11 @@ def test_reward_by_hand():
 def test_turning_backward_never_pays_less_than_turning_forward(height: float):
     for airborne in (False, True):
         reward = backflip_reward(
-            np.zeros(25), np.linspace(-12, 12, 25), np.full(25, height), np.full(25, airborne), np.zeros((25, 2), bool)
+            np.zeros(25),
+            np.linspace(-12, 12, 25),
+            np.full(25, height),
+            np.full(25, airborne),
+            np.zeros(25, bool),
+            np.zeros(25, bool),
         )
         assert (np.diff(reward) <= 0).all()
