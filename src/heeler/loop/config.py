@@ -1,6 +1,7 @@
 """The configuration of one run, and how it is written to and read from a file."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -54,8 +55,13 @@ class PreferencesConfig:
             )
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
-        if not self.exploration >= 0:
-            raise ConfigError(f"exploration must be >= 0, got {self.exploration}")
+        if not 0 <= self.exploration < math.inf:
+            raise ConfigError(f"exploration must be >= 0 and finite, got {self.exploration}")
+        if self.exploration and self.model.num_members < 2:
+            raise ConfigError(
+                "exploration pays for disagreement among an ensemble's members: model.num_members must be >= 2, "
+                f"got {self.model.num_members}"
+            )
         for name in ("segment_length", "num_candidates", "refit_every", "num_warmup_rollouts"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")

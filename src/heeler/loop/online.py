@@ -86,6 +86,7 @@ class OnlineRun:
             people.listen(self.step)
             if not people.has_enough:
                 return None
+        progress = self.update / self.config.num_updates
         self.before = (self.collector.state_dict(), self.noise.get_state())
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
         acted = time.perf_counter()
@@ -95,11 +96,10 @@ class OnlineRun:
         if people:
             people.ask(rollout, self.step)
             people.listen(self.step)
-            reward = people.reward(rollout, progress=self.update / self.config.num_updates)
+            reward = people.reward(rollout, progress=progress)
         rewarded = time.perf_counter()
         learned: Metrics = {}
         if reward is not None:
-            progress = self.update / self.config.num_updates
             self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
             self._refuse_divergence(learned)
         self.update += 1

@@ -1,12 +1,15 @@
 """What a configuration file may hold: nothing unknown, nothing of the wrong type, nothing that would be ignored."""
 
+import math
 from typing import Any
 
 import pytest
 
 from heeler.core.errors import ConfigError
-from heeler.loop.config import from_dict, to_dict
+from heeler.feedback.schedule import LabelSchedule
+from heeler.loop.config import PreferencesConfig, from_dict, to_dict
 from heeler.recipes import ppo, preferences
+from heeler.rewards.preference_model import PreferenceModelConfig
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -78,6 +81,9 @@ def test_wrong_types_are_refused_by_name(path, value):
         ("preferences.segment_length", 0, "segment_length must be >= 1"),
         ("preferences.schedule.budget", 0, "budget must be > 0, got 0"),
         ("preferences.acquisition", "disagreemnt", "acquisition must be one of"),
+        ("preferences.exploration", -1.0, "exploration must be >= 0"),
+        ("preferences.exploration", math.inf, "exploration must be >= 0 and finite"),
+        ("preferences.exploration", math.nan, "exploration must be >= 0 and finite"),
         ("preferences.history_share", 1.5, "history_share must be between 0 and 1"),
         ("preferences.refit_every", 0, "refit_every must be >= 1"),
         ("preferences.model.lapse", 1.0, "lapse must be at least 0 and below 1"),
@@ -126,3 +132,9 @@ def test_defaults_fill_what_is_left_out():
     del values["checkpoint_every"], values["algorithm"]["clip"], values["preferences"]
     config = from_dict(values)
     assert (config.checkpoint_every, config.algorithm.clip, config.preferences) == (20, 0.2, None)
+
+
+def test_exploration_without_an_ensemble_is_refused():
+    schedule, alone = LabelSchedule(budget=10), PreferenceModelConfig(num_members=1)
+    with pytest.raises(ConfigError, match="num_members must be >= 2"):
+        PreferencesConfig(schedule=schedule, teacher="people", acquisition="random", exploration=1.0, model=alone)

@@ -174,6 +174,8 @@ def test_early_stopping_goes_back_to_the_best_weights():
     settings = {"learning_rate": 3e-2, "hidden_sizes": (64,)}
     stopped = fitted(build(max_epochs=25, patience=3, **settings), pairs, choices).last_fit
     assert stopped["epochs"] < 25
+    # The best epoch came before everything was learned by rote.
+    assert stopped["train_loss"] > 0.1
     num_epochs = int(stopped["epochs"])
     fits = [
         fitted(build(max_epochs=e + 1, patience=100, **settings), pairs, choices).last_fit for e in range(num_epochs)
@@ -203,7 +205,8 @@ def test_the_weight_of_a_tie_goes_back_to_the_best_epoch_too():
     once = build(max_epochs=1, learning_rate=0.05)
     first = once.fit(once.add(once.init(0), pairs, choices))[0]
     model.fit(state)
-    assert 6 <= state.last_fit["epochs"] < 30
+    # The second pass is worse, but not clearly; the five after it are.
+    assert state.last_fit["epochs"] == 7
     assert torch.equal(state.log_tie, first.log_tie)
 
 
