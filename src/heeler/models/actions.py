@@ -147,3 +147,17 @@ def action_head(space: gymnasium.Space) -> ActionHead:
         f"action space must be a one-dimensional Box, a Discrete or a MultiDiscrete that starts at 0, got {space}; "
         "wrap the environment so that its actions are one of these"
     )
+
+
+def correlate(noise_TNK: Tensor, correlation: float) -> Tensor:
+    """[T, N, K]: standard normal noise made to last from step to step; every single step's stays standard normal.
+
+    A first-order autoregression; the noise of steps t and t + k is correlated by `correlation` to the k.
+    """
+    fresh = math.sqrt(1 - correlation**2)
+    noise = noise_TNK[0]
+    rows = [noise]
+    for row in noise_TNK[1:]:
+        noise = torch.add(fresh * row, noise, alpha=correlation)
+        rows.append(noise)
+    return torch.stack(rows)

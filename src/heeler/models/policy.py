@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
-from heeler.models.actions import ActionHead, action_head
+from heeler.models.actions import ActionHead, action_head, correlate
 from heeler.models.moments import RunningMoments
 
 Activation = Literal["tanh", "relu", "silu"]
@@ -31,6 +31,10 @@ class PolicyConfig:
     """Non-linearity of the hidden layers."""
     initial_log_std: float = 0.0
     """Log standard deviation of Box actions at the start."""
+    noise_correlation: float = 0.0
+    """Correlation of the noise of Box actions between one step and the next while acting for the learner. Noise that
+    lasts moves a body where noise that changes its mind every step only shakes it. An update goes on taking the steps
+    for independent (Hollenstein et al. 2023, arXiv 2312.11091, who colour the noise by its spectrum)."""
     normalize_observations: bool = True
     """Whether observations are centred and scaled by what has been seen so far."""
     clip_observations: float = 10.0
@@ -41,6 +45,8 @@ class PolicyConfig:
             raise ConfigError(f"hidden_sizes must be one or more positive numbers, got {self.hidden_sizes}")
         if self.activation not in _ACTIVATIONS:
             raise ConfigError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {self.activation!r}")
+        if not 0 <= self.noise_correlation < 1:
+            raise ConfigError(f"noise_correlation must be at least 0 and below 1, got {self.noise_correlation}")
 
 
 class MLP(nn.Module):
@@ -69,10 +75,17 @@ class Policy(nn.Module):
         config: shape of the networks.
         observation_size: O.
         action_space: of one environment.
+
+    Raises:
+        ConfigError: noise is to be correlated over time, and the actions are not Box.
     """
 
     def __init__(self, config: PolicyConfig, observation_size: int, action_space: gymnasium.Space) -> None:
         super().__init__()
+        if config.noise_correlation and not isinstance(action_space, gymnasium.spaces.Box):
+            raise ConfigError(
+                f"noise_correlation is for Box actions: it must be 0 for {action_space}, got {config.noise_correlation}"
+            )
         self.config = config
         self.observation_size = observation_size
         self.action_space = action_space
@@ -108,6 +121,13 @@ class Policy(nn.Module):
     def value(self, normalized_BO: Tensor) -> Tensor:
         """[B]: the value of observations that `normalize` returned."""
         return self.critic(normalized_BO).squeeze(-1)
+
+    def rollout_noise(self, num_steps: int, num_envs: int, generator: torch.Generator) -> Tensor:
+        """[T, N, K] noise for a whole rollout, its row t for `act` at step t; on the device of the policy."""
+        noise_TNK = self.head.noise((num_steps, num_envs), generator)
+        if self.config.noise_correlation:
+            noise_TNK = correlate(noise_TNK, self.config.noise_correlation)
+        return noise_TNK.to(self.shift.device)
 
     @torch.no_grad()
     def act(self, observation: np.ndarray, noise: Tensor | None) -> Tensor:

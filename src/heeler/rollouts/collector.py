@@ -49,7 +49,7 @@ class Collector:
         snapshots: list[np.ndarray] = []
         finals: list[tuple[np.ndarray, np.ndarray]] = []
         figures: dict[str, list[np.ndarray]] = {}
-        noise = policy.head.noise((T, N), generator).to(policy.shift.device)
+        noise = policy.rollout_noise(T, N, generator)
         observation[0] = self.observation
         for t in range(T):
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.distributions import Categorical, Normal
 
-from heeler.core.errors import WorldError
-from heeler.models.actions import CategoricalHead, GaussianHead, action_head
+from heeler.core.errors import ConfigError, WorldError
+from heeler.models.actions import CategoricalHead, GaussianHead, action_head, correlate
+from heeler.models.policy import Policy, PolicyConfig
 
 
 def test_gaussian_log_prob_and_entropy():
@@ -56,3 +57,42 @@ def test_mode_is_the_likeliest():
 def test_other_spaces_are_refused(space):
     with pytest.raises(WorldError, match="action space must be"):
         action_head(space)
+
+
+def test_noise_that_lasts_is_standard_normal_at_every_step():
+    white = GaussianHead(2).noise((20, 50_000), torch.Generator().manual_seed(0))
+    lasting = correlate(white, 0.8)
+    torch.testing.assert_close(lasting.mean(1), torch.zeros(20, 2), atol=0.02, rtol=0)
+    torch.testing.assert_close(lasting.std(1), torch.ones(20, 2), atol=0.02, rtol=0)
+    for lag in (1, 2, 5):
+        seen = (lasting[10 - lag] * lasting[10]).mean(0)
+        torch.testing.assert_close(seen, torch.full((2,), 0.8**lag), atol=0.02, rtol=0)
+    assert (lasting[10, :, 0] * lasting[10, :, 1]).mean().abs() < 0.02, "components stay independent"
+
+
+def test_noise_without_correlation_is_left_as_it_is():
+    white = GaussianHead(2).noise((5, 3), torch.Generator().manual_seed(0))
+    torch.testing.assert_close(correlate(white, 0.0), white, atol=0, rtol=0)
+
+
+def test_noise_of_a_rollout_follows_the_setting():
+    box = gymnasium.spaces.Box(-1, 1, (1,))
+
+    def lag_one(correlation: float) -> float:
+        policy = Policy(PolicyConfig(noise_correlation=correlation), 3, box)
+        noise = policy.rollout_noise(2, 20_000, torch.Generator().manual_seed(0))
+        return float((noise[0] * noise[1]).mean())
+
+    assert lag_one(0.0) == pytest.approx(0.0, abs=0.03)
+    assert lag_one(0.6) == pytest.approx(0.6, abs=0.03)
+
+
+@pytest.mark.parametrize("correlation", [-0.1, 1.0, float("nan")])
+def test_correlation_out_of_range_is_refused(correlation):
+    with pytest.raises(ConfigError, match="noise_correlation must be at least 0 and below 1"):
+        PolicyConfig(noise_correlation=correlation)
+
+
+def test_correlation_of_choices_is_refused():
+    with pytest.raises(ConfigError, match=r"noise_correlation is for Box actions.*Discrete\(2\)"):
+        Policy(PolicyConfig(noise_correlation=0.5), 3, gymnasium.spaces.Discrete(2))
