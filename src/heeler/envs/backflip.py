@@ -21,7 +21,8 @@ def backflip_reward(
     """The hidden reward that the simulated teacher judges by; a person needs none, and a learner never sees it.
 
     Turning backward pays, more so high up; being in the air pays by itself, or standing still would be as far as a
-    learner gets; torso or thigh on the ground costs, or rolling would do; the head more than that, or handsprings.
+    learner gets. Torso or thigh on the ground costs, and up to four times as much in a turn: a roll is no flip, but who
+    cannot turn yet must not fear the ground too much to try. The head on the ground costs more, or handsprings do.
 
     Args:
         pitch: [N] radians; 0 is upright.
@@ -32,11 +33,12 @@ def backflip_reward(
         thigh_touches: [N] whether the thigh does.
 
     Returns:
-        [N] rewards, about −8 to 5.
+        [N] rewards, about −12 to 5.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
+    touches = torso_touches | thigh_touches
     on_head = torso_touches * np.maximum(0.0, -np.cos(pitch))
-    return backward * (1.5 + height) + 1.0 * airborne - 1.5 * (torso_touches | thigh_touches) - 4.0 * on_head
+    return backward * (1.5 + height) + airborne - touches * (1.0 + 3.0 * np.maximum(0.0, backward)) - 4.0 * on_head
 
 
 class GroundContacts:

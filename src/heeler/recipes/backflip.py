@@ -17,7 +17,7 @@ def backflip(
     *,
     seed: int = 0,
     budget: int = 700,
-    total_steps: int = 3_200_000,
+    total_steps: int = 2_400_000,
     teacher: str = "backflip",
     acquisition: str = "information_gain",
 ) -> RunConfig:
@@ -37,7 +37,7 @@ def backflip(
         num_steps=64,
         seed=seed,
         algorithm=PPOConfig(
-            policy=PolicyConfig(hidden_sizes=(64, 64)),
+            policy=PolicyConfig(hidden_sizes=(64, 64), noise_correlation=0.8),
             learning_rate=1e-3,
             entropy_coefficient=0.002,
             num_epochs=8,
@@ -46,7 +46,7 @@ def backflip(
             normalize_rewards=True,
         ),
         preferences=PreferencesConfig(
-            schedule=LabelSchedule(budget=budget, initial_share=0.4, decay_share=0.085, finish_share=0.28),
+            schedule=LabelSchedule(budget=budget, initial_share=0.4, decay_share=0.113, finish_share=0.37),
             teacher=teacher_named(teacher),
             segment_length=25,
             acquisition=acquisition,

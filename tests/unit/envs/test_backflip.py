@@ -115,14 +115,16 @@ def test_landings_are_counted_from_the_physics_and_reported_with_the_episodes_la
 
 def test_reward_by_hand():
     reward = backflip_reward(
-        pitch=np.array([0.0, 3.0, 0.0, -np.pi / 2, -np.pi]),
-        pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0, 0.0]),
-        height=np.array([1.0, 2.0, 1.0, 0.5, 0.2]),
-        airborne=np.array([False, True, False, False, False]),
-        torso_touches=np.array([False, False, False, True, True]),
-        thigh_touches=np.array([False, False, False, True, False]),
+        pitch=np.array([0.0, 3.0, 0.0, -np.pi / 2, -np.pi, 0.0, 0.0]),
+        pitch_rate=np.array([-5.0, -20.0, 5.0, 0.0, 0.0, -5.0, 5.0]),
+        height=np.array([1.0, 2.0, 1.0, 0.5, 0.2, 0.5, 0.5]),
+        airborne=np.array([False, True, False, False, False, False, False]),
+        torso_touches=np.array([False, False, False, True, True, False, False]),
+        thigh_touches=np.array([False, False, False, True, False, True, True]),
     )
-    np.testing.assert_allclose(reward, [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.5, -5.5], atol=1e-12)
+    turning, turning_forward = 0.5 * 2.0 - 1.0 - 0.5 * 3.0, -0.5 * 2.0 - 1.0
+    want = [0.5 * 2.5, 3.5 + 1.0, -0.5 * 2.5, -1.0, -5.0, turning, turning_forward]
+    np.testing.assert_allclose(reward, want, atol=1e-12)
 
 
 @pytest.mark.parametrize("height", [0.3, 1.0, 2.0])
