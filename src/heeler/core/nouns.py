@@ -32,7 +32,7 @@ class Segment:
     observation: np.ndarray
     """[T, O] float32: what the agent saw before each action."""
     action: np.ndarray
-    """[T, A] float32 for Box, int64 for Discrete and MultiDiscrete."""
+    """[T, A] what was executed: float32 within its bounds for Box, int64 for Discrete and MultiDiscrete."""
     next_observation: np.ndarray
     """[T, O] float32: what came of each action; at an episode's end the terminal observation, not the reset's."""
     true_reward: np.ndarray | None = None

@@ -17,7 +17,9 @@ class Rollout:
     observation: np.ndarray
     """[T+1, N, O] float32; row t+1 is the reset observation where an episode ended at t."""
     action: np.ndarray
-    """[T, N, A] float32 for Box (before clipping to the bounds), int64 for Discrete (A = 1) and MultiDiscrete."""
+    """[T, N, A] what the policy chose: float32 for Box (before clipping), int64 for Discrete (A = 1), MultiDiscrete."""
+    executed: np.ndarray
+    """[T, N, A] what the world was given of it: Box actions clipped to their bounds; people judge this."""
     log_prob: np.ndarray
     """[T, N] float32: log-probability of `action` under the policy that chose it."""
     true_reward: np.ndarray

@@ -92,7 +92,7 @@ def cut(
         segments.append(
             Segment(
                 observation=rollout.observation[steps, n].copy(),
-                action=rollout.action[steps, n].copy(),
+                action=rollout.executed[steps, n].copy(),
                 next_observation=following[steps, n].copy(),
                 true_reward=rollout.true_reward[steps, n].astype(np.float32) if keep_true_reward else None,
                 snapshot=None if rollout.snapshot is None else rollout.snapshot[steps, n].astype(np.float32),

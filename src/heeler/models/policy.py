@@ -135,10 +135,14 @@ class Policy(nn.Module):
         output = self.actor(self.normalize(torch.from_numpy(observation).to(self.shift.device)))
         return self.head.mode(output) if noise is None else self.head.sample(output, self.log_std, noise)
 
+    def within_bounds(self, action: np.ndarray) -> np.ndarray:
+        """[..., A]: Box actions clipped to their bounds; others as they are."""
+        space = self.action_space
+        return np.clip(action, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else action
+
     def executable(self, action_BA: np.ndarray) -> np.ndarray:
-        """Actions as a world takes them: Box ones clipped to its bounds, Discrete ones without their last axis."""
-        if isinstance(self.action_space, gymnasium.spaces.Box):
-            return np.clip(action_BA, self.action_space.low, self.action_space.high)
+        """Actions as a world takes them: within their bounds, Discrete ones without their last axis."""
+        action_BA = self.within_bounds(action_BA)
         return action_BA[:, 0] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action_BA
 
     def tensors(self) -> dict[str, Tensor]:

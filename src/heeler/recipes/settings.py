@@ -1,10 +1,12 @@
 """Settings of PPO that suit a world: small worlds want short rollouts and small networks, pendulums a short horizon."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from heeler.algorithms.ppo import PPOConfig
 from heeler.models.policy import PolicyConfig
+
+_MUJOCO = PPOConfig(learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,9 +17,7 @@ class WorldSettings:
     """Copies that step together."""
     num_steps: int = 64
     """Steps of each copy between two updates."""
-    algorithm: PPOConfig = field(
-        default_factory=lambda: PPOConfig(learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None)
-    )
+    algorithm: PPOConfig = _MUJOCO
     """The learner."""
 
 
@@ -33,6 +33,11 @@ _SETTINGS: Mapping[str, WorldSettings] = {
             minibatch_size=512,
             target_kl=None,
         ),
+    ),
+    "Hopper-v5": WorldSettings(algorithm=replace(_MUJOCO, policy=PolicyConfig(noise_correlation=0.6))),
+    # A swimmer glides: what a stroke is worth comes in over hundreds of steps, and short pushes move it nowhere.
+    "Swimmer-v5": WorldSettings(
+        algorithm=replace(_MUJOCO, discount=0.9999, policy=PolicyConfig(noise_correlation=0.8))
     ),
     "Pendulum-v1": WorldSettings(
         num_envs=32,

@@ -350,7 +350,7 @@ class PreferenceModel:
     @torch.no_grad()
     def predict(self, state: PreferenceModelState, rollout: Rollout) -> Tensor:
         """[M, T, N]: every member's raw prediction for every step. Nothing is cached: each call is a relabelling."""
-        feature = self.features(rollout.observation[:-1], rollout.action, rollout.next_observation)
+        feature = self.features(rollout.observation[:-1], rollout.executed, rollout.next_observation)
         return state.network(self._normalize(state, feature).flatten(0, 1)).unflatten(1, feature.shape[:2])
 
     @torch.no_grad()

@@ -69,6 +69,7 @@ class Collector:
         return Rollout(
             observation=observation,
             action=action,
+            executed=policy.within_bounds(action),
             log_prob=self._log_prob(policy, observation[:T], action),
             true_reward=true_reward,
             terminated=terminated,

@@ -27,6 +27,7 @@ def make_rollout(num_steps: int = 40, num_envs: int = 3, *, snapshots: bool = Tr
     return Rollout(
         observation=rng.normal(size=(num_steps + 1, num_envs, 4)).astype(np.float32),
         action=rng.normal(size=(num_steps, num_envs, 2)).astype(np.float32),
+        executed=rng.normal(size=(num_steps, num_envs, 2)).astype(np.float32),
         log_prob=np.zeros((num_steps, num_envs), np.float32),
         true_reward=rng.normal(size=(num_steps, num_envs)),
         terminated=terminated,
@@ -108,7 +109,7 @@ def test_cut_by_hand(keep_true_reward: bool) -> None:
         for step in range(6):
             at = t + step
             np.testing.assert_array_equal(segment.observation[step], rollout.observation[at, n])
-            np.testing.assert_array_equal(segment.action[step], rollout.action[at, n])
+            np.testing.assert_array_equal(segment.action[step], rollout.executed[at, n])
             followed_by = rollout.observation[at + 1, n]
             if (at, n) in ends:
                 followed_by = rollout.final_observation[ends[at, n]]
@@ -127,7 +128,7 @@ def test_segments_are_copies_that_outlive_the_rollout() -> None:
     rollout = make_rollout(snapshots=False)
     segments = sample_segments(rollout, 5, 4, np.random.default_rng(0), env_id="Hopper")
     before = [segment.id for segment in segments]
-    for array in (rollout.observation, rollout.action, rollout.true_reward, rollout.next_observation):
+    for array in (rollout.observation, rollout.executed, rollout.true_reward, rollout.next_observation):
         array[:] = 0
     assert [segment.id for segment in segments] == before
     assert all(segment.snapshot is None for segment in segments)

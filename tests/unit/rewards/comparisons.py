@@ -101,7 +101,8 @@ def rollout(seed: int = 7, *, num_steps: int = 40, num_envs: int = 5, **changes:
     T, N = num_steps, num_envs
     fields: dict[str, Any] = {
         "observation": rng.normal(size=(T + 1, N, OBSERVATION_SIZE)).astype(np.float32),
-        "action": rng.normal(size=(T, N, ACTION_SIZE)).astype(np.float32),
+        "action": np.zeros((T, N, ACTION_SIZE), np.float32),
+        "executed": rng.normal(size=(T, N, ACTION_SIZE)).astype(np.float32),
         "log_prob": np.zeros((T, N), np.float32),
         "true_reward": np.zeros((T, N)),
         "terminated": np.zeros((T, N), bool),
@@ -120,4 +121,4 @@ def correlation_with_truth(model: PreferenceModel, state: PreferenceModelState) 
     """Of learned and true reward on steps that were never asked about."""
     fresh = rollout(99)
     learned = model.reward(state, model.predict(state, fresh))
-    return float(np.corrcoef(learned.ravel(), true_reward(fresh.observation[:-1], fresh.action).ravel())[0, 1])
+    return float(np.corrcoef(learned.ravel(), true_reward(fresh.observation[:-1], fresh.executed).ravel())[0, 1])

@@ -157,16 +157,16 @@ def test_discrete_actions_are_one_hot(num_choices, good):
     pairs = [tuple(discrete_segment(rng, num_choices, good) for _ in range(2)) for _ in range(200)]
     pairs = [pair for pair in pairs if advantage(pair) != 0]
     state = fitted(model, pairs, oracle(pairs))
-    scene = rollout(action=np.stack([np.tile(rng.integers(n, size=(40, 1)), 5) for n in num_choices], -1))
-    feature = model.features(scene.observation[:-1], scene.action, scene.next_observation)
+    scene = rollout(executed=np.stack([np.tile(rng.integers(n, size=(40, 1)), 5) for n in num_choices], -1))
+    feature = model.features(scene.observation[:-1], scene.executed, scene.next_observation)
     one_hot = feature[..., OBSERVATION_SIZE:].numpy()
     np.testing.assert_array_equal(one_hot.sum(-1), len(num_choices))
     start = 0
     for component, n in enumerate(num_choices):
-        np.testing.assert_array_equal(one_hot[..., start : start + n].argmax(-1), scene.action[..., component])
+        np.testing.assert_array_equal(one_hot[..., start : start + n].argmax(-1), scene.executed[..., component])
         start += n
     reward = model.reward(state, model.predict(state, scene))
-    score = sum((scene.action[..., i] == g).astype(float) for i, g in enumerate(good))
+    score = sum((scene.executed[..., i] == g).astype(float) for i, g in enumerate(good))
     assert np.corrcoef(reward.ravel(), score.ravel())[0, 1] > 0.95
 
 
@@ -181,7 +181,7 @@ def test_the_reward_depends_on_its_inputs_alone(inputs):
     rng = np.random.default_rng(1)
     changed = {
         "observation": replace(scene, observation=np.concatenate([scene.observation[:1] + 1, scene.observation[1:]])),
-        "action": replace(scene, action=rng.normal(size=scene.action.shape).astype(np.float32)),
+        "action": replace(scene, executed=rng.normal(size=scene.executed.shape).astype(np.float32)),
         "next_observation": replace(
             scene, observation=np.concatenate([scene.observation[:-1], scene.observation[-1:] + 1])
         ),
@@ -205,7 +205,7 @@ def test_segment_returns_are_sums_of_predictions():
     scene = rollout()
     item = Segment(
         observation=scene.observation[3:8, 2],
-        action=scene.action[3:8, 2],
+        action=scene.executed[3:8, 2],
         next_observation=scene.next_observation[3:8, 2],
         env_id="Made-up",
         policy_version=0,

@@ -37,6 +37,15 @@ def test_terminal_observation_is_kept_and_ends_stay_apart(policy):
     assert rollout.snapshot[:, 1, 0].tolist() == [0, 1, 2, 0, 1]
 
 
+def test_actions_are_kept_as_chosen_and_as_executed():
+    world = Identity("box", 4)
+    policy = Policy(PolicyConfig(initial_log_std=2.0), world.observation_size, world.single_action_space)
+    rollout = collect(Collector(world, 50, record_snapshots=False), policy)
+    low, high = world.single_action_space.low, world.single_action_space.high
+    assert (rollout.action > high).any() and (rollout.action < low).any()
+    np.testing.assert_array_equal(rollout.executed, np.clip(rollout.action, low, high))
+
+
 def test_episodes_go_on_from_one_rollout_to_the_next(policy):
     collector = Collector(Corridor(2), 2, record_snapshots=False)
     collector.reset(0)
