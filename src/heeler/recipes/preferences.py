@@ -41,7 +41,6 @@ def preferences(
             teacher=teacher_named(teacher),
             segment_length=25,
             acquisition=acquisition,
-            num_warmup_rollouts=4,
             # What came of an action says more of it than what was there before: a speed, a distance.
             model=PreferenceModelConfig(
                 inputs=("action", "next_observation"), lapse=0.0 if teacher == "oracle" else 0.1
