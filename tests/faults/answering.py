@@ -8,6 +8,7 @@ With `--as-learner` it is the learner instead.
 import argparse
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,11 @@ NUM_UPDATES = 12
 
 
 def people_config(num_updates: int = NUM_UPDATES):
-    """A tiny run that people answer: 6 comparisons before the first fit, 24 in all."""
-    return tiny_preferences(teacher="people", total_steps=num_updates * 16 * 64, checkpoint_every=2)
+    """A small run that people answer: 6 comparisons before the first fit, 24 in all, and a model that can learn from them."""
+    config = tiny_preferences(teacher="people", total_steps=num_updates * 16 * 64, checkpoint_every=2)
+    assert config.preferences is not None
+    model = replace(config.preferences.model, max_epochs=40, hidden_sizes=(32, 32))
+    return replace(config, preferences=replace(config.preferences, model=model))
 
 
 def pendulum_reward(segment: Segment) -> float:
