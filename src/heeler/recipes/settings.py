@@ -27,9 +27,9 @@ _SETTINGS: Mapping[str, WorldSettings] = {
         num_steps=32,
         algorithm=PPOConfig(
             policy=PolicyConfig(hidden_sizes=(32, 32)),
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             anneal_clip=True,
-            num_epochs=5,
+            num_epochs=3,
             minibatch_size=512,
             target_kl=None,
         ),
