@@ -4,6 +4,8 @@ The learner owns the run directory while it runs. A checkpoint holds everything 
 a run killed at any moment goes on from its last checkpoint as if it had never stopped.
 """
 
+import atexit
+import gc
 import math
 import time
 from collections.abc import Callable
@@ -32,6 +34,9 @@ from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
 STORE_NAME = "heeler.db"
+
+# A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
+atexit.register(gc.freeze)
 
 
 class OnlineRun:

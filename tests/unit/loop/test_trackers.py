@@ -82,7 +82,7 @@ def test_mlflow_holds_every_row_once_after_a_lost_stretch(tmp_path: Path, monkey
     assert only.info.status == "FINISHED"
     assert only.info.run_name == "run"
     assert only.data.params["env.id"] == "CartPole-v1"
-    assert only.data.params["algorithm.policy.hidden_sizes"] == "[32, 32]"
+    assert only.data.params["algorithm.policy.hidden_sizes"] == str(list(config.algorithm.policy.hidden_sizes))
     # Nothing is left in the working directory.
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
