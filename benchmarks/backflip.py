@@ -4,7 +4,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from benchmarks.harness import Benchmark, Figures, Job
+from benchmarks.harness import Benchmark, Figures, Job, medians
 from benchmarks.plan import PlannedJob, run_plan
 
 JOB = (sys.executable, "-m", "benchmarks.jobs.backflip")
@@ -20,7 +20,10 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
 
 
 def summarize(seeds: Sequence[int], jobs: Sequence[Job]) -> Figures:
-    """Landed backflips: the median over seeds of the mean over episodes. Seconds and memory: of the whole process."""
+    """Landed backflips: the median over seeds of the mean over episodes. Seconds and memory: of the whole process.
+
+    `share_` before a part is its share of the run's seconds, `limit_` the share of the part that cannot be left out.
+    """
     means = [statistics.fmean(job.printed["landed_backflips"]) for job in jobs]
     return {
         "landed_backflips": statistics.median(means),
@@ -31,6 +34,7 @@ def summarize(seeds: Sequence[int], jobs: Sequence[Job]) -> Figures:
         "peak_mb": max(job.peak_mb for job in jobs),
         "steps": statistics.median(job.printed["steps"] for job in jobs),
         "steps_per_s": statistics.median(job.printed["steps"] / job.wall_s for job in jobs),
+        **medians(job.printed["time"] for job in jobs),
         **{f"landed_backflips_seed_{seed}": mean for seed, mean in zip(seeds, means, strict=True)},
     }
 

@@ -5,7 +5,9 @@ Prints {"landed_backflips": [in each of 20 fresh episodes of 1,000 steps], "comp
 
 import argparse
 import json
+import time
 
+from benchmarks.jobs.clock import Clock, time_figures
 from benchmarks.jobs.training import train
 from heeler.recipes import backflip
 
@@ -19,12 +21,17 @@ def main() -> None:
     arguments = parser.parse_args()
     given = {"budget": arguments.comparisons, "total_steps": arguments.steps}
     changed = {name: value for name, value in given.items() if value is not None}
-    trained = train(backflip(seed=arguments.seed, teacher="backflip", **changed))
+    config, clock = backflip(seed=arguments.seed, teacher="backflip", **changed), Clock()
+    start = time.perf_counter()
+    with clock.running():
+        trained = train(config)
+    wall_s = time.perf_counter() - start
     printed = {
         "landed_backflips": trained.evaluation.figures["landed_backflips"].tolist(),
         "comparisons": trained.comparisons,
         "steps": trained.steps,
         "train_wall_s": trained.train_wall_s,
+        "time": time_figures(clock, config, trained.policy, wall_s=wall_s),
     }
     print(json.dumps(printed))
 

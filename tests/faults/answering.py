@@ -22,7 +22,7 @@ NUM_UPDATES = 12
 
 
 def people_config(num_updates: int = NUM_UPDATES):
-    """A small run that people answer: 6 comparisons before the first fit, 24 in all, and a model that can learn from them."""
+    """A small run that people answer: 24 comparisons, 6 before the first fit; its model can learn from so few."""
     config = tiny_preferences(teacher="people", total_steps=num_updates * 16 * 64, checkpoint_every=2)
     assert config.preferences is not None
     model = replace(config.preferences.model, max_epochs=40, hidden_sizes=(32, 32))

@@ -84,6 +84,11 @@ class BatchedMujoco(BatchedWorld):
 
     def _advance(self, actions: np.ndarray, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         np.copyto(self._ctrl, actions)
+        self._step_physics()
+        self._observe(ALL, observation)
+        return self._judge(actions)
+
+    def _step_physics(self) -> None:
         try:
             self._simulations.step(nstep=self.frame_skip)
         except SimulationError as error:
@@ -91,8 +96,6 @@ class BatchedMujoco(BatchedWorld):
             raise WorldError(
                 f"{self.env_id}: MuJoCo stopped environment {index} at step {self._num_steps + 1}: {error}"
             ) from error
-        self._observe(ALL, observation)
-        return self._judge(actions)
 
     def _begin(self, rows: np.ndarray, observation: np.ndarray) -> None:
         self.set_physics(*self._first_states(len(rows)), rows)

@@ -6,6 +6,7 @@ from benchmarks.harness import Job, holds
 
 def job(landed: list[float], *, comparisons: int = 700, wall_s: float = 400.0, peak_mb: float = 300.0) -> Job:
     printed = {"landed_backflips": landed, "comparisons": comparisons, "steps": 1000, "train_wall_s": wall_s}
+    printed |= {"time": {"share_learning": wall_s / 1000}}
     return Job(printed=printed, wall_s=wall_s, peak_mb=peak_mb)
 
 
@@ -21,6 +22,7 @@ def test_the_median_over_seeds_of_the_means_over_episodes() -> None:
     assert [figures[f"landed_backflips_seed_{seed}"] for seed in (0, 1, 2)] == [7.0, 1.0, 5.0]
     assert (figures["comparisons"], figures["peak_mb"]) == (700, 3.0)
     assert (figures["wall_s"], figures["wall_s_worst_seed"]) == (200.0, 600.0)
+    assert figures["share_learning"] == 0.2
     assert holds(BENCHMARK.targets, figures)
 
 
