@@ -22,6 +22,8 @@ from typing import Any
 from benchmarks.harness import BenchmarkError, Figures, Job, medians, run_job
 
 TARGETS_OF_MEMORY = {"memory_ratio": "<= 1"}
+_PEER_THREADS = 1
+"""OpenMP threads of the peers: with networks as small as those here Stable-Baselines3 is faster on one than on two."""
 FIELDS = ("steps", "train_wall_s", "return_mean", "returns")
 PeerCommand = Callable[[int], Sequence[str]]
 """Seed to command."""
@@ -29,19 +31,17 @@ OurCommand = Callable[[int, Mapping[str, Any]], Sequence[str]]
 """Seed and what the peer printed to command, so that a job can be told to make as many steps as the peer made."""
 
 
-def compare(seeds: Sequence[int], peer: PeerCommand, ours: OurCommand, *, peer_threads: int | None = None) -> Figures:
+def compare(seeds: Sequence[int], peer: PeerCommand, ours: OurCommand) -> Figures:
     """Medians over `seeds` of what `pair_figures` gives.
 
     Args:
         seeds: one pair of runs for each.
         peer: seed to the peer's command.
         ours: seed and what the peer printed to heeler's command.
-        peer_threads: OpenMP threads of the peer, where another number than its default serves it better. With networks
-            as small as those here Stable-Baselines3 is faster on one thread than on two.
     """
     rows: list[Figures] = []
     for seed in seeds:
-        peer_job = training_job(peer(seed), threads=peer_threads)
+        peer_job = training_job(peer(seed), threads=_PEER_THREADS)
         our_job = training_job(ours(seed, peer_job.printed))
         rows.append(pair_figures(our_job, peer_job))
         print(f"seed {seed}: {rows[-1]}", file=sys.stderr)

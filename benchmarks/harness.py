@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 Figures = dict[str, float]
 RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
+    ">": lambda figure, bound: figure > bound,
     ">=": lambda figure, bound: figure >= bound,
     "<=": lambda figure, bound: figure <= bound,
 }
@@ -159,7 +160,7 @@ def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | N
         exit_code, peak_mb = _wait(process, timeout_s)
         wall_s = time.perf_counter() - start
         if exit_code != 0:
-            reason = f"ran longer than {timeout_s:g} s" if exit_code == -signal.SIGKILL else f"exit code {exit_code}"
+            reason = f"ran longer than {timeout_s:g} s" if wall_s >= timeout_s else f"exit code {exit_code}"
             raise BenchmarkError(f"{' '.join(command)}: {reason}\n{_tail(err)}")
         return Job(printed=_last_object(_tail(out), command), wall_s=wall_s, peak_mb=peak_mb)
 

@@ -2,31 +2,17 @@
 
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from benchmarks import mujoco_batch, peers
-from benchmarks.comparison import TARGETS_OF_MEMORY, compare
+from benchmarks import mujoco_batch
+from benchmarks.comparison import TARGETS_OF_MEMORY
 from benchmarks.harness import Benchmark, Figures, medians, run_job
-
-NUM_STEPS = 1_000_000
-NUM_STEPS_QUICK = 40_000
-PEER_NUM_STEPS_QUICK = 4_000
+from benchmarks.sb3 import compare_with_sb3
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
-    """Medians over the seeds; heeler's job is `python -m benchmarks.jobs.ppo_hopper --seed S --steps N`."""
-    steps = str(NUM_STEPS_QUICK if quick else NUM_STEPS)
-    peer_steps = str(PEER_NUM_STEPS_QUICK if quick else NUM_STEPS)
-
-    def peer(seed: int) -> Sequence[str]:
-        script = "benchmarks/peers/sb3_ppo.py"
-        return (peers.python("sb3"), script, "--task", "Hopper-v5", "--steps", peer_steps, "--seed", str(seed))
-
-    def ours(seed: int, _: Mapping[str, Any]) -> Sequence[str]:
-        return (sys.executable, "-m", "benchmarks.jobs.ppo_hopper", "--steps", steps, "--seed", str(seed))
-
-    figures = compare(seeds, peer, ours, peer_threads=1)
+    """Medians over the seeds."""
+    figures = compare_with_sb3("Hopper-v5", 1_000_000, seeds, quick=quick)
     raw = medians(_raw_figures(seed, quick) for seed in seeds)
     return figures | raw | {"raw_ratio": figures["steps_per_s"] / raw["raw_steps_per_s"]}
 

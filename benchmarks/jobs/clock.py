@@ -108,7 +108,7 @@ def time_figures(clock: Clock, config: RunConfig, policy: Policy, *, wall_s: flo
     }
     shares = {f"share_{part}": spent / wall_s for part, spent in parts.items()}
     rest = {"share_rest": 1 - sum(shares.values())}
-    return shares | rest | {f"limit_{part}": limits[part] / spent for part, spent in parts.items()}
+    return shares | rest | {f"limit_{part}": limits[part] / spent if spent else 0.0 for part, spent in parts.items()}
 
 
 def _fit_step_s(preferences: PreferencesConfig) -> float:

@@ -7,7 +7,7 @@ import argparse
 import json
 from dataclasses import replace
 
-from benchmarks.jobs.training import NUM_EVALUATION_EPISODES, gymnasium_returns, train, training_fields
+from benchmarks.jobs.training import gymnasium_returns, train, training_fields
 from heeler.recipes import preferences
 
 TASK = "Pendulum-v1"
@@ -25,7 +25,7 @@ def main() -> None:
     )
     # Judged below, in the very environment that the peer is judged in; the run's own evaluation would come on top.
     trained = train(replace(config, num_evaluation_episodes=1))
-    returns = gymnasium_returns(trained.policy, TASK, num_at_once=NUM_EVALUATION_EPISODES)
+    returns = gymnasium_returns(trained.policy, TASK)
     print(json.dumps(training_fields(trained, returns) | {"comparisons": trained.comparisons}))
 
 

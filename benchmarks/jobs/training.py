@@ -73,7 +73,7 @@ def _progress(metrics: Metrics, total_steps: int, seconds: float) -> str:
     return f"{step:,.0f} of {total_steps:,} steps, true return {true_return:.1f}{labels}; {left_s:.0f} s left"
 
 
-def gymnasium_returns(policy: Policy, task: str, *, num_at_once: int) -> list[float]:
+def gymnasium_returns(policy: Policy, task: str, *, num_at_once: int = NUM_EVALUATION_EPISODES) -> list[float]:
     """True returns of deterministic episodes of Gymnasium's own environment, from the first states all peers begin in.
 
     Args:

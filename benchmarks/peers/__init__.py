@@ -1,4 +1,4 @@
-"""The peers that heeler is measured against, each in its own virtual environment under `.peers/`.
+"""The peers that heeler is measured against; those that are packages have a virtual environment each, in `.peers/`.
 
 `NAME.txt` beside this file pins everything that goes into `.peers/NAME`, which is made on first use and again when the
 list changes.

@@ -15,7 +15,8 @@ import numpy as np
 
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback.store import Store
-from heeler.loop.online import STORE_NAME, run
+from heeler.loop.online import run
+from heeler.loop.reading import STORE_NAME
 from tests.unit.loop.tiny import tiny_preferences
 
 NUM_UPDATES = 12
@@ -23,7 +24,7 @@ NUM_UPDATES = 12
 
 def people_config(num_updates: int = NUM_UPDATES):
     """A small run that people answer: 24 comparisons, 6 before the first fit; its model can learn from so few."""
-    config = tiny_preferences(teacher="people", total_steps=num_updates * 16 * 64, checkpoint_every=2)
+    config = tiny_preferences(teacher="people", total_steps=num_updates * 16 * 64, checkpoint_every=4)
     assert config.preferences is not None
     model = replace(config.preferences.model, max_epochs=40, hidden_sizes=(32, 32))
     return replace(config, preferences=replace(config.preferences, model=model))

@@ -13,7 +13,8 @@ from safetensors import safe_open
 
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
-from heeler.loop.online import STORE_NAME, resume, run
+from heeler.loop.online import resume, run
+from heeler.loop.reading import STORE_NAME
 from tests.faults.answering import NUM_UPDATES, people_config
 
 SCRIPT = Path(__file__).parent / "answering.py"
@@ -79,7 +80,7 @@ def test_nobody_waits_once_there_is_a_reward(tmp_path):
     path, rows = tmp_path / "run", []
     with process(path, "--limit", "6"):
         run(people_config(), path, on_metrics=rows.append)
-    assert len(rows) == NUM_UPDATES
+    assert [row["update"] for row in rows if "elapsed_s" in row] == list(range(1, NUM_UPDATES + 1))
     assert rows[-1]["answered"] == rows[-1]["labels_used"] == 6
     assert rows[-1]["asked"] == 24
     with opened(path) as store:
@@ -114,7 +115,7 @@ def test_answers_after_the_end_are_kept(tmp_path):
         assert store.counts()["feedback"] == 24
 
 
-@pytest.mark.parametrize("when", ["before the first fit", "later"])
+@pytest.mark.parametrize("when", ["before the first answer", "before the first checkpoint", "later"])
 def test_a_learner_killed_while_people_answer_goes_on(tmp_path, when):
     """No answer is lost, none is asked for twice beyond the budget, and the person never notices."""
     path = tmp_path / "run"
@@ -125,6 +126,10 @@ def test_a_learner_killed_while_people_answer_goes_on(tmp_path, when):
         else:
             wait_for(lambda: (path / STORE_NAME).exists())
             wait_for(lambda: num_queries(path) == 6)
+            if when == "before the first checkpoint":
+                with process(path, "--limit", "4"):
+                    wait_for(lambda: num_answers(path) == 4)
+            assert not list((path / "checkpoints").glob("step-*"))
         learner.kill()
         learner.wait(timeout=30)
     with process(path):

@@ -11,15 +11,17 @@ from pathlib import Path
 
 import pytest
 
+from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
-from heeler.loop.online import STORE_NAME, resume, run
+from heeler.loop.online import resume, run
+from heeler.loop.reading import STORE_NAME
 from tests.faults.tiny_run import config
 
 SCRIPT = Path(__file__).parent / "tiny_run.py"
 
 
 def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(path), *arguments],
         env=environment,
@@ -29,8 +31,8 @@ def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def kill(path: Path, at_write: int) -> None:
-    process = start(path, "--kill-at-write", str(at_write))
+def kill(path: Path, at_write: int, *arguments: str) -> None:
+    process = start(path, "--kill-at-write", str(at_write), *arguments)
     process.communicate(timeout=120)
     assert process.returncode == -signal.SIGKILL
 
@@ -66,8 +68,8 @@ def assert_same_run(path: Path, uninterrupted: Path) -> None:
     assert metric_trace(path) == metric_trace(uninterrupted)
 
 
-# `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames and metric lines; the numbers
-# spread over checkpoints, segments, the store and metrics. `slow` holds every one of them.
+# `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames, metric lines and the store's
+# transactions; the numbers spread over all of them. `slow` holds every one.
 def num_writes(path: Path) -> int:
     return int((path.parent / "writes").read_text())
 
@@ -79,6 +81,18 @@ def test_killed_at_a_write_and_resumed(tmp_path, uninterrupted, share):
     kill(path, at)
     finish(path, "--resume")
     assert_same_run(path, uninterrupted)
+
+
+@pytest.mark.parametrize("kind", ["discrete", "foreign"])
+def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, kind):
+    whole = tmp_path / "whole" / "run"
+    whole.parent.mkdir()
+    finish(whole, "--kind", kind)
+    for share in (0.3, 0.8):
+        path = tmp_path / f"run-{share}"
+        kill(path, int(share * num_writes(whole)), "--kind", kind)
+        finish(path, "--resume")
+        assert_same_run(path, whole)
 
 
 @pytest.mark.slow
@@ -115,6 +129,17 @@ def test_torn_checkpoint_is_refused_by_name_and_the_one_before_used(tmp_path, un
     assert len(result.refused_checkpoints) == 1
     assert f"step-{steps[-1]}" in result.refused_checkpoints[0]
     assert_same_run(path, uninterrupted)
+
+
+def test_a_run_whose_checkpoints_are_all_refused_is_not_begun_again(tmp_path, uninterrupted):
+    path = tmp_path / "run"
+    shutil.copytree(uninterrupted, path)
+    for step in RunDirectory.open(path).checkpoint_steps():
+        (path / "checkpoints" / f"step-{step}" / "state.json").write_bytes(b"{}")
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and "heeler.db" not in file.name}
+    with pytest.raises(RunError, match=r"cannot be gone on with: .*step-\d+.*SHA-256 of state.json"):
+        resume(path)
+    assert {file: file.read_bytes() for file in before} == before
 
 
 def test_every_query_has_one_answer_after_all_that(tmp_path, uninterrupted):

@@ -1,4 +1,7 @@
-"""A tiny run that can kill itself at its n-th write to the disk. Arguments: RUN [--resume] [--kill-at-write N]."""
+"""A tiny run that can kill itself at its n-th write to the disk.
+
+Arguments: RUN [--kind KIND] [--resume] [--kill-at-write N].
+"""
 
 import argparse
 import os
@@ -8,12 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine, event
+
 from heeler.core import rundir
+from heeler.loop.config import RunConfig
 from heeler.loop.online import resume, run
 from heeler.recipes import backflip
+from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 
-def config():
+def config(kind: str = "backflip") -> RunConfig:
+    """Learned rewards in a world of heeler's own; true rewards and discrete actions; a world that cannot be saved."""
+    if kind == "discrete":
+        return tiny_ppo("CartPole-v1", checkpoint_every=2)
+    if kind == "foreign":
+        foreign = tiny_preferences("Pendulum-v1", checkpoint_every=3)
+        return replace(foreign, env=replace(foreign.env, num_envs=4, vectorization="sync"), total_steps=12 * 4 * 64)
     full = backflip(budget=24, teacher="slow")
     assert full.preferences is not None
     teacher = replace(full.preferences.teacher, delay_steps=600)
@@ -45,17 +58,21 @@ class Writes:
         original: Callable[..., Any] = getattr(module, name)
 
         def watched(*args: Any, **kwargs: Any) -> Any:
-            self.count += 1
-            if self.count == self.kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self.mark()
             return original(*args, **kwargs)
 
         setattr(module, name, watched)
+
+    def mark(self, *_: Any) -> None:
+        self.count += 1
+        if self.count == self.kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
+    parser.add_argument("--kind", default="backflip")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--kill-at-write", type=int)
@@ -64,10 +81,11 @@ def main() -> None:
     for name in ("fsync", "replace", "truncate"):
         writes.watch(os, name)
     writes.watch(rundir.RunDirectory, "append_metrics")
+    event.listen(Engine, "commit", writes.mark)
     if arguments.resume and (arguments.path / "config.yaml").exists():
         resume(arguments.path)
     else:
-        run(config(), arguments.path)
+        run(config(arguments.kind), arguments.path)
     (arguments.path.parent / "writes").write_text(str(writes.count))
 
 

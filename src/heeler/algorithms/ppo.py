@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
 from heeler.core.rollout import Rollout
+from heeler.core.rundir import under
 from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
 from heeler.models.optimizers import Adam
 from heeler.models.policy import Policy, PolicyConfig
-from heeler.ops.policy_gradient import approximate_kl, clipped_surrogate_loss, clipped_value_loss, explained_variance
+from heeler.ops.policy_gradient import approximate_kl, clipped_surrogate_loss, explained_variance
 from heeler.ops.returns import discounted_sums, gae
 
 
@@ -41,8 +42,6 @@ class PPOConfig:
     """Largest useful change of an action's probability ratio in one update."""
     anneal_clip: bool = False
     """Whether `clip` falls linearly like the learning rate."""
-    value_clip: float | None = None
-    """Largest useful change of a value in one update, or None for a plain squared error."""
     value_coefficient: float = 0.5
     """Weight of the value loss."""
     entropy_coefficient: float = 0.0
@@ -67,8 +66,11 @@ class PPOConfig:
         for name in ("learning_rate", "clip", "num_epochs", "minibatch_size", "max_gradient_norm"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("device is cuda, but torch sees no CUDA device here; set device to cpu")
+        for name in ("value_coefficient", "entropy_coefficient"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ConfigError(f"{name} must be >= 0 and finite, got {getattr(self, name)}")
+        if self.target_kl is not None and not self.target_kl > 0:
+            raise ConfigError(f"target_kl must be > 0, or None for no early stop, got {self.target_kl}")
 
 
 @dataclass
@@ -93,7 +95,6 @@ class _Samples(NamedTuple):
     observation_BO: Tensor
     action_BA: Tensor
     log_prob_B: Tensor
-    value_B: Tensor
     advantage_B: Tensor
     target_B: Tensor
 
@@ -122,14 +123,24 @@ class PPO:
         self.action_space = action_space
 
     def init(self, seed: int, num_envs: int) -> PPOState:
-        """A fresh policy; the same seed gives the same weights."""
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            policy = Policy(self.config.policy, self.observation_size, self.action_space).to(self.config.device)
+        """A fresh policy on the configured device; the same seed gives the same weights.
+
+        Raises:
+            ConfigError: there is no such device.
+        """
+        if self.config.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("algorithm.device is cuda, but torch sees no CUDA device here; set it to cpu")
+        policy = self.fresh_policy(seed).to(self.config.device)
         parameters = FlatParameters(policy)
         optimizer = Adam(parameters.flat, learning_rate=self.config.learning_rate, epsilon=1e-5)
         generator = torch.Generator().manual_seed(seed)
         return PPOState(policy, parameters, optimizer, RunningMoments(1), torch.zeros(num_envs), generator)
+
+    def fresh_policy(self, seed: int) -> Policy:
+        """The policy that `init` begins with, on the CPU."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return Policy(self.config.policy, self.observation_size, self.action_space)
 
     def tensors(self, state: PPOState) -> dict[str, Tensor]:
         """What a checkpoint keeps; the policy's own stand under `policy.`."""
@@ -143,7 +154,7 @@ class PPO:
         """Go on from what `tensors` returned, bit for bit."""
         parts = {"policy.": state.policy, "returns.": state.return_moments, "optimizer.": state.optimizer}
         for prefix, part in parts.items():
-            part.load_tensors({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+            part.load_tensors(under(prefix, tensors))
         state.running_return_N = tensors["running_return"]
         state.num_updates = int(tensors["num_updates"])
         state.generator.set_state(tensors["generator"])
@@ -163,7 +174,7 @@ class PPO:
         Returns:
             The state, and what there is to know about the update.
         """
-        samples = self._prepare(state, rollout, reward)
+        samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
         state.optimizer.learning_rate = self.config.learning_rate * share
@@ -172,12 +183,13 @@ class PPO:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
         state.num_updates += 1
-        metrics["explained_variance"] = explained_variance(samples.value_B, samples.target_B)
+        metrics["explained_variance"] = explained
         metrics["learning_rate"] = self.config.learning_rate * share
         return state, metrics
 
     @torch.no_grad()
-    def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> _Samples:
+    def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[_Samples, float]:
+        """What the gradient steps learn from, and how much of the returns the values had explained."""
         policy, device = state.policy, self.config.device
         observation_TNO = policy.normalize(torch.from_numpy(rollout.observation).to(device))
         value_TN = policy.value(observation_TNO)
@@ -199,14 +211,14 @@ class PPO:
         target_TN = advantage_TN + value_TN[:-1]
         # Normalised over the whole rollout: each minibatch then pulls as strongly as it should.
         advantage_TN = (advantage_TN - advantage_TN.mean()) / (advantage_TN.std() + 1e-8)
-        return _Samples(
+        samples = _Samples(
             observation_BO=observation_TNO[:-1].flatten(0, 1),
             action_BA=torch.from_numpy(rollout.action).to(device).flatten(0, 1),
             log_prob_B=torch.from_numpy(rollout.log_prob).to(device).flatten(),
-            value_B=value_TN[:-1].flatten(),
             advantage_B=advantage_TN.flatten(),
             target_B=target_TN.flatten(),
         )
+        return samples, explained_variance(value_TN[:-1].flatten(), samples.target_B)
 
     def _scaled_reward(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> Tensor:
         reward_TN = torch.from_numpy(np.asarray(reward, np.float32))
@@ -263,10 +275,7 @@ class PPO:
         )
         policy_loss = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
         value_B = policy.value(batch.observation_BO)
-        if config.value_clip is None:
-            value_loss = 0.5 * nn.functional.mse_loss(value_B, batch.target_B)
-        else:
-            value_loss = clipped_value_loss(value_B, batch.value_B, batch.target_B, clip=config.value_clip)
+        value_loss = 0.5 * nn.functional.mse_loss(value_B, batch.target_B)
         loss = policy_loss + config.value_coefficient * value_loss
         if config.entropy_coefficient:
             loss = loss - config.entropy_coefficient * entropy

@@ -53,7 +53,7 @@ def watch(
     from heeler.loop import clips
     from heeler.loop.config import from_dict
     from heeler.loop.evaluations import final_seed
-    from heeler.loop.online import newest_sound_checkpoint, policy_of
+    from heeler.loop.reading import newest_sound_checkpoint, policy_of
 
     directory = RunDirectory.open(run)
     config, checkpoint = from_dict(directory.config()), newest_sound_checkpoint(directory)

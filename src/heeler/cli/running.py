@@ -64,8 +64,8 @@ def resume(run: Run, *, json: Json = False) -> int:
 def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMetrics], "RunResult"]) -> int:
     from heeler.cli.display import RunDisplay
     from heeler.core.rundir import RunDirectory
-    from heeler.loop.evaluations import final_seed, save_evaluation, summarize
-    from heeler.loop.online import newest_sound_checkpoint
+    from heeler.loop.evaluations import saved_evaluation
+    from heeler.loop.reading import newest_sound_checkpoint
     from heeler.loop.report import write_report
 
     stream = sys.stderr if as_json else sys.stdout
@@ -75,8 +75,8 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMe
         with display:
             result = learn(display)
         directory = RunDirectory(result.path)
-        evaluation = summarize(result.evaluation, newest_sound_checkpoint(directory), seed=final_seed(config))
-        save_evaluation(directory, evaluation)
+        evaluation = saved_evaluation(directory, newest_sound_checkpoint(directory))
+        assert evaluation is not None
         report = write_report(path)
     except WorldError as error:
         if not RunDirectory(path).checkpoint_steps():
@@ -108,6 +108,13 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
     steps = directory.checkpoint_steps() if is_same else []
     if steps and steps[-1] >= total:
         return f"{what}: {path} is finished ({steps[-1]:,} steps); playing fresh episodes"
-    if steps:
-        return f"{what}: going on in {path} from step {steps[-1]:,} of {total:,}"
-    return f"{what}: {total:,} steps in {path}"
+    begins = f"going on in {path} from step {steps[-1]:,} of {total:,}" if steps else f"{total:,} steps in {path}"
+    return f"{what}: {begins}{_who_answers(config, path)}"
+
+
+def _who_answers(config: "RunConfig", path: Path) -> str:
+    if config.preferences is None or config.preferences.teacher != "people":
+        return ""
+    from heeler.loop.reading import STORE_NAME
+
+    return f"\nPeople answer: questions stand in {path / STORE_NAME}; docs/tutorial.md shows a program that answers"

@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -36,7 +37,7 @@ class Segment:
     next_observation: np.ndarray
     """[T, O] float32: what came of each action; at an episode's end the terminal observation, not the reset's."""
     true_reward: np.ndarray | None = None
-    """[T] float32, or None where no true reward is known. Only the simulated teacher may read it."""
+    """[T] float32, or None where no true reward is known. Only simulated teachers and reports read it."""
     snapshot: np.ndarray | None = None
     """[T, S] float32 that `envs.draw` turns into frames, or None."""
     env_id: str
@@ -49,7 +50,7 @@ class Segment:
     def __len__(self) -> int:
         return len(self.observation)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """SHA-256 (64 hexadecimal digits) of the content: equal content, equal id."""
         digest = hashlib.sha256()
@@ -71,8 +72,9 @@ class Query:
     asked_step: int
     """The learner's environment steps when it asked."""
     acquisition: str = ""
-    """How it was chosen, and its score: for the report."""
+    """How it was chosen, for the report."""
     score: float = 0.0
+    """What that acquisition gave it; what it means depends on the acquisition."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,8 @@ class Rollout:
     log_prob: np.ndarray
     """[T, N] float32: log-probability of `action` under the policy that chose it."""
     true_reward: np.ndarray
-    """[T, N] float64: the environment's own reward. Only simulated teachers and evaluation may look."""
+    """[T, N] float64: the environment's own reward. Where the reward is learned, only simulated teachers, metrics and
+    reports look at it."""
     terminated: np.ndarray
     """[T, N] bool: the episode ended in a terminal state; its value is zero."""
     truncated: np.ndarray
@@ -46,11 +47,6 @@ class Rollout:
     def num_steps(self) -> int:
         """T."""
         return self.action.shape[0]
-
-    @property
-    def num_envs(self) -> int:
-        """N."""
-        return self.action.shape[1]
 
     @cached_property
     def ended(self) -> np.ndarray:

@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import yaml
@@ -22,7 +22,8 @@ from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
 
-FORMAT = 1
+T = TypeVar("T")
+FORMAT = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
 
@@ -100,11 +101,6 @@ class RunDirectory:
         """
         if not (path / "config.yaml").is_file():
             raise RunError(f"{path} is not a run: it has no config.yaml; expected a directory made by `heeler run`")
-        try:
-            for name in ("segments", "media", "checkpoints"):
-                (path / name).mkdir(exist_ok=True)
-        except OSError as error:
-            raise _unwritable(path, error) from error
         return cls(path)
 
     def config(self) -> dict[str, Any]:
@@ -122,9 +118,11 @@ class RunDirectory:
         """Hold the run for one learner; the operating system lets go when the process dies.
 
         Raises:
-            RunError: another process holds it.
+            RunError: another process holds it, or it cannot be written.
         """
         try:
+            for name in ("segments", "media", "checkpoints"):
+                (self.path / name).mkdir(exist_ok=True)
             handle = (self.path / ".lock").open("a")
         except OSError as error:
             raise _unwritable(self.path, error) from error
@@ -133,6 +131,7 @@ class RunDirectory:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"{self.path} is in use by another process; wait for it, or stop it first") from error
+            self._put_back_replaced()
             yield
 
     # Checkpoints
@@ -163,15 +162,26 @@ class RunDirectory:
                 _write_flushed(aside / name, content)
             _flush_directory(aside)
             # A checkpoint of the same step comes from a stretch that was lost and is walked again.
-            shutil.rmtree(target, ignore_errors=True)
+            replaced = folder / f".step-{step}.replaced"
+            if target.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
+                os.replace(target, replaced)
             os.replace(aside, target)
             _flush_directory(folder)
+            shutil.rmtree(replaced, ignore_errors=True)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(target, error) from error
         for old in self.checkpoint_steps()[:-keep]:
             shutil.rmtree(folder / f"step-{old}")
         return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
+
+    def _put_back_replaced(self) -> None:
+        """Undo a replacement that a kill cut short between its two renamings."""
+        for replaced in (self.path / "checkpoints").glob(".step-*.replaced"):
+            target = replaced.with_name(replaced.stem.removeprefix("."))
+            if not target.exists():
+                os.replace(replaced, target)
 
     def checkpoint_steps(self) -> list[int]:
         """Steps of the checkpoints here, oldest first."""
@@ -201,9 +211,9 @@ class RunDirectory:
             )
         except FileNotFoundError as error:
             raise CheckpointError(f"checkpoint {folder} is refused: {Path(error.filename).name} is missing") from error
+        except OSError as error:
+            raise CheckpointError(f"checkpoint {folder} is refused: it cannot be read ({error.strerror})") from error
         except (ValueError, KeyError, TypeError, SafetensorError) as error:
-            if isinstance(error, CheckpointError):
-                raise
             raise CheckpointError(f"checkpoint {folder} is refused: its manifest cannot be read ({error})") from error
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
@@ -248,6 +258,15 @@ class RunDirectory:
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")
         return [json.loads(line) for line in lines[:-1]]
+
+
+def under(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
+    """The values whose names begin with `prefix`, without it: a part of what a checkpoint holds.
+
+    >>> under("learner.", {"learner.step": 3, "noise": 1})
+    {'step': 3}
+    """
+    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

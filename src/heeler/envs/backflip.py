@@ -33,7 +33,7 @@ def backflip_reward(
         thigh_touches: [N] whether the thigh does.
 
     Returns:
-        [N] rewards, about −12 to 5.
+        [N] rewards, about −7 to 5.
     """
     backward = np.clip(-pitch_rate, -10.0, 10.0) / 10.0
     touches = torso_touches | thigh_touches

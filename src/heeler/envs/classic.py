@@ -86,6 +86,7 @@ class ClassicWorld(BatchedWorld):
 class CartPole(ClassicWorld):
     """CartPole-v1 (Barto, Sutton & Anderson 1983): keep a pole upright by pushing its cart left or right."""
 
+    metadata = BatchedWorld.metadata | {"render_fps": 50}
     GRAVITY, CART_MASS, POLE_MASS, HALF_LENGTH, FORCE, TAU = 9.8, 1.0, 0.1, 0.5, 10.0, 0.02
     TOTAL_MASS, POLE_MOMENT = POLE_MASS + CART_MASS, POLE_MASS * HALF_LENGTH
     X_LIMIT, THETA_LIMIT = 2.4, 12 * 2 * math.pi / 360
@@ -127,6 +128,7 @@ class CartPole(ClassicWorld):
 class Pendulum(ClassicWorld):
     """Pendulum-v1: swing a pendulum up with too little torque and hold it there."""
 
+    metadata = BatchedWorld.metadata | {"render_fps": 20}
     MAX_SPEED, MAX_TORQUE, DT = 8.0, 2.0, 0.05
 
     def __init__(self, num_envs: int, *, g: float = 10.0, max_episode_steps: int = 200):
@@ -161,6 +163,7 @@ class Pendulum(ClassicWorld):
 class MountainCar(ClassicWorld):
     """MountainCar-v0 (Moore 1990): an engine too weak for the hill must swing back and forth to the flag."""
 
+    metadata = BatchedWorld.metadata | {"render_fps": 30}
     LOW, HIGH, MAX_SPEED, GOAL, FORCE, GRAVITY = -1.2, 0.6, 0.07, 0.5, 0.001, 0.0025
 
     def __init__(self, num_envs: int, *, goal_velocity: float = 0.0, max_episode_steps: int = 200):
@@ -197,6 +200,7 @@ class MountainCarContinuous(ClassicWorld):
     Gymnasium keeps this state in float32, except that an episode's first step begins from float64; so does this.
     """
 
+    metadata = BatchedWorld.metadata | {"render_fps": 30}
     LOW, HIGH, MAX_SPEED, GOAL, POWER, GRAVITY = -1.2, 0.6, 0.07, 0.45, 0.0015, 0.0025
 
     def __init__(self, num_envs: int, *, goal_velocity: float = 0.0, max_episode_steps: int = 999):
@@ -262,6 +266,7 @@ class MountainCarContinuous(ClassicWorld):
 class Acrobot(ClassicWorld):
     """Acrobot-v1 (Sutton & Barto's book): swing the lower of two links above a line by torque at the joint between."""
 
+    metadata = BatchedWorld.metadata | {"render_fps": 5}
     GRAVITY, DT, MAX_SPEED_1, MAX_SPEED_2 = 9.8, 0.2, 4 * math.pi, 9 * math.pi
 
     def __init__(self, num_envs: int, *, max_episode_steps: int = 500):

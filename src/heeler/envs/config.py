@@ -1,7 +1,7 @@
 """The configuration that names a world and says how many copies of it run, and how."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from inspect import Parameter, signature
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,9 @@ class EnvConfig:
     vectorization: Vectorization = "auto"
     """`auto`: heeler's batched world where there is one, else `sync`. `batched`: that, or an error. `sync`: Gymnasium's
     own environment, copies in one process. `async`: the same, one process for each copy."""
+    check_bounds: bool = True
+    """Whether a foreign world's observation that lies outside its space's bounds stops the run. Some environments
+    promise narrower bounds than they keep."""
     kwargs: dict[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world itself, such as `reset_noise_scale`; `max_episode_steps` is known to every world."""
 
@@ -40,9 +43,14 @@ class EnvConfig:
                 + did_you_mean(str(self.vectorization), get_args(Vectorization))
             )
 
+    def single(self) -> "EnvConfig":
+        """One copy, in this process."""
+        vectorization = "sync" if self.vectorization == "async" else self.vectorization
+        return replace(self, num_envs=1, num_threads=None, vectorization=vectorization)
+
 
 def check_settings(env_id: str, build: Callable[..., object], kwargs: Mapping[str, Any]) -> None:
-    """Refuse settings that `build` does not take.
+    """Refuse settings that `build` does not take, and values of another type than it takes.
 
     Args:
         env_id: the world's name, for the message.
@@ -50,11 +58,21 @@ def check_settings(env_id: str, build: Callable[..., object], kwargs: Mapping[st
         kwargs: what the user set.
 
     Raises:
-        ConfigError: for the first unknown setting, with the nearest right name.
+        ConfigError: for the first unknown setting, with the nearest right name, or the first wrong value.
     """
-    known = [name for name, p in signature(build).parameters.items() if p.kind is Parameter.KEYWORD_ONLY]
-    for name in kwargs:
-        if name not in known:
+    types = {name: p.annotation for name, p in signature(build).parameters.items() if p.kind is Parameter.KEYWORD_ONLY}
+    for name, value in kwargs.items():
+        if name not in types:
             raise ConfigError(
-                f"{env_id} has no setting {name!r}.{did_you_mean(name, known)} It takes: {', '.join(known)}"
+                f"{env_id} has no setting {name!r}.{did_you_mean(name, types)} It takes: {', '.join(types)}"
             )
+        _check_type(f"{env_id}: {name}", types[name], value)
+
+
+def _check_type(where: str, expected: Any, value: Any) -> None:
+    from pydantic import TypeAdapter, ValidationError  # here, since most worlds are made without settings
+
+    try:
+        TypeAdapter(expected).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {error.errors()[0]['msg']}, got {value!r}") from error

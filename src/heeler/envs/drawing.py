@@ -52,23 +52,6 @@ _CLASSIC_SCENES: Mapping[str, tuple[int, DrawOne]] = {
     "MountainCarContinuous-v0": (2, draw_mountain_car_continuous),
     "Pendulum-v1": (2, draw_pendulum),
 }
-_STEPS_PER_SECOND: Mapping[str, float] = {
-    "Acrobot-v1": 5.0,
-    "Ant-v5": 20.0,
-    "Backflip": 125.0,
-    "CartPole-v1": 50.0,
-    "HalfCheetah-v5": 20.0,
-    "Hopper-v5": 125.0,
-    "Humanoid-v5": 1000 / 15,
-    "InvertedDoublePendulum-v5": 20.0,
-    "InvertedPendulum-v5": 25.0,
-    "MountainCar-v0": 30.0,
-    "MountainCarContinuous-v0": 30.0,
-    "Pendulum-v1": 20.0,
-    "Reacher-v5": 50.0,
-    "Swimmer-v5": 25.0,
-    "Walker2d-v5": 125.0,
-}
 DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_CLASSIC_SCENES)
 """The worlds that `draw` knows."""
 
@@ -109,16 +92,6 @@ def draw(env_id: str, snapshots: np.ndarray, size: tuple[int, int] = (240, 240))
     for frame, snapshot in zip(frames, snapshots, strict=True):
         frame[:] = draw_one(snapshot, size)
     return frames
-
-
-def steps_per_second(env_id: str) -> float:
-    """Steps in a second of the world's own time (for MountainCar, which has none, what Gymnasium shows it at).
-
-    Raises:
-        ConfigError: the world is not one that can be drawn.
-    """
-    _scene(env_id)
-    return _STEPS_PER_SECOND[env_id]
 
 
 def write_webp(frames: np.ndarray, path: Path, fps: float) -> None:

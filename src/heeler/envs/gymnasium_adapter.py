@@ -15,6 +15,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
 from heeler.core.errors import ConfigError, WorldError, did_you_mean
+from heeler.envs.config import EnvConfig
 from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
 from heeler.envs.world import Info, World, check_finite
 
@@ -23,13 +24,14 @@ from heeler.envs.world import Info, World, check_finite
 class EnvFactory:
     """Builds one copy of an environment."""
 
-    id: str
-    kwargs: Mapping[str, Any]
+    config: EnvConfig
     index: int
     """Which copy, for messages."""
 
     def __call__(self) -> "FlatEnv":
-        return FlatEnv(build_env(self.id, self.kwargs), env_id=self.id, index=self.index)
+        """Build it."""
+        env = build_env(self.config.id, self.config.kwargs)
+        return FlatEnv(env, env_id=self.config.id, index=self.index, check_bounds=self.config.check_bounds)
 
 
 def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -90,22 +92,22 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
     """One environment held to its own spaces; flat float32 observations, actions that count from 0."""
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int):
-        self._env, self._env_id, self._index = env, env_id, index
+    def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int, check_bounds: bool):
+        self._env, self._env_id, self._index, self._check_bounds = env, env_id, index, check_bounds
         self._num_steps = 0
         self.metadata, self.render_mode = env.metadata, env.render_mode
         self.observation_space = flat_observation_space(env_id, env.observation_space)
         self.action_space = flat_action_space(env_id, env.action_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Info]:
-        """Begin an episode; the observation must lie within its space, bounds included."""
+        """Begin an episode; the observation must lie within its space."""
         if seed is not None:
             self._num_steps = 0
         try:
             observation, info = self._env.reset(seed=seed, options=options)
         except Exception as error:
             raise self._broken(f"reset raised {type(error).__name__}: {error}") from error
-        return self._flat(observation, bounds=True), info
+        return self._flat(observation), info
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Take one step; shapes, dtypes and kinds of what comes back are checked."""
@@ -121,7 +123,7 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise self._broken(f"{name} should be True or False, got {flag!r}")
-        return self._flat(observation, bounds=False), float(number), bool(terminated), bool(truncated), info
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), info
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -131,8 +133,8 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         """Close the environment."""
         self._env.close()
 
-    def _flat(self, observation: Any, *, bounds: bool) -> np.ndarray:
-        problem = mismatch(self._env.observation_space, observation, bounds=bounds)
+    def _flat(self, observation: Any) -> np.ndarray:
+        problem = mismatch(self._env.observation_space, observation, bounds=self._check_bounds)
         if problem:
             raise self._broken(problem)
         return flat_observation(self._env.observation_space, observation)
@@ -155,22 +157,21 @@ def _no_second_report() -> Iterator[None]:
 class GymnasiumWorld(World):
     """Copies of a Gymnasium environment behind the interface of a `World`.
 
-    Their state cannot be saved, so `exact_state` is False: whoever saves a run calls `reseed` at that moment, in the
-    uninterrupted run too, and a resumed run then goes on bit for bit.
+    Their state cannot be saved, so `exact_state` is False: whoever saves a run resets them with a seed at that moment,
+    in the uninterrupted run too, and a resumed run then goes on bit for bit (docs/adr/0004-foreign-worlds.md).
     """
 
     exact_state = False
 
-    def __init__(self, env_id: str, num_envs: int, kwargs: Mapping[str, Any], *, processes: bool):
-        factories = [EnvFactory(id=env_id, kwargs=kwargs, index=index) for index in range(num_envs)]
-        vector = AsyncVectorEnv if processes else SyncVectorEnv
+    def __init__(self, config: EnvConfig):
+        factories = [EnvFactory(config=config, index=index) for index in range(config.num_envs)]
+        vector = AsyncVectorEnv if config.vectorization == "async" else SyncVectorEnv
         self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
-        self.env_id, self.num_envs = env_id, num_envs
+        self.env_id, self.num_envs = config.id, config.num_envs
         self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
         self.single_observation_space = self._inner.single_observation_space
         self.single_action_space = self._inner.single_action_space
         self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
-        self.last_observation = np.zeros(self.observation_space.shape or (), np.float32)
         self._pending_seed: int | None = None
         self._num_steps = 0
 
@@ -187,7 +188,6 @@ class GymnasiumWorld(World):
             observation, infos = self._inner.reset(seed=own_seeds, options=options)
         self._num_steps = 0
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
-        self.last_observation[:] = observation
         return observation, infos
 
     def step(self, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, Info]:
@@ -206,7 +206,6 @@ class GymnasiumWorld(World):
             infos["final_obs"] = reached
             check_finite(observation, reward, env_id=self.env_id, step=self._num_steps)
         check_finite(reached, reward, env_id=self.env_id, step=self._num_steps)
-        self.last_observation[:] = observation
         return observation, reward, terminated, truncated, infos
 
     def snapshot(self) -> None:
@@ -215,14 +214,6 @@ class GymnasiumWorld(World):
     def render(self) -> tuple[Any, ...] | None:
         """One picture [H, W, 3] uint8 a copy where `render_mode` is `rgb_array`, else None."""
         return self._inner.render() if self.render_mode == "rgb_array" else None
-
-    def state_dict(self) -> dict[str, np.ndarray]:
-        """The step count alone, for messages: the state itself cannot be saved."""
-        return {"num_steps": np.array(self._num_steps)}
-
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
-        """Take over the step count; `reseed` must follow."""
-        self._num_steps = int(state["num_steps"])
 
     def close_extras(self, **kwargs: Any) -> None:
         """Close every copy."""

@@ -54,6 +54,8 @@ def make(config: EnvConfig, seed: int) -> World:
 def _batched(config: EnvConfig) -> World:
     build = MUJOCO_WORLDS.get(config.id) or CLASSIC_WORLDS[config.id]
     check_settings(config.id, build, config.kwargs)
+    if not config.check_bounds:
+        raise ConfigError(f"{config.id} keeps its bounds: check_bounds is for foreign worlds; leave it out")
     if config.id in MUJOCO_WORLDS:
         return build(config.num_envs, config.num_threads, **config.kwargs)
     _refuse_threads(config)
@@ -72,7 +74,7 @@ def _adapted(config: EnvConfig) -> GymnasiumWorld:
     if config.id in WORLD_IDS and config.id not in gymnasium.registry:
         raise ConfigError(f"{config.id} is heeler's own and always batched; set vectorization to 'auto'")
     _refuse_threads(config)
-    return GymnasiumWorld(config.id, config.num_envs, config.kwargs, processes=config.vectorization == "async")
+    return GymnasiumWorld(config)
 
 
 def _refuse_threads(config: EnvConfig) -> None:

@@ -49,6 +49,7 @@ class BatchedMujoco(BatchedWorld):
         self.frame_skip = frame_skip
         self.dt = self.model.opt.timestep * frame_skip
         """Seconds that one step lasts."""
+        self.metadata = self.metadata | {"render_fps": 1 / self.dt}
         self.num_threads = min(num_threads or default_num_threads(), num_envs)
         self._simulations = self._build_simulations()
         self._qpos, self._qvel = self._simulations.bind("qpos"), self._simulations.bind("qvel")

@@ -113,7 +113,7 @@ class SideScene(MujocoScene):
 
 
 class TopScene(MujocoScene):
-    """Seen from above, x to the right and y upward; `follows` names the body to keep in the middle."""
+    """Seen from above, x to the right and y upward; `follows` keeps the body in the middle."""
 
     def __init__(
         self,

@@ -10,6 +10,9 @@ from gymnasium.spaces.utils import flatten, flatten_space
 
 from heeler.core.errors import ConfigError
 
+_ROUNDING = 1e-6
+"""Share of a bound by which a value may pass it: what float32 does to a number that was at the bound."""
+
 
 def flat_observation_space(env_id: str, space: Space[Any]) -> Box:
     """The float32 Box of one dimension that `flat_observation` fills; Discrete parts become one-hot.
@@ -62,7 +65,8 @@ def mismatch(space: Space[Any], value: Any, *, bounds: bool, where: str = "obser
     Args:
         space: what the environment promised.
         value: what it gave.
-        bounds: also require a Box's values to lie within its bounds; NaN passes, for the finite check to name.
+        bounds: also require a Box's values to lie within its bounds, give or take a rounding; what is not finite
+            passes, for the finite check to name.
         where: names `value` in the answer.
     """
     if isinstance(space, Dict):
@@ -91,10 +95,17 @@ def _box_mismatch(space: Box, value: Any, *, bounds: bool, where: str) -> str | 
     if not np.can_cast(value.dtype, space.dtype):
         return f"{where} should have a dtype that fits {space.dtype}, got {value.dtype}"
     array: Any = np.asarray(value)
-    outside = np.argwhere((array < space.low) | (array > space.high)) if bounds else []
+    if not bounds:
+        return None
+    low, high = space.low.astype(np.float64), space.high.astype(np.float64)
+    beyond = (array < low - _ROUNDING * np.abs(low)) | (array > high + _ROUNDING * np.abs(high))
+    outside = np.argwhere(beyond & np.isfinite(array))
     if len(outside):
         place = tuple(int(i) for i in outside[0])
-        return f"{where}{list(place)} should be from {space.low[place]} to {space.high[place]}, got {array[place]}"
+        return (
+            f"{where}{list(place)} should be from {space.low[place]} to {space.high[place]}, got {array[place]}; mend "
+            "the environment's space, or set env.check_bounds to false"
+        )
     return None
 
 

@@ -68,18 +68,12 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     env_id: str
     exact_state: bool
     """Whether `state_dict` holds everything: a world that loads it goes on bit for bit."""
-    last_observation: np.ndarray
-    """[N, O] float32: a copy of what `reset` or `step` returned last."""
     figure_names: tuple[str, ...] = ()
     """Infos [N] that count something in the episode so far, such as `landed_backflips`; evaluations report them."""
 
     def seed(self, seed: int) -> None:
         """Begin the random streams that the next `reset()` goes on with."""
         raise NotImplementedError
-
-    def reseed(self, seed: int) -> tuple[np.ndarray, Info]:
-        """Begin anew from `seed` alone, whatever happened before."""
-        return self.reset(seed=seed)
 
     @property
     def observation_size(self) -> int:
@@ -96,7 +90,7 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """What is needed to go on from here, as plain arrays."""
+        """What is needed to go on from here, as plain arrays; only of worlds with `exact_state`."""
         raise NotImplementedError
 
     def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
@@ -130,7 +124,7 @@ class BatchedWorld(World):
         self.single_action_space = action_space
         self.observation_space = batch_space(observation_space, num_envs)
         self.action_space = batch_space(action_space, num_envs)
-        self.last_observation = np.zeros((num_envs, *observation_space.shape), np.float32)
+        self._observation_shape = (num_envs, *observation_space.shape)
         self._episode_steps = np.zeros(num_envs, np.int64)
         self._num_steps = 0
 
@@ -152,13 +146,12 @@ class BatchedWorld(World):
             raise ConfigError(f"{self.env_id} takes no reset options, got {sorted(options)}")
         if seed is not None:
             self.seed(seed)
-        observation = np.empty_like(self.last_observation)
+        observation = np.empty(self._observation_shape, np.float32)
         everyone = np.arange(self.num_envs)
         self._begin(everyone, observation)
         self._episode_steps[:] = 0
         self._num_steps = 0
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
-        np.copyto(self.last_observation, observation)
         return observation, self._infos()
 
     def stagger(self) -> None:
@@ -184,7 +177,7 @@ class BatchedWorld(World):
             WorldError: an observation or a reward is NaN or infinite.
         """
         self._check_actions(actions)
-        observation = np.empty_like(self.last_observation)
+        observation = np.empty(self._observation_shape, np.float32)
         reward, terminated = self._advance(actions, observation)
         self._num_steps += 1
         self._episode_steps += 1
@@ -198,7 +191,6 @@ class BatchedWorld(World):
             infos["_final_obs"] = ended
             self._begin(rows, observation)
             self._episode_steps[rows] = 0
-        np.copyto(self.last_observation, observation)
         return observation, reward, terminated, truncated, infos
 
     def render(self) -> tuple[np.ndarray, ...]:
@@ -213,7 +205,6 @@ class BatchedWorld(World):
             "episode_steps": self._episode_steps.copy(),
             "num_steps": np.array(self._num_steps),
             "rng": pack_generator(self.np_random),
-            "last_observation": self.last_observation.copy(),
             **self._save(),
         }
 
@@ -229,7 +220,6 @@ class BatchedWorld(World):
             raise CheckpointError(f"{self.env_id}: expected a saved state with {mine} and rng, got {theirs}")
         self._episode_steps[:] = state["episode_steps"]
         self._num_steps = int(state["num_steps"])
-        self.last_observation[:] = state["last_observation"]
         self.np_random = unpack_generator(state["rng"])
         self._load(state)
 

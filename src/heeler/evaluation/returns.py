@@ -20,8 +20,6 @@ class Evaluation:
     """[K] steps."""
     figures: dict[str, np.ndarray]
     """[K] each: what the world counted in its episodes, such as `landed_backflips`."""
-    snapshots: np.ndarray | None
-    """[T, S] of the first episode, for drawing; None where the world has none."""
 
     def summary(self) -> dict[str, float]:
         """Means, and the standard error of the mean return."""
@@ -61,12 +59,8 @@ def evaluate(
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
     figures = {name: np.zeros(N) for name in world.figure_names}
-    snapshots: list[np.ndarray] = []
     running = np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
-        snapshot = world.snapshot()
-        if running[0] and snapshot is not None:
-            snapshots.append(snapshot[0].copy())
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
         action = policy.executable(policy.act(observation, noise).cpu().numpy())
         observation, reward, terminated, truncated, infos = world.step(action)
@@ -75,6 +69,4 @@ def evaluate(
         for name in world.figure_names:
             figures[name] = np.where(running, infos[name], figures[name])
         running &= ~(terminated | truncated)
-    return Evaluation(
-        returns=returns, lengths=lengths, figures=figures, snapshots=np.stack(snapshots) if snapshots else None
-    )
+    return Evaluation(returns=returns, lengths=lengths, figures=figures)

@@ -63,9 +63,15 @@ def check_feedback(
     answer: Feedback,
     queries: Mapping[str, Query],
     segments: Mapping[str, SegmentFacts],
-    known_annotators: Container[str],
+    annotators: Mapping[str, str],
 ) -> dict[str, Any]:
     """The answer as plain JSON values by column, once every field holds.
+
+    Args:
+        answer: to look at.
+        queries: by id.
+        segments: by id.
+        annotators: the kind of each that is known.
 
     Raises:
         DataError: naming the field that does not.
@@ -76,8 +82,11 @@ def check_feedback(
         raise DataError(f"query_id: no query {answer.query_id!r} in the store; answers are to queries that were asked")
     if answer.kind != query.kind:
         raise DataError(f"kind: query {query.id} asks for {query.kind!r}, got {answer.kind!r}")
-    if answer.annotator not in known_annotators:
+    if answer.annotator not in annotators:
         raise DataError(f"annotator: {answer.annotator!r} is unknown; add them with add_annotator first")
+    if answer.answered_step is not None and annotators[answer.annotator] != "simulated":
+        # The learner waits for that step before it reads on; only its own teacher may say so.
+        raise DataError(f"answered_step: is for simulated teachers, got {answer.answered_step}; leave it out")
     time_taken_s, confidence, answered_step = answer.time_taken_s, answer.confidence, answer.answered_step
     return {
         "key": answer.key,

@@ -72,6 +72,15 @@ def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, Se
     return found
 
 
+def annotator_kinds(connection: Connection, wanted: Iterable[str]) -> dict[str, str]:
+    """What kind of annotator each of the wanted ones is that there are."""
+    table, found = schema.annotators, dict[str, str]()
+    for some in _chunks(wanted):
+        rows = connection.execute(select(table.c.id, table.c.kind).where(table.c.id.in_(some)))
+        found.update((row.id, row.kind) for row in rows)
+    return found
+
+
 def query_row(query: Query) -> dict[str, Any]:
     """A query's row; its segments are rows of their own."""
     return {
@@ -107,7 +116,7 @@ def checked_answers(connection: Connection, batch: Sequence[Feedback]) -> dict[s
     queries = queries_by_id(connection, {answer.query_id for answer in batch})
     wanted = {segment_id for query in queries.values() for segment_id in query.segment_ids}
     segments = segment_facts(connection, wanted | named_segments(batch))
-    annotators = known(connection, schema.annotators.c.id, {answer.annotator for answer in batch})
+    annotators = annotator_kinds(connection, {answer.annotator for answer in batch})
     received_unix_s = time.time()
     rows: dict[str, dict[str, Any]] = {}
     for index, answer in enumerate(batch):

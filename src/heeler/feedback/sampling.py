@@ -81,8 +81,8 @@ def cut(
         windows: [K, 2] (t, n) from `candidate_windows` with the same `length`.
         length: steps in a segment.
         env_id: the environment's id.
-        trajectories: begins the names of episodes, `TRAJECTORIES/env-N/episode-E`; different for every collector of a
-            run, so that equal names always mean the same episode.
+        trajectories: begins the names of episodes; different for every collector of a run, so that equal names always
+            mean the same episode.
         keep_true_reward: keep the environment's reward in the segments, for a simulated teacher.
     """
     following = rollout.next_observation
@@ -98,37 +98,16 @@ def cut(
                 snapshot=None if rollout.snapshot is None else rollout.snapshot[steps, n].astype(np.float32),
                 env_id=env_id,
                 policy_version=rollout.policy_version,
-                trajectory_id=f"{trajectories}/env-{n}/episode-{rollout.episode_index[t, n]}",
+                trajectory_id=trajectory_name(trajectories, n, int(rollout.episode_index[t, n])),
                 start_step=int(rollout.episode_step[t, n]),
             )
         )
     return segments
 
 
-def sample_segments(
-    rollout: Rollout,
-    num: int,
-    length: int,
-    rng: np.random.Generator,
-    *,
-    env_id: str,
-    trajectories: str = "train",
-    keep_true_reward: bool = True,
-) -> list[Segment]:
-    """Segments drawn uniformly over all admissible starts; see `candidate_windows`, `draw_windows` and `cut`.
-
-    Raises:
-        ConfigError: no window fits within an episode of this rollout.
-    """
-    windows = candidate_windows(rollout.ended, length)
-    if len(windows) == 0:
-        longest = longest_stretch(rollout.ended)
-        raise ConfigError(
-            f"no segment of {length} steps fits: the longest stretch within one episode of this rollout has {longest} "
-            f"steps; make segments at most that long, or rollouts longer"
-        )
-    chosen = draw_windows(windows, num, rng)
-    return cut(rollout, chosen, length, env_id=env_id, trajectories=trajectories, keep_true_reward=keep_true_reward)
+def trajectory_name(trajectories: str, env: int, episode: int) -> str:
+    """What segments call the episode that they were cut from; validation splits go by it."""
+    return f"{trajectories}/env-{env}/episode-{episode}"
 
 
 def longest_stretch(ended: np.ndarray) -> int:

@@ -28,7 +28,7 @@ class Store:
         self._folder = folder
 
     @classmethod
-    def open(cls, url_or_path: str | Path, *, segments_dir: Path | None) -> "Store":
+    def open(cls, url_or_path: str | Path, *, segments_dir: str | Path | None) -> "Store":
         """Open a store, making or migrating its tables where needed.
 
         Args:

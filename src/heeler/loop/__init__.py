@@ -1,4 +1,4 @@
-"""The only place that knows the order: act, show, answer, reward, learn, check, release.
+"""The only place that knows the order: act, show, answer, reward, learn; later also check and release.
 
 `run` and `resume` are all that most programs need. They are loaded on first use, since they bring torch with them.
 """
@@ -9,16 +9,16 @@ if TYPE_CHECKING:
     from heeler.loop.config import RunConfig as RunConfig
     from heeler.loop.exporting import export_run as export_run
     from heeler.loop.online import RunResult as RunResult
-    from heeler.loop.online import load_policy as load_policy
     from heeler.loop.online import resume as resume
     from heeler.loop.online import run as run
+    from heeler.loop.reading import load_policy as load_policy
     from heeler.loop.report import write_report as write_report
 
 _WHERE = {
     "RunConfig": "config",
     "RunResult": "online",
     "export_run": "exporting",
-    "load_policy": "online",
+    "load_policy": "reading",
     "resume": "online",
     "run": "online",
     "write_report": "report",

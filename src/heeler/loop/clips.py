@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
-from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, steps_per_second, write_webp
-from heeler.loop.config import RunConfig
+from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
+from heeler.loop.config import RunConfig, check_seed
 from heeler.models.policy import Policy
 
 MAX_FPS = 25.0
@@ -62,9 +62,10 @@ def record(
     Raises:
         WorldError: the world can neither be drawn nor render itself; says why.
     """
+    check_seed(seed)
     world, drawn = _filmable_world(config.env, seed)
     try:
-        speed = steps_per_second(config.env.id) if drawn else _render_fps(world)
+        speed = _steps_per_second(world)
         every = max(1, round(speed / MAX_FPS))
         looks: list[np.ndarray] = []
         step = num_ended = 0
@@ -98,8 +99,7 @@ def _act(policy: Policy, world: World, seed: int) -> Iterator[tuple[int, bool]]:
 
 def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
     """One environment, and whether heeler draws it itself."""
-    vectorization = "sync" if config.vectorization == "async" else config.vectorization
-    single = replace(config, num_envs=1, num_threads=None, vectorization=vectorization)
+    single = config.single()
     world = make(single, seed)
     world.reset(seed=seed)
     if config.id in DRAWN_IDS and world.snapshot() is not None:
@@ -114,7 +114,8 @@ def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
         raise WorldError(f"{config.id} cannot be filmed: {error}") from error
 
 
-def _render_fps(world: World) -> float:
+def _steps_per_second(world: World) -> float:
+    """Of the world's own time, or of what its maker shows it at."""
     fps = world.metadata.get("render_fps")
     return float(fps) if fps else _DEFAULT_RENDER_FPS
 

@@ -12,8 +12,10 @@ from heeler.envs import EnvConfig
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.settings import refuse_missing, refuse_unknown
+from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
+
+_MAX_SEED = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +109,7 @@ class RunConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        check_seed(self.seed)
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
@@ -129,6 +132,16 @@ class RunConfig:
         return self.total_steps // self.steps_per_update
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that not every generator takes.
+
+    Raises:
+        ConfigError: it is negative, or too large.
+    """
+    if not 0 <= seed < _MAX_SEED:
+        raise ConfigError(f"seed must be from 0 to {_MAX_SEED - 1}, got {seed}")
+
+
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The configuration as YAML-ready values; infinities as the strings `inf` and `-inf`."""
     return _plain(dataclasses.asdict(config))
@@ -143,12 +156,14 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     from pydantic import TypeAdapter, ValidationError
 
     refuse_unknown(RunConfig, values)
-    refuse_missing(RunConfig, values)
     try:
         return TypeAdapter(RunConfig).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = _place(values, first["loc"])
+        if first["type"] == "missing":
+            name = ".".join(filter(None, (where, str(first["loc"][-1]))))
+            raise ConfigError(f"setting {name} is missing and has no default; add it") from error
         cause = first.get("ctx", {}).get("error")
         if isinstance(cause, ConfigError):
             raise ConfigError(f"{where}: {cause}" if where else str(cause)) from error

@@ -12,7 +12,7 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
-from heeler.loop.online import evaluate_policy, newest_sound_checkpoint, policy_of
+from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of
 
 EVALUATION_NAME = "evaluation.json"
 _NUM_RESAMPLES = 10_000

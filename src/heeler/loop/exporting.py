@@ -10,7 +10,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig, make
 from heeler.envs.gymnasium_adapter import GymnasiumWorld, build_env
 from heeler.loop.config import from_dict, to_dict
-from heeler.loop.online import newest_sound_checkpoint, policy_of
+from heeler.loop.reading import newest_sound_checkpoint, policy_of
 from heeler.models.export import export_policy
 
 
@@ -52,7 +52,7 @@ def export_run(run: Path | str, folder: Path | str) -> list[Path]:
 
 def own_spaces(config: EnvConfig) -> tuple[Space[Any], Space[Any]]:
     """Observation and action space of one environment as its maker gave them, before they were made flat."""
-    world = make(EnvConfig(id=config.id, num_envs=1, kwargs=config.kwargs), seed=0)
+    world = make(config.single(), seed=0)
     try:
         if not isinstance(world, GymnasiumWorld):
             return world.single_observation_space, world.single_action_space

@@ -1,4 +1,4 @@
-"""The whole loop: act, show, answer, reward, learn, check. Whoever reads `OnlineRun.iterate` sees the product.
+"""The whole loop: act, show, answer, reward, learn. Whoever reads `OnlineRun.iterate` sees the product.
 
 The learner owns the run directory while it runs. A checkpoint holds everything that the next update depends on, so that
 a run killed at any moment goes on from its last checkpoint as if it had never stopped.
@@ -9,7 +9,7 @@ import gc
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +17,23 @@ import numpy as np
 import torch
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import CheckpointError, ConfigError, LearningError, RunError, WorldError
+from heeler.core.errors import ConfigError, LearningError, RunError, WorldError
 from heeler.core.nouns import PolicyVersion
-from heeler.core.rundir import Checkpoint, RunDirectory
-from heeler.envs import EnvConfig, make
-from heeler.evaluation.returns import Evaluation, evaluate
+from heeler.core.rundir import Checkpoint, RunDirectory, under
+from heeler.envs import World, make
+from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
-from heeler.loop.trackers import open_trackers
-from heeler.models.actions import CategoricalHead, action_head
+from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, open_store, preference_model
+from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
-from heeler.rewards.preference_model import PreferenceModel
 from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
-STORE_NAME = "heeler.db"
+_POLL_S = 0.2
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -67,8 +67,17 @@ class OnlineRun:
         """World and noise as they were before the present stretch of acting."""
 
     def begin(self) -> list[str]:
-        """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused."""
+        """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
+
+        Raises:
+            RunError: there are checkpoints, and none is sound: to start afresh would destroy what is left of them.
+        """
         checkpoint, refused = self.directory.newest_checkpoint()
+        if checkpoint is None and refused:
+            raise RunError(
+                f"{self.directory.path} cannot be gone on with: {'; '.join(refused)}. Put a sound checkpoint back, or "
+                "begin again in another --run-dir"
+            )
         if checkpoint is None:
             self.directory.truncate_metrics(0)
             self.collector.reset(self.config.seed, stagger=self.world.exact_state)
@@ -87,7 +96,8 @@ class OnlineRun:
         """One turn of the loop; None where it only waited for people's first answers."""
         began = time.perf_counter()
         people = self.preferences
-        if people and people.wait_for_people():
+        if people and people.waits_for_people:
+            time.sleep(_POLL_S)
             people.listen(self.step)
             if not people.has_enough:
                 return None
@@ -113,12 +123,16 @@ class OnlineRun:
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
         return self._record(rollout, reward, learned | times | (people.metrics() if people else {}))
 
+    def waiting(self) -> Metrics:
+        """Where the run stands while it waits for people; no update's metrics."""
+        people = self.preferences
+        return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+
     def _record(self, rollout: Any, reward: np.ndarray | None, figures: Metrics) -> Metrics:
         row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}
         row |= self.returns.metrics()
         row["true_reward_mean"] = float(rollout.true_reward.mean())
         if reward is not None and self.preferences:
-            row["predicted_reward_mean"] = float(reward.mean())
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
         row |= {name: float(value) for name, value in figures.items()}
         self.metrics_size = self.directory.append_metrics(row)
@@ -148,9 +162,7 @@ class OnlineRun:
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
         if begin_anew and not self.world.exact_state:
-            # This world cannot be saved, so it begins anew here, in a resumed run and in an uninterrupted one alike.
-            self.collector.reset(self.config.seed + 1_000_003 * self.update)
-            self.returns.restart()
+            self._begin_episodes_anew()
         tensors = {f"learner.{k}": v for k, v in self.ppo.tensors(self.learner).items()}
         if self.preferences:
             tensors |= {f"preferences.{k}": v for k, v in self.preferences.tensors().items()}
@@ -173,18 +185,22 @@ class OnlineRun:
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        self.learner = self.ppo.load_tensors(self.learner, _under("learner.", tensors))
+        self.learner = self.ppo.load_tensors(self.learner, under("learner.", tensors))
         if self.preferences:
-            self.preferences.load(_under("preferences.", tensors), state["preferences"])
-        self.collector.load_state_dict(_under("collector.", arrays))
+            self.preferences.load(under("preferences.", tensors), state["preferences"])
+        self.collector.load_state_dict(under("collector.", arrays))
         self.noise.set_state(tensors["noise"])
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
-            self.returns.restart()
-            self.collector.reset(self.config.seed + 1_000_003 * self.update)
+            self._begin_episodes_anew()
+
+    def _begin_episodes_anew(self) -> None:
+        """In a world that cannot be saved: here, in a resumed run and in an uninterrupted one alike."""
+        self.collector.reset(self.config.seed + 1_000_003 * self.update)
+        self.returns.restart()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,82 +223,46 @@ def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], 
     Args:
         config: from a recipe.
         path: of the run directory.
-        on_metrics: called after each update with its metrics.
+        on_metrics: called after each update with its metrics, and while people are waited for with what there is.
 
     Raises:
         HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
     """
-    _check_world(config.env)
+    _check(config)
     directory = RunDirectory.create(Path(path), to_dict(config))
     return _learn(directory, config, on_metrics)
 
 
-def _check_world(config: EnvConfig) -> None:
-    """Refuse a world that cannot be made or acted in, before anything is written."""
-    vectorization = "sync" if config.vectorization == "async" else config.vectorization
-    world = make(replace(config, num_envs=1, vectorization=vectorization), seed=0)
+def _check(config: RunConfig) -> None:
+    """Refuse what cannot be run, before anything is written: world, networks, device, trackers."""
+    check_trackers(config)
+    world = make(config.env.single(), config.seed)
     try:
-        action_head(world.single_action_space)
+        ppo = PPO(config.algorithm, world.observation_size, world.single_action_space)
+        ppo.init(config.seed, num_envs=1)
+        if config.preferences:
+            preference_model(config, ppo)
+        _try_out(world, config)
     finally:
         world.close()
+
+
+def _try_out(world: World, config: RunConfig) -> None:
+    """One step of heeler's own world: a setting of the right type may still be none that it can be run with."""
+    if not (world.exact_state and config.env.kwargs):
+        return
+    try:
+        world.reset(seed=config.seed)
+        world.step(world.action_space.sample())
+    except Exception as error:
+        settings = ", ".join(f"{name}={value}" for name, value in config.env.kwargs.items())
+        raise ConfigError(f"{config.env.id} cannot be run with {settings}: {error}") from error
 
 
 def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
     """Go on with a run from its newest sound checkpoint; needs nothing but the directory."""
     directory = RunDirectory.open(Path(path))
     return _learn(directory, from_dict(directory.config()), on_metrics)
-
-
-def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
-    """The policy of a run's newest sound checkpoint, and the run's configuration.
-
-    Raises:
-        RunError: there is no run, or no sound checkpoint in it.
-    """
-    directory = RunDirectory.open(Path(path))
-    config = from_dict(directory.config())
-    return policy_of(newest_sound_checkpoint(directory), config), config
-
-
-def newest_sound_checkpoint(directory: RunDirectory) -> Checkpoint:
-    """What a run can be looked at by.
-
-    Raises:
-        RunError: it has none yet, or none that is sound.
-    """
-    checkpoint, refused = directory.newest_checkpoint()
-    if checkpoint is None:
-        why = f" ({'; '.join(refused)})" if refused else ""
-        raise RunError(f"{directory.path} has no checkpoint to load{why}; run it first")
-    return checkpoint
-
-
-def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
-    """The policy that a checkpoint holds."""
-    world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
-    policy = Policy(config.algorithm.policy, world.observation_size, world.single_action_space)
-    world.close()
-    try:
-        policy.load_tensors(
-            _under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
-        )
-    except (RuntimeError, KeyError) as error:
-        raise CheckpointError(
-            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks; "
-            "use the heeler that made it, or run it again"
-        ) from error
-    return policy
-
-
-def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, seed: int) -> Evaluation:
-    """Fresh episodes of `policy` in the run's world, acting by the likeliest action."""
-    if num_episodes < 1:
-        raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
-    world = make(EnvConfig(id=config.env.id, num_envs=num_episodes, kwargs=config.env.kwargs), seed)
-    try:
-        return evaluate(policy, world, seed=seed)
-    finally:
-        world.close()
 
 
 def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
@@ -295,24 +275,17 @@ def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Met
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
-                        if on_metrics is not None:
-                            on_metrics(metrics)
+                    if on_metrics is not None:
+                        on_metrics(metrics or online.waiting())
         except WorldError:
             online.save_last_whole_update()
             raise
         finally:
             online.world.close()
-        evaluation = evaluate_policy(
-            online.learner.policy, config, num_episodes=config.num_evaluation_episodes, seed=config.seed + 10_000
-        )
-        return RunResult(
-            path=directory.path, policy=online.learner.policy, evaluation=evaluation, refused_checkpoints=refused
-        )
-
-
-def open_store(directory: RunDirectory) -> Store:
-    """The run's own store."""
-    return Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
+        policy, seed = online.learner.policy, final_seed(config)
+        evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
+        save_evaluation(directory, summarize(evaluation, newest_sound_checkpoint(directory), seed=seed))
+        return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -320,15 +293,3 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     if a.std() == 0 or b.std() == 0:
         return 0.0
     return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
-
-
-def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:
-    """The learned reward that fits a run's world."""
-    assert config.preferences is not None
-    head = action_head(ppo.action_space)
-    num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
-    return PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
-
-
-def _under(prefix: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}

@@ -3,7 +3,6 @@
 Nothing here waits for an answer. Whoever gives it, the learner reads it from the store.
 """
 
-import time
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator, stream
 from heeler.feedback.acquisition import Candidates, select
-from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch
+from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch, trajectory_name
 from heeler.feedback.store import Store
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
@@ -23,7 +22,6 @@ from heeler.rewards.preference_model import PreferenceModel, is_validation
 _CONSUMER = "learner"
 _TRAJECTORIES = "train"
 _MAX_WINDOWS = 2000
-_POLL_S = 0.2
 
 
 class PreferenceLoop:
@@ -48,7 +46,12 @@ class PreferenceLoop:
         """Segments that were asked about, oldest first: candidates to compare new ones with."""
         self.answered: set[str] = set()
         """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
-        self.num_asked = self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+        self.asked: set[str] = set()
+        """Queries of the simulated teacher; answers to others are of a stretch that was lost, and are not taken in."""
+        self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+        # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
+        self.num_asked = 0 if self.teacher else store.query_count()
+        self.last_level: float | None = None
 
     @property
     def is_fitted(self) -> bool:
@@ -91,6 +94,7 @@ class PreferenceLoop:
         known = {segment.id for segment in self.history}
         self.history += [segment for name, segment in segments.items() if name not in known]
         if self.teacher is not None:
+            self.asked |= {query.id for query in queries}
             self.teacher.ask(queries, segments, step)
         return len(queries)
 
@@ -186,7 +190,7 @@ class PreferenceLoop:
         )
 
     def _is_validation(self, env: int, episode: int) -> bool:
-        return is_validation(f"{_TRAJECTORIES}/env-{env}/episode-{episode}", self.config.model.validation_share)
+        return is_validation(trajectory_name(_TRAJECTORIES, env, episode), self.config.model.validation_share)
 
     def _is_validation_window(self, rollout: Rollout, window: np.ndarray) -> bool:
         t, n = window.tolist()
@@ -241,7 +245,8 @@ class PreferenceLoop:
         """One answer a comparison, so that the budget counts comparisons, however many people answer one at once."""
         answers: list[Feedback] = []
         for feedback in found:
-            if feedback.kind == "preference" and feedback.query_id not in self.answered:
+            known = self.teacher is None or feedback.query_id in self.asked
+            if known and feedback.kind == "preference" and feedback.query_id not in self.answered:
                 self.answered.add(feedback.query_id)
                 answers.append(feedback)
         return answers
@@ -254,12 +259,10 @@ class PreferenceLoop:
             pairs.append((segments[left], segments[right]))
         self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
 
-    def wait_for_people(self) -> bool:
-        """Whether to wait a moment instead of acting: all first questions are put, and people are still answering."""
-        if self.teacher is not None or self.has_reward or self.num_asked - self.num_cant_tell < self._num_first:
-            return False
-        time.sleep(_POLL_S)
-        return True
+    @property
+    def waits_for_people(self) -> bool:
+        """Whether there is nothing to act for: all first questions are put, and people are still answering them."""
+        return self.teacher is None and not self.has_reward and self.num_asked - self.num_cant_tell >= self._num_first
 
     @property
     def has_enough(self) -> bool:
@@ -285,6 +288,7 @@ class PreferenceLoop:
         raw_MTN = self.model.predict(self.model_state, rollout)
         if fits:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
+        self.last_level = self.model.level(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
         exploration = self.config.exploration * max(0.0, 1 - progress / self.config.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
@@ -293,7 +297,8 @@ class PreferenceLoop:
         """Where the comparisons stand."""
         fit = {f"reward_model_{name}": value for name, value in self.model_state.last_fit.items()}
         counts = {"asked": self.num_asked, "answered": self.num_answered, "labels_used": self.num_useful}
-        return counts | {"fits": self.model_state.num_fits} | fit
+        level = {} if self.last_level is None else {"predicted_reward_mean": self.last_level}
+        return counts | {"fits": self.model_state.num_fits} | fit | level
 
     # Saving
 
@@ -306,6 +311,7 @@ class PreferenceLoop:
         return {
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
             "history": [segment.id for segment in self.history],
+            "asked": sorted(self.asked),
             "answered": sorted(self.answered),
             "generator": generator_state(self.generator),
             "teacher": self.teacher.state_dict() if self.teacher else None,
@@ -318,8 +324,8 @@ class PreferenceLoop:
         """Go on from what `tensors` and `state` returned."""
         self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
         if self.teacher is None:
-            # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
             self.num_asked = max(self.num_asked, self.store.query_count())
+        self.asked = set(state["asked"])
         self.answered = set(state["answered"])
         held = self.store.segments(state["history"])
         self.history = [held[name] for name in state["history"]]

@@ -14,13 +14,13 @@ import torch
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
 from heeler.core.nouns import Query, Segment
-from heeler.core.rundir import Checkpoint, RunDirectory
-from heeler.envs import EnvConfig, make
+from heeler.core.rundir import Checkpoint, RunDirectory, under
+from heeler.envs import make
 from heeler.feedback.store import Store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
-from heeler.loop.online import STORE_NAME, open_store, policy_of, preference_model
+from heeler.loop.reading import STORE_NAME, open_store, policy_of, preference_model
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import is_validation
 
@@ -169,12 +169,12 @@ def _first_clip(directory: RunDirectory, config: RunConfig) -> FilmedClip:
 
 
 def _untrained_policy(config: RunConfig) -> Policy:
-    world = make(EnvConfig(id=config.env.id, num_envs=1, kwargs=config.env.kwargs), config.seed)
+    world = make(config.env.single(), config.seed)
     shape = world.single_observation_space.shape
     assert shape is not None
     ppo = PPO(config.algorithm, shape[0], world.single_action_space)
     world.close()
-    return ppo.init(config.seed, config.env.num_envs).policy
+    return ppo.fresh_policy(config.seed)
 
 
 def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint | None) -> FilmedClip:
@@ -232,8 +232,7 @@ def predicted_returns(config: RunConfig, checkpoint: Checkpoint, segments: Seque
     """[K] sums of the learned reward over K segments of one length, as the newest fit has it."""
     policy = policy_of(checkpoint, config)
     model = preference_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
-    prefix = "preferences."
-    arrays = {k.removeprefix(prefix): a for k, a in checkpoint.tensors.items() if k.startswith(prefix)}
+    arrays = under("preferences.", checkpoint.tensors)
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     state = model.load_tensors(model.init(config.seed), tensors)
     raw_MK = model.segment_returns(state, segments)

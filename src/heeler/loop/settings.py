@@ -42,28 +42,6 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
             refuse_unknown(nested, value, f"{prefix}{name}.")
 
 
-def refuse_missing(config_class: type, values: Mapping[str, Any], prefix: str = "") -> None:
-    """Refuse settings that lack one without a default.
-
-    Args:
-        config_class: a dataclass; its fields may be dataclasses too.
-        values: nested settings.
-        prefix: of the names in messages.
-
-    Raises:
-        ConfigError: names the first setting that is missing.
-    """
-    hints = get_type_hints(config_class)
-    for field in dataclasses.fields(config_class):
-        value = values.get(field.name)
-        nested = _dataclass_in(hints[field.name])
-        if field.name in values:
-            if nested is not None and isinstance(value, Mapping):
-                refuse_missing(nested, value, f"{prefix}{field.name}.")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"setting {prefix}{field.name} is missing and has no default; add it")
-
-
 def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
     return did_you_mean(name, known).replace("Did you mean '", f"Did you mean '{prefix}")
 

@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -99,10 +100,9 @@ class MlflowTracker:
         self._run_id = self._find_or_make_run(path, config)
         self._waiting: list[Any] = []
         self._handed_over = time.monotonic()
-        there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
+        self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
         for row in directory.metrics():
-            if int(row["step"]) not in there:
-                self.write(row)
+            self.write(row)
 
     def _find_or_make_run(self, path: Path, config: RunConfig) -> str:
         from mlflow.entities import Param
@@ -121,9 +121,11 @@ class MlflowTracker:
         return run_id
 
     def write(self, row: Row) -> None:
-        """Keep the row for the next handing over."""
-        now_ms = int(time.time() * 1000)
+        """Keep the row for the next handing over; one that is there is of a stretch that is walked again."""
         step = int(row["step"])
+        if step in self._there:
+            return
+        now_ms = int(time.time() * 1000)
         self._waiting += [self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"]
         if time.monotonic() - self._handed_over >= _MLFLOW_EVERY_S:
             self._hand_over()
@@ -144,6 +146,17 @@ TRACKERS: Mapping[str, Callable[[RunDirectory, RunConfig], Tracker]] = {
     "tensorboard": TensorBoardTracker,
     "mlflow": MlflowTracker,
 }
+
+
+def check_trackers(config: RunConfig) -> None:
+    """Refuse a tracker whose package is missing, before anything is written.
+
+    Raises:
+        ConfigError: names the package.
+    """
+    for name in config.trackers:
+        if find_spec(name) is None:
+            raise _missing(name, "it is not installed")
 
 
 @contextmanager
@@ -169,7 +182,7 @@ def _opened(name: str, directory: RunDirectory, config: RunConfig, stack: ExitSt
     return tracker
 
 
-def _missing(package: str, error: ImportError) -> ConfigError:
+def _missing(package: str, error: object) -> ConfigError:
     return ConfigError(
         f"the tracker {package} cannot be loaded ({error}); pip install 'heeler[tracking]', or leave it out"
     )

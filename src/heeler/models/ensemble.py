@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
-from heeler.models.policy import _ACTIVATIONS, Activation
+from heeler.models.policy import ACTIVATIONS, Activation
 
 
 class EnsembleMLP(nn.Module):
@@ -23,7 +23,7 @@ class EnsembleMLP(nn.Module):
         if num_members < 1:
             raise ConfigError(f"num_members must be >= 1, got {num_members}")
         self.num_members = num_members
-        self.activation = _ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
         sizes = (num_features, *hidden_sizes, 1)
         self.weights = nn.ParameterList(nn.Parameter(torch.empty(num_members, a, b)) for a, b in pairwise(sizes))
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(num_members, 1, b)) for b in sizes[1:])
@@ -34,9 +34,10 @@ class EnsembleMLP(nn.Module):
 
     def forward(self, x_BF: Tensor) -> Tensor:
         """[M, B]: each member's output."""
-        M, F, H = self.weights[0].shape
-        flat = x_BF @ self.weights[0].permute(1, 0, 2).reshape(F, M * H)
-        x = flat.view(-1, M, H).transpose(0, 1) + self.biases[0]
-        for weight, bias in zip(list(self.weights)[1:], list(self.biases)[1:], strict=True):
+        (first, *weights), (first_bias, *biases) = self.weights, self.biases
+        M, F, H = first.shape
+        flat = x_BF @ first.permute(1, 0, 2).reshape(F, M * H)
+        x = flat.view(-1, M, H).transpose(0, 1) + first_bias
+        for weight, bias in zip(weights, biases, strict=True):
             x = torch.baddbmm(bias, self.activation(x), weight)
         return x.squeeze(-1)

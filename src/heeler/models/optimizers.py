@@ -9,6 +9,9 @@ import math
 import torch
 from torch import Tensor
 
+_BETAS = (0.9, 0.999)
+"""Of the running means of the gradient and of its square."""
+
 
 class Adam:
     r"""Adam with decoupled weight decay.
@@ -24,7 +27,6 @@ class Adam:
         learning_rate: alpha.
         epsilon: keeps the division finite.
         weight_decay: w.
-        betas: of the two running means.
     """
 
     def __init__(
@@ -34,11 +36,9 @@ class Adam:
         learning_rate: float,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
-        betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         self.parameter = parameter
         self.learning_rate, self.epsilon, self.weight_decay = learning_rate, epsilon, weight_decay
-        self.betas = betas
         self.mean = torch.zeros_like(parameter, requires_grad=False)
         self.square = torch.zeros_like(parameter, requires_grad=False)
         self.num_steps = 0
@@ -50,7 +50,7 @@ class Adam:
         if gradient is None:
             return
         self.num_steps += 1
-        first, second = self.betas
+        first, second = _BETAS
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         root = self.square.sqrt().div_(math.sqrt(1 - second**self.num_steps)).add_(self.epsilon)

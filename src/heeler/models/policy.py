@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
+from heeler.core.rundir import under
 from heeler.models.actions import ActionHead, action_head, correlate
 from heeler.models.moments import RunningMoments
 
 Activation = Literal["tanh", "relu", "silu"]
-_ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "silu": nn.functional.silu}
+ACTIVATIONS = {"tanh": torch.tanh, "relu": torch.relu, "silu": nn.functional.silu}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +44,12 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         if not self.hidden_sizes or min(self.hidden_sizes) < 1:
             raise ConfigError(f"hidden_sizes must be one or more positive numbers, got {self.hidden_sizes}")
-        if self.activation not in _ACTIVATIONS:
-            raise ConfigError(f"activation must be one of {', '.join(_ACTIVATIONS)}, got {self.activation!r}")
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}")
+        if not self.clip_observations > 0:
+            raise ConfigError(f"clip_observations must be > 0, got {self.clip_observations}")
+        if not math.isfinite(self.initial_log_std):
+            raise ConfigError(f"initial_log_std must be finite, got {self.initial_log_std}")
         if not 0 <= self.noise_correlation < 1:
             raise ConfigError(f"noise_correlation must be at least 0 and below 1, got {self.noise_correlation}")
 
@@ -56,13 +61,14 @@ class MLP(nn.Module):
         super().__init__()
         layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
         self.layers = nn.ModuleList(layers)
-        self.activation = _ACTIVATIONS[activation]
+        self.activation = ACTIVATIONS[activation]
         for index, layer in enumerate(layers):
             last = index == len(layers) - 1
             nn.init.orthogonal_(layer.weight, output_gain if last else math.sqrt(2))
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, last size] of [B, first size]."""
         *hidden, last = self.layers
         for layer in hidden:
             x = self.activation(layer(x))
@@ -153,7 +159,6 @@ class Policy(nn.Module):
 
     def load_tensors(self, tensors: dict[str, Tensor]) -> None:
         """Become the policy that `tensors` returned."""
-        moments = {name: tensors[f"moments.{name}"] for name in ("count", "mean", "variance")}
         self.load_state_dict({name: t for name, t in tensors.items() if not name.startswith("moments.")})
-        self.moments.load_tensors(moments)
+        self.moments.load_tensors(under("moments.", tensors))
         self.refresh_normalization()

@@ -30,22 +30,6 @@ def clipped_surrogate_loss(
     return -torch.minimum(ratio_B * advantage_B, clipped_B * advantage_B).mean()
 
 
-def clipped_value_loss(
-    value_B: Float[Tensor, " B"],
-    behaviour_value_B: Float[Tensor, " B"],
-    target_B: Float[Tensor, " B"],
-    *,
-    clip: float,
-) -> Float[Tensor, ""]:
-    r"""Half the squared value error, pessimistic about moves beyond `clip` from the old value.
-
-    $$\tfrac12 \mathrm{mean}\,\max\big((V - G)^2,
-      (V_{\mathrm{old}} + \mathrm{clip}(V - V_{\mathrm{old}}, \pm\epsilon) - G)^2\big)$$
-    """
-    near_B = behaviour_value_B + torch.clamp(value_B - behaviour_value_B, -clip, clip)
-    return 0.5 * torch.maximum((value_B - target_B) ** 2, (near_B - target_B) ** 2).mean()
-
-
 def approximate_kl(log_prob_B: Float[Tensor, " B"], behaviour_log_prob_B: Float[Tensor, " B"]) -> Float[Tensor, ""]:
     r"""KL(old || new) from samples of the old policy: the low-variance, never negative estimator k3.
 

@@ -59,11 +59,11 @@ def discounted_sums(
     Args:
         reward_TN: rewards.
         ended_TN: the episode ended at this step.
-        carried_N: the sums that the last call returned (zeros at first).
+        carried_N: what the last call returned (zeros at first).
         discount: gamma, 0 to 1.
 
     Returns:
-        The sums after each step, and those to carry into the next call.
+        The sums after each step, and what to carry into the next call: the last ones, discounted.
     """
     sum_TN = torch.empty_like(reward_TN)
     keep_TN = discount * (~ended_TN).to(reward_TN.dtype)

@@ -1,1 +1,1 @@
-"""Monitors, overseers, interventions, gates, releases and rollback, and the audit log."""
+"""Monitors, overseers, interventions, gates, releases and rollback, and the audit log. Empty so far."""

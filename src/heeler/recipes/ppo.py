@@ -17,7 +17,7 @@ def ppo(*, env: str, seed: int = 0, total_steps: int = 1_000_000, num_envs: int 
     settings = settings_for(env)
     return RunConfig(
         recipe="ppo",
-        env=EnvConfig(id=env, num_envs=num_envs or settings.num_envs),
+        env=EnvConfig(id=env, num_envs=settings.num_envs if num_envs is None else num_envs),
         total_steps=total_steps,
         num_steps=settings.num_steps,
         seed=seed,

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import PreferenceChoice, Segment
 from heeler.core.rollout import Rollout
+from heeler.core.rundir import under
 from heeler.models.ensemble import EnsembleMLP
 from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
@@ -83,6 +85,7 @@ class PreferenceModelConfig:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
 
 
+@cache
 def is_validation(trajectory_id: str, share: float) -> bool:
     """Whether a trajectory's comparisons are kept for validation: fixed by its name alone, so made once and kept."""
     digest = hashlib.sha256(trajectory_id.encode()).digest()
@@ -115,6 +118,8 @@ class PreferenceModelState:
     """Mean prediction of each member on the steps that the reward was last calibrated on."""
     scale_M: Tensor
     """One over their standard deviation."""
+    level_M: Tensor
+    """`offset_M` as the last calibration chose it: what `level` is measured from."""
     generator: torch.Generator
     comparisons: Comparisons | None = None
     num_fits: int = 0
@@ -167,6 +172,7 @@ class PreferenceModel:
             RunningMoments(self.num_features),
             torch.zeros(config.num_members),
             torch.ones(config.num_members),
+            torch.zeros(config.num_members),
             torch.Generator().manual_seed(seed),
         )
 
@@ -328,6 +334,7 @@ class PreferenceModel:
         tensors |= {f"optimizer.{name}": tensor for name, tensor in state.optimizer.tensors().items()}
         tensors |= {f"tie_optimizer.{name}": tensor for name, tensor in state.tie_optimizer.tensors().items()}
         tensors |= {"log_tie": state.log_tie.detach(), "offset": state.offset_M, "scale": state.scale_M}
+        tensors["level"] = state.level_M
         tensors["generator"] = state.generator.get_state()
         if state.comparisons is not None:
             tensors |= {f"comparisons.{name}": tensor for name, tensor in vars(state.comparisons).items()}
@@ -335,15 +342,15 @@ class PreferenceModel:
 
     def load_tensors(self, state: PreferenceModelState, tensors: dict[str, Tensor]) -> PreferenceModelState:
         """Go on from what `tensors` returned."""
-        state.network.load_state_dict(_under("network.", tensors))
-        state.feature_moments.load_tensors(_under("moments.", tensors))
-        state.optimizer.load_tensors(_under("optimizer.", tensors))
-        state.tie_optimizer.load_tensors(_under("tie_optimizer.", tensors))
+        state.network.load_state_dict(under("network.", tensors))
+        state.feature_moments.load_tensors(under("moments.", tensors))
+        state.optimizer.load_tensors(under("optimizer.", tensors))
+        state.tie_optimizer.load_tensors(under("tie_optimizer.", tensors))
         with torch.no_grad():
             state.log_tie.copy_(tensors["log_tie"])
-        state.offset_M, state.scale_M = tensors["offset"], tensors["scale"]
+        state.offset_M, state.scale_M, state.level_M = tensors["offset"], tensors["scale"], tensors["level"]
         state.generator.set_state(tensors["generator"])
-        comparisons = _under("comparisons.", tensors)
+        comparisons = under("comparisons.", tensors)
         state.comparisons = Comparisons(**comparisons) if comparisons else None
         return state
 
@@ -364,11 +371,15 @@ class PreferenceModel:
 
         Comparisons leave both free; fixing them anew after each fit keeps them from going stale.
         """
-        state.offset_M = raw_MTN.mean((1, 2))
+        state.offset_M = state.level_M = raw_MTN.mean((1, 2))
         # A member that says the same of every step has a spread that is but rounding; it must not be blown up.
         least_M = 1e-4 * (1 + state.offset_M.abs())
         state.scale_M = 1 / raw_MTN.std((1, 2), correction=0).maximum(least_M)
         return state
+
+    def level(self, state: PreferenceModelState, raw_MTN: Tensor) -> float:
+        """How much better these steps are than those of the last calibration, in spreads: what learning has gained."""
+        return float(((raw_MTN.mean((1, 2)) - state.level_M) * state.scale_M).mean())
 
     def centre(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Move the offset so that these steps have mean 0, leaving the scale as it is.
@@ -390,10 +401,6 @@ class PreferenceModel:
             spread = member.std(0, correction=0)
             reward = reward + weight * (spread - spread.mean())
         return reward.numpy()
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def _is_clearly_worse(loss_Q: Tensor, best_Q: Tensor) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from heeler.core.rollout import Rollout
+from heeler.core.rundir import under
 from heeler.envs import World
 from heeler.models.policy import Policy
 
@@ -113,8 +114,7 @@ class Collector:
         self.episode_index = state["episode_index"].copy()
         self.episode_step = state["episode_step"].copy()
         if self.world.exact_state:
-            prefix = "world."
-            self.world.load_state_dict({k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)})
+            self.world.load_state_dict(under("world.", state))
 
 
 def _concatenate(finals: list[tuple[np.ndarray, np.ndarray]], observation_size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,1 +1,1 @@
-"""Limits on behaviour before it happens: costs with budgets, shields and text guards."""
+"""Limits on behaviour before it happens: costs with budgets, shields and text guards. Empty so far."""

@@ -1,5 +1,7 @@
 """What every algorithm must do, for every kind of action."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -129,20 +131,45 @@ def test_learning_rate_is_annealed(algorithm):
         {"clip": 0},
         {"num_epochs": 0},
         {"minibatch_size": 0},
+        {"target_kl": 0.0},
+        {"value_coefficient": -1.0},
+        {"entropy_coefficient": math.nan},
+        {"max_gradient_norm": 0.0},
     ],
 )
-def test_bad_settings_are_refused(bad):
+def test_bad_settings_are_refused(algorithm, bad):
     (name,) = bad
     with pytest.raises(ConfigError, match=name):
-        PPOConfig(**bad)
+        algorithm[1](**bad)
 
 
-def test_cuda_is_refused_where_there_is_none():
-    if torch.cuda.is_available():
-        assert PPOConfig(device="cuda").device == "cuda"
-    else:
-        with pytest.raises(ConfigError, match="no CUDA device"):
-            PPOConfig(device="cuda")
+@pytest.mark.parametrize(
+    "bad", [{"clip_observations": 0.0}, {"initial_log_std": math.inf}, {"noise_correlation": 1.0}, {"hidden_sizes": ()}]
+)
+def test_bad_settings_of_a_policy_are_refused(bad):
+    (name,) = bad
+    with pytest.raises(ConfigError, match=name):
+        PolicyConfig(**bad)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_is_refused_where_there_is_none(algorithm):
+    learner, _ = setting(algorithm, "box", device="cuda")
+    with pytest.raises(ConfigError, match="no CUDA device"):
+        learner.init(0, 16)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("kind", KINDS)
+def test_learns_saves_and_loads_on_cuda(algorithm, kind):
+    learner, collector = setting(algorithm, kind, device="cuda")
+    noise = torch.Generator().manual_seed(1)
+    state, metrics = learn(learner, collector, learner.init(3, 16), noise, 3, 10)
+    assert all(math.isfinite(value) for value in metrics.values())
+    saved = {name: tensor.cpu().clone() for name, tensor in learner.tensors(state).items()}
+    loaded = learner.load_tensors(learner.init(99, 16), saved)
+    for name, tensor in learner.tensors(loaded).items():
+        assert torch.equal(tensor.cpu(), saved[name]), name
 
 
 def test_value_of_the_terminal_observation_is_bootstrapped():
@@ -159,7 +186,7 @@ def test_value_of_the_terminal_observation_is_bootstrapped():
     collector.reset(0)
     state = learner.init(0, 2)
     rollout = collector.collect(state.policy, torch.Generator().manual_seed(0), 0)
-    target = learner._prepare(state, rollout, rollout.true_reward).target_B.view(4, 2)
+    target = learner._prepare(state, rollout, rollout.true_reward)[0].target_B.view(4, 2)
     with torch.no_grad():
         value_of_three = state.policy.value(torch.tensor([[3.0]])).item()
     # Environment 1 is truncated at its third step with reward 3 in place 3; environment 0 terminates at its second.

@@ -62,9 +62,9 @@ def test_episodes_begin_where_the_peers_begin(num_at_once: int) -> None:
 
 
 def test_a_ppo_job_prints_what_a_comparison_asks_for(job: Job) -> None:
-    printed, progress = job("ppo_cartpole", "--steps", "20000", "--seed", "3")
+    printed, progress = job("ppo", "--task", "CartPole-v1", "--steps", "20000", "--seed", "3")
     assert set(printed) == set(FIELDS)
-    assert 10_000 < printed["steps"] <= 20_000
+    assert 20_000 <= printed["steps"] < 30_000
     assert len(printed["returns"]) == 20
     assert printed["return_mean"] == pytest.approx(np.mean(printed["returns"]))
     assert printed["return_mean"] > 30, "worse than random actions, which come to about 22"
@@ -94,6 +94,12 @@ def test_the_backflip_job_runs_the_recipe(job: Job) -> None:
     assert len(printed["landed_backflips"]) == 20
     assert printed["comparisons"] <= 8
     assert printed["train_wall_s"] > 0
+    shares = [share for name, share in printed["time"].items() if name.startswith("share_")]
+    limits = {name: limit for name, limit in printed["time"].items() if name.startswith("limit_")}
+    assert sum(shares) == pytest.approx(1)
+    assert min(shares) >= 0
+    assert limits.keys() == {"limit_environment", "limit_acting", "limit_reward_model", "limit_learning"}
+    assert all(0 <= limit < 1 for limit in limits.values())
 
 
 def test_the_same_seed_gives_the_same_run() -> None:

@@ -236,6 +236,15 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
         (["ppo", "--env", "Hopper-v5", "--set", "algorithm.clip=x"], "setting algorithm.clip"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.reset_noise=1"], "Did you mean 'reset_noise_scale'?"),
         (["ppo", "--env", "Hopper-v5", "--total-steps", "3"], "total_steps must be at least"),
+        (["ppo", "--env", "Hopper-v5", "--num-envs", "0"], "num_envs must be at least 1, got 0"),
+        (["ppo", "--env", "Hopper-v5", "--seed", "-1"], "seed must be from 0 to"),
+        (["ppo", "--env", "Hopper-v5", "--seed", "99999999999"], "seed must be from 0 to"),
+        (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.frame_skip=abc"], "Hopper-v5: frame_skip: "),
+        (["ppo", "--env", "Pendulum-v1", "--set", "env.kwargs.g=abc"], "Pendulum-v1: g: "),
+        (["ppo", "--env", "Ant-v5", "--set", "env.kwargs.reset_noise_scale=-1"], "reset_noise_scale=-1"),
+        (["ppo", "--env", "Hopper-v5", "--set", "env.check_bounds=false"], "check_bounds is for foreign worlds"),
+        (["ppo", "--env", "CartPole-v1", "--set", "algorithm.policy.noise_correlation=0.5"], "must be 0 for Discrete"),
+        (["backflip", "--set", "preferences.model.observation_columns=[0,99]"], "observation_columns must be indices"),
     ],
 )
 def test_what_cannot_be_run_is_refused_and_nothing_is_written(
@@ -284,7 +293,14 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    "arguments", [["watch", "--out", "clip.mp4"], ["watch", "--episodes", "0"], ["evaluate", "--episodes", "0"]]
+    "arguments",
+    [
+        ["watch", "--out", "clip.mp4"],
+        ["watch", "--episodes", "0"],
+        ["watch", "--seed", "-1"],
+        ["evaluate", "--episodes", "0"],
+        ["evaluate", "--seed", "-1"],
+    ],
 )
 def test_wishes_that_cannot_be_met(run_copy: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
     before = contents(run_copy)
@@ -388,6 +404,26 @@ def test_a_full_disk_is_named_and_the_old_report_stays(run_copy: Path) -> None:
     assert f"heeler: cannot write {run_copy}/report.html: File too large; free some space" in done.stderr
     assert "Traceback" not in done.stderr
     assert contents(run_copy) == before
+
+
+def test_a_disk_that_fills_up_while_a_run_learns_is_named_and_the_run_goes_on_later(tmp_path: Path) -> None:
+    """The store outgrows the limit; the checkpoints before that are whole."""
+    arguments = ["preferences", "--env", "Pendulum-v1", "--total-steps", "40960", "--budget", "400"]
+    command = ["run", *arguments, "--set", "checkpoint_every=1", "--run-dir", "runs/x"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *command],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("heeler: ")
+    went_on = heeler("resume", "runs/x", cwd=tmp_path)
+    assert went_on.returncode == 0, went_on.stderr
+    assert "refused" not in went_on.stderr
 
 
 def test_who_stops_reading_is_not_told_off(tmp_path: Path) -> None:

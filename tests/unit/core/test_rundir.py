@@ -18,7 +18,9 @@ CONFIG = {"recipe": "x", "seed": 0, "algorithm": {"clip": 0.2}}
 
 @pytest.fixture
 def directory(tmp_path: Path) -> RunDirectory:
-    return RunDirectory.create(tmp_path / "run", CONFIG)
+    directory = RunDirectory.create(tmp_path / "run", CONFIG)
+    with directory.locked():
+        return directory
 
 
 def save(directory: RunDirectory, step: int, keep: int = 3):
@@ -62,6 +64,26 @@ def test_damaged_checkpoint_is_refused_and_the_one_before_is_used(directory, nam
     assert "step-2" in refused[0]
     with pytest.raises(CheckpointError, match="step-2"):
         directory.load_checkpoint(2)
+
+
+def test_a_replacement_that_was_cut_short_is_undone(directory):
+    """A checkpoint of a stretch that is walked again takes the old one's place; a kill in between loses neither."""
+    save(directory, 1, keep=1)
+    folder = directory.path / "checkpoints"
+    os.replace(folder / "step-1", folder / ".step-1.replaced")
+    assert directory.newest_checkpoint() == (None, [])
+    with directory.locked():
+        loaded, refused = directory.newest_checkpoint()
+    assert loaded is not None
+    assert (loaded.step, refused) == (1, [])
+    save(directory, 1, keep=1)
+    assert [path.name for path in folder.iterdir()] == ["step-1"]
+
+
+def test_a_folder_that_is_no_run_is_left_as_it_was(tmp_path):
+    (tmp_path / "config.yaml").write_text("a: 1")
+    RunDirectory.open(tmp_path).config()
+    assert [path.name for path in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_only_the_newest_checkpoints_stay(directory):

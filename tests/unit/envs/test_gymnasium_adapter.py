@@ -72,7 +72,7 @@ def test_time_limit_of_a_class():
 
 def test_copies_are_seeded_apart_and_never_like_their_neighbours():
     world = build("Counter", num_envs=4)
-    one, two = world.reseed(1)[0][:, 1], world.reseed(2)[0][:, 1]
+    one, two = world.reset(seed=1)[0][:, 1], world.reset(seed=2)[0][:, 1]
     assert len(np.unique([*one, *two])) == 8
 
 
@@ -158,8 +158,14 @@ def test_the_right_environment_is_named():
         world.step(np.zeros(3, int))
 
 
-def test_bounds_are_held_at_reset_only():
+def test_bounds_are_held_unless_told_not_to():
     world = build("Broken", num_envs=1, fault="bounds", when=1)
+    world.reset()
+    message = "step 1: observation[1] should be from -1.0 to 100.0, got 101.0; mend the environment's space, or"
+    with pytest.raises(WorldError, match=re.escape(message)):
+        world.step(np.array([0]))
+    settings = {"fault": "bounds", "when": 1}
+    world = make(EnvConfig(id=f"{TOY}:Broken", num_envs=1, kwargs=settings, check_bounds=False), seed=3)
     world.reset()
     assert world.step(np.array([0]))[0][0, 1] == 101
 

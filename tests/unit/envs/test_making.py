@@ -46,7 +46,10 @@ def test_threads_default_to_the_cores_and_never_exceed_the_environments():
         ({"id": "Hopper-v5", "kwargs": {"healthy_rewad": 1}}, "'healthy_rewad'. Did you mean 'healthy_reward'?"),
         ({"id": "CartPole-v1", "kwargs": {"max_steps": 1}}, "CartPole-v1 has no setting 'max_steps'"),
         ({"id": "CartPole-v1", "kwargs": {"max_episode_steps": 0}}, "whole number above 0, got 0"),
-        ({"id": "CartPole-v1", "kwargs": {"max_episode_steps": "9"}}, "whole number above 0, got '9'"),
+        (
+            {"id": "CartPole-v1", "kwargs": {"max_episode_steps": "9"}},
+            "max_episode_steps: Input should be a valid integer, got '9'",
+        ),
         ({"id": "Backflip", "vectorization": "sync"}, "Backflip is heeler's own and always batched"),
         ({"id": "Blackjack-v1", "vectorization": "batched"}, "Blackjack-v1 is not batched"),
         ({"id": "CartPole-v1", "num_threads": 2}, "CartPole-v1 has no use for num_threads=2"),

@@ -26,8 +26,6 @@ def test_first_episodes_only_and_to_their_end():
     lengths = np.arange(5) + 2
     np.testing.assert_array_equal(evaluation.lengths, lengths)
     np.testing.assert_array_equal(evaluation.returns, lengths * (lengths + 1) / 2)
-    assert evaluation.snapshots is not None
-    np.testing.assert_array_equal(evaluation.snapshots[:, 0], [0, 1])
 
 
 @pytest.mark.parametrize("env_id", ["CartPole-v1", "Pendulum-v1"])
@@ -106,7 +104,6 @@ def test_summary_by_hand():
         returns=np.array([1.0, 2.0, 6.0]),
         lengths=np.array([10, 20, 60]),
         figures={"hops": np.arange(3)},
-        snapshots=None,
     )
     assert evaluation.summary() == {
         "return_mean": 3.0,
@@ -114,5 +111,5 @@ def test_summary_by_hand():
         "length_mean": 30.0,
         "hops_mean": 1.0,
     }
-    alone = Evaluation(returns=np.array([5.0]), lengths=np.array([1]), figures={}, snapshots=None)
+    alone = Evaluation(returns=np.array([5.0]), lengths=np.array([1]), figures={})
     assert alone.summary()["return_standard_error"] == 0.0

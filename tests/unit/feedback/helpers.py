@@ -44,16 +44,17 @@ def make_answer(query: Query, name: object = "first", choice: str = "left", **ch
         "query_id": query.id,
         "kind": query.kind,
         "value": {"choice": choice},
-        "annotator": "ann",
+        "annotator": "simulated" if changes.get("answered_step") is not None else "ann",
     }
     return Feedback(**(fields | changes))
 
 
 def open_store(folder: Path) -> Store:
-    """The store of a folder, with policy version 0 and the annotator `ann`."""
+    """The store of a folder, with policy version 0 the annotator `ann`, and a simulated one."""
     store = Store.open(folder / "heeler.db", segments_dir=folder / "segments")
     store.add_policy_version(PolicyVersion(version=0, step=0))
     store.add_annotator("ann", "person")
+    store.add_annotator("simulated", "simulated")
     return store
 
 

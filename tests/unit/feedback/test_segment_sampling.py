@@ -1,5 +1,7 @@
 """Windows never cross an episode's end, are drawn uniformly, and are cut as the rollout has them."""
 
+import copy
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from heeler.core.errors import ConfigError
+from heeler.core.nouns import Segment
 from heeler.core.rollout import Rollout
-from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch, sample_segments
+from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch
 
 ENDS = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=12))
 
@@ -124,28 +127,35 @@ def test_cut_by_hand(keep_true_reward: bool) -> None:
         assert (segment.start_step, segment.policy_version) == (rollout.episode_step[t, n], 3)
 
 
+def drawn(rollout: Rollout, num: int, length: int, *, seed: int) -> list[Segment]:
+    windows = draw_windows(candidate_windows(rollout.ended, length), num, np.random.default_rng(seed))
+    return cut(rollout, windows, length, env_id="Hopper", trajectories="train", keep_true_reward=True)
+
+
 def test_segments_are_copies_that_outlive_the_rollout() -> None:
     rollout = make_rollout(snapshots=False)
-    segments = sample_segments(rollout, 5, 4, np.random.default_rng(0), env_id="Hopper")
-    before = [segment.id for segment in segments]
+    segments = drawn(rollout, 5, 4, seed=0)
+    kept = [(each.observation, each.action, each.true_reward, each.next_observation) for each in segments]
+    before = copy.deepcopy(kept)
     for array in (rollout.observation, rollout.executed, rollout.true_reward, rollout.next_observation):
         array[:] = 0
-    assert [segment.id for segment in segments] == before
+    for now, then in zip(kept, before, strict=True):
+        for array, copied in zip(now, then, strict=True):
+            np.testing.assert_array_equal(array, copied)
     assert all(segment.snapshot is None for segment in segments)
 
 
 def test_the_same_stream_gives_the_same_segments() -> None:
     rollout = make_rollout()
-    one, other = (sample_segments(rollout, 7, 4, np.random.default_rng(5), env_id="Hopper") for _ in range(2))
+    one, other = (drawn(rollout, 7, 4, seed=5) for _ in range(2))
     assert [segment.id for segment in one] == [segment.id for segment in other]
     assert len({segment.id for segment in one}) == 7
 
 
-def test_a_length_that_never_fits_is_refused_with_the_one_that_does() -> None:
+def test_the_longest_stretch_is_the_longest_window_that_fits() -> None:
     rollout = make_rollout()
     longest = longest_stretch(rollout.ended)
-    assert len(sample_segments(rollout, 2, longest, np.random.default_rng(0), env_id="Hopper")) == 2
-    with pytest.raises(ConfigError, match=f"no segment of {longest + 1} steps fits.* has {longest} steps"):
-        sample_segments(rollout, 2, longest + 1, np.random.default_rng(0), env_id="Hopper")
+    assert len(candidate_windows(rollout.ended, longest)) > 0
+    assert len(candidate_windows(rollout.ended, longest + 1)) == 0
     with pytest.raises(ConfigError, match="segment length must be > 0, got 0"):
         candidate_windows(rollout.ended, 0)

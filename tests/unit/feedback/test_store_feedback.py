@@ -115,8 +115,9 @@ def test_every_kind_comes_back_as_it_went_in(store: Store, kind: str) -> None:
         ({"time_taken_s": float("inf")}, "time_taken_s: expected a finite number"),
         ({"confidence": 1.5}, "confidence: expected 0 to 1, got 1.5"),
         ({"confidence": True}, "confidence: expected a finite number, got True"),
-        ({"answered_step": 1.0}, "answered_step: expected a whole number, got 1.0"),
-        ({"answered_step": -1}, "answered_step: expected at least 0"),
+        ({"answered_step": 3}, "answered_step: is for simulated teachers, got 3"),
+        ({"annotator": "simulated", "answered_step": 1.0}, "answered_step: expected a whole number, got 1.0"),
+        ({"annotator": "simulated", "answered_step": -1}, "answered_step: expected at least 0"),
     ],
 )
 def test_a_bad_answer_refuses_the_batch_naming_index_and_field(
@@ -152,7 +153,7 @@ def test_numbers_written_another_way_are_the_same_body(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"value": {"choice": "right"}}, {"confidence": 0.5}, {"answered_step": 3}, {"annotator": "bob"}]
+    "changes", [{"value": {"choice": "right"}}, {"confidence": 0.5}, {"time_taken_s": 3.0}, {"annotator": "bob"}]
 )
 def test_the_same_key_with_another_body_is_a_conflict_and_nothing_of_the_batch_is_kept(
     store: Store, changes: dict[str, Any]

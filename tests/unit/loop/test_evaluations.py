@@ -18,7 +18,7 @@ from heeler.loop.evaluations import (
     save_evaluation,
     saved_evaluation,
 )
-from heeler.loop.online import evaluate_policy, load_policy, newest_sound_checkpoint
+from heeler.loop.reading import evaluate_policy, load_policy, newest_sound_checkpoint
 
 
 def test_the_bootstrap_interval_is_that_of_the_normal_for_many_values() -> None:
@@ -67,8 +67,8 @@ def test_the_world_own_counts_are_told(tmp_path: Path) -> None:
 def test_it_is_kept_for_its_checkpoint_alone(ppo_run: Path, tmp_path: Path) -> None:
     directory = RunDirectory.open(shutil.copytree(ppo_run, tmp_path / "run"))
     checkpoint = newest_sound_checkpoint(directory)
-    assert saved_evaluation(directory, checkpoint) is None
-    evaluation = evaluate_run(directory.path)
+    assert saved_evaluation(directory, checkpoint) == evaluate_run(directory.path), "the run kept it at its end"
+    evaluation = evaluate_run(directory.path, seed=5)
     save_evaluation(directory, evaluation)
     assert saved_evaluation(directory, checkpoint) == evaluation
     older = directory.load_checkpoint(directory.checkpoint_steps()[0])

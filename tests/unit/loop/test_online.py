@@ -9,8 +9,9 @@ import torch
 
 from heeler.core.errors import HeelerError, RunError
 from heeler.core.rundir import RunDirectory
-from heeler.loop.online import correlation, load_policy, resume, run
+from heeler.loop.online import correlation, resume, run
 from heeler.loop.progress import EpisodeReturns
+from heeler.loop.reading import load_policy
 from heeler.models.actions import CategoricalHead
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.stage import Stage, stage_config

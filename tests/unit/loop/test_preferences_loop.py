@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from heeler.core.errors import ConfigError
+from heeler.core.nouns import Feedback, PolicyVersion, Query, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.store import Store
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.online import STORE_NAME, run
+from heeler.loop.online import run
+from heeler.loop.reading import STORE_NAME
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
 from tests.unit.loop.tiny import tiny_preferences
@@ -105,39 +107,34 @@ def people_stage(folder, **settings) -> Stage:
     return Stage(stage_config(teacher="people", **settings), folder)
 
 
-def test_people_are_waited_for_only_before_the_first_reward(folder, monkeypatch):
+def test_people_are_waited_for_only_before_the_first_reward(folder):
     stage = people_stage(folder)
-    slept = []
-    monkeypatch.setattr("heeler.loop.preferences.time.sleep", slept.append)
     for _ in range(3):
-        assert not stage.loop.wait_for_people(), "the warm-up's questions are not all put yet"
+        assert not stage.loop.waits_for_people, "the warm-up's questions are not all put yet"
         assert stage.turn()[1] is None
-    assert stage.loop.wait_for_people()
-    assert len(slept) == 1
+    assert stage.loop.waits_for_people
     stage.answer(stage.store.open_queries(100), "left")
     stage.loop.listen(stage.step)
     assert stage.loop.has_enough
     assert stage.turn()[1] is not None
-    assert not stage.loop.wait_for_people()
+    assert not stage.loop.waits_for_people
     for _ in range(16):
         assert stage.turn()[1] is not None, "nobody answers, and learning goes on"
-        assert not stage.loop.wait_for_people()
-    assert len(slept) == 1
+        assert not stage.loop.waits_for_people
     assert stage.loop.num_asked == 40
     assert stage.loop.num_useful == 10
 
 
-def test_an_answer_of_cant_tell_before_the_first_fit_is_replaced_by_another_question(folder, monkeypatch):
+def test_an_answer_of_cant_tell_before_the_first_fit_is_replaced_by_another_question(folder):
     stage = people_stage(folder)
-    monkeypatch.setattr("heeler.loop.preferences.time.sleep", lambda _: None)
     stage.turns(3)
     queries = stage.store.open_queries(100)
     stage.answer(queries[:4], "cant_tell")
     stage.answer(queries[4:], "right")
-    assert stage.loop.wait_for_people()
+    assert stage.loop.waits_for_people
     stage.loop.listen(stage.step)
     assert not stage.loop.has_enough
-    assert not stage.loop.wait_for_people(), "it acts once more, so that there is something new to ask about"
+    assert not stage.loop.waits_for_people, "it acts once more, so that there is something new to ask about"
     assert stage.turn()[1] is None
     fresh = stage.store.open_queries(100)
     assert len(fresh) == 4
@@ -344,3 +341,36 @@ def test_metrics_of_a_run_can_be_written(folder):
     assert rows[-1]["fits"] >= 2
     assert 0 <= rows[-1]["reward_model_validation_accuracy"] <= 1
     assert -1 <= rows[-1]["reward_correlation"] <= 1
+
+
+def test_answers_to_questions_of_a_lost_stretch_do_not_count_for_a_simulated_teacher(folder):
+    """A resumed run need not ask what the lost stretch asked, where it cannot be repeated bit for bit."""
+    stage = Stage(stage_config(), folder)
+    stage.turns(2)
+    used = stage.loop.num_useful
+    rollout = stage.act()
+    segments = stage.loop._cut(rollout, np.array([[0, 0], [0, 1]]))
+    stage.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=0))
+    stage.store.add_segments(segments)
+    lost = Query(
+        id=stable_id("lost"),
+        kind="preference",
+        segment_ids=(segments[0].id, segments[1].id),
+        policy_version=rollout.policy_version,
+        asked_step=0,
+    )
+    stage.store.add_queries([lost])
+    stage.store.add_feedback(
+        [
+            Feedback(
+                key=stable_id("answer to the lost"),
+                query_id=lost.id,
+                kind="preference",
+                value={"choice": "left"},
+                annotator="simulated",
+                answered_step=0,
+            )
+        ]
+    )
+    stage.loop.listen(stage.step)
+    assert stage.loop.num_useful == used

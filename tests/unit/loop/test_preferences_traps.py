@@ -252,7 +252,7 @@ def test_truncation_bootstraps_and_termination_does_not():
         state.policy.critic.layers[-1].weight.zero_()
         state.policy.critic.layers[-1].bias.fill_(10.0)
     reward = rollout.true_reward
-    target = learner._prepare(state, rollout, reward).target_B.view(reward.shape).numpy()
+    target = learner._prepare(state, rollout, reward)[0].target_B.view(reward.shape).numpy()
     assert rollout.terminated.sum() >= 3
     assert rollout.truncated.sum() >= 2
     np.testing.assert_allclose(target, reward + np.where(rollout.terminated, 0.0, 5.0), atol=1e-5)
@@ -271,7 +271,7 @@ def test_truncation_bootstraps_from_where_it_was_cut():
     state = learner.init(0, 4)
     value = {p: float(state.policy.value(torch.tensor([[float(p)]]))[0].detach()) for p in range(7)}
     reward = np.zeros_like(rollout.true_reward)
-    target = learner._prepare(state, rollout, reward).target_B.view(reward.shape).numpy()
+    target = learner._prepare(state, rollout, reward)[0].target_B.view(reward.shape).numpy()
     for t, n in np.argwhere(rollout.truncated):
         assert target[t, n] == pytest.approx(0.5 * value[n + 2], abs=1e-5)
         assert abs(value[n + 2] - value[0]) > 1e-3

@@ -16,7 +16,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.loop import report_data
 from heeler.loop.config import from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
-from heeler.loop.online import OnlineRun, newest_sound_checkpoint, open_store, policy_of, preference_model, run
+from heeler.loop.online import OnlineRun, run
+from heeler.loop.reading import newest_sound_checkpoint, open_store, policy_of, preference_model
 from heeler.loop.report import write_report
 from heeler.loop.report_chart import MAX_POINTS, rows_with
 from heeler.loop.report_data import gather

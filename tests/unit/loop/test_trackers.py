@@ -74,7 +74,8 @@ def test_mlflow_holds_every_row_once_after_a_lost_stretch(tmp_path: Path, monkey
     # A row that was written to the metrics and not handed over before the kill is made good.
     directory.append_metrics(ROWS[3])
     with open_trackers(directory, config) as track:
-        for row in ROWS[4:]:
+        # From the last checkpoint on, rows that were handed over are walked again.
+        for row in ROWS[2:]:
             track(row)
     client, only = mlflow_run(directory.path)
     history = sorted((metric.step, metric.value) for metric in client.get_metric_history(only.info.run_id, "kl"))
@@ -113,4 +114,4 @@ def test_without_trackers_nothing_is_written(tmp_path: Path) -> None:
     directory = make_directory(tmp_path / "run", tiny_ppo(), [])
     with open_trackers(directory, tiny_ppo()) as track:
         track(ROWS[0])
-    assert sorted(path.name for path in directory.path.iterdir()) == ["checkpoints", "config.yaml", "media", "segments"]
+    assert [path.name for path in directory.path.iterdir()] == ["config.yaml"]

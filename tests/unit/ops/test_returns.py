@@ -65,6 +65,20 @@ def test_no_advantage_crosses_an_episode_end():
         assert got[1].item() == 100.0
 
 
+def test_discounted_sums_equal_a_plain_loop():
+    rng = torch.Generator().manual_seed(0)
+    reward, ended = torch.randn(30, 4, generator=rng), torch.rand(30, 4, generator=rng) < 0.2
+    carried = torch.randn(4, generator=rng)
+    sums, last = discounted_sums(reward, ended, carried, discount=0.9)
+    for n in range(4):
+        running = carried[n].item()
+        for t in range(30):
+            running += reward[t, n].item()
+            assert sums[t, n].item() == pytest.approx(running, rel=1e-5, abs=1e-6)
+            running = 0.0 if ended[t, n] else 0.9 * running
+        assert last[n].item() == pytest.approx(running, rel=1e-5, abs=1e-6)
+
+
 def test_discounted_sums_by_hand_and_across_calls():
     reward = torch.tensor([[1.0], [1.0], [1.0], [1.0]])
     ended = torch.tensor([[False], [True], [False], [False]])
