@@ -97,10 +97,6 @@ class Backflip(BatchedMujoco):
     def _observation_size(self) -> int:
         return self.model.nq + self.model.nv + 3  # the place along x goes, pitch becomes two numbers, contacts come
 
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._uniform(count, self.model.nv, self._reset_noise_scale)
-
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         qpos = self._qpos[rows]
         pitch = qpos[:, 2]

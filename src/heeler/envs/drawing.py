@@ -1,13 +1,14 @@
 """Pictures and clips of heeler's own worlds from snapshots alone: no OpenGL, no display, no simulation."""
 
-import os
 from collections.abc import Callable, Mapping
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from heeler.core.errors import ConfigError, did_you_mean
+from heeler.core.rundir import write_atomically
 from heeler.envs.canvas import BLUE, GREY, ORANGE, PLUM, RED, SKY_BLUE, TEAL
 from heeler.envs.scenes_classic import (
     draw_acrobot,
@@ -101,14 +102,17 @@ def write_webp(frames: np.ndarray, path: Path, fps: float) -> None:
         frames: [T, H, W, 3] uint8, T at least 1.
         path: where to write it.
         fps: frames shown each second.
+
+    Raises:
+        RunError: the disk is full or read-only.
     """
     from PIL import Image  # here, for the same reason as in `Canvas`
 
     images = [Image.fromarray(frame) for frame in frames]
-    aside = path.with_name(path.name + ".part")
     duration_ms = max(1, round(1000 / fps))
+    encoded = BytesIO()
     images[0].save(
-        aside,
+        encoded,
         format="WEBP",
         save_all=True,
         append_images=images[1:],
@@ -117,4 +121,4 @@ def write_webp(frames: np.ndarray, path: Path, fps: float) -> None:
         quality=80,
         method=2,
     )
-    os.replace(aside, path)
+    write_atomically(path, encoded.getvalue())

@@ -85,10 +85,6 @@ class InvertedPendulum(BatchedMujoco):
             "InvertedPendulum-v5", num_envs, num_threads, frame_skip=frame_skip, max_episode_steps=max_episode_steps
         )
 
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._uniform(count, self.model.nv, self._reset_noise_scale)
-
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         observation[rows, :2] = self._qpos[rows]
         observation[rows, 2:] = self._qvel[rows]
@@ -102,6 +98,7 @@ class InvertedDoublePendulum(BatchedMujoco):
     """InvertedDoublePendulum-v5: balance two poles, one on the other, on a cart."""
 
     xml_file = "inverted_double_pendulum.xml"
+    first_velocities = "normal"
 
     def __init__(
         self,
@@ -127,10 +124,6 @@ class InvertedDoublePendulum(BatchedMujoco):
 
     def _observation_size(self) -> int:
         return 9
-
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._normal(count, self.model.nv, self._reset_noise_scale)
 
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         angles = self._qpos[rows, 1:]

@@ -4,7 +4,7 @@
 loop over single simulations gives, bit for bit (docs/adr/0001-mujoco-batch.md).
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -22,11 +22,13 @@ ALL = slice(None)
 class BatchedMujoco(BatchedWorld):
     """Base of the batched MuJoCo tasks.
 
-    A subclass gives `xml_file`, `_first_states`, `_observe` and `_judge`. Arrays that a step needs from the one before
-    and that are not part of the physics' own state go into `_carried`, which is saved and loaded.
+    A subclass gives `xml_file`, `_reset_noise_scale`, `_observe` and `_judge`. Arrays that a step needs from the one
+    before and that are not part of the physics' own state go into `_carried`, which is saved and loaded.
     """
 
     xml_file: ClassVar[str]
+    first_velocities: ClassVar[Literal["uniform", "normal"]] = "uniform"
+    _reset_noise_scale: float
 
     def __init__(
         self,
@@ -125,8 +127,10 @@ class BatchedMujoco(BatchedWorld):
         return self.model.nq + self.model.nv
 
     def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random first positions [count, nq] and velocities [count, nv]."""
-        raise NotImplementedError
+        """Random first positions [count, nq], around the model's own, and velocities [count, nv]."""
+        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
+        velocities = self._normal if self.first_velocities == "normal" else self._uniform
+        return qpos, velocities(count, self.model.nv, self._reset_noise_scale)
 
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         """Fill the rows `rows` of `observation` [N, O]."""

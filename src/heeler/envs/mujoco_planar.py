@@ -54,10 +54,6 @@ class PlanarRunner(BatchedMujoco):
         np.copyto(self._x_before, self._qpos[:, 0])
         return super()._advance(actions, observation)
 
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._uniform(count, self.model.nv, self._reset_noise_scale)
-
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         positions = self._qpos[rows, self._num_skipped :]
         split = positions.shape[1]
@@ -196,6 +192,7 @@ class HalfCheetah(PlanarRunner):
     """HalfCheetah-v5: a two-legged runner whose episodes always last their full length."""
 
     xml_file = "half_cheetah.xml"
+    first_velocities = "normal"
 
     def __init__(
         self,
@@ -220,10 +217,6 @@ class HalfCheetah(PlanarRunner):
             exclude_current_positions_from_observation=exclude_current_positions_from_observation,
             max_episode_steps=max_episode_steps,
         )
-
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._normal(count, self.model.nv, self._reset_noise_scale)
 
 
 class Swimmer(PlanarRunner):

@@ -96,6 +96,7 @@ class Ant(SpatialRunner):
     """Ant-v5: four legs that run forward."""
 
     xml_file = "ant.xml"
+    first_velocities = "normal"
     derived_fields = ("xpos",)
 
     def __init__(
@@ -140,10 +141,6 @@ class Ant(SpatialRunner):
     def _observation_size(self) -> int:
         forces = (self.model.nbody - 1) * 6 if self._shows_forces else 0
         return super()._observation_size() - self._num_skipped + forces
-
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._normal(count, self.model.nv, self._reset_noise_scale)
 
     def _clipped_forces(self, rows: Rows) -> np.ndarray:
         return np.clip(self._forces[rows], *self._contact_force_range)
@@ -226,10 +223,6 @@ class Humanoid(SpatialRunner):
         extra = 10 * moving * self._shows_inertia + 6 * moving * (self._shows_body_velocity + self._shows_contact_force)
         extra += (self.model.nv - 6) * self._shows_actuator_force
         return super()._observation_size() - self._num_skipped + extra
-
-    def _first_states(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        qpos = self.model.qpos0 + self._uniform(count, self.model.nq, self._reset_noise_scale)
-        return qpos, self._uniform(count, self.model.nv, self._reset_noise_scale)
 
     def _observe(self, rows: Rows, observation: np.ndarray) -> None:
         parts = [self._qpos[rows, self._num_skipped :], self._qvel[rows]]

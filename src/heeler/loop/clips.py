@@ -1,8 +1,8 @@
 """Clips of a policy at work: drawn from snapshots where heeler knows how, else by the world's own `render()`."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
+from heeler.core.rundir import write_atomically
 from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
 from heeler.loop.config import RunConfig, check_seed
 from heeler.models.policy import Policy
@@ -166,19 +167,19 @@ def save(clip: Clip, path: Path) -> Path:
     check_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.suffix.lower() == ".webp":
-            write_webp(clip.frames, path, clip.fps)
-        else:
-            _write_gif(clip, path)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}; choose another name") from error
+    if path.suffix.lower() == ".webp":
+        write_webp(clip.frames, path, clip.fps)
+    else:
+        _write_gif(clip, path)
     return path
 
 
 def _write_gif(clip: Clip, path: Path) -> None:
     images = [Image.fromarray(frame).quantize(64) for frame in clip.frames]
-    aside = path.with_name(path.name + ".part")
     # GIF counts in hundredths of a second, and browsers slow down what is below two of them.
     duration_ms = max(20, round(100 / clip.fps) * 10)
-    images[0].save(aside, format="GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
-    os.replace(aside, path)
+    encoded = BytesIO()
+    images[0].save(encoded, format="GIF", save_all=True, append_images=images[1:], duration=duration_ms, loop=0)
+    write_atomically(path, encoded.getvalue())
