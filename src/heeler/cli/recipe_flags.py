@@ -128,7 +128,7 @@ class RunArguments:
 
 
 def _common_fields() -> list[tuple[str, Any, Any]]:
-    run_dir = tyro.conf.arg(help="the run's directory; runs/RECIPE-seedN if it is not given", metavar="DIR")
+    run_dir = tyro.conf.arg(help="the run's directory; runs/RECIPE-ENV-seedN if it is not given", metavar="DIR")
     override = tyro.conf.arg(help="change any setting by its dotted name; may be given again", metavar="NAME=VALUE ...")
     json = tyro.conf.arg(help="print the result as JSON; progress goes to the error stream")
     append = tyro.conf.UseAppendAction[list[tuple[str, ...]]]

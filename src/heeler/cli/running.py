@@ -1,5 +1,6 @@
 """`heeler run` and `heeler resume`. What is heavy is imported inside, so that help and mistakes answer at once."""
 
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,8 +42,15 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     config = RECIPES[recipe.name](**arguments.recipe)
     if arguments.settings:
         config = from_dict(assign(to_dict(config), arguments.settings))
-    path = arguments.run_dir or Path("runs") / f"{recipe.name}-seed{config.seed}"
+    path = arguments.run_dir or Path("runs") / default_name(config)
     return _learn(config, path, arguments.json, lambda on_metrics: run(config, path, on_metrics=on_metrics))
+
+
+def default_name(config: "RunConfig") -> str:
+    """What a run's directory is called: recipe, world (where the recipe does not say it) and seed."""
+    world = re.sub(r"[^\w.-]+", "-", config.env.id)
+    parts = (config.recipe, "" if world.lower() == config.recipe else world, f"seed{config.seed}")
+    return "-".join(part for part in parts if part)
 
 
 def resume(run: Run, *, json: Json = False) -> int:

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageSequence
 
+from heeler import recipes
 from heeler.cli import COMMANDS, main
+from heeler.cli.running import default_name
 from heeler.core.rundir import RunDirectory
+from heeler.loop.config import RunConfig
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.recipes import RECIPES
 
@@ -47,19 +50,19 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
 @pytest.fixture
 def run_copy(started: tuple[Path, object], tmp_path: Path) -> Path:
     """A finished run of one's own."""
-    return Path(shutil.copytree(started[0] / "runs" / "ppo-seed0", tmp_path / "run"))
+    return Path(shutil.copytree(started[0] / "runs" / "ppo-CartPole-v1-seed0", tmp_path / "run"))
 
 
 def test_run_learns_and_says_where_its_report_is(started: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     folder, done = started
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert lines[0] == "ppo in CartPole-v1, seed 0: 8,192 steps in runs/ppo-seed0"
+    assert lines[0] == "ppo in CartPole-v1, seed 0: 8,192 steps in runs/ppo-CartPole-v1-seed0"
     assert lines[1].startswith("1,024 of 8,192 steps (12%)")
     assert "8,192 of 8,192 steps (100%)" in done.stdout
     assert "true return: " in done.stdout
-    assert lines[-1] == "Report: runs/ppo-seed0/report.html"
-    run = RunDirectory.open(folder / "runs" / "ppo-seed0")
+    assert lines[-1] == "Report: runs/ppo-CartPole-v1-seed0/report.html"
+    run = RunDirectory.open(folder / "runs" / "ppo-CartPole-v1-seed0")
     assert (run.path / "report.html").is_file()
     assert run.config()["algorithm"]["num_epochs"] == 1
     assert run.checkpoint_steps() == [3072, 6144, 8192]
@@ -94,7 +97,7 @@ def test_ctrl_c_says_how_to_go_on_and_keeps_the_run(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    run = tmp_path / "runs" / "ppo-seed0"
+    run = tmp_path / "runs" / "ppo-CartPole-v1-seed0"
     deadline = time.monotonic() + 60
     while not list(run.glob("checkpoints/step-*")):
         assert time.monotonic() < deadline
@@ -104,7 +107,7 @@ def test_ctrl_c_says_how_to_go_on_and_keeps_the_run(tmp_path: Path) -> None:
     _, errors = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert errors.endswith("; go on with it by: heeler resume runs/ppo-seed0\n")
+    assert errors.endswith("; go on with it by: heeler resume runs/ppo-CartPole-v1-seed0\n")
     checkpoint, refused = RunDirectory.open(run).newest_checkpoint()
     assert checkpoint is not None
     assert refused == []
@@ -182,6 +185,18 @@ def test_every_recipe_explains_itself(name: str, capsys: pytest.CaptureFixture[s
     shown = capsys.readouterr().out
     assert "--seed INT" in shown
     assert "--set NAME=VALUE" in shown
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        (recipes.backflip(seed=3), "backflip-seed3"),
+        (recipes.ppo(env="Hopper-v5"), "ppo-Hopper-v5-seed0"),
+        (recipes.preferences(env="my.worlds:Maze/1"), "preferences-my.worlds-Maze-1-seed0"),
+    ],
+)
+def test_a_run_is_named_by_recipe_world_and_seed(config: RunConfig, name: str) -> None:
+    assert default_name(config) == name
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
