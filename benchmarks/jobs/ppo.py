@@ -23,7 +23,7 @@ def main() -> None:
     whole = math.ceil(arguments.steps / config.steps_per_update) * config.steps_per_update
     # Judged below, in the very environment that the peer is judged in; the run's own evaluation would come on top.
     trained = train(replace(config, total_steps=whole, num_evaluation_episodes=1))
-    returns = gymnasium_returns(trained.policy, arguments.task, num_at_once=4 if arguments.task.endswith("-v5") else 20)
+    returns = gymnasium_returns(trained.policy, arguments.task)
     print(json.dumps(training_fields(trained, returns)))
 
 

@@ -3,7 +3,6 @@
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,28 +72,17 @@ def _progress(metrics: Metrics, total_steps: int, seconds: float) -> str:
     return f"{step:,.0f} of {total_steps:,} steps, true return {true_return:.1f}{labels}; {left_s:.0f} s left"
 
 
-def gymnasium_returns(policy: Policy, task: str, *, num_at_once: int = NUM_EVALUATION_EPISODES) -> list[float]:
+def gymnasium_returns(policy: Policy, task: str) -> list[float]:
     """True returns of deterministic episodes of Gymnasium's own environment, from the first states all peers begin in.
 
     Args:
         policy: who acts.
         task: the environment's id.
-        num_at_once: episodes played side by side, each in its own copy: more of them ask the policy less often, and
-            hold more memory where a copy is large.
     """
-    envs = [gymnasium.make(task) for _ in range(num_at_once)]
-    seeds = range(FIRST_EVALUATION_SEED, FIRST_EVALUATION_SEED + NUM_EVALUATION_EPISODES)
-    returns: list[float] = []
-    for first in range(0, len(seeds), num_at_once):
-        returns += _episode_returns(policy, envs, seeds[first : first + num_at_once])
-    return returns
-
-
-def _episode_returns(policy: Policy, envs: Sequence[gymnasium.Env], seeds: Sequence[int]) -> list[float]:
-    """One episode for each of `seeds`."""
-    observations = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=False)]
-    returns = [0.0] * len(seeds)
-    running = list(range(len(seeds)))
+    envs = [gymnasium.make(task) for _ in range(NUM_EVALUATION_EPISODES)]
+    observations = [env.reset(seed=FIRST_EVALUATION_SEED + episode)[0] for episode, env in enumerate(envs)]
+    returns = [0.0] * len(envs)
+    running = list(range(len(envs)))
     while running:
         seen = np.stack([observations[index] for index in running]).astype(np.float32)
         actions = policy.executable(policy.act(seen, None).numpy())
