@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
+from heeler.core.named import under
 from heeler.core.rollout import Rollout
-from heeler.core.rundir import under
 from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
 from heeler.models.optimizers import Adam

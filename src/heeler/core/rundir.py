@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 import yaml
@@ -22,7 +22,6 @@ from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
 
-T = TypeVar("T")
 FORMAT = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 
@@ -258,15 +257,6 @@ class RunDirectory:
             return []
         lines = self.metrics_path.read_bytes().split(b"\n")
         return [json.loads(line) for line in lines[:-1]]
-
-
-def under(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
-    """The values whose names begin with `prefix`, without it: a part of what a checkpoint holds.
-
-    >>> under("learner.", {"learner.step": 3, "noise": 1})
-    {'step': 3}
-    """
-    return {name.removeprefix(prefix): value for name, value in values.items() if name.startswith(prefix)}
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from mujoco.batch import Batch, SimulationError
 
-from heeler.core.errors import WorldError
+from heeler.core.errors import ConfigError, WorldError
 from heeler.envs.mujoco_model import default_num_threads, load_model, mj
 from heeler.envs.mujoco_pool import ContactForcePool
 from heeler.envs.world import BatchedWorld
@@ -39,6 +39,8 @@ class BatchedMujoco(BatchedWorld):
         frame_skip: int,
         max_episode_steps: int,
     ):
+        if frame_skip < 1:
+            raise ConfigError(f"{env_id}: frame_skip must be at least 1, got {frame_skip}")
         self.model = load_model(self.xml_file)
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         super().__init__(

@@ -18,8 +18,9 @@ import torch
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import ConfigError, LearningError, RunError, WorldError
+from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
-from heeler.core.rundir import Checkpoint, RunDirectory, under
+from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
@@ -254,7 +255,7 @@ def _try_out(world: World, config: RunConfig) -> None:
     try:
         world.reset(seed=config.seed)
         world.step(world.action_space.sample())
-    except Exception as error:
+    except (ArithmeticError, TypeError, ValueError, WorldError) as error:
         settings = ", ".join(f"{name}={value}" for name, value in config.env.kwargs.items())
         raise ConfigError(f"{config.env.id} cannot be run with {settings}: {error}") from error
 

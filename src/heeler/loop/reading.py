@@ -7,7 +7,8 @@ import torch
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import CheckpointError, ConfigError, RunError
-from heeler.core.rundir import Checkpoint, RunDirectory, under
+from heeler.core.named import under
+from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.evaluation.returns import Evaluation, evaluate
 from heeler.feedback.store import Store

@@ -13,8 +13,9 @@ import torch
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.named import under
 from heeler.core.nouns import Query, Segment
-from heeler.core.rundir import Checkpoint, RunDirectory, under
+from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.store import Store
 from heeler.loop import clips

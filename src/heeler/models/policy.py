@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
-from heeler.core.rundir import under
+from heeler.core.named import under
 from heeler.models.actions import ActionHead, action_head, correlate
 from heeler.models.moments import RunningMoments
 

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from heeler.core.errors import ConfigError, DataError
+from heeler.core.named import under
 from heeler.core.nouns import PreferenceChoice, Segment
 from heeler.core.rollout import Rollout
-from heeler.core.rundir import under
 from heeler.models.ensemble import EnsembleMLP
 from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments

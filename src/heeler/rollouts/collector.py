@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from heeler.core.named import under
 from heeler.core.rollout import Rollout
-from heeler.core.rundir import under
 from heeler.envs import World
 from heeler.models.policy import Policy
 

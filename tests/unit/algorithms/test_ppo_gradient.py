@@ -6,20 +6,9 @@ import torch
 from heeler.algorithms.ppo import PPO, PPOConfig, _Samples
 from heeler.models.policy import PolicyConfig
 from heeler.ops.returns import gae
+from tests.two_states import HORIZON, REWARD, trajectories
 
-REWARD = torch.tensor([[0.3, -0.2], [1.0, 0.5]], dtype=torch.float64)
-HORIZON = 3
 STATES = torch.eye(2, dtype=torch.float64)
-
-
-def trajectories():
-    """All 2^3 action sequences from state 0, where action 1 changes the state, with the states they visit."""
-    for code in range(2**HORIZON):
-        actions = [(code >> t) & 1 for t in range(HORIZON)]
-        states = [0]
-        for action in actions[:-1]:
-            states.append(states[-1] ^ action)
-        yield torch.tensor(states), torch.tensor(actions)
 
 
 def test_the_gradient_of_the_loss_is_that_of_the_expected_return():
@@ -45,7 +34,7 @@ def test_the_gradient_of_the_loss_is_that_of_the_expected_return():
         advantage = gae(reward, zero, zero, terminated, terminated & False, discount=1.0, trace_decay=1.0).squeeze(1)
         with torch.no_grad():
             log_prob = torch.log_softmax(policy.actor(STATES), -1)[states, actions]
-        samples = _Samples(STATES[states], actions.unsqueeze(1), log_prob, advantage, advantage)
+        samples = _Samples(STATES[states], torch.tensor(actions).unsqueeze(1), log_prob, advantage, advantage)
         loss, _ = learner.loss(policy, samples, clip=0.2)
         gradients = torch.autograd.grad(-loss * HORIZON, parameters)
         for total, gradient in zip(estimate, gradients, strict=True):

@@ -255,6 +255,7 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
         (["ppo", "--env", "Hopper-v5", "--seed", "-1"], "seed must be from 0 to"),
         (["ppo", "--env", "Hopper-v5", "--seed", "99999999999"], "seed must be from 0 to"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.frame_skip=abc"], "Hopper-v5: frame_skip: "),
+        (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.frame_skip=0"], "frame_skip must be at least 1, got 0"),
         (["ppo", "--env", "Pendulum-v1", "--set", "env.kwargs.g=abc"], "Pendulum-v1: g: "),
         (["ppo", "--env", "Ant-v5", "--set", "env.kwargs.reset_noise_scale=-1"], "reset_noise_scale=-1"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.check_bounds=false"], "check_bounds is for foreign worlds"),

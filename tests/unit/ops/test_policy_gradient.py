@@ -7,20 +7,7 @@ import torch
 
 from heeler.ops.policy_gradient import approximate_kl, clipped_surrogate_loss, explained_variance
 from heeler.ops.returns import gae
-
-# Two states; in each, action 0 stays and action 1 moves. Reward by (state, action). Three steps, then the end.
-REWARD = torch.tensor([[0.3, -0.2], [1.0, 0.5]], dtype=torch.float64)
-HORIZON = 3
-
-
-def trajectories():
-    """All 2^3 action sequences from state 0, with the states they visit."""
-    for code in range(2**HORIZON):
-        actions = [(code >> t) & 1 for t in range(HORIZON)]
-        states = [0]
-        for action in actions[:-1]:
-            states.append(states[-1] ^ action)
-        yield states, actions
+from tests.two_states import HORIZON, REWARD, trajectories
 
 
 def expected_return(logits: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,18 @@ def test_calibrate_gives_each_member_mean_0_and_spread_1():
     assert model.reward(state, raw).mean() == pytest.approx(0, abs=1e-5)
 
 
+def test_the_level_tells_what_was_gained_since_the_calibration_and_centring_hides():
+    model = build()
+    state = fitted(model, pairs_of(60), oracle(pairs_of(60)))
+    raw = model.predict(state, rollout())
+    state = model.calibrate(state, raw)
+    assert model.level(state, raw) == pytest.approx(0, abs=1e-5)
+    better = raw + 2 / state.scale_M[:, None, None]
+    state = model.centre(state, better)
+    assert model.reward(state, better).mean() == pytest.approx(0, abs=1e-5)
+    assert model.level(state, better) == pytest.approx(2, abs=1e-4)
+
+
 def test_members_that_know_nothing_give_no_reward():
     """A constant prediction must not be blown up into noise by its own rounding."""
     model = build()
