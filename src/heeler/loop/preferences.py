@@ -140,13 +140,14 @@ class PreferenceLoop:
             [self._is_validation(n, int(rollout.episode_index[t, n])) for t, n in windows.tolist()], bool
         )
         num_held_out = int(self.generator.binomial(num, self.config.model.validation_share))
-        # Validation pairs are drawn at random, so that the accuracy shown is not that of the hardest questions.
-        pairs, scores = self._choose_among(rollout, windows[~held_out], num - num_held_out, self.config.acquisition)
-        more_pairs, more_scores = self._choose_among(rollout, windows[held_out], num_held_out, "random")
+        # Both are chosen alike. On validation pairs drawn at random, which are easy, the loss rises as soon as a fit
+        # turns to the hard ones it trains on, and early stopping would end every fit at once.
+        pairs, scores = self._choose_among(rollout, windows[~held_out], num - num_held_out)
+        more_pairs, more_scores = self._choose_among(rollout, windows[held_out], num_held_out)
         return pairs + more_pairs, scores + more_scores
 
     def _choose_among(
-        self, rollout: Rollout, windows: np.ndarray, num: int, acquisition: str
+        self, rollout: Rollout, windows: np.ndarray, num: int
     ) -> tuple[list[tuple[Segment, Segment]], list[float]]:
         if num == 0 or len(windows) < 2:
             return [], []
@@ -159,7 +160,7 @@ class PreferenceLoop:
             side = self.generator.integers(2, size=len(old_row))
             pairs[old_row, side] = len(drawn) + self.generator.integers(len(older), size=len(old_row))
         pairs = np.unique(pairs, axis=0)
-        name = acquisition if self.is_fitted else "random"
+        name = self.config.acquisition if self.is_fitted else "random"
         candidates = Candidates(
             returns=self._returns(rollout, drawn, older),
             pairs=pairs,

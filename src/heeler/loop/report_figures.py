@@ -117,7 +117,8 @@ def accuracy_chart(data: ReportData) -> Chart | None:
     if rows:
         held_out = column(rows, name)
         traces.append(line(column(rows, "step"), held_out, "held out", "orange", shape="hv"))
-        caption = f"Share of answers it foretells. On comparisons that no fit has seen: {held_out[-1]:.0%} at the end."
+        caption = f"Share of answers it foretells. On comparisons that no fit has seen: {held_out[-1]:.0%} at the end. "
+        caption += "They are chosen as the others are; chosen for being hard to foretell, they are foretold less often."
     return Chart(
         id="accuracy",
         title="Accuracy",
@@ -275,7 +276,7 @@ def score_chart(data: ReportData, labels: Labels) -> Chart | None:
         id="scores",
         title="What questions were chosen for",
         caption=f"The acquisition's score of each question when it was asked: {shares}. Before the first fit questions "
-        "are drawn at random; after it those that are kept for validation are, and score 0.",
+        "are drawn at random, and score 0.",
         traces=traces,
         layout={**over_steps(data.step, "score", legend=len(traces) > 1), "hovermode": "closest"},
     )

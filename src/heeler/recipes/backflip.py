@@ -17,7 +17,7 @@ def backflip(
     *,
     seed: int = 0,
     budget: int = 700,
-    total_steps: int = 2_400_000,
+    total_steps: int = 3_600_000,
     teacher: str = "backflip",
     acquisition: str = "information_gain",
 ) -> RunConfig:
@@ -46,7 +46,7 @@ def backflip(
             normalize_rewards=True,
         ),
         preferences=PreferencesConfig(
-            schedule=LabelSchedule(budget=budget, initial_share=0.4, decay_share=0.113, finish_share=0.37),
+            schedule=LabelSchedule(budget=budget, initial_share=0.4, decay_share=0.075, finish_share=0.247),
             teacher=teacher_named(teacher),
             segment_length=25,
             acquisition=acquisition,

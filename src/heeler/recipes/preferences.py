@@ -1,5 +1,7 @@
 """Any world, learned from comparisons instead of its reward."""
 
+from dataclasses import replace
+
 from heeler.envs import EnvConfig
 from heeler.envs.config import Setting
 from heeler.feedback.schedule import LabelSchedule
@@ -7,6 +9,13 @@ from heeler.loop.config import PreferencesConfig, RunConfig
 from heeler.recipes.settings import settings_for
 from heeler.recipes.teachers import teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig
+
+# What came of an action says more of it than what was there before: a speed, a distance.
+_NOISY = PreferenceModelConfig(
+    num_members=5, inputs=("action", "next_observation"), learning_rate=3e-3, weight_decay=1.0
+)
+# An oracle's answers hold no noise that a fit could learn by rote: it goes on to the end.
+_EXACT = replace(_NOISY, weight_decay=1e-4, patience=_NOISY.max_epochs, lapse=0.0)
 
 
 def preferences(
@@ -16,7 +25,7 @@ def preferences(
     budget: int = 700,
     total_steps: int = 1_000_000,
     teacher: str = "oracle",
-    acquisition: str = "disagreement",
+    acquisition: str = "information_gain",
 ) -> RunConfig:
     """Learn any world from comparisons.
 
@@ -39,12 +48,10 @@ def preferences(
         preferences=PreferencesConfig(
             schedule=LabelSchedule(budget=budget),
             teacher=teacher_named(teacher),
-            segment_length=25,
+            segment_length=settings.segment_length,
             acquisition=acquisition,
-            # What came of an action says more of it than what was there before: a speed, a distance.
-            model=PreferenceModelConfig(
-                inputs=("action", "next_observation"), lapse=0.0 if teacher == "oracle" else 0.1
-            ),
+            exploration=settings.exploration,
+            model=_EXACT if teacher == "oracle" else _NOISY,
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Settings of PPO that suit a world: small worlds want short rollouts and small networks, pendulums a short horizon."""
+"""Settings of PPO that suit a world: small worlds want short rollouts and small networks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,6 +19,10 @@ class WorldSettings:
     """Steps of each copy between two updates."""
     algorithm: PPOConfig = _MUJOCO
     """The learner."""
+    segment_length: int = 25
+    """Steps of a clip that is compared with another."""
+    exploration: float = 0.0
+    """What a step on which the reward model's members disagree is paid, while questions are still asked."""
 
 
 _SETTINGS: Mapping[str, WorldSettings] = {
@@ -34,7 +38,12 @@ _SETTINGS: Mapping[str, WorldSettings] = {
             target_kl=None,
         ),
     ),
-    "Hopper-v5": WorldSettings(algorithm=replace(_MUJOCO, policy=PolicyConfig(noise_correlation=0.6))),
+    # With steps of 8 ms, 25 of them are over before a hop is.
+    "Hopper-v5": WorldSettings(
+        algorithm=replace(_MUJOCO, policy=PolicyConfig(noise_correlation=0.6)), segment_length=50, exploration=1.0
+    ),
+    # Wider noise throws it on its back before it can run, and there it stays and learns to run.
+    "HalfCheetah-v5": WorldSettings(algorithm=replace(_MUJOCO, policy=PolicyConfig(initial_log_std=-1.0))),
     # A swimmer glides: what a stroke is worth comes in over hundreds of steps, and short pushes move it nowhere.
     "Swimmer-v5": WorldSettings(
         algorithm=replace(_MUJOCO, discount=0.9999, policy=PolicyConfig(noise_correlation=0.8))
@@ -42,7 +51,14 @@ _SETTINGS: Mapping[str, WorldSettings] = {
     "Pendulum-v1": WorldSettings(
         num_envs=32,
         num_steps=64,
-        algorithm=PPOConfig(discount=0.9, learning_rate=2e-3, num_epochs=10, minibatch_size=512, target_kl=None),
+        algorithm=PPOConfig(
+            discount=0.98,
+            learning_rate=2e-3,
+            entropy_coefficient=0.01,
+            num_epochs=10,
+            minibatch_size=512,
+            target_kl=None,
+        ),
     ),
 }
 

@@ -278,11 +278,15 @@ def test_history_share_says_how_many_questions_show_an_older_clip(folder, share)
     assert all(with_older) if share else not any(with_older)
 
 
-def test_active_questions_are_those_that_members_disagree_on(folder):
+@pytest.mark.parametrize("held_out", [False, True])
+def test_active_questions_are_those_that_members_disagree_on(folder, held_out):
+    """Those kept for validation too, so that early stopping judges a fit by what it trains on."""
+    model = PreferenceModelConfig(hidden_sizes=(16,), max_epochs=2, validation_share=0.3)
     scores = {}
     for acquisition in ("random", "disagreement"):
+        schedule = LabelSchedule(budget=80)
         config = stage_config(
-            acquisition=acquisition, num_candidates=20, schedule=LabelSchedule(budget=80), num_updates=12
+            acquisition=acquisition, num_candidates=20, schedule=schedule, num_updates=12, model=model
         )
         stage = Stage(config, folder / acquisition)
         spreads = []
@@ -293,7 +297,7 @@ def test_active_questions_are_those_that_members_disagree_on(folder):
             if stage.loop.is_fitted:
                 for query in stage.all_queries()[before:]:
                     left, right = stage.segments_of(query)
-                    if stage.loop._held_out(left):
+                    if stage.loop._held_out(left) != held_out:
                         continue
                     returns = stage.model.segment_returns(stage.loop.model_state, [left, right])
                     spreads.append((returns[:, 0] - returns[:, 1]).sigmoid().var(correction=0).item())
