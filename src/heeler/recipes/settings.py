@@ -1,4 +1,4 @@
-"""Settings of PPO that suit a world: small worlds want short rollouts and small networks."""
+"""Settings that suit a world: how it is acted in and learned from, and what of it is shown to compare."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ _MUJOCO = PPOConfig(learning_rate=1e-3, num_epochs=8, minibatch_size=1024, targe
 
 @dataclass(frozen=True, kw_only=True)
 class WorldSettings:
-    """How a world is acted in and learned from."""
+    """What differs from world to world."""
 
     num_envs: int = 64
     """Copies that step together."""
