@@ -5,6 +5,7 @@ Shapes: T steps, N environments, B samples, O observation numbers, A action numb
 """
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -121,6 +122,7 @@ class PPO:
         self.config = config
         self.observation_size = observation_size
         self.action_space = action_space
+        self._beside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="value")
 
     def init(self, seed: int, num_envs: int) -> PPOState:
         """A fresh policy on the configured device; the same seed gives the same weights.
@@ -259,24 +261,28 @@ class PPO:
         }
 
     def _step(self, state: PPOState, batch: _Samples, clip: float) -> _LossParts:
-        """One gradient step; returns what the loss was made of."""
-        loss, parts = self.loss(state.policy, batch, clip)
+        """One gradient step; returns what the losses were made of."""
         state.parameters.zero_grad()
+        # The two networks share no weight: differentiated side by side they get the gradient that one loss would give.
+        value_loss = self._beside.submit(self._differentiate_value, state.policy, batch)
+        loss, policy_loss, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         loss.backward()
+        parts = _LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
         state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
         return parts
 
-    def loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, _LossParts]:
-        """What a gradient step makes smaller, and its parts (detached)."""
-        config = self.config
+    def policy_loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What a gradient step on the policy makes smaller; and its clipped surrogate, its entropy, [B] log-probs."""
         log_prob_B, entropy = policy.head.log_prob_entropy(
             policy.actor(batch.observation_BO), policy.log_std, batch.action_BA
         )
-        policy_loss = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
-        value_B = policy.value(batch.observation_BO)
-        value_loss = 0.5 * nn.functional.mse_loss(value_B, batch.target_B)
-        loss = policy_loss + config.value_coefficient * value_loss
-        if config.entropy_coefficient:
-            loss = loss - config.entropy_coefficient * entropy
-        return loss, _LossParts(policy_loss.detach(), value_loss.detach(), entropy.detach(), log_prob_B.detach())
+        surrogate = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
+        bonus = self.config.entropy_coefficient
+        return surrogate - bonus * entropy if bonus else surrogate, surrogate, entropy, log_prob_B
+
+    def _differentiate_value(self, policy: Policy, batch: _Samples) -> Tensor:
+        """Add the value network's gradient; returns its loss."""
+        loss = 0.5 * nn.functional.mse_loss(policy.value(batch.observation_BO), batch.target_B)
+        (self.config.value_coefficient * loss).backward()
+        return loss.detach()

@@ -17,7 +17,7 @@ def backflip(
     *,
     seed: int = 0,
     budget: int = 700,
-    total_steps: int = 3_600_000,
+    total_steps: int = 4_500_000,
     teacher: str = "backflip",
     acquisition: str = "information_gain",
 ) -> RunConfig:
@@ -46,7 +46,8 @@ def backflip(
             normalize_rewards=True,
         ),
         preferences=PreferencesConfig(
-            schedule=LabelSchedule(budget=budget, initial_share=0.4, decay_share=0.075, finish_share=0.247),
+            # Most of what is to be judged, a clean landing, is not there to be shown before a third of the run is over.
+            schedule=LabelSchedule(budget=budget, initial_share=0.25, decay_share=0.2, finish_share=0.4),
             teacher=teacher_named(teacher),
             segment_length=25,
             acquisition=acquisition,

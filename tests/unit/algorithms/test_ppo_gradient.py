@@ -12,7 +12,7 @@ STATES = torch.eye(2, dtype=torch.float64)
 
 
 def test_the_gradient_of_the_loss_is_that_of_the_expected_return():
-    config = PPOConfig(policy=PolicyConfig(hidden_sizes=(5,), normalize_observations=False), value_coefficient=0.0)
+    config = PPOConfig(policy=PolicyConfig(hidden_sizes=(5,), normalize_observations=False))
     learner = PPO(config, 2, gymnasium.spaces.Discrete(2))
     policy = learner.fresh_policy(0).double()
     parameters = list(policy.actor.parameters())
@@ -35,7 +35,7 @@ def test_the_gradient_of_the_loss_is_that_of_the_expected_return():
         with torch.no_grad():
             log_prob = torch.log_softmax(policy.actor(STATES), -1)[states, actions]
         samples = _Samples(STATES[states], torch.tensor(actions).unsqueeze(1), log_prob, advantage, advantage)
-        loss, _ = learner.loss(policy, samples, clip=0.2)
+        loss, *_ = learner.policy_loss(policy, samples, clip=0.2)
         gradients = torch.autograd.grad(-loss * HORIZON, parameters)
         for total, gradient in zip(estimate, gradients, strict=True):
             total += torch.exp(log_prob.sum()) * gradient
