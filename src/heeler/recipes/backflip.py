@@ -17,7 +17,7 @@ def backflip(
     *,
     seed: int = 0,
     budget: int = 700,
-    total_steps: int = 4_500_000,
+    total_steps: int = 3_000_000,
     teacher: str = "backflip",
     acquisition: str = "information_gain",
 ) -> RunConfig:
@@ -39,21 +39,21 @@ def backflip(
         algorithm=PPOConfig(
             policy=PolicyConfig(hidden_sizes=(64, 64), noise_correlation=0.8),
             learning_rate=1e-3,
-            entropy_coefficient=0.002,
+            entropy_coefficient=0.008,
             num_epochs=8,
             minibatch_size=1024,
             target_kl=None,
             normalize_rewards=True,
         ),
         preferences=PreferencesConfig(
-            # Most of what is to be judged, a clean landing, is not there to be shown before a third of the run is over.
-            schedule=LabelSchedule(budget=budget, initial_share=0.25, decay_share=0.2, finish_share=0.4),
+            # A clean landing is not there to be judged before a third of the run is over: most questions come after it.
+            schedule=LabelSchedule(budget=budget, initial_share=0.25, decay_share=0.2),
             teacher=teacher_named(teacher),
             segment_length=25,
             acquisition=acquisition,
             num_candidates=20,
             refit_every=30,
-            exploration=3.0,
+            exploration=2.0,
             model=PreferenceModelConfig(
                 num_members=5,
                 hidden_sizes=(32, 32),
