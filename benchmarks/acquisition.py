@@ -21,7 +21,7 @@ from benchmarks.harness import Benchmark, Figures, Job
 from benchmarks.plan import KEPT, KeptJobs, PlannedJob, run_plan
 from benchmarks.scores import bootstrap, quantile, resample
 
-STEPS: Mapping[str, int] = {"Pendulum-v1": 300_000, "HalfCheetah-v5": 500_000}
+STEPS: Mapping[str, int] = {"Pendulum-v1": 300_000, "HalfCheetah-v5": 300_000}
 BUDGETS = (20, 40, 80, 160)
 QUICK_STEPS: Mapping[str, int] = {"Pendulum-v1": 90_000}
 QUICK_BUDGETS = (16,)

@@ -46,7 +46,7 @@ def backflip(
             normalize_rewards=True,
         ),
         preferences=PreferencesConfig(
-            # A clean landing is not there to be judged before a third of the run is over: most questions come after it.
+            # A clean landing is not there to be judged before a third of the run is over: questions are left for it.
             schedule=LabelSchedule(budget=budget, initial_share=0.25, decay_share=0.2),
             teacher=teacher_named(teacher),
             segment_length=25,
