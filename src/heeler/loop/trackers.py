@@ -5,12 +5,14 @@ that a run that was killed and resumed looks as if it had never stopped.
 """
 
 import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from heeler.core.errors import ConfigError, RunError
@@ -96,29 +98,15 @@ class MlflowTracker:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         path = directory.path.resolve()
         self._metric: Callable[..., Any] = Metric
+        if not (path / "mlflow.db").exists():
+            _make_database(path, config)
         self._client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
-        self._run_id = self._find_or_make_run(path, config)
+        self._run_id = _find_or_make_run(self._client, path, config)
         self._waiting: list[Any] = []
         self._handed_over = time.monotonic()
         self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
         for row in directory.metrics():
             self.write(row)
-
-    def _find_or_make_run(self, path: Path, config: RunConfig) -> str:
-        from mlflow.entities import Param
-
-        experiment = self._client.get_experiment_by_name("heeler")
-        if experiment is not None:
-            runs = self._client.search_runs([experiment.experiment_id], max_results=1)
-            if runs:
-                self._client.update_run(runs[0].info.run_id, status="RUNNING")
-                return runs[0].info.run_id
-        experiment_id = self._client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
-        run_id: str = self._client.create_run(experiment_id, run_name=path.name).info.run_id
-        parameters = [Param(name, str(value)) for name, value in dotted(to_dict(config)).items()]
-        for start in range(0, len(parameters), 100):
-            self._client.log_batch(run_id, params=parameters[start : start + 100])
-        return run_id
 
     def write(self, row: Row) -> None:
         """Keep the row for the next handing over; one that is there is of a stretch that is walked again."""
@@ -140,6 +128,35 @@ class MlflowTracker:
         """Hand the last rows over."""
         self._hand_over()
         self._client.set_terminated(self._run_id)
+
+
+def _make_database(path: Path, config: RunConfig) -> None:
+    """Make it aside and rename it when it is whole: MLflow never opens one again that a kill left half made."""
+    from mlflow import MlflowClient
+
+    for left in path.glob(".mlflow.*"):
+        shutil.rmtree(left)
+    with TemporaryDirectory(prefix=".mlflow.", dir=path) as aside:
+        database = Path(aside) / "mlflow.db"
+        _find_or_make_run(MlflowClient(tracking_uri=f"sqlite:///{database}"), path, config)
+        os.replace(database, path / "mlflow.db")
+
+
+def _find_or_make_run(client: Any, path: Path, config: RunConfig) -> str:
+    from mlflow.entities import Param
+
+    experiment = client.get_experiment_by_name("heeler")
+    if experiment is not None:
+        runs = client.search_runs([experiment.experiment_id], max_results=1)
+        if runs:
+            client.update_run(runs[0].info.run_id, status="RUNNING")
+            return runs[0].info.run_id
+    experiment_id = client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
+    run_id: str = client.create_run(experiment_id, run_name=path.name).info.run_id
+    parameters = [Param(name, str(value)) for name, value in dotted(to_dict(config)).items()]
+    for start in range(0, len(parameters), 100):
+        client.log_batch(run_id, params=parameters[start : start + 100])
+    return run_id
 
 
 TRACKERS: Mapping[str, Callable[[RunDirectory, RunConfig], Tracker]] = {
