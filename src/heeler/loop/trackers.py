@@ -15,6 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from sqlalchemy.engine import URL
+
 from heeler.core.errors import ConfigError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.config import RunConfig, to_dict
@@ -100,7 +102,7 @@ class MlflowTracker:
         self._metric: Callable[..., Any] = Metric
         if not (path / "mlflow.db").exists():
             _make_database(path, config)
-        self._client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
+        self._client = MlflowClient(tracking_uri=_sqlite_url(path / "mlflow.db"))
         self._run_id = _find_or_make_run(self._client, path, config)
         self._waiting: list[Any] = []
         self._handed_over = time.monotonic()
@@ -138,8 +140,13 @@ def _make_database(path: Path, config: RunConfig) -> None:
         shutil.rmtree(left)
     with TemporaryDirectory(prefix=".mlflow.", dir=path) as aside:
         database = Path(aside) / "mlflow.db"
-        _find_or_make_run(MlflowClient(tracking_uri=f"sqlite:///{database}"), path, config)
+        _find_or_make_run(MlflowClient(tracking_uri=_sqlite_url(database)), path, config)
         os.replace(database, path / "mlflow.db")
+
+
+def _sqlite_url(path: Path) -> str:
+    # Where a URL begins with `sqlite:///`, MLflow makes the folders in it and takes %3F for a name.
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
 
 
 def _find_or_make_run(client: Any, path: Path, config: RunConfig) -> str:

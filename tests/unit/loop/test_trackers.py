@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import URL
 
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
@@ -36,7 +37,8 @@ def tensorboard_scalars(path: Path) -> dict[str, list[tuple[int, float]]]:
 def mlflow_run(path: Path) -> tuple[Any, Any]:
     from mlflow import MlflowClient
 
-    client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
+    url = URL.create("sqlite+pysqlite", database=str(path / "mlflow.db"))
+    client = MlflowClient(tracking_uri=url.render_as_string())
     experiment = client.get_experiment_by_name("heeler")
     (only,) = client.search_runs([experiment.experiment_id])
     return client, only
@@ -86,6 +88,18 @@ def test_mlflow_holds_every_row_once_after_a_lost_stretch(tmp_path: Path, monkey
     assert only.data.params["algorithm.policy.hidden_sizes"] == str(list(config.algorithm.policy.hidden_sizes))
     # Nothing is left in the working directory.
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+def test_the_name_of_a_run_may_hold_what_means_something_in_a_url(tmp_path: Path) -> None:
+    config = tiny_ppo(trackers=("mlflow",))
+    directory = make_directory(tmp_path / "100%25 sure? #1" / "a%20b?c", config, ROWS)
+    with open_trackers(directory, config):
+        pass
+    client, only = mlflow_run(directory.path)
+    assert len(client.get_metric_history(only.info.run_id, "kl")) == len(ROWS)
+    assert {path.name for path in directory.path.iterdir()} == {"config.yaml", "metrics.jsonl", "mlflow.db"}
+    assert len(list(tmp_path.rglob("*"))) == 5, "nothing is made beside it"
 
 
 def test_a_run_writes_to_tensorboard_what_it_writes_to_its_metrics(tmp_path: Path) -> None:
