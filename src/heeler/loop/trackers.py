@@ -7,15 +7,18 @@ that a run that was killed and resumed looks as if it had never stopped.
 import logging
 import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
+from alembic.util.exc import CommandError
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from heeler.core.errors import ConfigError, RunError
 from heeler.core.rundir import RunDirectory
@@ -49,32 +52,44 @@ class TensorBoardTracker:
 
     Raises:
         ConfigError: the package is missing.
+        RunError: the disk is full or read-only.
     """
 
     def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
+        # Not torch's SummaryWriter: it writes in a thread, which prints a traceback of its own where the disk is full.
         try:
-            from torch.utils.tensorboard.writer import SummaryWriter
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError as error:
             raise _missing("tensorboard", error) from error
-        folder = directory.path / "tensorboard"
+        self._events: Any = event_pb2
+        self._summaries: Any = summary_pb2
+        self._folder = directory.path / "tensorboard"
+        rows = directory.metrics()
         # Event files cannot be shortened, so what a lost stretch left in them is written anew from the metrics.
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            self._writer = SummaryWriter(str(folder))
-        except OSError as error:
-            raise RunError(f"cannot write {folder}: {error.strerror or error}; free some space") from error
-        for row in directory.metrics():
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with _plain_errors(self._folder):
+            self._folder.mkdir(exist_ok=True)
+            self._writer: Any = RecordWriter((self._folder / f"events.out.tfevents.{time.time():.0f}").open("wb"))
+        self._write(file_version="brain.Event:2")
+        for row in rows:
             self.write(row)
 
     def write(self, row: Row) -> None:
         """One scalar for each figure of the row."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(row["step"]))
+        value = self._summaries.Summary.Value
+        values = [value(tag=name, simple_value=number) for name, number in row.items() if name != "step"]
+        self._write(step=int(row["step"]), summary=self._summaries.Summary(value=values))
+
+    def _write(self, **fields: Any) -> None:
+        with _plain_errors(self._folder):
+            self._writer.write(self._events.Event(wall_time=time.time(), **fields).SerializeToString())
+            self._writer.flush()
 
     def close(self) -> None:
-        """Flush and close."""
-        self._writer.close()
+        """Close the file."""
+        with _plain_errors(self._folder):
+            self._writer.close()
 
 
 class MlflowTracker:
@@ -88,26 +103,34 @@ class MlflowTracker:
 
     Raises:
         ConfigError: the package is missing.
+        RunError: the disk is full or read-only, or MLflow cannot read the database.
     """
 
     def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
         try:
             from mlflow import MlflowClient
             from mlflow.entities import Metric
+            from mlflow.exceptions import MlflowException
         except ImportError as error:
             raise _missing("mlflow", error) from error
-        # It tells of every table that it makes.
+        # It tells of every table that it makes, and prints the traceback of an error that it raises as well.
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        path = directory.path.resolve()
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         self._metric: Callable[..., Any] = Metric
-        if not (path / "mlflow.db").exists():
-            _make_database(path, config)
-        self._client = MlflowClient(tracking_uri=_sqlite_url(path / "mlflow.db"))
-        self._run_id = _find_or_make_run(self._client, path, config)
+        self._database = directory.path.resolve() / "mlflow.db"
+        self._errors = (MlflowException, SQLAlchemyError, sqlite3.Error, CommandError)
         self._waiting: list[Any] = []
+        rows = directory.metrics()
+        with _plain_errors(self._database, *self._errors):
+            if self._database.exists():
+                _refuse_unreadable(self._database)
+            else:
+                _make_database(self._database, config)
+            self._client = MlflowClient(tracking_uri=_sqlite_url(self._database))
+            self._run_id = _find_or_make_run(self._client, self._database.parent, config)
+            self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
         self._handed_over = time.monotonic()
-        self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
-        for row in directory.metrics():
+        for row in rows:
             self.write(row)
 
     def write(self, row: Row) -> None:
@@ -121,27 +144,50 @@ class MlflowTracker:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        for start in range(0, len(self._waiting), _MLFLOW_BATCH):
-            self._client.log_batch(self._run_id, metrics=self._waiting[start : start + _MLFLOW_BATCH])
+        with _plain_errors(self._database, *self._errors):
+            for start in range(0, len(self._waiting), _MLFLOW_BATCH):
+                self._client.log_batch(self._run_id, metrics=self._waiting[start : start + _MLFLOW_BATCH])
         self._waiting.clear()
         self._handed_over = time.monotonic()
 
     def close(self) -> None:
         """Hand the last rows over."""
         self._hand_over()
-        self._client.set_terminated(self._run_id)
+        with _plain_errors(self._database, *self._errors):
+            self._client.set_terminated(self._run_id)
 
 
-def _make_database(path: Path, config: RunConfig) -> None:
+@contextmanager
+def _plain_errors(path: Path, *errors: type[Exception]) -> Generator[None]:
+    """Tell the operating system's errors, and `errors`, in words."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        # SQLAlchemy's messages go on with the statement and an address.
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise RunError(
+            f"cannot write {path}: {reason}; free some space and resume the run, or remove it if it is damaged: it is "
+            "made again from metrics.jsonl"
+        ) from error
+
+
+def _refuse_unreadable(database: Path) -> None:
+    """MLflow itself would try again for minutes."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA schema_version")
+
+
+def _make_database(database: Path, config: RunConfig) -> None:
     """Make it aside and rename it when it is whole: MLflow never opens one again that a kill left half made."""
     from mlflow import MlflowClient
 
+    path = database.parent
     for left in path.glob(".mlflow.*"):
         shutil.rmtree(left)
-    with TemporaryDirectory(prefix=".mlflow.", dir=path) as aside:
-        database = Path(aside) / "mlflow.db"
-        _find_or_make_run(MlflowClient(tracking_uri=_sqlite_url(database)), path, config)
-        os.replace(database, path / "mlflow.db")
+    with TemporaryDirectory(prefix=".mlflow.", dir=path) as folder:
+        aside = Path(folder) / database.name
+        _find_or_make_run(MlflowClient(tracking_uri=_sqlite_url(aside)), path, config)
+        os.replace(aside, database)
 
 
 def _sqlite_url(path: Path) -> str:
