@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -119,7 +120,7 @@ class MlflowTracker:
         self._metric: Callable[..., Any] = Metric
         self._database = directory.path.resolve() / "mlflow.db"
         self._errors = (MlflowException, SQLAlchemyError, sqlite3.Error, CommandError)
-        self._waiting: list[Any] = []
+        self._waiting: list[list[Any]] = []
         rows = directory.metrics()
         with _plain_errors(self._database, *self._errors):
             if self._database.exists():
@@ -139,14 +140,17 @@ class MlflowTracker:
         if step in self._there:
             return
         now_ms = int(time.time() * 1000)
-        self._waiting += [self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"]
+        self._waiting.append([self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"])
         if time.monotonic() - self._handed_over >= _MLFLOW_EVERY_S:
             self._hand_over()
 
     def _hand_over(self) -> None:
+        # A row goes over whole: one that is there in part would be taken for whole when the run is resumed.
+        num_rows = _MLFLOW_BATCH // max(map(len, self._waiting), default=1)
         with _plain_errors(self._database, *self._errors):
-            for start in range(0, len(self._waiting), _MLFLOW_BATCH):
-                self._client.log_batch(self._run_id, metrics=self._waiting[start : start + _MLFLOW_BATCH])
+            for start in range(0, len(self._waiting), num_rows):
+                metrics = chain.from_iterable(self._waiting[start : start + num_rows])
+                self._client.log_batch(self._run_id, metrics=list(metrics))
         self._waiting.clear()
         self._handed_over = time.monotonic()
 

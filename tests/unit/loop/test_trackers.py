@@ -12,7 +12,7 @@ from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.config import RunConfig, to_dict
 from heeler.loop.online import run
-from heeler.loop.trackers import open_trackers
+from heeler.loop.trackers import MlflowTracker, open_trackers
 from tests.unit.loop.tiny import tiny_ppo
 
 ROWS = [{"step": 64.0 * n, "update": float(n), "kl": 0.1 * n} for n in range(1, 8)]
@@ -88,6 +88,34 @@ def test_mlflow_holds_every_row_once_after_a_lost_stretch(tmp_path: Path, monkey
     assert only.data.params["algorithm.policy.hidden_sizes"] == str(list(config.algorithm.policy.hidden_sizes))
     # Nothing is left in the working directory.
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+def test_a_row_is_handed_over_to_mlflow_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that dies between two of MLflow's transactions has no row of which only a part is there."""
+    config = tiny_ppo(trackers=("mlflow",))
+    directory = make_directory(tmp_path / "run", config, [])
+    names = ["update", *(f"figure_{n}" for n in range(299))]
+    rows = [{"step": n, **dict.fromkeys(names, float(n))} for n in range(1, 6)]
+    tracker = MlflowTracker(directory, config)
+    for row in rows:
+        directory.append_metrics(row)
+        tracker.write(row)
+    first = tracker._client.log_batch
+
+    def dies_at_the_second(*arguments: Any, **named: Any) -> None:
+        first(*arguments, **named)
+        monkeypatch.setattr(tracker._client, "log_batch", lambda *_, **__: sys.exit("died"))
+
+    monkeypatch.setattr(tracker._client, "log_batch", dies_at_the_second)
+    with pytest.raises(SystemExit, match="died"):
+        tracker.close()
+    with open_trackers(directory, config):
+        pass
+    client, only = mlflow_run(directory.path)
+    for name in names:
+        history = client.get_metric_history(only.info.run_id, name)
+        assert sorted(metric.step for metric in history) == [1, 2, 3, 4, 5], name
 
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
