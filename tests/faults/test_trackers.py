@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,25 @@ def test_a_damaged_database_is_told_at_once_and_made_again_when_it_is_removed(tm
     with pytest.raises(RunError, match=r"cannot write .*mlflow.db: .*remove it"), open_trackers(directory, CONFIG):
         pass
     database.unlink()
+    with open_trackers(directory, CONFIG):
+        pass
+    client, only = mlflow_run(directory.path)
+    assert len(client.get_metric_history(only.info.run_id, "kl")) == len(ROWS)
+
+
+def test_the_journal_of_a_database_that_was_removed_does_no_harm(tmp_path: Path) -> None:
+    directory = make_directory(tmp_path / "run", CONFIG, ROWS)
+    database, journal = (directory.path / name for name in ("mlflow.db", "mlflow.db-journal"))
+    other = sqlite3.connect(database, isolation_level=None)
+    other.execute("CREATE TABLE x (y)")
+    other.executemany("INSERT INTO x VALUES (?)", [("z" * 3000,)] * 300)
+    # Changed pages that the cache cannot hold are written, and so the journal that undoes them.
+    for statement in ("PRAGMA cache_size = 1", "BEGIN", "UPDATE x SET y = y || 'z'"):
+        other.execute(statement)
+    left = journal.read_bytes()
+    other.close()
+    database.unlink()
+    journal.write_bytes(left)
     with open_trackers(directory, CONFIG):
         pass
     client, only = mlflow_run(directory.path)

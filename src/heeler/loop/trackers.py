@@ -188,6 +188,8 @@ def _make_database(database: Path, config: RunConfig) -> None:
     path = database.parent
     for left in path.glob(".mlflow.*"):
         shutil.rmtree(left)
+    # SQLite would play the journal of a database that was removed back into the new one.
+    database.with_name(f"{database.name}-journal").unlink(missing_ok=True)
     with TemporaryDirectory(prefix=".mlflow.", dir=path) as folder:
         aside = Path(folder) / database.name
         _find_or_make_run(MlflowClient(tracking_uri=_sqlite_url(aside)), path, config)
