@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,7 +49,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(aside, path)
         _flush_directory(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        # A file system that is mounted read-only refuses this as well, even where there is nothing to remove.
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 

@@ -1,5 +1,6 @@
 """The run directory: whole or nothing, and what does not match its hash is refused by name."""
 
+import errno
 import json
 import os
 import stat
@@ -191,6 +192,16 @@ def test_read_only_directory_is_a_clear_error(tmp_path):
     blocked.write_text("")
     with pytest.raises(RunError, match="cannot write"):
         RunDirectory.create(blocked / "run", CONFIG)
+
+
+def test_a_read_only_file_system_is_a_clear_error(directory, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError, match=r"cannot write .*report.html: Read-only file system"):
+        write_atomically(directory.path / "report.html", b"")
 
 
 def test_manifest_names_every_file(directory):
