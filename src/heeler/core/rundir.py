@@ -173,7 +173,8 @@ class RunDirectory:
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(target, error) from error
-        for old in self.checkpoint_steps()[:-keep]:
+        # What claims to be newer can only be one that was refused: it must not take the place of a sound one.
+        for old in [other for other in self.checkpoint_steps() if other <= step][:-keep]:
             shutil.rmtree(folder / f"step-{old}")
         return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
 
@@ -207,6 +208,10 @@ class RunDirectory:
                     )
             if manifest["format"] != FORMAT:
                 raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
+            if manifest["step"] != step:
+                raise CheckpointError(
+                    f"checkpoint {folder} is refused: it was saved as step-{manifest['step']}; give it that name again"
+                )
             return Checkpoint(
                 step, load(contents[_TENSORS]), json.loads(contents[_STATE]), hashlib.sha256(manifest_bytes).hexdigest()
             )

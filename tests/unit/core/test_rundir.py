@@ -67,6 +67,19 @@ def test_damaged_checkpoint_is_refused_and_the_one_before_is_used(directory, nam
         directory.load_checkpoint(2)
 
 
+def test_a_checkpoint_under_another_name_is_refused_and_displaces_none(directory):
+    for step in (1, 2):
+        save(directory, step)
+    folder = directory.path / "checkpoints"
+    (folder / "step-2").rename(folder / "step-99")
+    loaded, refused = directory.newest_checkpoint()
+    assert loaded is not None
+    assert loaded.step == 1
+    assert refused == [f"checkpoint {folder / 'step-99'} is refused: it was saved as step-2; give it that name again"]
+    save(directory, 3, keep=1)
+    assert directory.checkpoint_steps() == [3, 99]
+
+
 def test_a_replacement_that_was_cut_short_is_undone(directory):
     """A checkpoint of a stretch that is walked again takes the old one's place; a kill in between loses neither."""
     save(directory, 1, keep=1)
