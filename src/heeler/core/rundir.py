@@ -149,7 +149,8 @@ class RunDirectory:
             keep: how many checkpoints stay.
 
         Raises:
-            RunError: the disk is full or read-only; earlier checkpoints stay as they were.
+            RunError: the disk is full or read-only, and earlier checkpoints stay as they were; or an old one cannot be
+                removed.
         """
         folder = self.path / "checkpoints"
         target, aside = folder / f"step-{step}", folder / f".step-{step}.tmp"
@@ -173,10 +174,20 @@ class RunDirectory:
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(target, error) from error
-        # What claims to be newer can only be one that was refused: it must not take the place of a sound one.
-        for old in [other for other in self.checkpoint_steps() if other <= step][:-keep]:
-            shutil.rmtree(folder / f"step-{old}")
+        self._remove_old_checkpoints(step, keep)
         return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
+
+    def _remove_old_checkpoints(self, newest: int, keep: int) -> None:
+        # What claims to be newer can only be one that was refused: it must not take the place of a sound one.
+        for step in [step for step in self.checkpoint_steps() if step <= newest][:-keep]:
+            folder = self.path / "checkpoints" / f"step-{step}"
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise RunError(
+                    f"cannot remove {folder}, which is older than the {keep} that stay: {error.strerror or error}; "
+                    "make it writable, or remove it yourself"
+                ) from error
 
     def _put_back_replaced(self) -> None:
         """Undo a replacement that a kill cut short between its two renamings."""

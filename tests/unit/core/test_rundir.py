@@ -106,6 +106,21 @@ def test_only_the_newest_checkpoints_stay(directory):
     assert directory.checkpoint_steps() == [4, 5]
 
 
+def test_an_old_checkpoint_that_cannot_be_removed_is_named(directory, monkeypatch):
+    save(directory, 1)
+    remove = os.rmdir
+
+    def refuse(path, *, dir_fd=None):
+        if Path(path).name == "step-1":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        remove(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    with pytest.raises(RunError, match=r"cannot remove .*step-1, which is older .*: Permission denied"):
+        save(directory, 2, keep=1)
+    assert directory.load_checkpoint(2).step == 2
+
+
 def test_unfinished_checkpoint_is_not_seen(directory):
     save(directory, 1)
     aside = directory.path / "checkpoints" / ".step-2.tmp"
