@@ -55,8 +55,8 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
         )
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks; "
-            "use the heeler that made it, or run it again"
+            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks as config.yaml has them; "
+            "put config.yaml back if it was changed, else use the heeler that made it, or run it again"
         ) from error
     return policy
 
