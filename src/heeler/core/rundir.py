@@ -270,11 +270,28 @@ class RunDirectory:
             os.truncate(self.metrics_path, size)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines so far; a last line cut short by a crash is left out."""
+        """All lines so far; a last line cut short by a crash is left out.
+
+        Raises:
+            RunError: the file cannot be read, or a line is damaged (named in the message).
+        """
         if not self.metrics_path.exists():
             return []
-        lines = self.metrics_path.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        try:
+            lines = self.metrics_path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise RunError(f"{self.metrics_path} cannot be read: {error.strerror or error}") from error
+        return [self._metrics_row(number, line) for number, line in enumerate(lines[:-1], 1)]
+
+    def _metrics_row(self, number: int, line: bytes) -> dict[str, Any]:
+        where, advice = f"{self.metrics_path}, line {number}", "put the file back from a copy, or mend that line"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RunError(f"{where} is damaged ({error}); {advice}") from error
+        if not isinstance(row, dict) or "step" not in row:
+            raise RunError(f"{where} must be an object with a step, got {line[:40]!r}; {advice}")
+        return cast(dict[str, Any], row)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -178,6 +178,22 @@ def test_metrics_of_a_lost_stretch_are_forgotten(directory):
     assert [row["step"] for row in directory.metrics()] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"step": 2, "ret', "line 2 is damaged"),
+        (b"\xff\xfe\0", "line 2 is damaged"),
+        (b"", "line 2 is damaged"),
+        (b"17", "line 2 must be an object with a step, got b'17'"),
+        (b"{}", "line 2 must be an object with a step"),
+    ],
+)
+def test_a_damaged_line_of_metrics_is_named(directory, line, told):
+    directory.metrics_path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+    with pytest.raises(RunError, match=rf"metrics.jsonl, {told}.* mend that line"):
+        directory.metrics()
+
+
 def test_metrics_refuse_nan(directory):
     with pytest.raises(ValueError, match="not JSON compliant"):
         directory.append_metrics({"loss": float("nan")})
