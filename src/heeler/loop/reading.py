@@ -38,9 +38,10 @@ def newest_sound_checkpoint(directory: RunDirectory) -> Checkpoint:
         RunError: it has none yet, or none that is sound.
     """
     checkpoint, refused = directory.newest_checkpoint()
+    if checkpoint is None and refused:
+        raise RunError(f"{directory.path} has no sound checkpoint: {'; '.join(refused)}. Put a sound one back")
     if checkpoint is None:
-        why = f" ({'; '.join(refused)})" if refused else ""
-        raise RunError(f"{directory.path} has no checkpoint to load{why}; run it first")
+        raise RunError(f"{directory.path} has no checkpoint to load; run it first")
     return checkpoint
 
 
