@@ -1,5 +1,6 @@
 """The commands that look at runs and at this machine. What is heavy is imported inside them."""
 
+import sys
 from pathlib import Path
 
 from heeler.cli.arguments import BROKEN, OK, Json, Run, in_words, print_json
@@ -20,6 +21,7 @@ def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Jso
     from heeler.loop.evaluations import evaluate_run
 
     evaluation = evaluate_run(run, num_episodes=episodes, seed=seed)
+    _tell_refused_checkpoints(run)
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})
     else:
@@ -62,6 +64,7 @@ def watch(
     seed = final_seed(config) if seed is None else seed
     clip = clips.record(policy_of(checkpoint, config), config, seed=seed, num_episodes=episodes, max_s=seconds)
     clips.save(clip, path)
+    _tell_refused_checkpoints(run)
     shown = {"clip": str(path), "step": checkpoint.step, "num_steps": clip.num_steps, "duration_s": clip.duration_s}
     if json:
         print_json(shown)
@@ -81,6 +84,7 @@ def report(run: Run, *, json: Json = False) -> int:
     from heeler.loop.report import write_report
 
     path = write_report(run)
+    _tell_refused_checkpoints(run)
     if json:
         print_json({"report": str(path), "size_mb": round(path.stat().st_size / 1e6, 3)})
     else:
@@ -100,6 +104,7 @@ def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
     from heeler.loop.exporting import export_run
 
     files = [str(path) for path in export_run(run, out or run / "export")]
+    _tell_refused_checkpoints(run)
     if json:
         print_json({"files": files})
     else:
@@ -112,6 +117,16 @@ def _expect_run(run: Path) -> None:
     from heeler.core.rundir import RunDirectory
 
     RunDirectory.open(run)
+
+
+def _tell_refused_checkpoints(run: Path) -> None:
+    """On the error stream, so that what a script reads stays clean."""
+    from heeler.core.rundir import RunDirectory
+
+    checkpoint, refused = RunDirectory.open(run).newest_checkpoint()
+    instead = "no other is sound" if checkpoint is None else f"step-{checkpoint.step} was used instead"
+    for reason in refused:
+        print(f"heeler: {reason}; {instead}", file=sys.stderr)
 
 
 def recipes(*, json: Json = False) -> int:

@@ -113,10 +113,11 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
     what = f"{config.recipe} in {config.env.id}, seed {config.seed}"
     directory = RunDirectory(path)
     is_same = (path / "config.yaml").exists() and directory.config() == to_dict(config)
-    steps = directory.checkpoint_steps() if is_same else []
-    if steps and steps[-1] >= total:
-        return f"{what}: {path} is finished ({steps[-1]:,} steps); playing fresh episodes"
-    begins = f"going on in {path} from step {steps[-1]:,} of {total:,}" if steps else f"{total:,} steps in {path}"
+    checkpoint = directory.newest_checkpoint()[0] if is_same else None
+    step = 0 if checkpoint is None else checkpoint.step
+    if step >= total:
+        return f"{what}: {path} is finished ({step:,} steps); playing fresh episodes"
+    begins = f"going on in {path} from step {step:,} of {total:,}" if step else f"{total:,} steps in {path}"
     return f"{what}: {begins}{_who_answers(config, path)}"
 
 

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,7 +49,9 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(aside, path)
         _flush_directory(path.parent)
     except OSError as error:
-        aside.unlink(missing_ok=True)
+        # A file system that is mounted read-only refuses this as well, even where there is nothing to remove.
+        with suppress(OSError):
+            aside.unlink(missing_ok=True)
         raise _unwritable(path, error) from error
 
 
@@ -147,7 +149,8 @@ class RunDirectory:
             keep: how many checkpoints stay.
 
         Raises:
-            RunError: the disk is full or read-only; earlier checkpoints stay as they were.
+            RunError: the disk is full or read-only, and earlier checkpoints stay as they were; or an old one cannot be
+                removed.
         """
         folder = self.path / "checkpoints"
         target, aside = folder / f"step-{step}", folder / f".step-{step}.tmp"
@@ -171,9 +174,20 @@ class RunDirectory:
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(target, error) from error
-        for old in self.checkpoint_steps()[:-keep]:
-            shutil.rmtree(folder / f"step-{old}")
+        self._remove_old_checkpoints(step, keep)
         return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
+
+    def _remove_old_checkpoints(self, newest: int, keep: int) -> None:
+        # What claims to be newer can only be one that was refused: it must not take the place of a sound one.
+        for step in [step for step in self.checkpoint_steps() if step <= newest][:-keep]:
+            folder = self.path / "checkpoints" / f"step-{step}"
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise RunError(
+                    f"cannot remove {folder}, which is older than the {keep} that stay: {error.strerror or error}; "
+                    "make it writable, or remove it yourself"
+                ) from error
 
     def _put_back_replaced(self) -> None:
         """Undo a replacement that a kill cut short between its two renamings."""
@@ -205,6 +219,10 @@ class RunDirectory:
                     )
             if manifest["format"] != FORMAT:
                 raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
+            if manifest["step"] != step:
+                raise CheckpointError(
+                    f"checkpoint {folder} is refused: it was saved as step-{manifest['step']}; give it that name again"
+                )
             return Checkpoint(
                 step, load(contents[_TENSORS]), json.loads(contents[_STATE]), hashlib.sha256(manifest_bytes).hexdigest()
             )
@@ -252,11 +270,28 @@ class RunDirectory:
             os.truncate(self.metrics_path, size)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All lines so far; a last line cut short by a crash is left out."""
+        """All lines so far; a last line cut short by a crash is left out.
+
+        Raises:
+            RunError: the file cannot be read, or a line is damaged (named in the message).
+        """
         if not self.metrics_path.exists():
             return []
-        lines = self.metrics_path.read_bytes().split(b"\n")
-        return [json.loads(line) for line in lines[:-1]]
+        try:
+            lines = self.metrics_path.read_bytes().split(b"\n")
+        except OSError as error:
+            raise RunError(f"{self.metrics_path} cannot be read: {error.strerror or error}") from error
+        return [self._metrics_row(number, line) for number, line in enumerate(lines[:-1], 1)]
+
+    def _metrics_row(self, number: int, line: bytes) -> dict[str, Any]:
+        where, advice = f"{self.metrics_path}, line {number}", "put the file back from a copy, or mend that line"
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise RunError(f"{where} is damaged ({error}); {advice}") from error
+        if not isinstance(row, dict) or "step" not in row:
+            raise RunError(f"{where} must be an object with a step, got {line[:40]!r}; {advice}")
+        return cast(dict[str, Any], row)
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import yaml
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import ConfigError, LearningError, RunError, WorldError
@@ -29,12 +30,15 @@ from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, open_store, preference_model
+from heeler.loop.settings import dotted
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
 _POLL_S = 0.2
+# What is learned does not depend on these, and a full disk may be the reason to change them.
+_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes")
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -71,7 +75,8 @@ class OnlineRun:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
 
         Raises:
-            RunError: there are checkpoints, and none is sound: to start afresh would destroy what is left of them.
+            RunError: there are checkpoints, and none is sound: to start afresh would destroy what is left of them; or
+                the configuration is not the one that the checkpoint was made with.
         """
         checkpoint, refused = self.directory.newest_checkpoint()
         if checkpoint is None and refused:
@@ -85,6 +90,7 @@ class OnlineRun:
             self.returns.restart(partial=self.world.exact_state)
             self.store.add_policy_version(PolicyVersion(version=0, step=0))
         else:
+            self._refuse_changed_config(checkpoint)
             self._load(checkpoint)
         return refused
 
@@ -171,6 +177,7 @@ class OnlineRun:
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
         state = {
+            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
             "update": self.update,
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
@@ -182,6 +189,23 @@ class OnlineRun:
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
         return checkpoint
+
+    def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
+        """Half a run under one configuration and half under another is what neither of them describes."""
+        # Checkpoints of the first versions do not hold it.
+        if "config" not in checkpoint.state:
+            return
+        old, new = (dotted(to_dict(c)) for c in (from_dict(yaml.safe_load(checkpoint.state["config"])), self.config))
+        changed = [
+            f"{name} from {old.get(name)} to {new.get(name)}"
+            for name in old | new
+            if old.get(name) != new.get(name) and name not in _MAY_CHANGE
+        ]
+        if changed:
+            raise RunError(
+                f"{self.directory.path / 'config.yaml'} was changed after step-{checkpoint.step} was saved: "
+                f"{', '.join(changed[:5])}. Put the old values back, or begin another run with the new ones"
+            )
 
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state

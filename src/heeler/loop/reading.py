@@ -38,9 +38,10 @@ def newest_sound_checkpoint(directory: RunDirectory) -> Checkpoint:
         RunError: it has none yet, or none that is sound.
     """
     checkpoint, refused = directory.newest_checkpoint()
+    if checkpoint is None and refused:
+        raise RunError(f"{directory.path} has no sound checkpoint: {'; '.join(refused)}. Put a sound one back")
     if checkpoint is None:
-        why = f" ({'; '.join(refused)})" if refused else ""
-        raise RunError(f"{directory.path} has no checkpoint to load{why}; run it first")
+        raise RunError(f"{directory.path} has no checkpoint to load; run it first")
     return checkpoint
 
 
@@ -55,8 +56,8 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
         )
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
-            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks; "
-            "use the heeler that made it, or run it again"
+            f"checkpoint step-{checkpoint.step} does not fit this version's world or networks as config.yaml has them; "
+            "put config.yaml back if it was changed, else use the heeler that made it, or run it again"
         ) from error
     return policy
 

@@ -81,7 +81,9 @@ class ReportData:
     began: datetime
     ended: datetime
     evaluation: PolicyEvaluation | None
-    """None before the first checkpoint."""
+    """None where there is no sound checkpoint."""
+    refused_checkpoints: list[str]
+    """Checkpoints newer than the one that is shown that were torn or altered, and how."""
     first_clip: FilmedClip
     last_clip: FilmedClip
     labels: Labels | None
@@ -121,7 +123,7 @@ def gather(directory: RunDirectory) -> ReportData:
     values = directory.config()
     config = from_dict(values)
     rows = directory.metrics()
-    checkpoint, _ = directory.newest_checkpoint()
+    checkpoint, refused = directory.newest_checkpoint()
     if not rows:
         raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
     shared: dict[str, Any] = {
@@ -132,6 +134,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "began": _time_of(directory.path / "config.yaml"),
         "ended": _time_of(directory.metrics_path),
         "evaluation": _evaluation(directory, checkpoint),
+        "refused_checkpoints": refused,
         "first_clip": _first_clip(directory, config),
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
@@ -180,7 +183,8 @@ def _untrained_policy(config: RunConfig) -> Policy:
 
 def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint | None) -> FilmedClip:
     if checkpoint is None:
-        return FilmedClip(path=None, caption="There is no checkpoint yet, and so no clip of a trained policy.")
+        why = "No checkpoint is sound" if directory.checkpoint_steps() else "There is no checkpoint yet"
+        return FilmedClip(path=None, caption=f"{why}, and so there is no clip of a trained policy.")
     path = directory.path / "media" / "last.webp"
     caption = f"After {checkpoint.step:,} steps"
     return _film(policy_of(checkpoint, config), config, path, caption)

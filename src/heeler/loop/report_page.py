@@ -28,7 +28,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     """
     templates = files("heeler.loop") / "templates"
     every = [chart for some in sections.values() for chart in some]
-    body = [_header(data), _tiles(data), _clips(data)]
+    body = [_header(data), _refused(data), _tiles(data), _clips(data)]
     body += [_section(name, some) for name, some in sections.items()]
     body += [_settings(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
     return Template((templates / "report.html").read_text("utf-8")).substitute(
@@ -65,6 +65,11 @@ def _header(data: ReportData) -> str:
 def _when(began: datetime, ended: datetime) -> str:
     end = f"{ended:%H:%M %Z}" if began.date() == ended.date() else f"{ended:%d %B %Y, %H:%M %Z}"
     return f"{began:%d %B %Y, %H:%M} to {end}"
+
+
+def _refused(data: ReportData) -> str:
+    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in data.refused_checkpoints]
+    return "\n".join(f'<p class="note">{escape(reason)}</p>' for reason in reasons)
 
 
 def _tiles(data: ReportData) -> str:

@@ -36,7 +36,7 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
     hints = get_type_hints(config_class)
     for name, value in values.items():
         if name not in hints:
-            raise ConfigError(f"there is no setting {prefix}{name}.{_near(prefix, name, hints)}")
+            raise ConfigError(f"there is no setting {prefix}{name}.{_near(prefix, str(name), hints)}")
         nested = _dataclass_in(hints[name])
         if nested is not None and isinstance(value, Mapping):
             refuse_unknown(nested, value, f"{prefix}{name}.")

@@ -5,13 +5,21 @@ that a run that was killed and resumed looks as if it had never stopped.
 """
 
 import logging
+import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
+
+from alembic.util.exc import CommandError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
 from heeler.core.errors import ConfigError, RunError
 from heeler.core.rundir import RunDirectory
@@ -45,32 +53,44 @@ class TensorBoardTracker:
 
     Raises:
         ConfigError: the package is missing.
+        RunError: the disk is full or read-only.
     """
 
     def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
+        # Not torch's SummaryWriter: it writes in a thread, which prints a traceback of its own where the disk is full.
         try:
-            from torch.utils.tensorboard.writer import SummaryWriter
+            from tensorboard.compat.proto import event_pb2, summary_pb2
+            from tensorboard.summary.writer.record_writer import RecordWriter
         except ImportError as error:
             raise _missing("tensorboard", error) from error
-        folder = directory.path / "tensorboard"
+        self._events: Any = event_pb2
+        self._summaries: Any = summary_pb2
+        self._folder = directory.path / "tensorboard"
+        rows = directory.metrics()
         # Event files cannot be shortened, so what a lost stretch left in them is written anew from the metrics.
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            self._writer = SummaryWriter(str(folder))
-        except OSError as error:
-            raise RunError(f"cannot write {folder}: {error.strerror or error}; free some space") from error
-        for row in directory.metrics():
+        shutil.rmtree(self._folder, ignore_errors=True)
+        with _plain_errors(self._folder):
+            self._folder.mkdir(exist_ok=True)
+            self._writer: Any = RecordWriter((self._folder / f"events.out.tfevents.{time.time():.0f}").open("wb"))
+        self._write(file_version="brain.Event:2")
+        for row in rows:
             self.write(row)
 
     def write(self, row: Row) -> None:
         """One scalar for each figure of the row."""
-        for name, value in row.items():
-            if name != "step":
-                self._writer.add_scalar(name, value, int(row["step"]))
+        value = self._summaries.Summary.Value
+        values = [value(tag=name, simple_value=number) for name, number in row.items() if name != "step"]
+        self._write(step=int(row["step"]), summary=self._summaries.Summary(value=values))
+
+    def _write(self, **fields: Any) -> None:
+        with _plain_errors(self._folder):
+            self._writer.write(self._events.Event(wall_time=time.time(), **fields).SerializeToString())
+            self._writer.flush()
 
     def close(self) -> None:
-        """Flush and close."""
-        self._writer.close()
+        """Close the file."""
+        with _plain_errors(self._folder):
+            self._writer.close()
 
 
 class MlflowTracker:
@@ -84,41 +104,35 @@ class MlflowTracker:
 
     Raises:
         ConfigError: the package is missing.
+        RunError: the disk is full or read-only, or MLflow cannot read the database.
     """
 
     def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
         try:
             from mlflow import MlflowClient
             from mlflow.entities import Metric
+            from mlflow.exceptions import MlflowException
         except ImportError as error:
             raise _missing("mlflow", error) from error
-        # It tells of every table that it makes.
+        # It tells of every table that it makes, and prints the traceback of an error that it raises as well.
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-        path = directory.path.resolve()
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
         self._metric: Callable[..., Any] = Metric
-        self._client = MlflowClient(tracking_uri=f"sqlite:///{path / 'mlflow.db'}")
-        self._run_id = self._find_or_make_run(path, config)
-        self._waiting: list[Any] = []
+        self._database = directory.path.resolve() / "mlflow.db"
+        self._errors = (MlflowException, SQLAlchemyError, sqlite3.Error, CommandError)
+        self._waiting: list[list[Any]] = []
+        rows = directory.metrics()
+        with _plain_errors(self._database, *self._errors):
+            if self._database.exists():
+                _refuse_unreadable(self._database)
+            else:
+                _make_database(self._database, config)
+            self._client = MlflowClient(tracking_uri=_sqlite_url(self._database))
+            self._run_id = _find_or_make_run(self._client, self._database.parent, config)
+            self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
         self._handed_over = time.monotonic()
-        self._there = {metric.step for metric in self._client.get_metric_history(self._run_id, "update")}
-        for row in directory.metrics():
+        for row in rows:
             self.write(row)
-
-    def _find_or_make_run(self, path: Path, config: RunConfig) -> str:
-        from mlflow.entities import Param
-
-        experiment = self._client.get_experiment_by_name("heeler")
-        if experiment is not None:
-            runs = self._client.search_runs([experiment.experiment_id], max_results=1)
-            if runs:
-                self._client.update_run(runs[0].info.run_id, status="RUNNING")
-                return runs[0].info.run_id
-        experiment_id = self._client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
-        run_id: str = self._client.create_run(experiment_id, run_name=path.name).info.run_id
-        parameters = [Param(name, str(value)) for name, value in dotted(to_dict(config)).items()]
-        for start in range(0, len(parameters), 100):
-            self._client.log_batch(run_id, params=parameters[start : start + 100])
-        return run_id
 
     def write(self, row: Row) -> None:
         """Keep the row for the next handing over; one that is there is of a stretch that is walked again."""
@@ -126,20 +140,82 @@ class MlflowTracker:
         if step in self._there:
             return
         now_ms = int(time.time() * 1000)
-        self._waiting += [self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"]
+        self._waiting.append([self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"])
         if time.monotonic() - self._handed_over >= _MLFLOW_EVERY_S:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        for start in range(0, len(self._waiting), _MLFLOW_BATCH):
-            self._client.log_batch(self._run_id, metrics=self._waiting[start : start + _MLFLOW_BATCH])
+        # A row goes over whole: one that is there in part would be taken for whole when the run is resumed.
+        num_rows = _MLFLOW_BATCH // max(map(len, self._waiting), default=1)
+        with _plain_errors(self._database, *self._errors):
+            for start in range(0, len(self._waiting), num_rows):
+                metrics = chain.from_iterable(self._waiting[start : start + num_rows])
+                self._client.log_batch(self._run_id, metrics=list(metrics))
         self._waiting.clear()
         self._handed_over = time.monotonic()
 
     def close(self) -> None:
         """Hand the last rows over."""
         self._hand_over()
-        self._client.set_terminated(self._run_id)
+        with _plain_errors(self._database, *self._errors):
+            self._client.set_terminated(self._run_id)
+
+
+@contextmanager
+def _plain_errors(path: Path, *errors: type[Exception]) -> Generator[None]:
+    """Tell the operating system's errors, and `errors`, in words."""
+    try:
+        yield
+    except (OSError, *errors) as error:
+        # SQLAlchemy's messages go on with the statement and an address.
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        raise RunError(
+            f"cannot write {path}: {reason}; free some space and resume the run, or remove it if it is damaged: it is "
+            "made again from metrics.jsonl"
+        ) from error
+
+
+def _refuse_unreadable(database: Path) -> None:
+    """MLflow itself would try again for minutes."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA schema_version")
+
+
+def _make_database(database: Path, config: RunConfig) -> None:
+    """Make it aside and rename it when it is whole: MLflow never opens one again that a kill left half made."""
+    from mlflow import MlflowClient
+
+    path = database.parent
+    for left in path.glob(".mlflow.*"):
+        shutil.rmtree(left)
+    # SQLite would play the journal of a database that was removed back into the new one.
+    database.with_name(f"{database.name}-journal").unlink(missing_ok=True)
+    with TemporaryDirectory(prefix=".mlflow.", dir=path) as folder:
+        aside = Path(folder) / database.name
+        _find_or_make_run(MlflowClient(tracking_uri=_sqlite_url(aside)), path, config)
+        os.replace(aside, database)
+
+
+def _sqlite_url(path: Path) -> str:
+    # Where a URL begins with `sqlite:///`, MLflow makes the folders in it and takes %3F for a name.
+    return URL.create("sqlite+pysqlite", database=str(path)).render_as_string()
+
+
+def _find_or_make_run(client: Any, path: Path, config: RunConfig) -> str:
+    from mlflow.entities import Param
+
+    experiment = client.get_experiment_by_name("heeler")
+    if experiment is not None:
+        runs = client.search_runs([experiment.experiment_id], max_results=1)
+        if runs:
+            client.update_run(runs[0].info.run_id, status="RUNNING")
+            return runs[0].info.run_id
+    experiment_id = client.create_experiment("heeler", artifact_location=(path / "mlflow-artifacts").as_uri())
+    run_id: str = client.create_run(experiment_id, run_name=path.name).info.run_id
+    parameters = [Param(name, str(value)) for name, value in dotted(to_dict(config)).items()]
+    for start in range(0, len(parameters), 100):
+        client.log_batch(run_id, params=parameters[start : start + 100])
+    return run_id
 
 
 TRACKERS: Mapping[str, Callable[[RunDirectory, RunConfig], Tracker]] = {

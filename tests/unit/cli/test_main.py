@@ -86,7 +86,7 @@ def test_resume_goes_on_from_the_newest_sound_checkpoint(run_copy: Path, capsys:
     tensors.write_bytes(tensors.read_bytes()[:-1])
     assert main(["resume", str(run_copy)]) == 0
     told = capsys.readouterr()
-    assert "going on in" in told.out
+    assert f"going on in {run_copy} from step 3,072 of 8,192" in told.out
     assert "step-6144 is refused: the SHA-256 of tensors.safetensors does not match its manifest" in told.err
     again = json.loads((run_copy / "evaluation.json").read_text())
     assert again["episode_return"] == finished["episode_return"]
@@ -149,6 +149,53 @@ def test_report_and_export(run_copy: Path, tmp_path: Path, capsys: pytest.Captur
     files = json.loads(capsys.readouterr().out)["files"]
     assert files == [str(out / name) for name in ("policy.safetensors", "policy.json", "policy.py")]
     assert NumpyPolicy.load(out).act([0.0, 0.1, 0.0, -0.1]) in (0, 1)
+
+
+def damage(run: Path, *steps: int) -> None:
+    for step in steps:
+        state = run / "checkpoints" / f"step-{step}" / "state.json"
+        state.write_bytes(state.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("command", ["evaluate", "watch", "report", "export"])
+def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+    run_copy: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    damage(run_copy, 8192)
+    assert main([command, str(run_copy), "--json"]) == 0
+    told = capsys.readouterr()
+    refusal = "step-8192 is refused: the SHA-256 of state.json does not match its manifest"
+    assert told.err == f"heeler: checkpoint {run_copy}/checkpoints/{refusal}; step-6144 was used instead\n"
+    assert isinstance(json.loads(told.out), dict)
+    if command == "report":
+        page = (run_copy / "report.html").read_text()
+        assert refusal in page
+        assert "After 6,144 steps" in page
+
+
+@pytest.mark.parametrize("command", ["evaluate", "watch", "export"])
+def test_where_every_checkpoint_is_damaged_each_is_named(
+    run_copy: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    damage(run_copy, 3072, 6144, 8192)
+    assert main([command, str(run_copy)]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"heeler: {run_copy} has no sound checkpoint: ")
+    assert [told.count(f"step-{step} is refused") for step in (3072, 6144, 8192)] == [1, 1, 1]
+    assert told.count("\n") == 1
+
+
+def test_the_report_says_that_every_checkpoint_is_damaged(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damage(run_copy, 3072, 6144, 8192)
+    assert main(["report", str(run_copy)]) == 0
+    told, page = capsys.readouterr().err, (run_copy / "report.html").read_text()
+    for step in (3072, 6144, 8192):
+        assert (
+            f"step-{step} is refused: the SHA-256 of state.json does not match its manifest; no other is sound" in told
+        )
+        assert f"step-{step} is refused: the SHA-256 of state.json does not match its manifest.</p>" in page
+    assert "No checkpoint is sound, and so there is no clip of a trained policy." in page
+    assert "There is no checkpoint yet" not in page
 
 
 def test_recipes_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:

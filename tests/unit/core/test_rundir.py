@@ -1,5 +1,6 @@
 """The run directory: whole or nothing, and what does not match its hash is refused by name."""
 
+import errno
 import json
 import os
 import stat
@@ -66,6 +67,19 @@ def test_damaged_checkpoint_is_refused_and_the_one_before_is_used(directory, nam
         directory.load_checkpoint(2)
 
 
+def test_a_checkpoint_under_another_name_is_refused_and_displaces_none(directory):
+    for step in (1, 2):
+        save(directory, step)
+    folder = directory.path / "checkpoints"
+    (folder / "step-2").rename(folder / "step-99")
+    loaded, refused = directory.newest_checkpoint()
+    assert loaded is not None
+    assert loaded.step == 1
+    assert refused == [f"checkpoint {folder / 'step-99'} is refused: it was saved as step-2; give it that name again"]
+    save(directory, 3, keep=1)
+    assert directory.checkpoint_steps() == [3, 99]
+
+
 def test_a_replacement_that_was_cut_short_is_undone(directory):
     """A checkpoint of a stretch that is walked again takes the old one's place; a kill in between loses neither."""
     save(directory, 1, keep=1)
@@ -90,6 +104,21 @@ def test_only_the_newest_checkpoints_stay(directory):
     for step in range(1, 6):
         save(directory, step, keep=2)
     assert directory.checkpoint_steps() == [4, 5]
+
+
+def test_an_old_checkpoint_that_cannot_be_removed_is_named(directory, monkeypatch):
+    save(directory, 1)
+    remove = os.rmdir
+
+    def refuse(path, *, dir_fd=None):
+        if Path(path).name == "step-1":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        remove(path, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    with pytest.raises(RunError, match=r"cannot remove .*step-1, which is older .*: Permission denied"):
+        save(directory, 2, keep=1)
+    assert directory.load_checkpoint(2).step == 2
 
 
 def test_unfinished_checkpoint_is_not_seen(directory):
@@ -149,6 +178,22 @@ def test_metrics_of_a_lost_stretch_are_forgotten(directory):
     assert [row["step"] for row in directory.metrics()] == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (b'{"step": 2, "ret', "line 2 is damaged"),
+        (b"\xff\xfe\0", "line 2 is damaged"),
+        (b"", "line 2 is damaged"),
+        (b"17", "line 2 must be an object with a step, got b'17'"),
+        (b"{}", "line 2 must be an object with a step"),
+    ],
+)
+def test_a_damaged_line_of_metrics_is_named(directory, line, told):
+    directory.metrics_path.write_bytes(b'{"step": 1}\n' + line + b'\n{"step": 3}\n')
+    with pytest.raises(RunError, match=rf"metrics.jsonl, {told}.* mend that line"):
+        directory.metrics()
+
+
 def test_metrics_refuse_nan(directory):
     with pytest.raises(ValueError, match="not JSON compliant"):
         directory.append_metrics({"loss": float("nan")})
@@ -191,6 +236,16 @@ def test_read_only_directory_is_a_clear_error(tmp_path):
     blocked.write_text("")
     with pytest.raises(RunError, match="cannot write"):
         RunDirectory.create(blocked / "run", CONFIG)
+
+
+def test_a_read_only_file_system_is_a_clear_error(directory, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(RunError, match=r"cannot write .*report.html: Read-only file system"):
+        write_atomically(directory.path / "report.html", b"")
 
 
 def test_manifest_names_every_file(directory):

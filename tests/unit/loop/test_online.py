@@ -1,6 +1,7 @@
 """The loop as a whole, on runs of a second or two."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -69,6 +70,43 @@ def test_the_directory_of_another_configuration_is_refused_and_left_alone(tmp_pa
     with pytest.raises(RunError, match=r"belongs to another configuration \(differs in seed\)"):
         run(tiny_ppo(seed=1), tmp_path / "run")
     assert final_weights(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("seed: 0", "seed: 1", "seed from 0 to 1"),
+        ("num_steps: 64", "num_steps: 32", "num_steps from 64 to 32"),
+        ("id: CartPole-v1", "id: Acrobot-v1", "env.id from CartPole-v1 to Acrobot-v1"),
+        ("kwargs: {}", "kwargs: {max_episode_steps: 9}", "env.kwargs.max_episode_steps from None to 9"),
+        ("hidden_sizes:\n", "hidden_sizes:\n    - 8\n", r"algorithm.policy.hidden_sizes from \[.*\] to \[8, .*\]"),
+    ],
+)
+def test_a_configuration_that_was_changed_is_refused_by_name(ppo_run, tmp_path, old, new, told):
+    path = shutil.copytree(ppo_run, tmp_path / "run")
+    text = (path / "config.yaml").read_text()
+    assert text.count(old) == 1
+    (path / "config.yaml").write_text(text.replace(old, new))
+    before = final_weights(path)
+    with pytest.raises(RunError, match=rf"config.yaml was changed after step-3072 was saved: {told}\. Put the old"):
+        resume(path)
+    assert final_weights(path) == before
+
+
+def test_what_learning_does_not_depend_on_may_be_changed(ppo_run, tmp_path):
+    path = shutil.copytree(ppo_run, tmp_path / "run")
+    text = (path / "config.yaml").read_text()
+    (path / "config.yaml").write_text(text.replace("num_evaluation_episodes: 4", "num_evaluation_episodes: 2"))
+    assert len(resume(path).evaluation.returns) == 2
+
+
+def test_a_checkpoint_of_a_version_that_kept_no_configuration_is_gone_on_with(ppo_run, tmp_path):
+    path = shutil.copytree(ppo_run, tmp_path / "run")
+    directory = RunDirectory.open(path)
+    checkpoint, _ = directory.newest_checkpoint()
+    state = {name: value for name, value in checkpoint.state.items() if name != "config"}
+    directory.save_checkpoint(checkpoint.step, checkpoint.tensors, state, keep=1)
+    assert resume(path).refused_checkpoints == []
 
 
 def test_the_policy_of_a_checkpoint_is_the_one_that_was_learned(tmp_path):

@@ -99,6 +99,14 @@ def test_a_file_with_an_unknown_setting_is_refused(place: tuple[str, ...], messa
         from_dict(values)
 
 
+@pytest.mark.parametrize(("name", "told"), [(1, "1"), (None, "None"), (True, "True"), (2.5, "2.5")])
+def test_a_name_that_yaml_takes_for_something_else_is_refused(name: Any, told: str) -> None:
+    with pytest.raises(ConfigError, match=rf"there is no setting {told}\."):
+        from_dict({name: 2})
+    with pytest.raises(ConfigError, match=rf"there is no setting env\.{told}\."):
+        from_dict({"env": {name: 2}})
+
+
 def test_a_file_says_what_it_was_made_of() -> None:
     for config in (backflip(), ppo(env="CartPole-v1")):
         assert from_dict(to_dict(config)) == config
