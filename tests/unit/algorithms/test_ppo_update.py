@@ -99,3 +99,17 @@ def test_all_epochs_are_run_while_the_kl_is_below_its_target():
     learner, state, rollout = fresh(target_kl=100.0, num_epochs=3)
     _, metrics = learner.update(state, rollout, rollout.true_reward, progress=0.0)
     assert metrics["num_epochs"] == 3
+
+
+def test_the_kl_that_stops_an_update_is_that_after_the_epoch():
+    """Before the only gradient step of an epoch the policy is still the old one, and every KL would be 0."""
+    learner, state, rollout = fresh(target_kl=1e-6, num_epochs=3, minibatch_size=N * T)
+    samples, _ = learner._prepare(state, rollout, rollout.true_reward)
+    _, metrics = learner.update(state, rollout, rollout.true_reward, progress=0.0)
+    with torch.no_grad():
+        output = state.policy.actor(samples.observation_BO)
+        log_prob, _ = state.policy.head.log_prob_entropy(output, state.policy.log_std, samples.action_BA)
+    difference = (log_prob - samples.log_prob_B).double()
+    assert metrics["num_epochs"] == 1
+    assert metrics["kl"] == pytest.approx((difference.exp() - 1 - difference).mean().item(), rel=1e-3)
+    assert metrics["kl"] > 1e-6
