@@ -241,7 +241,7 @@ class PreferenceModel:
         """Fit all members to all comparisons so far, going on from the weights they have.
 
         Returns:
-            The state, and losses, accuracy and calibration on training and validation comparisons.
+            The state, and losses and accuracy on training and validation comparisons, calibration on the latter.
 
         Raises:
             DataError: when there is no comparison yet.
@@ -315,7 +315,8 @@ class PreferenceModel:
                 figures[f"{name}_loss"] = float(loss_Q[rows].mean())
             if (rows & decided).any():
                 figures[f"{name}_accuracy"] = float(right_way[rows & decided].mean())
-        shown = (data.validation_Q if data.validation_Q.any() else ~data.validation_Q) & decided
+        # What was fitted is foretold more surely than anything else will be: it says nothing of calibration.
+        shown = data.validation_Q & decided
         if shown.any():
             outcome = (data.outcome_Q[shown] == 0).float()
             figures["calibration_error"], table = expected_calibration_error(left_Q[shown], outcome)
