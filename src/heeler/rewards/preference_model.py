@@ -83,6 +83,11 @@ class PreferenceModelConfig:
         for name in ("weight_decay", "pessimism"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.pessimism and self.num_members < 2:
+            raise ConfigError(
+                "pessimism charges for disagreement among an ensemble's members: num_members must be >= 2, "
+                f"got {self.num_members}; add members, or set pessimism to 0"
+            )
 
 
 @cache
