@@ -54,6 +54,16 @@ def test_first_questions_come_in_the_warm_up_and_the_rest_by_the_schedule(folder
     assert stage.loop.num_useful == 40
 
 
+def test_the_last_update_asks_what_is_left_where_the_last_step_never_comes(folder):
+    config = stage_config(schedule=LabelSchedule(budget=40, finish_share=1.0))
+    stage = Stage(replace(config, total_steps=config.total_steps + config.steps_per_update - 1), folder)
+    stage.turns(19)
+    assert stage.loop.num_asked < 40
+    stage.turn()
+    assert stage.update == stage.config.num_updates
+    assert stage.loop.num_useful == 40
+
+
 def test_a_tiny_run_uses_its_budget_exactly(folder):
     rows = []
     run(tiny_preferences(), folder / "run", on_metrics=rows.append)
