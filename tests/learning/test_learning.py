@@ -35,7 +35,7 @@ def random_return(env: EnvConfig, num_episodes: int = 200) -> tuple[float, float
     return float(np.mean(returns)), float(np.std(returns) / len(returns) ** 0.5)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2])
 def test_ppo_holds_the_pole(tmp_path, seed):
     config = ppo(env="CartPole-v1", seed=seed, total_steps=500_000)
     mean, error = random_return(config.env)

@@ -54,7 +54,7 @@ class PPOConfig:
     max_gradient_norm: float = 0.5
     """Gradients longer than this are shortened to it."""
     target_kl: float | None = 0.03
-    """An update stops after the epoch in which KL(old || new) passes this; None never stops it."""
+    """An update stops after the epoch at whose end KL(old || new) is above this; None never stops it."""
     normalize_rewards: bool = True
     """Whether rewards are divided by the running spread of discounted returns."""
     device: Literal["cpu", "cuda"] = "cpu"
@@ -247,10 +247,14 @@ class PPO:
                 # A small remainder would make a step as long as a whole minibatch's, but noisier.
                 minibatches.pop()
             epoch = [self._step(state, minibatch, clip) for minibatch in minibatches]
-            log_prob_B = torch.cat([part.log_prob_B for part in epoch])
-            kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
             parts += epoch
-            if config.target_kl is not None and kl > config.target_kl:
+            if config.target_kl is None:
+                # Nothing hangs on it: what the steps saw before they were taken costs no pass over the rollout.
+                log_prob_B = torch.cat([part.log_prob_B for part in epoch])
+                kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
+                continue
+            kl = self._kl(state.policy, samples)
+            if kl > config.target_kl:
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),
@@ -259,6 +263,13 @@ class PPO:
             "kl": kl,
             "num_epochs": num_epochs,
         }
+
+    @torch.no_grad()
+    def _kl(self, policy: Policy, samples: _Samples) -> float:
+        """KL(old || new) on the rollout, with the policy as it is now."""
+        output_BL = policy.actor(samples.observation_BO)
+        log_prob_B, _ = policy.head.log_prob_entropy(output_BL, policy.log_std, samples.action_BA)
+        return float(approximate_kl(log_prob_B, samples.log_prob_B))
 
     def _step(self, state: PPOState, batch: _Samples, clip: float) -> _LossParts:
         """One gradient step; returns what the losses were made of."""

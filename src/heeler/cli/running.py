@@ -39,9 +39,13 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     from heeler.loop.settings import assign
     from heeler.recipes import RECIPES
 
-    config = RECIPES[recipe.name](**arguments.recipe)
-    if arguments.settings:
-        config = from_dict(assign(to_dict(config), arguments.settings))
+    recipe_arguments, settings = dict(arguments.recipe), list(arguments.settings)
+    if settings and "total_steps" in recipe_arguments:
+        # Settings may change how long an update is; the run must be as long as theirs, not as the recipe's own.
+        settings.insert(0, f"total_steps={recipe_arguments.pop('total_steps')}")
+    config = RECIPES[recipe.name](**recipe_arguments)
+    if settings:
+        config = from_dict(assign(to_dict(config), settings))
     path = arguments.run_dir or Path("runs") / default_name(config)
     return _learn(config, path, arguments.json, lambda on_metrics: run(config, path, on_metrics=on_metrics))
 

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 from heeler.core.errors import ConfigError, did_you_mean
 
 Vectorization = Literal["auto", "batched", "sync", "async"]
-Setting = bool | int | float | str | tuple[float, float]
-"""What a world's own setting may be."""
+Setting = bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any] | None
+"""What a world's own setting may be: what a run's file can hold. A tuple becomes a list, as it does there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,27 @@ class EnvConfig:
                 f"vectorization must be one of {known}, got {self.vectorization!r}."
                 + did_you_mean(str(self.vectorization), get_args(Vectorization))
             )
+        # A run that is resumed reads its settings from a file: its world must be given the very same the first time.
+        object.__setattr__(self, "kwargs", {name: _from_file(name, value) for name, value in self.kwargs.items()})
 
     def single(self) -> "EnvConfig":
         """One copy, in this process."""
         vectorization = "sync" if self.vectorization == "async" else self.vectorization
         return replace(self, num_envs=1, num_threads=None, vectorization=vectorization)
+
+
+def _from_file(name: str, value: Any) -> Setting:
+    """The setting as it comes back from the run's file, which has words for infinities."""
+    if isinstance(value, list | tuple):
+        return [_from_file(name, item) for item in value]
+    if isinstance(value, dict) and all(type(key) is str for key in value):
+        return {key: _from_file(name, item) for key, item in value.items()}
+    if value is None or type(value) in (bool, int, float, str):
+        return float(value) if value in ("inf", "-inf") else value
+    raise ConfigError(
+        f"env.kwargs.{name} must be made of numbers, words, None, lists and mappings, which a run's file can hold; got "
+        f"{value!r}, a {type(value).__name__}. Give it as one of them"
+    )
 
 
 def check_settings(env_id: str, build: Callable[..., object], kwargs: Mapping[str, Any]) -> None:
@@ -73,6 +89,7 @@ def _check_type(where: str, expected: Any, value: Any) -> None:
     from pydantic import TypeAdapter, ValidationError  # here, since most worlds are made without settings
 
     try:
-        TypeAdapter(expected).validate_python(value, strict=True)
+        # Strictly, a list is no tuple; but what a world takes as a tuple is a list by now.
+        TypeAdapter(expected).validate_python(tuple(value) if isinstance(value, list) else value, strict=True)
     except ValidationError as error:
         raise ConfigError(f"{where}: {error.errors()[0]['msg']}, got {value!r}") from error

@@ -110,9 +110,10 @@ class PreferenceLoop:
     def _due(self, step: int) -> int:
         asked = self.num_asked - self.num_cant_tell
         total, schedule = self.run_config.total_steps, self.config.schedule
-        if self.has_reward:
-            return schedule.due(step, total, asked)
         rollouts = step // self.run_config.steps_per_update
+        if self.has_reward:
+            # A run is rounded down to whole updates, so that its last step may not come: the last update ends it.
+            return schedule.due(total if rollouts >= self.run_config.num_updates else step, total, asked)
         share = min(1.0, rollouts / self.config.num_warmup_rollouts)
         return max(0, round(self._num_first * share) - asked)
 

@@ -117,7 +117,7 @@ def accuracy_chart(data: ReportData) -> Chart | None:
     if rows:
         held_out = column(rows, name)
         traces.append(line(column(rows, "step"), held_out, "held out", "orange", shape="hv"))
-        caption = f"Share of answers it foretells. On comparisons that no fit has seen: {held_out[-1]:.0%} at the end. "
+        caption = f"Share of answers it foretells. On comparisons not trained on: {held_out[-1]:.0%} at the end. "
         caption += "They are chosen as the others are; chosen for being hard to foretell, they are foretold less often."
     return Chart(
         id="accuracy",

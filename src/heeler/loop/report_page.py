@@ -86,7 +86,7 @@ def _tiles(data: ReportData) -> str:
         tiles.append(("Labels used", f"{data.last('labels_used') or 0:,.0f}", f"of a budget of {budget:,}"))
         accuracy = data.last("reward_model_validation_accuracy")
         if accuracy is not None:
-            tiles.append(("Answers foretold", f"{accuracy:.0%}", "of comparisons that no fit has seen"))
+            tiles.append(("Answers foretold", f"{accuracy:.0%}", "of comparisons not trained on"))
         if data.segment_returns is not None:
             agree = data.segment_returns.correlation
             if agree == agree:

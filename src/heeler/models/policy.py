@@ -84,15 +84,16 @@ class Policy(nn.Module):
         action_space: of one environment.
 
     Raises:
-        ConfigError: noise is to be correlated over time, and the actions are not Box.
+        ConfigError: the spread or the correlation of noise is set, and the actions are not Box.
     """
 
     def __init__(self, config: PolicyConfig, observation_size: int, action_space: gymnasium.Space) -> None:
         super().__init__()
-        if config.noise_correlation and not isinstance(action_space, gymnasium.spaces.Box):
-            raise ConfigError(
-                f"noise_correlation is for Box actions: it must be 0 for {action_space}, got {config.noise_correlation}"
-            )
+        for name in ("initial_log_std", "noise_correlation"):
+            if getattr(config, name) and not isinstance(action_space, gymnasium.spaces.Box):
+                raise ConfigError(
+                    f"{name} is for Box actions: it must be 0 for {action_space}, got {getattr(config, name)}"
+                )
         self.config = config
         self.observation_size = observation_size
         self.action_space = action_space

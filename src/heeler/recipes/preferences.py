@@ -29,6 +29,8 @@ def preferences(
 ) -> RunConfig:
     """Learn any world from comparisons.
 
+    With an oracle no fit is stopped early: its answers hold no noise that could be learned by rote.
+
     Args:
         env: the world's id, or `module:Class`.
         seed: everything random in the run follows from it.

@@ -83,6 +83,11 @@ class PreferenceModelConfig:
         for name in ("weight_decay", "pessimism"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.pessimism and self.num_members < 2:
+            raise ConfigError(
+                "pessimism charges for disagreement among an ensemble's members: num_members must be >= 2, "
+                f"got {self.num_members}; add members, or set pessimism to 0"
+            )
 
 
 @cache
@@ -241,7 +246,7 @@ class PreferenceModel:
         """Fit all members to all comparisons so far, going on from the weights they have.
 
         Returns:
-            The state, and losses, accuracy and calibration on training and validation comparisons.
+            The state, and losses and accuracy on training and validation comparisons, calibration on the latter.
 
         Raises:
             DataError: when there is no comparison yet.
@@ -315,7 +320,8 @@ class PreferenceModel:
                 figures[f"{name}_loss"] = float(loss_Q[rows].mean())
             if (rows & decided).any():
                 figures[f"{name}_accuracy"] = float(right_way[rows & decided].mean())
-        shown = (data.validation_Q if data.validation_Q.any() else ~data.validation_Q) & decided
+        # What was fitted is foretold more surely than anything else will be: it says nothing of calibration.
+        shown = data.validation_Q & decided
         if shown.any():
             outcome = (data.outcome_Q[shown] == 0).float()
             figures["calibration_error"], table = expected_calibration_error(left_Q[shown], outcome)

@@ -298,6 +298,7 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
         (["ppo", "--env", "Hopper-v5", "--set", "algorithm.clip=x"], "setting algorithm.clip"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.reset_noise=1"], "Did you mean 'reset_noise_scale'?"),
         (["ppo", "--env", "Hopper-v5", "--total-steps", "3"], "total_steps must be at least"),
+        (["ppo", "--env", "Hopper-v5", "--total-steps", "3", "--set", "num_steps=1"], "at least one update's 64"),
         (["ppo", "--env", "Hopper-v5", "--num-envs", "0"], "num_envs must be at least 1, got 0"),
         (["ppo", "--env", "Hopper-v5", "--seed", "-1"], "seed must be from 0 to"),
         (["ppo", "--env", "Hopper-v5", "--seed", "99999999999"], "seed must be from 0 to"),
@@ -324,6 +325,13 @@ def test_what_cannot_be_run_is_refused_and_nothing_is_written(
     assert told.startswith("heeler: ")
     assert told.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_may_be_as_short_as_its_settings_make_an_update(tmp_path: Path) -> None:
+    small = ["--total-steps", "1600", "--set", "env.num_envs=4", "num_steps=40", "num_evaluation_episodes=2"]
+    assert main(["run", "ppo", "--env", "CartPole-v1", *small, "--run-dir", str(tmp_path / "run")]) == 0
+    assert RunDirectory.open(tmp_path / "run").config()["total_steps"] == 1600
+    assert len(RunDirectory.open(tmp_path / "run").metrics()) == 10
 
 
 def test_a_world_that_breaks_down_leaves_what_was_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -113,6 +113,29 @@ def test_landings_are_counted_from_the_physics_and_reported_with_the_episodes_la
     assert world.step(nothing)[4]["landed_backflips"].tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize(
+    ("half_way", "touches", "landed"),
+    [
+        ([3.0, -np.pi, 0.0, 0.0, 0.0], [False, False, False], 1),
+        ([0.44, -np.pi / 2, -2.0, -2.0, 0.0], [False, False, True], 0),
+        ([0.22, -np.pi, 0.0, 0.0, 0.0], [False, True, False], 0),
+    ],
+    ids=["in the air", "on the thigh", "on the head"],
+)
+def test_thigh_or_torso_alone_on_the_ground_spoils_a_landing(
+    half_way: list[float], touches: list[bool], landed: int
+) -> None:
+    """A full turn from foot to foot; `half_way` is height, pitch and the angles of thigh, leg and foot in between."""
+    world = build(1)
+    upright = world.model.qpos0[3:].tolist()
+    for qpos in ([1.2, 0.0, *upright], half_way, [1.2, -2 * np.pi - 0.01, *upright]):
+        world._qpos[:], world._qvel[:] = [0.0, *qpos], 0.0  # unlike set_physics, this leaves the counter as it is
+        infos = world.step(np.zeros((1, 3), np.float32))[4]
+        if qpos == half_way:
+            assert world.touches()[0].tolist() == touches
+    assert infos["landed_backflips"].tolist() == [landed]
+
+
 def test_reward_by_hand():
     reward = backflip_reward(
         pitch=np.array([0.0, 3.0, 0.0, -np.pi / 2, -np.pi, 0.0, 0.0]),

@@ -30,6 +30,13 @@ def test_settings_reach_the_world():
     assert (world.max_episode_steps, world.frame_skip, world.num_threads, world.dt) == (5, 2, 1, 0.004)
 
 
+def test_a_range_reaches_the_world_whether_from_a_file_or_not():
+    for limits in ((0.5, float("inf")), [0.5, "inf"]):
+        world = make(EnvConfig(id="Hopper-v5", num_envs=1, kwargs={"healthy_z_range": limits}), seed=0)
+        assert isinstance(world, Hopper)
+        assert list(world._healthy_z_range) == [0.5, float("inf")]
+
+
 def test_threads_default_to_the_cores_and_never_exceed_the_environments():
     assert isinstance(world := make(EnvConfig(id="Hopper-v5", num_envs=1, num_threads=9), seed=0), Hopper)
     assert world.num_threads == 1
@@ -50,6 +57,7 @@ def test_threads_default_to_the_cores_and_never_exceed_the_environments():
             {"id": "CartPole-v1", "kwargs": {"max_episode_steps": "9"}},
             "max_episode_steps: Input should be a valid integer, got '9'",
         ),
+        ({"id": "Hopper-v5", "kwargs": {"healthy_z_range": [1, 2, 3]}}, "healthy_z_range: Tuple should have at most 2"),
         ({"id": "Backflip", "vectorization": "sync"}, "Backflip is heeler's own and always batched"),
         ({"id": "Blackjack-v1", "vectorization": "batched"}, "Blackjack-v1 is not batched"),
         ({"id": "CartPole-v1", "num_threads": 2}, "CartPole-v1 has no use for num_threads=2"),

@@ -1,11 +1,15 @@
 """What a configuration file may hold: nothing unknown, nothing of the wrong type, nothing that would be ignored."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 
 from heeler.core.errors import ConfigError
+from heeler.envs import EnvConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, from_dict, to_dict
 from heeler.recipes import ppo, preferences
@@ -125,6 +129,29 @@ def test_numbers_written_as_other_numbers_are_taken():
     assert from_dict(changed("total_steps", 1e6)).total_steps == 1_000_000
     assert from_dict(changed("algorithm.learning_rate", 1)).algorithm.learning_rate == 1.0
     assert from_dict(changed("preferences.teacher.beta", "inf")).preferences.teacher.beta == float("inf")
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"desc": ["SFF", "FHF", "FFG"], "is_slippery": False},
+        {"map_name": None, "reward_schedule": (1, 0, 0)},
+        {"size": (8, 8), "success_rate": 1.0},
+        {"options": {"wind": 0.5, "walls": [[1, 2], None], "inner": {"on": True}}},
+        {"healthy_z_range": (0.8, math.inf), "limit": -math.inf},
+    ],
+)
+def test_a_worlds_own_settings_come_back_from_a_file_as_they_were(kwargs):
+    config = ppo(env="FrozenLake-v1")
+    config = replace(config, env=replace(config.env, kwargs=kwargs))
+    again = from_dict(yaml.safe_load(yaml.safe_dump(to_dict(config), sort_keys=False)))
+    # 1, 1.0 and True are equal, and not the same to a world.
+    assert repr(again) == repr(config)
+
+
+def test_a_worlds_setting_that_no_file_can_hold_is_refused():
+    with pytest.raises(ConfigError, match=r"env\.kwargs\.size must be made of numbers, .*; got array.*, a ndarray"):
+        EnvConfig(id="FrozenLake-v1", kwargs={"size": {"of": [np.zeros(2)]}})
 
 
 def test_defaults_fill_what_is_left_out():

@@ -54,6 +54,16 @@ def test_first_questions_come_in_the_warm_up_and_the_rest_by_the_schedule(folder
     assert stage.loop.num_useful == 40
 
 
+def test_the_last_update_asks_what_is_left_where_the_last_step_never_comes(folder):
+    config = stage_config(schedule=LabelSchedule(budget=40, finish_share=1.0))
+    stage = Stage(replace(config, total_steps=config.total_steps + config.steps_per_update - 1), folder)
+    stage.turns(19)
+    assert stage.loop.num_asked < 40
+    stage.turn()
+    assert stage.update == stage.config.num_updates
+    assert stage.loop.num_useful == 40
+
+
 def test_a_tiny_run_uses_its_budget_exactly(folder):
     rows = []
     run(tiny_preferences(), folder / "run", on_metrics=rows.append)
@@ -305,6 +315,50 @@ def test_active_questions_are_those_that_members_disagree_on(folder, held_out):
             stage.loop.reward(rollout, progress=0.0)
         scores[acquisition] = np.mean(spreads)
     assert scores["disagreement"] > 1.5 * scores["random"]
+
+
+def ask_once_more(stage: Stage) -> tuple[np.ndarray, np.ndarray]:
+    """[Q] scores of the questions of another rollout, and [M, Q, 2] the members' returns of both clips."""
+    before = {query.id for query in stage.store.open_queries(100)}
+    stage.loop.ask(stage.act(), stage.step)
+    queries = [query for query in stage.store.open_queries(100) if query.id not in before]
+    assert len(queries) >= 2
+    returns = [stage.model.segment_returns(stage.loop.model_state, stage.segments_of(query)) for query in queries]
+    return np.array([query.score for query in queries]), np.stack([pair.numpy() for pair in returns], 1)
+
+
+def test_older_clips_are_judged_by_the_newest_reward(folder):
+    stage = Stage(stage_config(schedule=LabelSchedule(budget=120), history_share=1.0), folder)
+    stage.turns(5)
+    scores, return_MQ2 = ask_once_more(stage)
+    probability = 1 / (1 + np.exp(return_MQ2[..., 1] - return_MQ2[..., 0]))
+    np.testing.assert_allclose(scores, probability.var(0), rtol=1e-3)
+
+
+def test_ties_count_in_what_questions_are_chosen_for(folder):
+    stage = people_stage(folder, schedule=LabelSchedule(budget=120), acquisition="entropy")
+    stage.turns(3)
+    for place, query in enumerate(stage.store.open_queries(100)):
+        stage.answer([query], "equal" if place % 2 else "left")
+    stage.turn()
+    scores, return_MQ2 = ask_once_more(stage)
+    half = (return_MQ2[..., 0] - return_MQ2[..., 1]) / 2
+    tie = np.full_like(half, stage.model.tie_weight(stage.loop.model_state))
+    weight = np.stack([np.exp(half), np.exp(-half), tie], -1)
+    probability = (weight / weight.sum(-1, keepdims=True)).mean(0)
+    np.testing.assert_allclose(scores, -(probability * np.log(probability)).sum(-1), rtol=1e-3)
+    assert scores.max() > np.log(2), "more than two outcomes could make up"
+
+
+def test_coverage_spreads_over_what_clips_show(folder):
+    """Each question of a rollout lies some way from those chosen before it; the first has none before it."""
+    model = PreferenceModelConfig(hidden_sizes=(8,), max_epochs=1, validation_share=0.0)
+    stage = Stage(stage_config(schedule=LabelSchedule(budget=120), acquisition="coverage", model=model), folder)
+    stage.turns(5)
+    scores, _ = ask_once_more(stage)
+    assert scores[0] == 0
+    assert (scores[1:] > 0.1).all()
+    assert (np.diff(scores[1:]) <= 0).all()
 
 
 def test_first_questions_are_chosen_by_the_first_answers(folder):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -267,6 +268,17 @@ def test_answers_that_wait_are_shown_as_asked(tmp_path: Path) -> None:
     assert "0 answered" in found["asked"].caption
     assert found["choices"].caption == "No answer yet."
     assert "scatter" not in found
+
+
+def test_a_run_that_holds_no_answer_out_says_nothing_of_calibration(tmp_path: Path) -> None:
+    config = tiny_preferences(total_steps=3 * 16 * 64)
+    assert config.preferences is not None
+    model = replace(config.preferences.model, validation_share=0.0)
+    path = run(replace(config, preferences=replace(config.preferences, model=model)), tmp_path / "run").path
+    page = Page(write_report(path))
+    assert "reliability" not in page.charts
+    assert "only the fitted ones are shown" in page.words
+    assert {trace["name"] for trace in page.charts["scatter"]["traces"]} == {"in fitting"}
 
 
 def test_wilson_intervals() -> None:

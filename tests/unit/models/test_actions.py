@@ -93,6 +93,7 @@ def test_correlation_out_of_range_is_refused(correlation):
         PolicyConfig(noise_correlation=correlation)
 
 
-def test_correlation_of_choices_is_refused():
-    with pytest.raises(ConfigError, match=r"noise_correlation is for Box actions.*Discrete\(2\)"):
-        Policy(PolicyConfig(noise_correlation=0.5), 3, gymnasium.spaces.Discrete(2))
+@pytest.mark.parametrize("name", ["noise_correlation", "initial_log_std"])
+def test_noise_of_choices_cannot_be_set(name):
+    with pytest.raises(ConfigError, match=rf"{name} is for Box actions.*Discrete\(2\), got 0\.5"):
+        Policy(PolicyConfig(**{name: 0.5}), 3, gymnasium.spaces.Discrete(2))

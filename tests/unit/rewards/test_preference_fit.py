@@ -107,7 +107,7 @@ def test_figures_of_a_fit_against_a_naive_loop():
 def test_a_sure_and_wrong_model_has_a_finite_loss():
     """In float32 the probability itself would be 0; its logarithm must stay finite, or no metric could be written."""
     pairs = pairs_of(40)
-    model = build(max_epochs=40, learning_rate=0.05, validation_share=0.0)
+    model = build(max_epochs=40, learning_rate=0.05)
     state = fitted(model, pairs, oracle(pairs))
     with torch.no_grad():
         state.network.weights[-1].mul_(1e4)
@@ -116,6 +116,14 @@ def test_a_sure_and_wrong_model_has_a_finite_loss():
     figures = model._evaluate(wrong, model._normalize(wrong, wrong.comparisons.feature_Q2LF), wrong.comparisons)
     assert 1000 < figures["train_loss"] < math.inf
     assert math.isfinite(figures["calibration_error"])
+
+
+def test_without_held_out_answers_nothing_is_said_of_calibration():
+    pairs = pairs_of(40, validation_every=0)
+    state = fitted(build(), pairs, oracle(pairs))
+    assert "train_accuracy" in state.last_fit
+    assert "calibration_error" not in state.last_fit
+    assert state.reliability == []
 
 
 # Who sees what

@@ -324,6 +324,7 @@ def test_no_comparison_nothing_to_fit():
         ({"activation": "softmax"}, "activation"),
         ({"weight_decay": -1.0}, "weight_decay"),
         ({"pessimism": -1.0}, "pessimism"),
+        ({"pessimism": 1.0, "num_members": 1}, "pessimism .* num_members must be >= 2, got 1"),
         ({"observation_columns": ()}, "observation_columns"),
         ({"observation_columns": (1, 1)}, "observation_columns"),
     ],

@@ -46,6 +46,16 @@ def test_actions_are_kept_as_chosen_and_as_executed():
     np.testing.assert_array_equal(rollout.executed, np.clip(rollout.action, low, high))
 
 
+@pytest.mark.parametrize("correlation", [0.0, 0.8])
+def test_the_noise_of_actions_lasts_as_long_as_it_should(correlation):
+    """Over 200 x 32 x 2 numbers a correlation is known to about 0.01."""
+    world = Identity("box", 32)
+    policy = Policy(PolicyConfig(noise_correlation=correlation), world.observation_size, world.single_action_space)
+    rollout = collect(Collector(world, 200, record_snapshots=False), policy)
+    noise = rollout.action - policy.actor(torch.from_numpy(rollout.observation[:-1])).detach().numpy()
+    assert np.corrcoef(noise[:-1].ravel(), noise[1:].ravel())[0, 1] == pytest.approx(correlation, abs=0.05)
+
+
 def test_episodes_go_on_from_one_rollout_to_the_next(policy):
     collector = Collector(Corridor(2), 2, record_snapshots=False)
     collector.reset(0)
