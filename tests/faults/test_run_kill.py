@@ -15,13 +15,16 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import resume, run
 from heeler.loop.reading import STORE_NAME
-from tests.faults.tiny_run import config
+from tests.faults.tiny_run import KINDS, config
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "tiny_run.py"
 
 
 def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    # As pytest has it: the code beside these tests, not that of another checkout that happens to be installed.
+    places = os.pathsep.join(str(ROOT / name) for name in ("src", "."))
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": places}
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(path), *arguments],
         env=environment,
@@ -39,7 +42,7 @@ def kill(path: Path, at_write: int, *arguments: str) -> None:
 
 def finish(path: Path, *arguments: str) -> None:
     process = start(path, *arguments)
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
 
 
@@ -57,10 +60,17 @@ def metric_trace(path: Path) -> list[dict[str, float]]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("uninterrupted") / "run"
-    finish(path)
-    return path
+def whole_runs(tmp_path_factory) -> dict[str, Path]:
+    """An uninterrupted run of each kind."""
+    paths = {kind: tmp_path_factory.mktemp(kind) / "run" for kind in KINDS}
+    for kind, path in paths.items():
+        finish(path, "--kind", kind)
+    return paths
+
+
+@pytest.fixture
+def uninterrupted(whole_runs) -> Path:
+    return whole_runs["backflip"]
 
 
 def assert_same_run(path: Path, uninterrupted: Path) -> None:
@@ -68,8 +78,8 @@ def assert_same_run(path: Path, uninterrupted: Path) -> None:
     assert metric_trace(path) == metric_trace(uninterrupted)
 
 
-# `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames, metric lines and the store's
-# transactions; the numbers spread over all of them. `slow` holds every one.
+# `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames, removals, metric lines and
+# the store's transactions; the numbers spread over all of them. `slow` holds every one.
 def num_writes(path: Path) -> int:
     return int((path.parent / "writes").read_text())
 
@@ -84,10 +94,8 @@ def test_killed_at_a_write_and_resumed(tmp_path, uninterrupted, share):
 
 
 @pytest.mark.parametrize("kind", ["discrete", "foreign"])
-def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, kind):
-    whole = tmp_path / "whole" / "run"
-    whole.parent.mkdir()
-    finish(whole, "--kind", kind)
+def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, whole_runs, kind):
+    whole = whole_runs[kind]
     for share in (0.3, 0.8):
         path = tmp_path / f"run-{share}"
         kill(path, int(share * num_writes(whole)), "--kind", kind)
@@ -97,14 +105,16 @@ def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, kind):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("part", range(4))
-def test_killed_at_every_write_and_resumed(tmp_path, uninterrupted, part):
-    for at in range(1 + part, num_writes(uninterrupted) + 1, 4):
+@pytest.mark.parametrize("part", range(2))
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_at_every_write_and_resumed(tmp_path, whole_runs, kind, part):
+    places = range(1 + part, num_writes(whole_runs[kind]) + 1, 2)
+    finish(tmp_path, "--kind", kind, "--kill-at-each", *map(str, places))
+    for at in places:
         path = tmp_path / f"run-{at}"
-        kill(path, at)
         # In this process, which has torch loaded already; the other tests resume in a fresh one.
-        resume(path) if (path / "config.yaml").exists() else run(config(), path)
-        assert_same_run(path, uninterrupted)
+        resume(path) if (path / "config.yaml").exists() else run(config(kind), path)
+        assert_same_run(path, whole_runs[kind])
         shutil.rmtree(path)
 
 

@@ -1,6 +1,7 @@
 """A tiny run that can kill itself at its n-th write to the disk.
 
-Arguments: RUN [--kind KIND] [--resume] [--kill-at-write N].
+Arguments: RUN [--kind KIND] [--resume] [--kill-at-write N]; or FOLDER [--kind KIND] --kill-at-each N N ..., which makes
+the run FOLDER/run-N for each of them.
 """
 
 import argparse
@@ -19,13 +20,18 @@ from heeler.loop.online import resume, run
 from heeler.recipes import backflip
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
+KINDS = ("backflip", "discrete", "foreign")
+
 
 def config(kind: str = "backflip") -> RunConfig:
-    """Learned rewards in a world of heeler's own; true rewards and discrete actions; a world that cannot be saved."""
+    """Learned rewards in a world of heeler's own; true rewards and discrete actions; a world that cannot be saved.
+
+    Each removes a checkpoint, as it keeps two of more.
+    """
     if kind == "discrete":
-        return tiny_ppo("CartPole-v1", checkpoint_every=2)
+        return tiny_ppo("CartPole-v1", checkpoint_every=2, keep_checkpoints=2)
     if kind == "foreign":
-        foreign = tiny_preferences("Pendulum-v1", checkpoint_every=3)
+        foreign = tiny_preferences("Pendulum-v1", checkpoint_every=3, keep_checkpoints=2)
         return replace(foreign, env=replace(foreign.env, num_envs=4, vectorization="sync"), total_steps=12 * 4 * 64)
     full = backflip(budget=24, teacher="slow")
     assert full.preferences is not None
@@ -36,6 +42,7 @@ def config(kind: str = "backflip") -> RunConfig:
         env=replace(full.env, num_envs=16, num_threads=1),
         num_steps=30,
         checkpoint_every=2,
+        keep_checkpoints=2,
         num_evaluation_episodes=1,
         algorithm=replace(full.algorithm, num_epochs=2, minibatch_size=240),
         preferences=replace(
@@ -69,24 +76,44 @@ class Writes:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("path", type=Path)
-    parser.add_argument("--kind", default="backflip")
-    parser.add_argument("--resume", action="store_true")
-    parser.add_argument("--fresh", action="store_true")
-    parser.add_argument("--kill-at-write", type=int)
-    arguments = parser.parse_args()
-    writes = Writes(arguments.kill_at_write)
-    for name in ("fsync", "replace", "truncate"):
+def learn(path: Path, kind: str, kill_at: int | None, *, resumed: bool) -> int:
+    """Make the run or go on with it; returns how often it wrote. A tree is removed file by file: each counts."""
+    writes = Writes(kill_at)
+    for name in ("fsync", "replace", "truncate", "unlink", "rmdir"):
         writes.watch(os, name)
     writes.watch(rundir.RunDirectory, "append_metrics")
     event.listen(Engine, "commit", writes.mark)
-    if arguments.resume and (arguments.path / "config.yaml").exists():
-        resume(arguments.path)
+    if resumed and (path / "config.yaml").exists():
+        resume(path)
     else:
-        run(config(arguments.kind), arguments.path)
-    (arguments.path.parent / "writes").write_text(str(writes.count))
+        run(config(kind), path)
+    return writes.count
+
+
+def killed_at(path: Path, kind: str, at: int) -> None:
+    """A run that ends at one write, in a process of its own: a fork, as to load torch takes longer than to learn."""
+    child = os.fork()
+    if child == 0:
+        learn(path, kind, at, resumed=False)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path", type=Path)
+    parser.add_argument("--kind", choices=KINDS, default="backflip")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--kill-at-write", type=int)
+    parser.add_argument("--kill-at-each", type=int, nargs="+")
+    arguments = parser.parse_args()
+    if arguments.kill_at_each:
+        for at in arguments.kill_at_each:
+            killed_at(arguments.path / f"run-{at}", arguments.kind, at)
+        return
+    num_writes = learn(arguments.path, arguments.kind, arguments.kill_at_write, resumed=arguments.resume)
+    (arguments.path.parent / "writes").write_text(str(num_writes))
 
 
 if __name__ == "__main__":
