@@ -167,8 +167,8 @@ def _plain_errors(path: Path, *errors: type[Exception]) -> Generator[None]:
     try:
         yield
     except (OSError, *errors) as error:
-        # SQLAlchemy's messages go on with the statement and an address.
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+        # SQLAlchemy's messages begin with a class, and go on with the statement and an address.
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rpartition("Error) ")[2]
         raise RunError(
             f"cannot write {path}: {reason}; free some space and resume the run, or remove it if it is damaged: it is "
             "made again from metrics.jsonl"
