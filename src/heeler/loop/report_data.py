@@ -50,7 +50,7 @@ class SegmentReturns:
     predicted: np.ndarray
     """[K] sums of the final learned reward."""
     held_out: np.ndarray
-    """[K] bool: of trajectories that no fit has seen."""
+    """[K] bool: of trajectories not trained on."""
 
     @property
     def correlation(self) -> float:
