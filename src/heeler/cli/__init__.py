@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 for what the user can mend, 130 when stopped by Ctrl-C, 1 where `doctor` found
         something broken.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        arguments = sys.argv[1:]
+        # An installed command does not look for modules where it is started, and `module:Class` is mostly there. Last,
+        # so that no file there hides what heeler itself imports.
+        sys.path.append("")
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()

@@ -40,6 +40,41 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+CONSOLE_SCRIPT = """
+import sys
+from heeler.cli import main
+sys.exit(main())
+"""
+
+OWN_WORLD = """
+import gymnasium
+
+class Mine(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), float(action), False, True, {}
+"""
+
+
+def test_the_installed_command_finds_a_class_in_the_current_directory(tmp_path: Path) -> None:
+    """Python puts the folder of the command on its path, not the one in which it is started."""
+    folder, binaries = tmp_path / "project", tmp_path / "bin"
+    folder.mkdir()
+    binaries.mkdir()
+    (folder / "mymod.py").write_text(OWN_WORLD)
+    (folder / "torch.py").write_text("raise AssertionError('a file here must not stand for an installed package')")
+    (binaries / "heeler").write_text(CONSOLE_SCRIPT)
+    command = [sys.executable, str(binaries / "heeler"), "run", "ppo", "--env", "mymod:Mine", *TINY]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "runs" / "ppo-mymod-Mine-seed0" / "report.html").is_file()
+
+
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder in which `heeler run ppo` has been started, and what it said."""
