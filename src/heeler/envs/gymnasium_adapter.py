@@ -14,10 +14,13 @@ from gymnasium import logger
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from heeler.core.errors import ConfigError, WorldError, did_you_mean
+from heeler.core.errors import ConfigError, HeelerError, WorldError, did_you_mean
 from heeler.envs.config import EnvConfig
 from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
 from heeler.envs.world import Info, World, check_finite
+
+_FAULTS = (Exception, SystemExit)
+"""What an environment may raise, as it is anybody's code. One that exits must not end heeler as if all were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +45,7 @@ def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]
         kwargs: the environment's own settings, and `max_episode_steps`.
 
     Raises:
-        ConfigError: nothing of that name, or a setting that it does not take.
+        ConfigError: nothing of that name, a setting that it does not take, or it cannot be made.
     """
     module_name, _, name = env_id.rpartition(":")
     module = _import(env_id, module_name) if module_name else None
@@ -54,15 +57,18 @@ def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]
         raise ConfigError(f"no environment {env_id!r} is known; expected a Gymnasium id or module:Class.{near}")
     settings = {key: value for key, value in kwargs.items() if key != "max_episode_steps"}
     env: gymnasium.Env[Any, Any] = _build(env_id, lambda: env_class(**settings), settings, env_class)
-    limit = kwargs.get("max_episode_steps")
-    return env if limit is None else gymnasium.wrappers.TimeLimit(env, limit)
+    limit: Any = kwargs.get("max_episode_steps")
+    return env if limit is None else _build(env_id, lambda: gymnasium.wrappers.TimeLimit(env, limit), kwargs)
 
 
 def _import(env_id: str, module_name: str) -> Any:
     try:
         return importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{env_id!r}: cannot import {module_name!r}: {error}; is it installed?") from error
+    except _FAULTS as error:
+        raise ConfigError(
+            f"{env_id!r}: cannot import {module_name!r}: {_said(error)}; it must be installed or in the current "
+            "directory, and import without an error"
+        ) from error
 
 
 def _build(
@@ -71,17 +77,26 @@ def _build(
     kwargs: Mapping[str, Any],
     creator: Callable[..., Any] | None = None,
 ) -> gymnasium.Env[Any, Any]:
-    """What `build` builds; its refusals become a `ConfigError` that names the nearest right setting."""
+    """What `build` builds; its refusals become a `ConfigError`, of a wrong setting with the nearest right one."""
     try:
         return build()
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown is None or unknown[1] not in kwargs:
-            raise
+            raise _not_made(env_id, kwargs, error) from error
         known = [*signature(creator or _registered_creator(env_id)).parameters, "max_episode_steps"]
         raise ConfigError(f"{env_id} has no setting {unknown[1]!r}.{did_you_mean(unknown[1], known)}") from error
-    except (gymnasium.error.Error, ImportError) as error:
-        raise ConfigError(f"{env_id} cannot be made: {error}") from error
+    except _FAULTS as error:
+        raise _not_made(env_id, kwargs, error) from error
+
+
+def _not_made(env_id: str, kwargs: Mapping[str, Any], error: BaseException) -> ConfigError:
+    settings = f" with {', '.join(f'{name}={value}' for name, value in kwargs.items())}" if kwargs else ""
+    return ConfigError(f"{env_id} cannot be made{settings}: {_said(error)}; mend the environment, or env.kwargs")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _registered_creator(env_id: str) -> Callable[..., Any]:
@@ -166,7 +181,12 @@ class GymnasiumWorld(World):
     def __init__(self, config: EnvConfig):
         factories = [EnvFactory(config=config, index=index) for index in range(config.num_envs)]
         vector = AsyncVectorEnv if config.vectorization == "async" else SyncVectorEnv
-        self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
+        try:
+            self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
+        except HeelerError:
+            raise
+        except _FAULTS as error:
+            raise _not_made(config.id, config.kwargs, error) from error
         self.env_id, self.num_envs = config.id, config.num_envs
         self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
         self.single_observation_space = self._inner.single_observation_space

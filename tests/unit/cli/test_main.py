@@ -279,6 +279,7 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
     [
         (["ppo", "--env", "CartPoll-v1"], "no world 'CartPoll-v1' is known. Did you mean 'CartPole-v1'?"),
         (["ppo", "--env", "nowhere:Env"], "cannot import 'nowhere'"),
+        (["ppo", "--env", "tests.unit.envs.toy_envs:FailsToBuild"], "FailsToBuild cannot be made: TypeError"),
         (["preferences", "--env", "Hopper-v5", "--budget", "0"], "budget must be > 0, got 0"),
         (["preferences", "--env", "Hopper-v5", "--teacher", "nosy"], "got 'nosy'. Did you mean 'noisy'?"),
         (["preferences", "--env", "Hopper-v5", "--acquisition", "entrop"], "got 'entrop'. Did you mean 'entropy'?"),

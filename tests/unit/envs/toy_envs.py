@@ -121,5 +121,13 @@ class BinaryActions(Counter):
 class FailsToBuild(Counter):
     """Has a mistake of its own in its constructor."""
 
-    def __init__(self, **settings: Any):
-        super().__init__(unknown=1, **settings)  # type: ignore[call-arg]  (the mistake)
+    def __init__(self, how: str):
+        if how == "setting":
+            super().__init__(unknown=1)  # type: ignore[call-arg]  (the mistake)
+        elif how == "value":
+            raise ValueError("no such level")
+        elif how == "file":
+            raise FileNotFoundError(2, "No such file or directory", "level.xml")
+        elif how == "exit":
+            raise SystemExit(0)
+        # What is left has no spaces.
