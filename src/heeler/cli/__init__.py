@@ -1,6 +1,7 @@
 """The command line. `heeler --help` lists the commands; each explains itself with `--help`."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -47,12 +48,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("heeler: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        if not _nobody_reads():
+            raise
         # Who reads, such as `head`, has had enough; what Python still holds back must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except SystemExit as stopped:
         # tyro has said what was wrong, or shown its help.
         return OK if stopped.code in (None, 0) else USAGE
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our own output that is broken, and not a pipe to somewhere else."""
+    outputs = select.poll()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        outputs.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in outputs.poll(0))
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
+from multiprocessing import Process
+from multiprocessing.connection import wait
 from typing import Any, cast
 
 import gymnasium
@@ -105,7 +107,10 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 
 
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
-    """One environment held to its own spaces; flat float32 observations, actions that count from 0."""
+    """One environment held to its own spaces; flat float32 observations, actions that count from 0.
+
+    Its infos are left out: nothing here reads them, and Gymnasium can batch only those that are alike at every step.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int, check_bounds: bool):
         self._env, self._env_id, self._index, self._check_bounds = env, env_id, index, check_bounds
@@ -119,26 +124,26 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         if seed is not None:
             self._num_steps = 0
         try:
-            observation, info = self._env.reset(seed=seed, options=options)
-        except Exception as error:
-            raise self._broken(f"reset raised {type(error).__name__}: {error}") from error
-        return self._flat(observation), info
+            observation, _ = self._env.reset(seed=seed, options=options)
+        except _FAULTS as error:
+            raise self._broken(f"reset raised {_said(error)}") from error
+        return self._flat(observation), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Take one step; shapes, dtypes and kinds of what comes back are checked."""
         self._num_steps += 1
         try:
             result = self._env.step(own_action(self._env.action_space, action))
-            observation, reward, terminated, truncated, info = result
-        except Exception as error:
-            raise self._broken(f"step raised {type(error).__name__}: {error}") from error
+            observation, reward, terminated, truncated, _ = result
+        except _FAULTS as error:
+            raise self._broken(f"step raised {_said(error)}") from error
         number = np.asarray(reward)
         if number.shape != () or number.dtype.kind not in "biuf":
             raise self._broken(f"the reward should be one number, got {reward!r}")
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise self._broken(f"{name} should be True or False, got {flag!r}")
-        return self._flat(observation), float(number), bool(terminated), bool(truncated), info
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), {}
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -146,7 +151,10 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
 
     def close(self) -> None:
         """Close the environment."""
-        self._env.close()
+        try:
+            self._env.close()
+        except _FAULTS as error:
+            raise self._broken(f"close raised {_said(error)}") from error
 
     def _flat(self, observation: Any) -> np.ndarray:
         problem = mismatch(self._env.observation_space, observation, bounds=self._check_bounds)
@@ -185,6 +193,8 @@ class GymnasiumWorld(World):
             self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
         except HeelerError:
             raise
+        except (EOFError, ConnectionError) as error:
+            raise ConfigError(f"{config.id} cannot be made: a copy's process ended; it has said above why") from error
         except _FAULTS as error:
             raise _not_made(config.id, config.kwargs, error) from error
         self.env_id, self.num_envs = config.id, config.num_envs
@@ -194,6 +204,7 @@ class GymnasiumWorld(World):
         self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
         self._pending_seed: int | None = None
         self._num_steps = 0
+        self._is_broken = False
 
     def seed(self, seed: int) -> None:
         """Have the next `reset()` seed every copy, each with its own seed derived from `seed`."""
@@ -204,7 +215,7 @@ class GymnasiumWorld(World):
         seed = self._pending_seed if seed is None else seed
         self._pending_seed = None
         own_seeds = None if seed is None else np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
-        with _no_second_report():
+        with self._faults_named():
             observation, infos = self._inner.reset(seed=own_seeds, options=options)
         self._num_steps = 0
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
@@ -217,7 +228,7 @@ class GymnasiumWorld(World):
             WorldError: a copy raised, broke its own spaces, or gave NaN or infinite numbers.
         """
         self._num_steps += 1
-        with _no_second_report():
+        with self._faults_named():
             observation, reward, terminated, truncated, infos = self._inner.step(actions)
         reached, ended = observation, infos.get("_final_obs")
         if ended is not None:
@@ -236,5 +247,53 @@ class GymnasiumWorld(World):
         return self._inner.render() if self.render_mode == "rgb_array" else None
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close every copy."""
-        self._inner.close(**kwargs)
+        """Close every copy.
+
+        Raises:
+            WorldError: a copy raised. Where something else went wrong before, that is what there is to tell.
+        """
+        try:
+            with _no_second_report():
+                self._inner.close(**kwargs)
+        except (EOFError, ConnectionError):
+            self._end_processes()  # one that is dead needs no closing
+        except WorldError:
+            self._inner.closed = True
+            if not self._is_broken:
+                raise
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        """What goes wrong between the copies and here, such as a process that dies, becomes a `WorldError`."""
+        try:
+            with _no_second_report():
+                yield
+        except WorldError:
+            self._is_broken = True
+            raise
+        except Exception as error:
+            self._is_broken = True
+            who, problem = self._dead_process() or ("Gymnasium", f"raised {_said(error)}")
+            # Answers that nobody has taken are still in the pipes, and Gymnasium would wait for others when it closes.
+            self._end_processes()
+            raise WorldError(f"{self.env_id}: {who} at step {self._num_steps}: {problem}") from error
+
+    def _dead_process(self) -> tuple[str, str] | None:
+        """Which copy's process has ended, and how; None where none has."""
+        sentinels = [process.sentinel for process in self._processes]
+        ended = wait(sentinels, timeout=1.0) if sentinels else []
+        if not ended:
+            return None
+        index = sentinels.index(cast("int", ended[0]))
+        self._processes[index].join()
+        return f"environment {index}", f"its process ended with exit code {self._processes[index].exitcode}"
+
+    def _end_processes(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.join()
+        self._inner.closed = True
+
+    @property
+    def _processes(self) -> list[Process]:
+        return self._inner.processes if isinstance(self._inner, AsyncVectorEnv) else []

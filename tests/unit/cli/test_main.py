@@ -491,3 +491,21 @@ def test_who_stops_reading_is_not_told_off(tmp_path: Path) -> None:
     os.close(writer)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_a_broken_pipe_to_somewhere_else_is_no_reason_to_end_in_silence(tmp_path: Path) -> None:
+    script = """
+import sys
+from heeler.cli import COMMANDS, main
+
+def broken():
+    raise BrokenPipeError("to a worker")
+
+COMMANDS["doctor"] = broken
+sys.exit(main(["doctor"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("BrokenPipeError: to a worker\n")

@@ -136,6 +136,50 @@ def test_a_broken_step_in_another_process_is_named_too(fault: str):
     world.close()
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_infos_may_hold_anything(vectorization: str):
+    world = build("Talkative", vectorization=vectorization, length=3)
+    world.reset()
+    for step in (1, 2, 0):
+        np.testing.assert_array_equal(world.step(np.array([0, 1]))[0][:, 0], step)
+    world.close()
+
+
+def test_a_process_that_ended_is_named_and_the_rest_end_too():
+    world = build("Counter", num_envs=3, vectorization="async")
+    world.reset()
+    processes = world._inner.processes
+    processes[1].kill()
+    processes[1].join()
+    with pytest.raises(WorldError, match="Counter: environment 1 at step 1: its process ended with exit code -9"):
+        world.step(np.zeros(3, int))
+    world.close()
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_process_that_ended_needs_no_closing():
+    world = build("Counter", num_envs=3, vectorization="async")
+    processes = world._inner.processes
+    processes[1].kill()
+    processes[1].join()
+    world.close()
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_world_that_cannot_be_closed_says_so():
+    world = build("Broken", fault="none", closes=False)
+    with pytest.raises(WorldError, match="environment 0 at step 0: close raised OSError: the door is stuck"):
+        world.close()
+
+
+def test_a_fault_at_the_end_does_not_hide_the_one_before_it():
+    world = build("Broken", fault="raises", closes=False)
+    world.reset()
+    with pytest.raises(WorldError, match="100 % of nothing"):
+        world.step(np.array([0, 0]))
+    world.close()
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -224,6 +268,12 @@ def test_a_world_that_cannot_be_made_is_named_with_what_it_said(
 ):
     with pytest.raises(ConfigError, match=re.escape(message)):
         build(name, vectorization=vectorization, **kwargs)
+
+
+def test_a_world_that_cannot_be_made_in_its_own_process_is_named(capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(ConfigError, match="OnlyInMain cannot be made: a copy's process ended; it has said above why"):
+        build("OnlyInMain", vectorization="async")
+    assert "RuntimeError: no place for me" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Small Gymnasium environments, sound and broken, for the tests of the adapter."""
 
+import multiprocessing
 from typing import Any
 
 import gymnasium
@@ -72,9 +73,9 @@ class GridActions(Counter):
 class Broken(Counter):
     """Sound until step `when` (0 is the reset), where `fault` shows."""
 
-    def __init__(self, *, fault: str, when: int = 1, **settings: Any):
+    def __init__(self, *, fault: str, when: int = 1, closes: bool = True, **settings: Any):
         super().__init__(length=50, **settings)
-        self.fault, self.when = fault, when
+        self.fault, self.when, self.closes = fault, when, closes
 
     def observe(self) -> Any:
         """A sound observation, or the fault."""
@@ -100,6 +101,11 @@ class Broken(Counter):
             reward = {"nan reward": np.nan, "array reward": np.ones(1), "no reward": None}.get(self.fault, reward)
             terminated = None if self.fault == "no flag" else terminated
         return observation, reward, terminated, truncated, info
+
+    def close(self) -> None:
+        """Nothing to close, unless it cannot be."""
+        if not self.closes:
+            raise OSError("the door is stuck")
 
 
 class Words(Counter):
@@ -131,3 +137,25 @@ class FailsToBuild(Counter):
         elif how == "exit":
             raise SystemExit(0)
         # What is left has no spaces.
+
+
+class Talkative(Counter):
+    """Tells something of another size at each step, and nothing at all at a reset."""
+
+    def reset(self, **_: Any) -> Any:
+        """No info, not even an empty one."""
+        return super().reset()[0], None
+
+    def step(self, action: Any) -> Any:
+        """An info array that grows."""
+        *result, _ = super().step(action)
+        return *result, {"trail": np.zeros(self.steps + int(action))}
+
+
+class OnlyInMain(Counter):
+    """Can be made in the main process alone."""
+
+    def __init__(self) -> None:
+        if multiprocessing.parent_process() is not None:
+            raise RuntimeError("no place for me")
+        super().__init__()
