@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
 from heeler.cli import looking, running
-from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, parsed
+from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
 COMMANDS: Mapping[str, Callable[..., int]] = {
@@ -53,9 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Who reads, such as `head`, has had enough; what Python still holds back must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except SystemExit as stopped:
-        # tyro has said what was wrong, or shown its help.
-        return OK if stopped.code in (None, 0) else USAGE
+    except ParserStopped as stopped:
+        return stopped.code
 
 
 def _nobody_reads() -> bool:

@@ -132,7 +132,7 @@ def _look(world: World, drawn: bool) -> np.ndarray:
 def _rendered(world: Any) -> np.ndarray:
     try:
         frames = world.render()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Whatever a stranger's render() or its graphics library raises: a clip is not worth a run.
         raise WorldError(f"{world.env_id} cannot be filmed: render() raised {type(error).__name__}: {error}") from error
     frame = np.asarray(frames[0]) if frames else None

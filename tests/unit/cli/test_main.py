@@ -509,3 +509,20 @@ sys.exit(main(["doctor"]))
     )
     assert done.returncode == 1
     assert done.stderr.endswith("BrokenPipeError: to a worker\n")
+
+
+def test_an_exit_that_is_not_the_parsers_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's code that exits would otherwise end a run in silence, as if it were done."""
+
+    def leave() -> int:
+        raise SystemExit("gone")
+
+    monkeypatch.setitem(COMMANDS, "doctor", leave)  # type: ignore[arg-type]  (a dict)
+    with pytest.raises(SystemExit, match="gone"):
+        main(["doctor"])
+
+
+def test_a_world_that_exits_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    env = ["--env", "tests.faults.bad_worlds:Breaking", "--set", "env.kwargs.fault=exits"]
+    assert main(["run", "ppo", *env, "--total-steps", "4096", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "step raised SystemExit: 0" in capsys.readouterr().err

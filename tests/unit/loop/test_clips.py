@@ -67,6 +67,7 @@ def test_as_many_episodes_as_are_wanted() -> None:
     [
         ("tests.unit.loop.unseen:Unseen", r"cannot be filmed: it has no render mode rgb_array, only \[\]"),
         ("tests.unit.loop.unseen:Torn", r"cannot be filmed: render\(\) raised OSError: no display here"),
+        ("tests.unit.loop.unseen:Leaving", r"cannot be filmed: render\(\) raised SystemExit: 0"),
     ],
 )
 def test_a_world_that_cannot_be_seen_says_why(env: str, message: str) -> None:
