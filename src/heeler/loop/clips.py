@@ -1,5 +1,6 @@
 """Clips of a policy at work: drawn from snapshots where heeler knows how, else by the world's own `render()`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -118,7 +119,8 @@ def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
 def _steps_per_second(world: World) -> float:
     """Of the world's own time, or of what its maker shows it at."""
     fps = world.metadata.get("render_fps")
-    return float(fps) if fps else _DEFAULT_RENDER_FPS
+    is_number = isinstance(fps, int | float | np.integer | np.floating)
+    return float(fps) if is_number and 0 < fps < math.inf else _DEFAULT_RENDER_FPS
 
 
 def _look(world: World, drawn: bool) -> np.ndarray:

@@ -37,9 +37,9 @@ def rendered(world: World) -> np.ndarray:
             _gl_failures.append(said)
         raise WorldError(problem + said) from error
     frame = np.asarray(frames[0]) if frames else None
-    if frame is None or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+    if frame is None or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or not frame.size:
         got = type(frames).__name__ if frame is None else f"{frame.dtype} {list(frame.shape)}"
-        raise WorldError(f"{problem}render() should give uint8 [H, W, 3], got {got}")
+        raise WorldError(f"{problem}render() should give uint8 [H, W, 3] with H and W above 0, got {got}")
     return frame
 
 

@@ -49,6 +49,21 @@ def test_another_failure_is_no_reason_not_to_try_again() -> None:
 
 
 @pytest.mark.parametrize(
+    ("frames", "got"),
+    [
+        ((np.zeros((0, 0, 3), np.uint8),), r"uint8 \[0, 0, 3\]"),
+        ((np.zeros((4, 0, 3), np.uint8),), r"uint8 \[4, 0, 3\]"),
+        ((np.zeros((4, 6), np.uint8),), r"uint8 \[4, 6\]"),
+        ((np.zeros((4, 6, 3), np.float32),), r"float32 \[4, 6, 3\]"),
+        (None, "NoneType"),
+    ],
+)
+def test_what_is_no_picture_is_refused(frames: Any, got: str) -> None:
+    with pytest.raises(WorldError, match=rf"should give uint8 \[H, W, 3\] with H and W above 0, got {got}"):
+        rendered(world(lambda: frames))
+
+
+@pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({}, "egl"),
