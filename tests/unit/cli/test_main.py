@@ -287,6 +287,8 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
         (["ppo", "--env", "Hopper-v5", "--set", "algorithm.clip=x"], "setting algorithm.clip"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.reset_noise=1"], "Did you mean 'reset_noise_scale'?"),
         (["ppo", "--env", "Hopper-v5", "--total-steps", "3"], "total_steps must be at least"),
+        (["preferences", "--env", "Pendulum-v1", "--total-steps", "30000"], "raise total_steps to at least 34,816"),
+        (["preferences", "--env", "Pendulum-v1", "--teacher=slow", "--total-steps=45000"], "delay_steps (50,000)"),
         (["ppo", "--env", "Hopper-v5", "--num-envs", "0"], "num_envs must be at least 1, got 0"),
         (["ppo", "--env", "Hopper-v5", "--seed", "-1"], "seed must be from 0 to"),
         (["ppo", "--env", "Hopper-v5", "--seed", "99999999999"], "seed must be from 0 to"),
@@ -366,6 +368,7 @@ def test_a_store_of_a_newer_version_is_named(tmp_path: Path, capsys: pytest.Capt
     import sqlite3
 
     arguments = ["run", "preferences", "--env", "Pendulum-v1", "--total-steps", "4096", "--budget", "4"]
+    arguments += ["--set", "preferences.num_warmup_rollouts=1"]
     assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 0
     with sqlite3.connect(tmp_path / "run" / "heeler.db") as connection:
         connection.execute("UPDATE heeler_schema SET version_num = '9999'")
