@@ -1,5 +1,6 @@
 """Worlds that are sound until one copy of them breaks in the midst of a run."""
 
+import os
 from typing import Any
 
 import gymnasium
@@ -39,6 +40,10 @@ class Breaking(gymnasium.Env[np.ndarray, np.ndarray]):
         if self.steps == self.when and self.luck > UNLUCKY and not Breaking.mended:
             if self.fault == "raises":
                 raise ZeroDivisionError("division by zero")
+            if self.fault == "exits":
+                raise SystemExit(0)
+            if self.fault == "dies":
+                os._exit(7)
             observation, reward = self._broken(observation, reward)
         return observation, reward, False, self.steps >= self.length, {}
 

@@ -49,6 +49,7 @@ FAULTS = {
     "infinite reward": "gave a non-finite reward -inf",
     "shape": "observation should have shape (2,), got (3,)",
     "raises": "step raised ZeroDivisionError: division by zero",
+    "exits": "step raised SystemExit: 0",
 }
 
 
@@ -67,6 +68,16 @@ def test_the_run_stops_with_a_checkpoint_and_names_environment_and_step(tmp_path
     assert refused == []
     assert checkpoint.step == 2 * NUM_STEPS * NUM_ENVS
     assert len(directory.metrics()) == 2
+
+
+def test_the_death_of_a_copys_process_stops_the_run_with_a_checkpoint(tmp_path):
+    config = breaking("dies")
+    config = replace(config, env=replace(config.env, vectorization="async"))
+    with pytest.raises(WorldError, match=rf"environment \d at step {WHEN}: its process ended with exit code 7"):
+        run(config, tmp_path / "run")
+    checkpoint, _ = RunDirectory.open(tmp_path / "run").newest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.step == 2 * NUM_STEPS * NUM_ENVS
 
 
 @pytest.mark.parametrize("fault", ["nan", "raises"])

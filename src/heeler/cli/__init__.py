@@ -1,12 +1,13 @@
 """The command line. `heeler --help` lists the commands; each explains itself with `--help`."""
 
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
 from heeler.cli import looking, running
-from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, parsed
+from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
 COMMANDS: Mapping[str, Callable[..., int]] = {
@@ -31,7 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0 done, 2 for what the user can mend, 130 when stopped by Ctrl-C, 1 where `doctor` found
         something broken.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments is None:
+        arguments = sys.argv[1:]
+        # An installed command does not look for modules where it is started, and `module:Class` is mostly there. Last,
+        # so that no file there hides what heeler itself imports.
+        sys.path.append("")
     try:
         code = _dispatch(arguments)
         sys.stdout.flush()
@@ -43,12 +48,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("heeler: stopped", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
+        if not _nobody_reads():
+            raise
         # Who reads, such as `head`, has had enough; what Python still holds back must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
-    except SystemExit as stopped:
-        # tyro has said what was wrong, or shown its help.
-        return OK if stopped.code in (None, 0) else USAGE
+    except ParserStopped as stopped:
+        return stopped.code
+
+
+def _nobody_reads() -> bool:
+    """Whether it is our own output that is broken, and not a pipe to somewhere else."""
+    outputs = select.poll()
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        outputs.register(stream.fileno(), 0)
+    return any(event & select.POLLERR for _, event in outputs.poll(0))
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -1,5 +1,6 @@
 """What the commands share: their arguments, exit codes and ways of telling."""
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,11 +21,23 @@ Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="t
 Json = Annotated[bool, tyro.conf.arg(help="print the result as JSON")]
 
 
+class ParserStopped(Exception):
+    """tyro has shown its help, or has said what is wrong with the command line.
+
+    Args:
+        code: what to exit with.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
 def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], description: str | None = None) -> Any:
     """Call `something` with what the arguments say.
 
     Raises:
         ConfigError: a flag that it does not take, with the nearest right one.
+        ParserStopped: there is nothing to call it with.
     """
     known = [*flag_names(something), "--help"]
     for argument in arguments:
@@ -32,13 +45,23 @@ def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], d
         if argument.startswith("--") and flag not in known:
             near = did_you_mean(flag, known)
             raise ConfigError(f"`heeler {name}` has no flag {flag}.{near} See heeler {name} --help")
-    return tyro.cli(
-        something,
-        args=list(arguments),
-        prog=f"heeler {name}",
-        description=description,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+
+    @functools.wraps(something)
+    def bound(*values: Any, **named: Any) -> Callable[[], Any]:
+        return functools.partial(something, *values, **named)
+
+    try:
+        call = tyro.cli(
+            bound,
+            args=list(arguments),
+            prog=f"heeler {name}",
+            description=description,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+    except SystemExit as stopped:
+        raise ParserStopped(OK if stopped.code in (None, 0) else USAGE) from stopped
+    # Called out here, so that no exit of what it runs is taken for the parser's.
+    return call()
 
 
 def print_json(value: Mapping[str, Any]) -> None:

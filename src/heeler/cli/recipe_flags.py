@@ -131,10 +131,10 @@ def _common_fields() -> list[tuple[str, Any, Any]]:
     run_dir = tyro.conf.arg(help="the run's directory; runs/RECIPE-ENV-seedN if it is not given", metavar="DIR")
     override = tyro.conf.arg(help="change any setting by its dotted name; may be given again", metavar="NAME=VALUE ...")
     json = tyro.conf.arg(help="print the result as JSON; progress goes to the error stream")
-    append = tyro.conf.UseAppendAction[list[tuple[str, ...]]]
+    append = tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]]
     return [
         ("run_dir", Annotated[Path | None, run_dir], dataclasses.field(default=None)),
-        ("set", Annotated[append, override], dataclasses.field(default_factory=list)),
+        ("set", Annotated[append, override], dataclasses.field(default=())),
         ("json", Annotated[bool, json], dataclasses.field(default=False)),
     ]
 

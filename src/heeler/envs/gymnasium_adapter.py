@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
+from multiprocessing import Process
+from multiprocessing.connection import wait
 from typing import Any, cast
 
 import gymnasium
@@ -14,10 +16,13 @@ from gymnasium import logger
 from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from heeler.core.errors import ConfigError, WorldError, did_you_mean
+from heeler.core.errors import ConfigError, HeelerError, WorldError, did_you_mean
 from heeler.envs.config import EnvConfig
 from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
 from heeler.envs.world import Info, World, check_finite
+
+_FAULTS = (Exception, SystemExit)
+"""What an environment may raise, as it is anybody's code. One that exits must not end heeler as if all were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +47,7 @@ def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]
         kwargs: the environment's own settings, and `max_episode_steps`.
 
     Raises:
-        ConfigError: nothing of that name, or a setting that it does not take.
+        ConfigError: nothing of that name, a setting that it does not take, or it cannot be made.
     """
     module_name, _, name = env_id.rpartition(":")
     module = _import(env_id, module_name) if module_name else None
@@ -54,15 +59,18 @@ def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]
         raise ConfigError(f"no environment {env_id!r} is known; expected a Gymnasium id or module:Class.{near}")
     settings = {key: value for key, value in kwargs.items() if key != "max_episode_steps"}
     env: gymnasium.Env[Any, Any] = _build(env_id, lambda: env_class(**settings), settings, env_class)
-    limit = kwargs.get("max_episode_steps")
-    return env if limit is None else gymnasium.wrappers.TimeLimit(env, limit)
+    limit: Any = kwargs.get("max_episode_steps")
+    return env if limit is None else _build(env_id, lambda: gymnasium.wrappers.TimeLimit(env, limit), kwargs)
 
 
 def _import(env_id: str, module_name: str) -> Any:
     try:
         return importlib.import_module(module_name)
-    except ImportError as error:
-        raise ConfigError(f"{env_id!r}: cannot import {module_name!r}: {error}; is it installed?") from error
+    except _FAULTS as error:
+        raise ConfigError(
+            f"{env_id!r}: cannot import {module_name!r}: {_said(error)}; it must be installed or in the current "
+            "directory, and import without an error"
+        ) from error
 
 
 def _build(
@@ -71,17 +79,26 @@ def _build(
     kwargs: Mapping[str, Any],
     creator: Callable[..., Any] | None = None,
 ) -> gymnasium.Env[Any, Any]:
-    """What `build` builds; its refusals become a `ConfigError` that names the nearest right setting."""
+    """What `build` builds; its refusals become a `ConfigError`, of a wrong setting with the nearest right one."""
     try:
         return build()
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown is None or unknown[1] not in kwargs:
-            raise
+            raise _not_made(env_id, kwargs, error) from error
         known = [*signature(creator or _registered_creator(env_id)).parameters, "max_episode_steps"]
         raise ConfigError(f"{env_id} has no setting {unknown[1]!r}.{did_you_mean(unknown[1], known)}") from error
-    except (gymnasium.error.Error, ImportError) as error:
-        raise ConfigError(f"{env_id} cannot be made: {error}") from error
+    except _FAULTS as error:
+        raise _not_made(env_id, kwargs, error) from error
+
+
+def _not_made(env_id: str, kwargs: Mapping[str, Any], error: BaseException) -> ConfigError:
+    settings = f" with {', '.join(f'{name}={value}' for name, value in kwargs.items())}" if kwargs else ""
+    return ConfigError(f"{env_id} cannot be made{settings}: {_said(error)}; mend the environment, or env.kwargs")
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
 
 
 def _registered_creator(env_id: str) -> Callable[..., Any]:
@@ -90,7 +107,10 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 
 
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
-    """One environment held to its own spaces; flat float32 observations, actions that count from 0."""
+    """One environment held to its own spaces; flat float32 observations, actions that count from 0.
+
+    Its infos are left out: nothing here reads them, and Gymnasium can batch only those that are alike at every step.
+    """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int, check_bounds: bool):
         self._env, self._env_id, self._index, self._check_bounds = env, env_id, index, check_bounds
@@ -104,26 +124,26 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         if seed is not None:
             self._num_steps = 0
         try:
-            observation, info = self._env.reset(seed=seed, options=options)
-        except Exception as error:
-            raise self._broken(f"reset raised {type(error).__name__}: {error}") from error
-        return self._flat(observation), info
+            observation, _ = self._env.reset(seed=seed, options=options)
+        except _FAULTS as error:
+            raise self._broken(f"reset raised {_said(error)}") from error
+        return self._flat(observation), {}
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Take one step; shapes, dtypes and kinds of what comes back are checked."""
         self._num_steps += 1
         try:
             result = self._env.step(own_action(self._env.action_space, action))
-            observation, reward, terminated, truncated, info = result
-        except Exception as error:
-            raise self._broken(f"step raised {type(error).__name__}: {error}") from error
+            observation, reward, terminated, truncated, _ = result
+        except _FAULTS as error:
+            raise self._broken(f"step raised {_said(error)}") from error
         number = np.asarray(reward)
         if number.shape != () or number.dtype.kind not in "biuf":
             raise self._broken(f"the reward should be one number, got {reward!r}")
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise self._broken(f"{name} should be True or False, got {flag!r}")
-        return self._flat(observation), float(number), bool(terminated), bool(truncated), info
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), {}
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -131,7 +151,10 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
 
     def close(self) -> None:
         """Close the environment."""
-        self._env.close()
+        try:
+            self._env.close()
+        except _FAULTS as error:
+            raise self._broken(f"close raised {_said(error)}") from error
 
     def _flat(self, observation: Any) -> np.ndarray:
         problem = mismatch(self._env.observation_space, observation, bounds=self._check_bounds)
@@ -166,7 +189,14 @@ class GymnasiumWorld(World):
     def __init__(self, config: EnvConfig):
         factories = [EnvFactory(config=config, index=index) for index in range(config.num_envs)]
         vector = AsyncVectorEnv if config.vectorization == "async" else SyncVectorEnv
-        self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
+        try:
+            self._inner: VectorEnv[Any, Any, Any] = vector(factories, autoreset_mode=AutoresetMode.SAME_STEP)
+        except HeelerError:
+            raise
+        except (EOFError, ConnectionError) as error:
+            raise ConfigError(f"{config.id} cannot be made: a copy's process ended; it has said above why") from error
+        except _FAULTS as error:
+            raise _not_made(config.id, config.kwargs, error) from error
         self.env_id, self.num_envs = config.id, config.num_envs
         self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
         self.single_observation_space = self._inner.single_observation_space
@@ -174,6 +204,7 @@ class GymnasiumWorld(World):
         self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
         self._pending_seed: int | None = None
         self._num_steps = 0
+        self._is_broken = False
 
     def seed(self, seed: int) -> None:
         """Have the next `reset()` seed every copy, each with its own seed derived from `seed`."""
@@ -184,7 +215,7 @@ class GymnasiumWorld(World):
         seed = self._pending_seed if seed is None else seed
         self._pending_seed = None
         own_seeds = None if seed is None else np.random.SeedSequence(seed).generate_state(self.num_envs).tolist()
-        with _no_second_report():
+        with self._faults_named():
             observation, infos = self._inner.reset(seed=own_seeds, options=options)
         self._num_steps = 0
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
@@ -197,7 +228,7 @@ class GymnasiumWorld(World):
             WorldError: a copy raised, broke its own spaces, or gave NaN or infinite numbers.
         """
         self._num_steps += 1
-        with _no_second_report():
+        with self._faults_named():
             observation, reward, terminated, truncated, infos = self._inner.step(actions)
         reached, ended = observation, infos.get("_final_obs")
         if ended is not None:
@@ -216,5 +247,53 @@ class GymnasiumWorld(World):
         return self._inner.render() if self.render_mode == "rgb_array" else None
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Close every copy."""
-        self._inner.close(**kwargs)
+        """Close every copy.
+
+        Raises:
+            WorldError: a copy raised. Where something else went wrong before, that is what there is to tell.
+        """
+        try:
+            with _no_second_report():
+                self._inner.close(**kwargs)
+        except (EOFError, ConnectionError):
+            self._end_processes()  # one that is dead needs no closing
+        except WorldError:
+            self._inner.closed = True
+            if not self._is_broken:
+                raise
+
+    @contextmanager
+    def _faults_named(self) -> Iterator[None]:
+        """What goes wrong between the copies and here, such as a process that dies, becomes a `WorldError`."""
+        try:
+            with _no_second_report():
+                yield
+        except WorldError:
+            self._is_broken = True
+            raise
+        except Exception as error:
+            self._is_broken = True
+            who, problem = self._dead_process() or ("Gymnasium", f"raised {_said(error)}")
+            # Answers that nobody has taken are still in the pipes, and Gymnasium would wait for others when it closes.
+            self._end_processes()
+            raise WorldError(f"{self.env_id}: {who} at step {self._num_steps}: {problem}") from error
+
+    def _dead_process(self) -> tuple[str, str] | None:
+        """Which copy's process has ended, and how; None where none has."""
+        sentinels = [process.sentinel for process in self._processes]
+        ended = wait(sentinels, timeout=1.0) if sentinels else []
+        if not ended:
+            return None
+        index = sentinels.index(cast("int", ended[0]))
+        self._processes[index].join()
+        return f"environment {index}", f"its process ended with exit code {self._processes[index].exitcode}"
+
+    def _end_processes(self) -> None:
+        for process in self._processes:
+            process.kill()
+            process.join()
+        self._inner.closed = True
+
+    @property
+    def _processes(self) -> list[Process]:
+        return self._inner.processes if isinstance(self._inner, AsyncVectorEnv) else []

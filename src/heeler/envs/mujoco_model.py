@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium
-import mujoco
+
+from heeler.core.errors import ConfigError
+
+try:
+    import mujoco
+except Exception as error:
+    # MuJoCo loads what MUJOCO_GL names as it is imported; a library that is not there shows as errors of many kinds.
+    if "MUJOCO_GL" not in os.environ:
+        raise
+    raise ConfigError(
+        f"MuJoCo cannot be imported with MUJOCO_GL={os.environ['MUJOCO_GL']}: {type(error).__name__}: {error}; unset "
+        "MUJOCO_GL or set it to what is installed, such as egl; worlds that heeler steps itself are drawn without it"
+    ) from error
 
 mj: Any = mujoco
 """The package `mujoco`; its names come from compiled modules that a type checker cannot read."""

@@ -1,10 +1,10 @@
 """Clips of a policy at work: drawn from snapshots where heeler knows how, else by the world's own `render()`."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,6 +13,7 @@ from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
 from heeler.core.rundir import write_atomically
 from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
 from heeler.loop.config import RunConfig, check_seed
+from heeler.loop.rendering import rendered
 from heeler.models.policy import Policy
 
 MAX_FPS = 25.0
@@ -118,7 +119,8 @@ def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
 def _steps_per_second(world: World) -> float:
     """Of the world's own time, or of what its maker shows it at."""
     fps = world.metadata.get("render_fps")
-    return float(fps) if fps else _DEFAULT_RENDER_FPS
+    is_number = isinstance(fps, int | float | np.integer | np.floating)
+    return float(fps) if is_number and 0 < fps < math.inf else _DEFAULT_RENDER_FPS
 
 
 def _look(world: World, drawn: bool) -> np.ndarray:
@@ -126,20 +128,7 @@ def _look(world: World, drawn: bool) -> np.ndarray:
         snapshot = world.snapshot()
         assert snapshot is not None
         return snapshot[0].copy()
-    return _rendered(world)
-
-
-def _rendered(world: Any) -> np.ndarray:
-    try:
-        frames = world.render()
-    except Exception as error:
-        # Whatever a stranger's render() or its graphics library raises: a clip is not worth a run.
-        raise WorldError(f"{world.env_id} cannot be filmed: render() raised {type(error).__name__}: {error}") from error
-    frame = np.asarray(frames[0]) if frames else None
-    if frame is None or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
-        got = type(frames).__name__ if frame is None else f"{frame.dtype} {list(frame.shape)}"
-        raise WorldError(f"{world.env_id} cannot be filmed: render() should give uint8 [H, W, 3], got {got}")
-    return frame
+    return rendered(world)
 
 
 def _resized(frame: np.ndarray, height: int) -> np.ndarray:

@@ -142,6 +142,31 @@ def check_seed(seed: int) -> None:
         raise ConfigError(f"seed must be from 0 to {_MAX_SEED - 1}, got {seed}")
 
 
+def check_learns(config: RunConfig) -> None:
+    """Refuse a run that is over before there is a reward to learn from.
+
+    Not a matter for `RunConfig` itself: a recipe's configuration may be on its way to another.
+
+    Raises:
+        ConfigError: names what is too long, and how many steps would do.
+    """
+    asking = config.preferences
+    if asking is None:
+        return
+    delay = asking.teacher.delay_steps if isinstance(asking.teacher, TeacherConfig) else 0
+    first = asking.num_warmup_rollouts + math.ceil(delay / config.steps_per_update)
+    if first < config.num_updates:
+        return
+    reasons = {"preferences.num_warmup_rollouts": asking.num_warmup_rollouts}
+    reasons |= {"preferences.teacher.delay_steps": delay} if delay else {}
+    raise ConfigError(
+        f"nothing would be learned: by {' and '.join(f'{name} ({value:,})' for name, value in reasons.items())} the "
+        f"first answers are in after {first} updates of {config.steps_per_update:,} steps, and the run has "
+        f"{config.num_updates}; raise total_steps to at least {(first + 1) * config.steps_per_update:,}, or lower "
+        f"{' or '.join(reasons)}"
+    )
+
+
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """The configuration as YAML-ready values; infinities as the strings `inf` and `-inf`."""
     return _plain(dataclasses.asdict(config))

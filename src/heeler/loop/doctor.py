@@ -108,9 +108,8 @@ def _cuda() -> Check:
 
 def _mujoco() -> Check:
     try:
-        import mujoco
-
         from heeler.envs import EnvConfig, make
+        from heeler.envs.mujoco_model import mj
 
         world = make(EnvConfig(id="Hopper-v5", num_envs=2), seed=0)
         world.reset(seed=0)
@@ -119,7 +118,7 @@ def _mujoco() -> Check:
     except Exception as error:
         # As with torch: whatever the installation raises is what there is to tell.
         return Check("MuJoCo", "broken", f"{type(error).__name__}: {error}", "install it again: make setup")
-    return Check("MuJoCo", "good", mujoco.__version__)
+    return Check("MuJoCo", "good", mj.__version__)
 
 
 def _clips() -> Check:

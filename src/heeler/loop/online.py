@@ -25,7 +25,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
-from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
@@ -259,7 +259,8 @@ def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], 
 
 
 def _check(config: RunConfig) -> None:
-    """Refuse what cannot be run, before anything is written: world, networks, device, trackers."""
+    """Refuse what cannot be run, before anything is written: length, world, networks, device, trackers."""
+    check_learns(config)
     check_trackers(config)
     world = make(config.env.single(), config.seed)
     try:

@@ -89,7 +89,7 @@ def test_a_task_is_learned_from_either_reward(job: Job, reward: str) -> None:
 
 
 def test_the_backflip_job_runs_the_recipe(job: Job) -> None:
-    printed, _ = job("backflip", "--steps", "20000", "--comparisons", "8")
+    printed, _ = job("backflip", "--steps", "70000", "--comparisons", "8")
     assert len(printed["landed_backflips"]) == 20
     assert printed["comparisons"] <= 8
     assert printed["train_wall_s"] > 0

@@ -40,6 +40,41 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+CONSOLE_SCRIPT = """
+import sys
+from heeler.cli import main
+sys.exit(main())
+"""
+
+OWN_WORLD = """
+import gymnasium
+
+class Mine(gymnasium.Env):
+    observation_space = gymnasium.spaces.Box(-1, 1, (2,))
+    action_space = gymnasium.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), float(action), False, True, {}
+"""
+
+
+def test_the_installed_command_finds_a_class_in_the_current_directory(tmp_path: Path) -> None:
+    """Python puts the folder of the command on its path, not the one in which it is started."""
+    folder, binaries = tmp_path / "project", tmp_path / "bin"
+    folder.mkdir()
+    binaries.mkdir()
+    (folder / "mymod.py").write_text(OWN_WORLD)
+    (folder / "torch.py").write_text("raise AssertionError('a file here must not stand for an installed package')")
+    (binaries / "heeler").write_text(CONSOLE_SCRIPT)
+    command = [sys.executable, str(binaries / "heeler"), "run", "ppo", "--env", "mymod:Mine", *TINY]
+    done = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "runs" / "ppo-mymod-Mine-seed0" / "report.html").is_file()
+
+
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder in which `heeler run ppo` has been started, and what it said."""
@@ -291,6 +326,7 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
     [
         (["ppo", "--env", "CartPoll-v1"], "no world 'CartPoll-v1' is known. Did you mean 'CartPole-v1'?"),
         (["ppo", "--env", "nowhere:Env"], "cannot import 'nowhere'"),
+        (["ppo", "--env", "tests.unit.envs.toy_envs:FailsToBuild"], "FailsToBuild cannot be made: TypeError"),
         (["preferences", "--env", "Hopper-v5", "--budget", "0"], "budget must be > 0, got 0"),
         (["preferences", "--env", "Hopper-v5", "--teacher", "nosy"], "got 'nosy'. Did you mean 'noisy'?"),
         (["preferences", "--env", "Hopper-v5", "--acquisition", "entrop"], "got 'entrop'. Did you mean 'entropy'?"),
@@ -299,6 +335,8 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
         (["ppo", "--env", "Hopper-v5", "--set", "env.kwargs.reset_noise=1"], "Did you mean 'reset_noise_scale'?"),
         (["ppo", "--env", "Hopper-v5", "--total-steps", "3"], "total_steps must be at least"),
         (["ppo", "--env", "Hopper-v5", "--total-steps", "3", "--set", "num_steps=1"], "at least one update's 64"),
+        (["preferences", "--env", "Pendulum-v1", "--total-steps", "30000"], "raise total_steps to at least 34,816"),
+        (["preferences", "--env", "Pendulum-v1", "--teacher=slow", "--total-steps=45000"], "delay_steps (50,000)"),
         (["ppo", "--env", "Hopper-v5", "--num-envs", "0"], "num_envs must be at least 1, got 0"),
         (["ppo", "--env", "Hopper-v5", "--seed", "-1"], "seed must be from 0 to"),
         (["ppo", "--env", "Hopper-v5", "--seed", "99999999999"], "seed must be from 0 to"),
@@ -385,6 +423,7 @@ def test_a_store_of_a_newer_version_is_named(tmp_path: Path, capsys: pytest.Capt
     import sqlite3
 
     arguments = ["run", "preferences", "--env", "Pendulum-v1", "--total-steps", "4096", "--budget", "4"]
+    arguments += ["--set", "preferences.num_warmup_rollouts=1"]
     assert main([*arguments, "--run-dir", str(tmp_path / "run")]) == 0
     with sqlite3.connect(tmp_path / "run" / "heeler.db") as connection:
         connection.execute("UPDATE heeler_schema SET version_num = '9999'")
@@ -510,3 +549,38 @@ def test_who_stops_reading_is_not_told_off(tmp_path: Path) -> None:
     os.close(writer)
     assert done.returncode == 141
     assert done.stderr == b""
+
+
+def test_a_broken_pipe_to_somewhere_else_is_no_reason_to_end_in_silence(tmp_path: Path) -> None:
+    script = """
+import sys
+from heeler.cli import COMMANDS, main
+
+def broken():
+    raise BrokenPipeError("to a worker")
+
+COMMANDS["doctor"] = broken
+sys.exit(main(["doctor"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith("BrokenPipeError: to a worker\n")
+
+
+def test_an_exit_that_is_not_the_parsers_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stranger's code that exits would otherwise end a run in silence, as if it were done."""
+
+    def leave() -> int:
+        raise SystemExit("gone")
+
+    monkeypatch.setitem(COMMANDS, "doctor", leave)  # type: ignore[arg-type]  (a dict)
+    with pytest.raises(SystemExit, match="gone"):
+        main(["doctor"])
+
+
+def test_a_world_that_exits_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    env = ["--env", "tests.faults.bad_worlds:Breaking", "--set", "env.kwargs.fault=exits"]
+    assert main(["run", "ppo", *env, "--total-steps", "4096", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "step raised SystemExit: 0" in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Foreign Gymnasium environments: flattening, same-step autoreset, and clear words for what is broken."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -135,6 +136,50 @@ def test_a_broken_step_in_another_process_is_named_too(fault: str):
     world.close()
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_infos_may_hold_anything(vectorization: str):
+    world = build("Talkative", vectorization=vectorization, length=3)
+    world.reset()
+    for step in (1, 2, 0):
+        np.testing.assert_array_equal(world.step(np.array([0, 1]))[0][:, 0], step)
+    world.close()
+
+
+def test_a_process_that_ended_is_named_and_the_rest_end_too():
+    world = build("Counter", num_envs=3, vectorization="async")
+    world.reset()
+    processes = world._inner.processes
+    processes[1].kill()
+    processes[1].join()
+    with pytest.raises(WorldError, match="Counter: environment 1 at step 1: its process ended with exit code -9"):
+        world.step(np.zeros(3, int))
+    world.close()
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_process_that_ended_needs_no_closing():
+    world = build("Counter", num_envs=3, vectorization="async")
+    processes = world._inner.processes
+    processes[1].kill()
+    processes[1].join()
+    world.close()
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_world_that_cannot_be_closed_says_so():
+    world = build("Broken", fault="none", closes=False)
+    with pytest.raises(WorldError, match="environment 0 at step 0: close raised OSError: the door is stuck"):
+        world.close()
+
+
+def test_a_fault_at_the_end_does_not_hide_the_one_before_it():
+    world = build("Broken", fault="raises", closes=False)
+    world.reset()
+    with pytest.raises(WorldError, match="100 % of nothing"):
+        world.step(np.array([0, 0]))
+    world.close()
+
+
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -198,6 +243,56 @@ def test_what_cannot_be_made_is_named(name: str, kwargs: dict[str, Any], message
         build(name, **kwargs)
 
 
-def test_an_error_in_the_environments_own_constructor_is_left_alone():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'unknown'"):
-        build("FailsToBuild")
+CANNOT_BE_MADE = [
+    ("FailsToBuild", {}, "cannot be made: TypeError: FailsToBuild.__init__() missing 1 required positional argument"),
+    ("FailsToBuild", {"how": "setting"}, "cannot be made with how=setting: TypeError: Counter.__init__() got an unexp"),
+    ("FailsToBuild", {"how": "value"}, "cannot be made with how=value: ValueError: no such level; mend the"),
+    ("FailsToBuild", {"how": "file"}, "FileNotFoundError: [Errno 2] No such file or directory: 'level.xml'"),
+    ("FailsToBuild", {"how": "exit"}, "cannot be made with how=exit: SystemExit: 0"),
+    ("FailsToBuild", {"how": "spaces"}, "AttributeError: 'FailsToBuild' object has no attribute 'observation_space'"),
+    ("Counter", {"max_episode_steps": 0}, "cannot be made with max_episode_steps=0: ValueError"),
+    ("Counter", {"max_episode_steps": "abc"}, "cannot be made with max_episode_steps=abc: TypeError"),
+    ("Hopper-v5", {"max_episode_steps": 0}, "Hopper-v5 cannot be made with max_episode_steps=0: ValueError"),
+    ("Hopper-v5", {"max_episode_steps": "abc"}, "Hopper-v5 cannot be made with max_episode_steps=abc: TypeError"),
+    ("Hopper-v5", {"max_episode_steps": -3}, "Hopper-v5 cannot be made with max_episode_steps=-3: ValueError"),
+    ("Hopper-v5", {"frame_skip": 0}, "Hopper-v5 cannot be made with frame_skip=0: ZeroDivisionError"),
+    ("Hopper-v5", {"frame_skip": "abc"}, "Hopper-v5 cannot be made with frame_skip=abc: TypeError"),
+    ("Hopper-v5", {"xml_file": "nope.xml"}, "Hopper-v5 cannot be made with xml_file=nope.xml: OSError"),
+]
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+@pytest.mark.parametrize(("name", "kwargs", "message"), CANNOT_BE_MADE)
+def test_a_world_that_cannot_be_made_is_named_with_what_it_said(
+    name: str, kwargs: dict[str, Any], message: str, vectorization: str
+):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        build(name, vectorization=vectorization, **kwargs)
+
+
+def test_a_world_that_cannot_be_made_in_its_own_process_is_named(capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(ConfigError, match="OnlyInMain cannot be made: a copy's process ended; it has said above why"):
+        build("OnlyInMain", vectorization="async")
+    assert "RuntimeError: no place for me" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("def begin(:", "SyntaxError: invalid syntax (strange_module.py, line 1)"),
+        ("raise KeyError('model')", "KeyError: 'model'"),
+        ("import sys; sys.exit(0)", "SystemExit: 0"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, message: str
+):
+    (tmp_path / "strange_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=re.escape(f"cannot import 'strange_module': {message}; it must be")):
+        build("strange_module:World")
+
+
+def test_a_relative_module_is_refused():
+    with pytest.raises(ConfigError, match=r"cannot import '.envs': TypeError"):
+        build(".envs:World")

@@ -1,5 +1,6 @@
 """Small Gymnasium environments, sound and broken, for the tests of the adapter."""
 
+import multiprocessing
 from typing import Any
 
 import gymnasium
@@ -72,9 +73,9 @@ class GridActions(Counter):
 class Broken(Counter):
     """Sound until step `when` (0 is the reset), where `fault` shows."""
 
-    def __init__(self, *, fault: str, when: int = 1, **settings: Any):
+    def __init__(self, *, fault: str, when: int = 1, closes: bool = True, **settings: Any):
         super().__init__(length=50, **settings)
-        self.fault, self.when = fault, when
+        self.fault, self.when, self.closes = fault, when, closes
 
     def observe(self) -> Any:
         """A sound observation, or the fault."""
@@ -101,6 +102,11 @@ class Broken(Counter):
             terminated = None if self.fault == "no flag" else terminated
         return observation, reward, terminated, truncated, info
 
+    def close(self) -> None:
+        """Nothing to close, unless it cannot be."""
+        if not self.closes:
+            raise OSError("the door is stuck")
+
 
 class Words(Counter):
     """Observations that have no flat form."""
@@ -121,5 +127,35 @@ class BinaryActions(Counter):
 class FailsToBuild(Counter):
     """Has a mistake of its own in its constructor."""
 
-    def __init__(self, **settings: Any):
-        super().__init__(unknown=1, **settings)  # type: ignore[call-arg]  (the mistake)
+    def __init__(self, how: str):
+        if how == "setting":
+            super().__init__(unknown=1)  # type: ignore[call-arg]  (the mistake)
+        elif how == "value":
+            raise ValueError("no such level")
+        elif how == "file":
+            raise FileNotFoundError(2, "No such file or directory", "level.xml")
+        elif how == "exit":
+            raise SystemExit(0)
+        # What is left has no spaces.
+
+
+class Talkative(Counter):
+    """Tells something of another size at each step, and nothing at all at a reset."""
+
+    def reset(self, **_: Any) -> Any:
+        """No info, not even an empty one."""
+        return super().reset()[0], None
+
+    def step(self, action: Any) -> Any:
+        """An info array that grows."""
+        *result, _ = super().step(action)
+        return *result, {"trail": np.zeros(self.steps + int(action))}
+
+
+class OnlyInMain(Counter):
+    """Can be made in the main process alone."""
+
+    def __init__(self) -> None:
+        if multiprocessing.parent_process() is not None:
+            raise RuntimeError("no place for me")
+        super().__init__()

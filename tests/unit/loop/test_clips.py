@@ -13,6 +13,7 @@ from heeler.envs import draw, make
 from heeler.loop.clips import Clip, record, save
 from heeler.loop.config import RunConfig
 from heeler.models.policy import Policy
+from tests.unit.envs.toy_envs import Counter
 from tests.unit.loop.tiny import tiny_ppo
 
 
@@ -67,12 +68,21 @@ def test_as_many_episodes_as_are_wanted() -> None:
     [
         ("tests.unit.loop.unseen:Unseen", r"cannot be filmed: it has no render mode rgb_array, only \[\]"),
         ("tests.unit.loop.unseen:Torn", r"cannot be filmed: render\(\) raised OSError: no display here"),
+        ("tests.unit.loop.unseen:Leaving", r"cannot be filmed: render\(\) raised SystemExit: 0"),
     ],
 )
 def test_a_world_that_cannot_be_seen_says_why(env: str, message: str) -> None:
     config = tiny_ppo(env)
     with pytest.raises(WorldError, match=message):
         record(untrained(config), config, seed=0)
+
+
+@pytest.mark.parametrize("fps", [-60, 0, float("nan"), float("inf"), "fast", None])
+def test_a_speed_that_is_none_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, fps: object) -> None:
+    config = tiny_ppo("tests.unit.envs.toy_envs:Counter")
+    monkeypatch.setitem(Counter.metadata, "render_fps", fps)
+    clip = record(untrained(config), config, seed=0, num_episodes=2, size=8)
+    assert (clip.fps, len(clip.frames)) == (30, 6)
 
 
 CLIP = Clip(

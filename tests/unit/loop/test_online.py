@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from heeler.core.errors import HeelerError, RunError
+from heeler.core.errors import ConfigError, HeelerError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import correlation, resume, run
 from heeler.loop.progress import EpisodeReturns
@@ -121,13 +121,35 @@ def test_without_a_reward_nothing_is_learned(tmp_path):
     """Before the first fit the loop acts and asks, but the policy stays as it was made."""
     config = tiny_preferences()
     assert config.preferences is not None
-    slow = replace(config.preferences, teacher=replace(config.preferences.teacher, delay_steps=10**9))
+    # The first questions are all asked after 2 of the 12 updates, and answered after 11.
+    delay = 9 * config.steps_per_update
+    slow = replace(config.preferences, teacher=replace(config.preferences.teacher, delay_steps=delay))
     rows = []
     run(replace(config, preferences=slow), tmp_path / "run", on_metrics=rows.append)
-    assert all("policy_loss" not in row for row in rows)
-    assert all("predicted_reward_mean" not in row for row in rows)
-    assert rows[-1]["asked"] == 6
-    assert rows[-1]["fits"] == 0
+    before = rows[:10]
+    assert all("policy_loss" not in row for row in before)
+    assert all("predicted_reward_mean" not in row for row in before)
+    assert before[-1]["asked"] == 6
+    assert before[-1]["fits"] == 0
+    assert all("policy_loss" in row for row in rows[10:])
+
+
+@pytest.mark.parametrize(
+    ("num_warmup_rollouts", "delay", "message"),
+    [
+        (12, 0, r"by preferences.num_warmup_rollouts \(12\) the first .* raise total_steps to at least 13,312, "),
+        (2, 9217, r" and preferences.teacher.delay_steps \(9,217\) the first answers are in after 12 updates "),
+        (2, 10**9, "or lower preferences.num_warmup_rollouts or preferences.teacher.delay_steps$"),
+    ],
+)
+def test_a_run_that_is_over_before_anything_is_learned_is_refused(tmp_path, num_warmup_rollouts, delay, message):
+    config = tiny_preferences()
+    assert config.preferences is not None
+    teacher = replace(config.preferences.teacher, delay_steps=delay)
+    asking = replace(config.preferences, teacher=teacher, num_warmup_rollouts=num_warmup_rollouts)
+    with pytest.raises(ConfigError, match=message):
+        run(replace(config, preferences=asking), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("env", ["CartPole-v1", "Pendulum-v1"])
