@@ -11,6 +11,10 @@ from benchmarks.plan import KeptJobs, PlannedJob
 from heeler.feedback.acquisition import ACQUISITIONS
 
 
+# One more than the benchmark has, so that a level may be reached between any two of them.
+MADE_UP_BUDGETS = (20, 40, 80, 160)
+
+
 def job(value: float, zero: float = 0.0) -> Job:
     printed = {"returns": [value - 1, value + 1], "random_returns": [zero], "comparisons": 20}
     return Job(printed=printed, wall_s=1.0, peak_mb=100.0)
@@ -19,7 +23,7 @@ def job(value: float, zero: float = 0.0) -> Job:
 def curve(method: str, values: Sequence[float], task: str = "A") -> dict[acquisition.Run, Job]:
     return {
         (task, method, budget, seed): job(value)
-        for budget, value in zip(BUDGETS, values, strict=True)
+        for budget, value in zip(MADE_UP_BUDGETS, values, strict=True)
         for seed in (0, 1)
     }
 
