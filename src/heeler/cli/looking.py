@@ -5,7 +5,6 @@ from pathlib import Path
 
 from heeler.cli.arguments import BROKEN, OK, Json, Run, in_words, print_json
 from heeler.cli.recipe_flags import REQUIRED, read_recipes
-from heeler.core.errors import ConfigError
 
 
 def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
@@ -49,27 +48,15 @@ def watch(
         json: print the result as JSON.
     """
     _expect_run(run)
-    if episodes < 1 or seconds <= 0:
-        raise ConfigError(f"episodes and seconds must be above 0, got {episodes} and {seconds:g}")
-    from heeler.core.rundir import RunDirectory
-    from heeler.loop import clips
-    from heeler.loop.config import from_dict
-    from heeler.loop.evaluations import final_seed
-    from heeler.loop.reading import newest_sound_checkpoint, policy_of
+    from heeler.loop.clips import watch_run
 
-    directory = RunDirectory.open(run)
-    config, checkpoint = from_dict(directory.config()), newest_sound_checkpoint(directory)
-    path = out or run / "media" / f"step-{checkpoint.step}.webp"
-    clips.check_name(path)
-    seed = final_seed(config) if seed is None else seed
-    clip = clips.record(policy_of(checkpoint, config), config, seed=seed, num_episodes=episodes, max_s=seconds)
-    clips.save(clip, path)
+    filmed = watch_run(run, out, num_episodes=episodes, max_s=seconds, seed=seed)
     _tell_refused_checkpoints(run)
-    shown = {"clip": str(path), "step": checkpoint.step, "num_steps": clip.num_steps, "duration_s": clip.duration_s}
     if json:
-        print_json(shown)
+        shown = {"num_steps": filmed.clip.num_steps, "duration_s": filmed.clip.duration_s}
+        print_json({"clip": str(filmed.path), "step": filmed.step, **shown})
     else:
-        print(path)
+        print(filmed.path)
     return OK
 
 

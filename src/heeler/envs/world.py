@@ -20,7 +20,9 @@ Info = dict[str, Any]
 def check_finite(
     observation: np.ndarray, reward: np.ndarray, *, env_id: str, step: int, episode_steps: np.ndarray | None = None
 ) -> None:
-    """Refuse NaN and infinite numbers; one sum over each array while all is well.
+    """Refuse NaN and infinite numbers, and rewards that are infinite in float32, in which policies learn.
+
+    One sum over each array while all is well.
 
     Args:
         observation: [N, O] observations, before any autoreset.
@@ -33,18 +35,24 @@ def check_finite(
         WorldError: names the first environment that broke, the step and what came.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        total = float(observation.sum()) + float(reward.sum())
+        learned = reward.astype(np.float32)
+        total = float(observation.sum()) + float(learned.sum())
     if math.isfinite(total):
         return
     bad_observation = np.logical_not(np.isfinite(observation).all(axis=1))
-    bad = bad_observation | ~np.isfinite(reward)
+    bad = bad_observation | ~np.isfinite(learned)
     if not bad.any():
         return  # all finite, and only their sum is too large for the type
     index = int(np.flatnonzero(bad)[0])
-    what = f"observation {observation[index]}" if bad_observation[index] else f"reward {reward[index]}"
+    if bad_observation[index]:
+        what = f"a non-finite observation {observation[index]}"
+    elif np.isfinite(reward[index]):
+        what = f"the reward {reward[index]}, too large for float32,"
+    else:
+        what = f"a non-finite reward {reward[index]}"
     within = f" (step {int(episode_steps[index])} of its episode)" if episode_steps is not None else ""
     raise WorldError(
-        f"{env_id}: environment {index} gave a non-finite {what} at step {step}{within}; "
+        f"{env_id}: environment {index} gave {what} at step {step}{within}; "
         "expected finite numbers. Mend the environment, or bound its actions, observations and rewards"
     )
 

@@ -1,12 +1,17 @@
 """The only place that knows the order: act, show, answer, reward, learn; later also check and release.
 
-`run` and `resume` are all that most programs need. They are loaded on first use, since they bring torch with them.
+`run` and `resume` are all that most programs need; `evaluate_run`, `watch_run`, `write_report` and `export_run` are the
+commands of those names. They are loaded on first use, since they bring torch with them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heeler.loop.clips import FilmedRun as FilmedRun
+    from heeler.loop.clips import watch_run as watch_run
     from heeler.loop.config import RunConfig as RunConfig
+    from heeler.loop.evaluations import PolicyEvaluation as PolicyEvaluation
+    from heeler.loop.evaluations import evaluate_run as evaluate_run
     from heeler.loop.exporting import export_run as export_run
     from heeler.loop.online import RunResult as RunResult
     from heeler.loop.online import resume as resume
@@ -15,16 +20,32 @@ if TYPE_CHECKING:
     from heeler.loop.report import write_report as write_report
 
 _WHERE = {
+    "FilmedRun": "clips",
+    "PolicyEvaluation": "evaluations",
     "RunConfig": "config",
     "RunResult": "online",
+    "evaluate_run": "evaluations",
     "export_run": "exporting",
     "load_policy": "reading",
     "resume": "online",
     "run": "online",
+    "watch_run": "clips",
     "write_report": "report",
 }
 
-__all__ = ["RunConfig", "RunResult", "export_run", "load_policy", "resume", "run", "write_report"]
+__all__ = [
+    "FilmedRun",
+    "PolicyEvaluation",
+    "RunConfig",
+    "RunResult",
+    "evaluate_run",
+    "export_run",
+    "load_policy",
+    "resume",
+    "run",
+    "watch_run",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

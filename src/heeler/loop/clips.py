@@ -10,9 +10,11 @@ import numpy as np
 from PIL import Image
 
 from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
-from heeler.core.rundir import write_atomically
+from heeler.core.rundir import RunDirectory, write_atomically
 from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
-from heeler.loop.config import RunConfig, check_seed
+from heeler.loop.config import RunConfig, check_seed, from_dict
+from heeler.loop.evaluations import final_seed
+from heeler.loop.reading import newest_sound_checkpoint, policy_of
 from heeler.loop.rendering import rendered
 from heeler.models.policy import Policy
 
@@ -38,6 +40,51 @@ class Clip:
     def duration_s(self) -> float:
         """How long it plays."""
         return len(self.frames) / self.fps
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FilmedRun:
+    """A clip of a run's newest policy."""
+
+    path: Path
+    """Where it is."""
+    step: int
+    """Environment steps that the policy had learned for."""
+    clip: Clip
+    """What it shows."""
+
+
+def watch_run(
+    run: Path | str,
+    path: Path | str | None = None,
+    *,
+    num_episodes: int = 1,
+    max_s: float = 20.0,
+    seed: int | None = None,
+) -> FilmedRun:
+    """Film the policy of a run's newest sound checkpoint, acting by its likeliest action.
+
+    Args:
+        run: the run's directory.
+        path: the clip, .webp or .gif; None for media/step-N.webp of the run.
+        num_episodes: how many to film.
+        max_s: seconds of the world's own time at most.
+        seed: of the episodes; None for those that the run is judged by at its end.
+
+    Raises:
+        ConfigError: another ending of the name, or nothing to film.
+        WorldError: the world can neither be drawn nor render itself; says why.
+        RunError: the run has no sound checkpoint, or the clip cannot be written.
+    """
+    if num_episodes < 1 or not 0 < max_s < math.inf:
+        raise ConfigError(f"episodes and seconds must be above 0 and finite, got {num_episodes} and {max_s:g}")
+    directory = RunDirectory.open(Path(run))
+    config, checkpoint = from_dict(directory.config()), newest_sound_checkpoint(directory)
+    path = Path(path or directory.path / "media" / f"step-{checkpoint.step}.webp")
+    check_name(path)
+    seed = final_seed(config) if seed is None else seed
+    clip = record(policy_of(checkpoint, config), config, seed=seed, num_episodes=num_episodes, max_s=max_s)
+    return FilmedRun(path=save(clip, path), step=checkpoint.step, clip=clip)
 
 
 def record(

@@ -16,6 +16,8 @@ from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 _MAX_SEED = 2**31
+# Far more ends the process inside torch. Not this machine's cores: a run must be readable on a smaller one too.
+_MAX_TORCH_THREADS = 1024
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +111,11 @@ class RunConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.torch_threads > _MAX_TORCH_THREADS:
+            raise ConfigError(
+                f"torch_threads must be at most {_MAX_TORCH_THREADS}, got {self.torch_threads}; more threads than this "
+                "machine has cores only wait for each other"
+            )
         check_seed(self.seed)
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(

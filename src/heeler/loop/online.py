@@ -119,11 +119,12 @@ class OnlineRun:
             people.ask(rollout, self.step)
             people.listen(self.step)
             reward = people.reward(rollout, progress=progress)
+            self._refuse_broken_reward(people, reward)
         rewarded = time.perf_counter()
         learned: Metrics = {}
         if reward is not None:
             self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
-            self._refuse_divergence(learned)
+            self._refuse_broken_policy(learned, reward)
         self.update += 1
         ended = time.perf_counter()
         self.elapsed_s += ended - began
@@ -147,14 +148,29 @@ class OnlineRun:
             self.save()
         return row
 
-    def _refuse_divergence(self, learned: Metrics) -> None:
+    def _refuse_broken_reward(self, people: PreferenceLoop, reward: np.ndarray | None) -> None:
+        broken = people.model.not_finite(people.model_state)
+        if reward is not None and not np.isfinite(reward).all():
+            broken.append("the learned reward")
+        self._refuse(broken, "Lower preferences.model.learning_rate, or preferences.model.weight_decay")
+
+    def _refuse_broken_policy(self, learned: Metrics, reward: np.ndarray) -> None:
         broken = [name for name, value in learned.items() if not math.isfinite(value)]
         if not torch.isfinite(self.learner.parameters.flat).all():
             broken.append("a weight of the policy")
+        size = f"{np.abs(reward).max():.3g}"
+        self._refuse(
+            broken, f"Lower algorithm.learning_rate, or algorithm.max_gradient_norm; rewards were of up to {size}"
+        )
+
+    def _refuse(self, broken: list[str], mend: str) -> None:
+        """Stop where learning has diverged."""
         if broken:
+            steps = self.directory.checkpoint_steps()
+            kept = f"the checkpoint of step {steps[-1]:,} is kept" if steps else "there is no checkpoint yet"
             raise LearningError(
-                f"learning diverged in update {self.update + 1}: {', '.join(broken)} is no longer a finite number; the "
-                "checkpoints before it are kept. Lower algorithm.learning_rate, or algorithm.max_gradient_norm"
+                f"learning diverged in update {self.update + 1}: {', '.join(broken)} is no longer a finite number; "
+                f"{kept}. {mend}"
             )
 
     def save_last_whole_update(self) -> Checkpoint:

@@ -298,7 +298,14 @@ class PreferenceModel:
 
     def tie_weight(self, state: PreferenceModelState) -> float:
         """Davidson's ν, the weight of "equal"; 0 before anybody answered it."""
-        return math.exp(state.log_tie.item()) if self._has_ties(state) else 0.0
+        return state.log_tie.detach().double().exp().item() if self._has_ties(state) else 0.0
+
+    def not_finite(self, state: PreferenceModelState) -> list[str]:
+        """What has stopped being a finite number in the last fit, in words; empty while all is well."""
+        broken = [name.replace("_", " ") for name, value in state.last_fit.items() if not math.isfinite(value)]
+        if not (state.parameters.flat.isfinite().all() and math.isfinite(self.tie_weight(state))):
+            broken.append("a weight of the reward model")
+        return broken
 
     @torch.no_grad()
     def _losses(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> tuple[Tensor, Tensor]:

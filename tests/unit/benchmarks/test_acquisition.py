@@ -10,7 +10,6 @@ from benchmarks.harness import Job, holds
 from benchmarks.plan import KeptJobs, PlannedJob
 from heeler.feedback.acquisition import ACQUISITIONS
 
-
 # One more than the benchmark has, so that a level may be reached between any two of them.
 MADE_UP_BUDGETS = (20, 40, 80, 160)
 

@@ -1,5 +1,7 @@
 """The finite check that every world passes through."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -15,6 +17,7 @@ def test_finite_numbers_pass():
 
 def test_large_finite_numbers_pass_although_their_sum_is_not_finite():
     check_finite(np.full((9, 2), 3e38, np.float32), np.ones(9), env_id="x", step=1)
+    check_finite(np.ones((9, 2), np.float32), np.full(9, 3e38), env_id="x", step=1)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -26,6 +29,14 @@ def test_the_first_bad_environment_is_named(bad: float):
     observation[2, 1] = bad
     with pytest.raises(WorldError, match=rf"environment 2 gave a non-finite observation \[ +1. {bad}\]"):
         check_finite(observation, reward, env_id="x", step=12)
+
+
+@pytest.mark.parametrize("large", [1e39, -1e300])
+def test_a_reward_too_large_to_learn_from_is_named(large: float):
+    reward = np.ones(4)
+    reward[2] = large
+    with pytest.raises(WorldError, match=rf"x: environment 2 gave the reward {re.escape(str(large))}, too large"):
+        check_finite(np.ones((4, 2), np.float32), reward, env_id="x", step=12)
 
 
 def test_infinities_that_cancel_are_found():

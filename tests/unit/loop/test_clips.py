@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import heeler.loop
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import ConfigError, RunError, WorldError
 from heeler.envs import draw, make
@@ -83,6 +84,23 @@ def test_a_speed_that_is_none_is_the_usual_one(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setitem(Counter.metadata, "render_fps", fps)
     clip = record(untrained(config), config, seed=0, num_episodes=2, size=8)
     assert (clip.fps, len(clip.frames)) == (30, 6)
+
+
+def test_a_run_is_filmed_from_python(ppo_run: Path, tmp_path: Path) -> None:
+    filmed = heeler.loop.watch_run(ppo_run, tmp_path / "clip.gif", num_episodes=2, max_s=3)
+    assert (filmed.path, filmed.step, filmed.clip.num_episodes) == (tmp_path / "clip.gif", 6 * 8 * 64, 2)
+    with Image.open(filmed.path) as image:
+        assert image.format == "GIF"
+
+
+@pytest.mark.parametrize("max_s", [0, -1, float("nan"), float("inf")])
+def test_a_clip_of_no_length_or_without_end_is_refused(ppo_run: Path, max_s: float) -> None:
+    with pytest.raises(ConfigError, match="episodes and seconds must be above 0 and finite, got 1 and"):
+        heeler.loop.watch_run(ppo_run, max_s=max_s)
+
+
+def test_what_is_exported_is_there() -> None:
+    assert all(getattr(heeler.loop, name).__name__ == name for name in heeler.loop.__all__)
 
 
 CLIP = Clip(

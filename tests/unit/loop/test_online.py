@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from heeler.core.errors import ConfigError, HeelerError, RunError
+from heeler.core.errors import ConfigError, HeelerError, LearningError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import correlation, resume, run
 from heeler.loop.progress import EpisodeReturns
@@ -158,6 +158,27 @@ def test_a_learner_that_diverges_is_stopped_in_plain_words(tmp_path, env):
     config = replace(config, algorithm=replace(config.algorithm, learning_rate=1e30, num_epochs=4))
     with pytest.raises(HeelerError, match="learning_rate"):
         run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(("checkpoint_every", "kept"), [(1, "the checkpoint of step 1,024 is kept"), (100, "no check")])
+def test_a_policy_that_diverges_names_what_is_left_and_how_large_rewards_were(tmp_path, checkpoint_every, kept):
+    """Rewards that are finite, as their discounted sums are not."""
+    config = tiny_ppo("tests.unit.loop.unseen:Overpaid", checkpoint_every=checkpoint_every)
+    config = replace(config, env=replace(config.env, num_envs=16))
+    message = rf"diverged in update 2: .*; .*{kept}.*\. Lower algorithm\.learning_rate.* rewards were of up to 1e\+38$"
+    with pytest.raises(LearningError, match=message):
+        run(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize("setting", ["learning_rate", "weight_decay"])
+@pytest.mark.parametrize("refit_every", [6, 2], ids=["at the first reward", "before it"])
+def test_a_reward_model_that_diverges_is_named_and_not_the_policy(tmp_path, setting, refit_every):
+    config = tiny_preferences(checkpoint_every=100)
+    assert config.preferences is not None
+    model = replace(config.preferences.model, **{setting: 1e30})
+    asking = replace(config.preferences, model=model, refit_every=refit_every)
+    with pytest.raises(LearningError, match=r"there is no checkpoint yet\. Lower preferences\.model\.learning_rate"):
+        run(replace(config, preferences=asking), tmp_path / "run")
 
 
 def test_returns_of_whole_episodes_against_a_naive_sum(tmp_path):

@@ -79,6 +79,8 @@ def test_wrong_types_are_refused_by_name(path, value):
         ("num_steps", 0, "num_steps must be >= 1, got 0"),
         ("env.num_envs", 0, "num_envs must be at least 1, got 0"),
         ("checkpoint_every", 0, "checkpoint_every must be >= 1"),
+        ("torch_threads", 0, "torch_threads must be >= 1"),
+        ("torch_threads", 100_000, "torch_threads must be at most 1024, got 100000"),
         ("keep_checkpoints", 0, "keep_checkpoints must be >= 1"),
         ("num_evaluation_episodes", 0, "num_evaluation_episodes must be >= 1"),
         ("preferences.segment_length", 65, r"segment_length must be <= num_steps \(64\)"),

@@ -37,6 +37,8 @@ class Unseen(gymnasium.Env[Any, Any]):
 class Poisoned(Unseen):
     """Its reward breaks down in the tenth episode."""
 
+    nonsense = float("nan")
+
     def __init__(self) -> None:
         super().__init__()
         self.episodes = 0
@@ -49,7 +51,7 @@ class Poisoned(Unseen):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Pays the action, and then nonsense."""
         look, reward, terminated, truncated, info = super().step(action)
-        return look, float("nan") if self.episodes == 10 else reward, terminated, truncated, info
+        return look, self.nonsense if self.episodes == 10 else reward, terminated, truncated, info
 
 
 class Torn(Unseen):
@@ -72,3 +74,9 @@ class Leaving(Torn):
     def render(self) -> Any:
         """Exits as if all were well."""
         raise SystemExit(0)
+
+
+class Overpaid(Poisoned):
+    """Pays more in its tenth episode than a sum of rewards can hold."""
+
+    nonsense = 1e38
