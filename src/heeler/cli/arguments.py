@@ -18,6 +18,9 @@ OK, BROKEN, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 """Exit codes: done; `doctor` found something broken; what you can mend; stopped by Ctrl-C; nobody reads any more."""
 
 Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="the run's directory")]
+RecipeName = Annotated[
+    tyro.conf.Positional[str | None], tyro.conf.arg(metavar="RECIPE", help="whose settings are listed")
+]
 Json = Annotated[bool, tyro.conf.arg(help="print the result as JSON")]
 
 
@@ -67,6 +70,11 @@ def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], d
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what a script reads: one object on one line."""
     print(json.dumps(value, allow_nan=False))
+
+
+def as_set(value: Any) -> str:
+    """A setting's value as `--set` takes it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def in_words(evaluation: "PolicyEvaluation") -> str:

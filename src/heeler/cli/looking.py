@@ -1,10 +1,14 @@
 """The commands that look at runs and at this machine. What is heavy is imported inside them."""
 
+<<<<<<< HEAD
 import sys
+=======
+from dataclasses import asdict
+>>>>>>> fixb
 from pathlib import Path
 
-from heeler.cli.arguments import BROKEN, OK, Json, Run, in_words, print_json
-from heeler.cli.recipe_flags import REQUIRED, read_recipes
+from heeler.cli.arguments import BROKEN, OK, Json, RecipeName, Run, as_set, in_words, print_json
+from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
 
 
 def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
@@ -106,6 +110,7 @@ def _expect_run(run: Path) -> None:
     RunDirectory.open(run)
 
 
+<<<<<<< HEAD
 def _tell_refused_checkpoints(run: Path) -> None:
     """On the error stream, so that what a script reads stays clean."""
     from heeler.core.rundir import RunDirectory
@@ -118,11 +123,18 @@ def _tell_refused_checkpoints(run: Path) -> None:
 
 def recipes(*, json: Json = False) -> int:
     """List the recipes and their arguments.
+=======
+def recipes(name: RecipeName = None, *, json: Json = False) -> int:
+    """List the recipes and their arguments, or every setting of one.
+>>>>>>> fixb
 
     Args:
+        name: of a recipe, whose settings are listed with their defaults.
         json: print the list as JSON.
     """
     found = read_recipes()
+    if name is not None:
+        return _settings(recipe_named(name, found), json)
     if json:
         print_json({"recipes": [recipe.to_dict() for recipe in found.values()]})
         return OK
@@ -132,6 +144,25 @@ def recipes(*, json: Json = False) -> int:
             flag = f"--{argument.name.replace('_', '-')}"
             default = "required" if argument.default is REQUIRED else f"default {argument.default}"
             print(f"  {flag:<15} {argument.help} ({default})")
+    return OK
+
+
+def _settings(recipe: RecipeFlags, json: bool) -> int:
+    from heeler.loop.config import to_dict
+    from heeler.loop.settings import described
+    from heeler.recipes import RECIPES
+
+    required = [argument.name for argument in recipe.arguments if argument.default is REQUIRED]
+    config = RECIPES[recipe.name](**{name: name.upper() for name in required})
+    settings = described(config, to_dict(config))
+    if json:
+        print_json({"name": recipe.name, "summary": recipe.summary, "settings": [asdict(s) for s in settings]})
+        return OK
+    print(
+        f"{recipe.name}: {recipe.summary}\n\n--set NAME=VALUE changes any of these; a world may have other defaults.\n"
+    )
+    for setting in settings:
+        print(f"{setting.name} = {as_set(setting.default)}  ({setting.type})\n  {setting.help}")
     return OK
 
 

@@ -15,6 +15,7 @@ import docstring_parser
 import tyro
 
 import heeler
+from heeler.core.errors import ConfigError, did_you_mean
 
 REQUIRED = object()
 """The default of an argument that has none."""
@@ -60,6 +61,17 @@ def read_recipes() -> dict[str, RecipeFlags]:
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             sources |= {alias.asname or alias.name: node.module for alias in node.names}
     return {name: _read(name, function, sources[function]) for name, function in _listed(package).items()}
+
+
+def recipe_named(name: str, recipes: Mapping[str, RecipeFlags]) -> RecipeFlags:
+    """The recipe of that name.
+
+    Raises:
+        ConfigError: there is none; says which there are.
+    """
+    if name not in recipes:
+        raise ConfigError(f"there is no recipe {name!r}.{did_you_mean(name, recipes)} There are: {', '.join(recipes)}")
+    return recipes[name]
 
 
 def _source(module: str) -> ast.Module:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
-from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, run_arguments
-from heeler.core.errors import ConfigError, WorldError, did_you_mean
+from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, recipe_named, run_arguments
+from heeler.core.errors import WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -26,9 +26,7 @@ def run_recipe(arguments: Sequence[str]) -> int:
         print("\n".join(f"  {name:<14}{recipe.summary}" for name, recipe in recipes.items()))
         return OK if arguments else USAGE
     name = arguments[0]
-    if name not in recipes:
-        raise ConfigError(f"there is no recipe {name!r}.{did_you_mean(name, recipes)} There are: {', '.join(recipes)}")
-    recipe = recipes[name]
+    recipe = recipe_named(name, recipes)
     filled = parsed(argument_class(recipe), f"run {name}", arguments[1:], recipe.summary)
     return _run(recipe, run_arguments(recipe, filled))
 

@@ -3,8 +3,10 @@
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import docstring_parser
 import yaml
 
 from heeler.core.errors import ConfigError, did_you_mean
@@ -20,6 +22,44 @@ def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         flat |= dotted(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
     return flat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting of a configuration."""
+
+    name: str
+    """Dotted."""
+    type: str
+    """What it may be, as Python writes types."""
+    default: Any
+    """As YAML has it."""
+    help: str
+    """What it does."""
+
+
+def described(config: Any, values: Mapping[str, Any], prefix: str = "") -> list[Setting]:
+    """Every setting of a recipe's configuration, with what is written under it in the source.
+
+    Args:
+        config: a dataclass; its fields may be dataclasses too.
+        values: the same, as YAML-ready values.
+        prefix: of the names.
+    """
+    hints = get_type_hints(type(config))
+    helps = {
+        field.arg_name: field.description or "" for field in docstring_parser.parse_from_object(type(config)).params
+    }
+    settings: list[Setting] = []
+    for name, value in values.items():
+        part = getattr(config, name)
+        if dataclasses.is_dataclass(part):
+            settings += described(part, value, f"{prefix}{name}.")
+            continue
+        kind = hints[name].__name__ if isinstance(hints[name], type) else str(hints[name]).replace("typing.", "")
+        about = " ".join(helps.get(name, "").split())
+        settings.append(Setting(name=f"{prefix}{name}", type=kind, default=value, help=about))
+    return settings
 
 
 def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = "") -> None:

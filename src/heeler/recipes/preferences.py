@@ -36,8 +36,10 @@ def preferences(
         seed: everything random in the run follows from it.
         budget: comparisons that are asked for.
         total_steps: environment steps of the whole run.
-        teacher: a simulated teacher, or `people`.
-        acquisition: how pairs worth asking about are chosen.
+        teacher: who answers: `people`, or a simulated teacher: `oracle`, `noisy`, `mistaken`, `skipping`, `myopic`,
+            `indifferent`, `slow`, `biased` or `backflip`, which is noisy with 10 % mistakes.
+        acquisition: how pairs worth asking about are chosen: `random`, `disagreement`, `entropy`, `information_gain` or
+            `coverage`.
     """
     settings = settings_for(env)
     return RunConfig(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,7 +19,10 @@ from heeler import recipes
 from heeler.cli import COMMANDS, main
 from heeler.cli.running import default_name
 from heeler.core.rundir import RunDirectory
-from heeler.loop.config import RunConfig
+from heeler.feedback.acquisition import ACQUISITIONS
+from heeler.feedback.teachers import TEACHERS
+from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.settings import assign, dotted
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.recipes import RECIPES
 
@@ -245,6 +249,28 @@ def test_recipes_lists_every_recipe(capsys: pytest.CaptureFixture[str]) -> None:
             assert argument["help"] in shown
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """And as `--set` takes it: what is shown, given back, is the same configuration."""
+    assert main(["recipes", name, "--json"]) == 0
+    settings = json.loads(capsys.readouterr().out)["settings"]
+    config = to_dict(RECIPES[name](**({} if name == "backflip" else {"env": "ENV"})))
+    assert {setting["name"] for setting in settings} >= dotted(config).keys()
+    assert all(setting["help"] for setting in settings)
+    assert main(["recipes", name]) == 0
+    shown = re.findall(r"^(\S+ = .*)  \(.*\)$", capsys.readouterr().out, re.M)
+    assert len(shown) == len(settings)
+    assert to_dict(from_dict(assign(config, [line.replace(" = ", "=", 1) for line in shown]))) == config
+
+
+@pytest.mark.parametrize("name", ["backflip", "preferences"])
+def test_help_names_every_teacher_and_acquisition(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", name, "--help"]) == 0
+    shown = capsys.readouterr().out
+    for choice in (*TEACHERS, "people", *ACQUISITIONS):
+        assert f"`{choice}`" in shown
+
+
 def test_doctor(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--run-dir", str(tmp_path), "--json"]) == 0
     checks = json.loads(capsys.readouterr().out)["checks"]
@@ -293,6 +319,7 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (["rnu"], "there is no command 'rnu'. Did you mean 'run'?"),
+        (["recipes", "bakflip"], "there is no recipe 'bakflip'. Did you mean 'backflip'?"),
         (["run", "bakflip"], "there is no recipe 'bakflip'. Did you mean 'backflip'?"),
         (["run", "backflip", "--buget", "3"], "has no flag --buget. Did you mean '--budget'?"),
         (
