@@ -1,10 +1,7 @@
 """The commands that look at runs and at this machine. What is heavy is imported inside them."""
 
-<<<<<<< HEAD
 import sys
-=======
 from dataclasses import asdict
->>>>>>> fixb
 from pathlib import Path
 
 from heeler.cli.arguments import BROKEN, OK, Json, RecipeName, Run, as_set, in_words, print_json
@@ -110,7 +107,6 @@ def _expect_run(run: Path) -> None:
     RunDirectory.open(run)
 
 
-<<<<<<< HEAD
 def _tell_refused_checkpoints(run: Path) -> None:
     """On the error stream, so that what a script reads stays clean."""
     from heeler.core.rundir import RunDirectory
@@ -121,12 +117,8 @@ def _tell_refused_checkpoints(run: Path) -> None:
         print(f"heeler: {reason}; {instead}", file=sys.stderr)
 
 
-def recipes(*, json: Json = False) -> int:
-    """List the recipes and their arguments.
-=======
 def recipes(name: RecipeName = None, *, json: Json = False) -> int:
     """List the recipes and their arguments, or every setting of one.
->>>>>>> fixb
 
     Args:
         name: of a recipe, whose settings are listed with their defaults.
