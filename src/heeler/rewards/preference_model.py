@@ -6,6 +6,7 @@ Shapes: M members, Q comparisons, L steps of a segment, F features of a step, T 
 import hashlib
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal, get_args
@@ -26,6 +27,8 @@ from heeler.models.policy import Activation
 from heeler.ops.preferences import choice_log_probs, expected_calibration_error
 
 RewardInput = Literal["observation", "action", "next_observation"]
+# What a processor's cache holds: in two halves, a fit to 700 comparisons took a fifth longer.
+_ROWS_AT_ONCE = 64
 _OUTCOME: dict[PreferenceChoice, int] = {"left": 0, "right": 1, "equal": 2}
 
 
@@ -159,6 +162,8 @@ class PreferenceModel:
             "next_observation": len(columns),
         }
         self.num_features = sum(sizes[name] for name in config.inputs)
+        # Threads of our own, not torch's: those wait by spinning, so that two runs on two cores would stop each other.
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="reward")
 
     def init(self, seed: int) -> PreferenceModelState:
         """An untrained ensemble; the same seed gives the same weights."""
@@ -276,14 +281,20 @@ class PreferenceModel:
         return state, state.last_fit
 
     def _step(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, weight_MB: Tensor) -> None:
-        outcome_MB1 = outcome_B.expand(len(weight_MB), -1)[..., None]
-        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_MB1).squeeze(-1)
-        loss = -(log_prob_MB * weight_MB).sum(1).div(weight_MB.sum(1).clamp_min(1)).sum()
+        share_MB = weight_MB / weight_MB.sum(1, keepdim=True).clamp_min(1)
         state.parameters.zero_grad()
         state.log_tie.grad = None
-        loss.backward()
+        halves = zip(feature.tensor_split(2), outcome_B.tensor_split(2), share_MB.tensor_split(2, 1), strict=True)
+        # Both add to one gradient. Whichever is first, the sum of two numbers is the same, bit for bit.
+        list(self._threads.map(lambda half: self._differentiate(state, *half), halves))
         state.optimizer.step()
         state.tie_optimizer.step()
+
+    def _differentiate(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, share_MB: Tensor) -> None:
+        """Add the gradient of these comparisons' loss; `share_MB` is what each counts for in a member's mean."""
+        outcome_MB1 = outcome_B.expand(len(share_MB), -1)[..., None]
+        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_MB1).squeeze(-1)
+        (-(log_prob_MB * share_MB).sum()).backward()
 
     def _outcome_log_probs(self, state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
         return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
@@ -310,7 +321,8 @@ class PreferenceModel:
     @torch.no_grad()
     def _losses(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> tuple[Tensor, Tensor]:
         """[Q] loss of the ensemble on each comparison, and [Q] its probability of left among left and right."""
-        log_prob_MQ3 = torch.cat([self._outcome_log_probs(state, rows) for rows in feature.split(256)], 1)
+        judge = torch.no_grad()(lambda rows: self._outcome_log_probs(state, rows))
+        log_prob_MQ3 = torch.cat(list(self._threads.map(judge, feature.split(_ROWS_AT_ONCE))), 1)
         # The log of the members' mean probability; in logs, so that a sure and wrong answer costs much, not infinity.
         log_prob_Q3 = log_prob_MQ3.logsumexp(0) - math.log(self.config.num_members)
         loss_Q = -log_prob_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1)

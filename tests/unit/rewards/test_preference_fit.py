@@ -1,6 +1,8 @@
 """The learned reward against naive loops, known rewards and known probabilities."""
 
+import itertools
 import math
+import time
 
 import numpy as np
 import pytest
@@ -82,6 +84,27 @@ def test_a_fit_is_what_each_member_would_learn_alone(lapse):
         # The last bias shifts all rewards alike, so comparisons say nothing about it and its gradient is rounding.
         for layer, bias in enumerate(member.biases[:-1]):
             torch.testing.assert_close(state.network.biases[layer][m, 0], bias, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("minibatch_size", [1, 7, 16])
+def test_whichever_half_of_a_minibatch_is_first_the_weights_are_the_same(monkeypatch, minibatch_size, late):
+    pairs = pairs_of(40)
+    choices = [*oracle(pairs[:-4]), "equal", "equal", "equal", "equal"]
+    model = build(minibatch_size=minibatch_size, max_epochs=2)
+    expected = fitted(model, pairs, choices)
+    differentiate, calls = model._differentiate, itertools.count()
+
+    def slowly(*half):
+        if next(calls) % 2 == late:
+            time.sleep(0.005)
+        differentiate(*half)
+
+    monkeypatch.setattr(model, "_differentiate", slowly)
+    state = fitted(model, pairs, choices)
+    assert next(calls) > 0
+    assert torch.equal(state.parameters.flat, expected.parameters.flat)
+    assert torch.equal(state.log_tie, expected.log_tie)
 
 
 def test_figures_of_a_fit_against_a_naive_loop():
