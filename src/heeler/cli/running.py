@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
 from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, recipe_named, run_arguments
-from heeler.core.errors import WorldError
+from heeler.core.errors import RunStopped, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -92,6 +92,9 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMe
         if not RunDirectory(path).checkpoint_steps():
             raise
         raise WorldError(f"{error}. What was learned is kept: heeler resume {shlex.quote(str(path))}") from error
+    except RunStopped as stopped:
+        print(f"\nheeler: {stopped}; go on with it by: heeler resume {shlex.quote(str(path))}", file=sys.stderr)
+        return INTERRUPTED
     except KeyboardInterrupt:
         again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
         begun = (path / "config.yaml").exists()

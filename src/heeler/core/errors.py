@@ -40,6 +40,10 @@ class RunError(HeelerError, RuntimeError):
     """A run directory is in use, belongs to another configuration, or cannot be read or written."""
 
 
+class RunStopped(RunError):
+    """An operator stopped the run; what it learned is kept."""
+
+
 class CheckpointError(HeelerError, RuntimeError):
     """A checkpoint is torn, altered or made by an incompatible version."""
 

@@ -12,6 +12,9 @@ import numpy as np
 FeedbackKind = Literal["preference", "rating", "evaluation", "critique", "correction", "demonstration"]
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
 
+CommandKind = Literal["pause", "resume", "stop", "roll_back", "set_budget"]
+COMMAND_KINDS: tuple[CommandKind, ...] = get_args(CommandKind)
+
 PreferenceChoice = Literal["left", "right", "equal", "cant_tell"]
 PREFERENCE_CHOICES: tuple[PreferenceChoice, ...] = get_args(PreferenceChoice)
 
@@ -110,3 +113,31 @@ class PolicyVersion:
     version: int
     step: int
     checkpoint_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """A query that was handed to one annotator to answer, and to as few others as its overlap allows."""
+
+    query: Query
+    annotator: str
+    expires_unix_s: float
+    """Until when nobody else is asked in their place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What an operator told the learner to do; it obeys between two updates."""
+
+    id: str
+    """A UUID made by the client: the same command again is the same command."""
+    kind: CommandKind
+    value: int | None = None
+    """Step of the checkpoint to roll back to; comparisons of the new budget; None for the other kinds."""
+    person: str
+    """Who said so."""
+    asked_unix_s: float
+    done_unix_s: float | None = None
+    """When the learner had obeyed, or refused; None before."""
+    outcome: str | None = None
+    """What came of it, in words."""

@@ -132,6 +132,9 @@ class RunDirectory:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise RunError(f"{self.path} is in use by another process; wait for it, or stop it first") from error
+            handle.truncate(0)
+            handle.write(str(os.getpid()))
+            handle.flush()
             self._put_back_replaced()
             yield
 
@@ -188,6 +191,19 @@ class RunDirectory:
                     f"cannot remove {folder}, which is older than the {keep} that stay: {error.strerror or error}; "
                     "make it writable, or remove it yourself"
                 ) from error
+
+    def discard_checkpoints_after(self, step: int) -> None:
+        """Remove the checkpoints of what was learned after `step`, the newest first.
+
+        Raises:
+            RunError: one cannot be removed.
+        """
+        for later in reversed([s for s in self.checkpoint_steps() if s > step]):
+            folder = self.path / "checkpoints" / f"step-{later}"
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise _unwritable(folder, error) from error
 
     def _put_back_replaced(self) -> None:
         """Undo a replacement that a kill cut short between its two renamings."""

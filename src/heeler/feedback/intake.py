@@ -76,7 +76,7 @@ def check_feedback(
     Raises:
         DataError: naming the field that does not.
     """
-    _check_key(answer.key)
+    check_key(answer.key, "key")
     query = queries.get(answer.query_id)
     if query is None:
         raise DataError(f"query_id: no query {answer.query_id!r} in the store; answers are to queries that were asked")
@@ -117,10 +117,15 @@ def feedback_kind(name: str) -> FeedbackKind:
     return cast(FeedbackKind, name)
 
 
-def _check_key(key: object) -> None:
+def check_key(key: object, field: str) -> None:
+    """Refuse what is no UUID, or one that could be written in another way too.
+
+    Raises:
+        DataError: naming the field.
+    """
     try:
         canonical = str(uuid.UUID(cast(str, key)))
     except (ValueError, AttributeError, TypeError):
         canonical = None
     if canonical is None or canonical != key:
-        raise DataError(f"key: expected a UUID such as {uuid.UUID(int=0)} in lower case, got {key!r}")
+        raise DataError(f"{field}: expected a UUID such as {uuid.UUID(int=0)} in lower case, got {key!r}")

@@ -1,16 +1,14 @@
 """Between the store's rows and the nouns: plain SQLAlchemy Core that any of its databases understands."""
 
-import time
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select
 
-from heeler.core.errors import ConflictError
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import schema
 from heeler.feedback.form import SegmentFacts
-from heeler.feedback.intake import Place, body_sha256, check_feedback, feedback_kind, named_segments
+from heeler.feedback.intake import feedback_kind
 
 # Values in one IN list; databases limit the parameters of a statement.
 _VALUES_AT_ONCE = 500
@@ -19,7 +17,7 @@ _VALUES_AT_ONCE = 500
 def known(connection: Connection, column: ColumnElement[Any], wanted: Iterable[Any]) -> set[Any]:
     """Which of the wanted values the column holds."""
     found: set[Any] = set()
-    for some in _chunks(wanted):
+    for some in chunks(wanted):
         found.update(connection.execute(select(column).where(column.in_(some))).scalars())
     return found
 
@@ -60,7 +58,7 @@ def segment_row(segment_id: str, segment: Segment) -> dict[str, Any]:
 def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, SegmentFacts]:
     """What is known of the wanted segments without their files, by id."""
     found: dict[str, SegmentFacts] = {}
-    for some in _chunks(wanted):
+    for some in chunks(wanted):
         for row in connection.execute(select(schema.segments).where(schema.segments.c.id.in_(some))):
             found[row.id] = SegmentFacts(
                 env_id=row.env_id,
@@ -75,7 +73,7 @@ def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, Se
 def annotator_kinds(connection: Connection, wanted: Iterable[str]) -> dict[str, str]:
     """What kind of annotator each of the wanted ones is that there are."""
     table, found = schema.annotators, dict[str, str]()
-    for some in _chunks(wanted):
+    for some in chunks(wanted):
         rows = connection.execute(select(table.c.id, table.c.kind).where(table.c.id.in_(some)))
         found.update((row.id, row.kind) for row in rows)
     return found
@@ -98,7 +96,7 @@ def queries_by_id(connection: Connection, wanted: Iterable[str]) -> dict[str, Qu
     asked, shown = schema.queries, schema.query_segments
     rows: dict[str, Row[Any]] = {}
     segment_ids: dict[str, list[str]] = {}
-    for some in _chunks(wanted):
+    for some in chunks(wanted):
         rows.update((row.id, row) for row in connection.execute(select(asked).where(asked.c.id.in_(some))))
         places = select(shown).where(shown.c.query_id.in_(some)).order_by(shown.c.query_id, shown.c.place)
         for row in connection.execute(places):
@@ -106,33 +104,11 @@ def queries_by_id(connection: Connection, wanted: Iterable[str]) -> dict[str, Qu
     return {name: _query(row, tuple(segment_ids[name])) for name, row in rows.items()}
 
 
-def checked_answers(connection: Connection, batch: Sequence[Feedback]) -> dict[str, dict[str, Any]]:
-    """Rows of a batch of answers by key, each checked against what it is about.
-
-    Raises:
-        DataError: an answer does not hold; the message names its index and field.
-        ConflictError: two answers of the batch have one key and different bodies.
-    """
-    queries = queries_by_id(connection, {answer.query_id for answer in batch})
-    wanted = {segment_id for query in queries.values() for segment_id in query.segment_ids}
-    segments = segment_facts(connection, wanted | named_segments(batch))
-    annotators = annotator_kinds(connection, {answer.annotator for answer in batch})
-    received_unix_s = time.time()
-    rows: dict[str, dict[str, Any]] = {}
-    for index, answer in enumerate(batch):
-        with Place(f"feedback[{index}]"):
-            row = check_feedback(answer, queries, segments, annotators)
-        row |= {"body_sha256": body_sha256(row), "received_unix_s": received_unix_s}
-        if rows.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
-            raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")
-    return rows
-
-
 def bodies(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[int, str]]:
     """(position, SHA-256 of the body) of the answers that are there, by key."""
     table = schema.feedback
     found: dict[str, tuple[int, str]] = {}
-    for some in _chunks(keys):
+    for some in chunks(keys):
         wanted = select(table.c.key, table.c.position, table.c.body_sha256).where(table.c.key.in_(some))
         found.update((row.key, (row.position, row.body_sha256)) for row in connection.execute(wanted))
     return found
@@ -164,7 +140,7 @@ def _query(row: Row[Any], segment_ids: tuple[str, ...]) -> Query:
     )
 
 
-def _chunks(values: Iterable[Any]) -> Generator[Collection[Any]]:
+def chunks(values: Iterable[Any]) -> Generator[Collection[Any]]:
     unique = list(dict.fromkeys(values))
     for start in range(0, len(unique), _VALUES_AT_ONCE):
         yield unique[start : start + _VALUES_AT_ONCE]

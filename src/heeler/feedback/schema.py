@@ -70,6 +70,9 @@ queries = Table(
     Column("asked_step", BigInteger, nullable=False),
     Column("acquisition", String(64), nullable=False),
     Column("score", Float(53), nullable=False),
+    # How many annotators have answered: kept here, so that what is left to ask is found by an index.
+    Column("num_answers", Integer, nullable=False, server_default="0"),
+    Index("ix_queries_num_answers", "num_answers", "number"),
     sqlite_autoincrement=True,
 )
 
@@ -97,6 +100,36 @@ feedback = Table(
     Column("received_unix_s", Float(53), nullable=False),
     Index("ix_feedback_query_id", "query_id"),
     sqlite_autoincrement=True,
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("query_id", String(64), ForeignKey("queries.id"), primary_key=True),
+    Column("annotator", String(200), ForeignKey("annotators.id"), primary_key=True),
+    Column("expires_unix_s", Float(53), nullable=False),
+    Index("ix_leases_annotator", "annotator"),
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("number", Position, primary_key=True),
+    Column("id", String(36), nullable=False, unique=True),
+    Column("kind", String(16), nullable=False),
+    Column("value", BigInteger),
+    Column("person", String(200), nullable=False),
+    Column("asked_unix_s", Float(53), nullable=False),
+    Column("done_unix_s", Float(53)),
+    Column("outcome", Text),
+    sqlite_autoincrement=True,
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
 )
 
 consumers = Table(

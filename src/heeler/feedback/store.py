@@ -3,6 +3,7 @@
 An answer is acknowledged after its commit was synced. Every write can be repeated: the same again changes nothing.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -11,11 +12,12 @@ from typing import Any, Literal
 from sqlalchemy import delete, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment
-from heeler.feedback import rows, schema
+from heeler.core.nouns import Command, Feedback, Lease, PolicyVersion, Query, Segment
+from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.database import Database
 from heeler.feedback.intake import Place, check_query
 from heeler.feedback.segment_files import SegmentFolder, check_segment
+from heeler.feedback.writing import Outcome, write_posts
 
 AnnotatorKind = Literal["person", "simulated", "program"]
 
@@ -213,6 +215,68 @@ class Store:
         with self._database.reading() as connection:
             return rows.count(connection, schema.queries)
 
+    def lease(self, annotator: str, limit: int, *, overlap: int, duration_s: float) -> list[Lease]:
+        """Hand out at most `limit` queries to one annotator: those they hold first, then the oldest that have room.
+
+        Nobody is handed a query that they answered, and no more annotators hold or have answered it than `overlap`.
+
+        Args:
+            annotator: known to the store.
+            limit: the most.
+            overlap: answers of different annotators that each query may have.
+            duration_s: how long nobody else is asked in their place; asking again renews it.
+        """
+        with self._database.writing() as connection:
+            if not rows.annotator_kinds(connection, [annotator]):
+                raise DataError(f"annotator: {annotator!r} is unknown; add them with add_annotator first")
+            now_s = time.time()
+            return leasing.take(connection, annotator, limit, overlap=overlap, now_s=now_s, duration_s=duration_s)
+
+    def give_back(self, annotator: str, query_ids: Sequence[str]) -> None:
+        """End leases early; those that are not held are let be."""
+        with self._database.writing() as connection:
+            leasing.give_back(connection, annotator, query_ids)
+
+    # Commands and settings
+
+    def ask_command(self, command: Command) -> Command:
+        """Keep what an operator told the learner to do; the same again is what was kept.
+
+        Raises:
+            ConflictError: the same id told something else.
+        """
+        with self._database.writing() as connection:
+            return commands.ask(connection, command)
+
+    def finish_command(self, command_id: str, outcome: str) -> None:
+        """Note that the learner has obeyed or refused; the first outcome stays."""
+        with self._database.writing() as connection:
+            commands.finish(connection, command_id, outcome)
+
+    def open_commands(self) -> list[Command]:
+        """What the learner has yet to obey, the oldest first."""
+        with self._database.reading() as connection:
+            return commands.waiting(connection)
+
+    def commands(self, *, limit: int, before: int | None = None) -> list[tuple[int, Command]]:
+        """Commands with their numbers, the newest first, those below number `before`."""
+        with self._database.reading() as connection:
+            return commands.newest(connection, limit=limit, before=before)
+
+    def setting(self, name: str, default: Any) -> Any:
+        """A setting of this store, JSON; `default` where it was never set."""
+        table = schema.settings
+        with self._database.reading() as connection:
+            row = connection.execute(select(table.c.value).where(table.c.name == name)).one_or_none()
+        return default if row is None else row.value
+
+    def set_setting(self, name: str, value: Any) -> None:
+        """Set a setting."""
+        table = schema.settings
+        with self._database.writing() as connection:
+            connection.execute(delete(table).where(table.c.name == name))
+            connection.execute(insert(table).values(name=name, value=value))
+
     # Feedback
 
     def add_feedback(self, batch: Sequence[Feedback]) -> list[int]:
@@ -225,16 +289,23 @@ class Store:
             DataError: an answer does not hold; the message names its index and field.
             ConflictError: a key came before with another body.
         """
+        outcome = self.add_posts([batch], overlap=None)[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def add_posts(self, posts: Sequence[Sequence[Feedback]], *, overlap: int | None) -> list[Outcome]:
+        """Keep several batches in one synced transaction, each of them all or none.
+
+        Args:
+            posts: batches of different senders.
+            overlap: the most annotators that may answer one query, each of them once; None for no limit.
+
+        Returns:
+            Of each batch the positions of its answers, or the error that `add_feedback` would have raised.
+        """
         with self._database.writing() as connection:
-            answers = rows.checked_answers(connection, batch)
-            held = rows.bodies(connection, answers)
-            for index, answer in enumerate(batch):
-                if answer.key in held and held[answer.key][1] != answers[answer.key]["body_sha256"]:
-                    place = f"feedback[{index}].key: {answer.key}"
-                    raise ConflictError(f"{place} came before with another body; a new answer needs a new key")
-            rows.insert_all(connection, schema.feedback, [row for key, row in answers.items() if key not in held])
-            held = rows.bodies(connection, answers)
-        return [held[answer.key][0] for answer in batch]
+            return write_posts(connection, posts, overlap=overlap)
 
     def feedback_after(self, position: int, *, limit: int, up_to_step: int | None) -> list[tuple[int, Feedback]]:
         """Answers after `position`, in order of position, with their positions.

@@ -31,6 +31,7 @@ from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, open_store, preference_model
 from heeler.loop.settings import dotted
+from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
@@ -206,6 +207,17 @@ class OnlineRun:
         )
         return checkpoint
 
+    def roll_back(self, step: int) -> None:
+        """Forget what was learned after the checkpoint of `step`. People's answers stay, and are taken in again.
+
+        Raises:
+            CheckpointError: there is no such checkpoint, or it is torn or altered; nothing is forgotten.
+        """
+        checkpoint = self.directory.load_checkpoint(step)
+        self._refuse_changed_config(checkpoint)
+        self.directory.discard_checkpoints_after(step)
+        self._load(checkpoint)
+
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
         """Half a run under one configuration and half under another is what neither of them describes."""
         # Checkpoints of the first versions do not hold it.
@@ -310,15 +322,22 @@ def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = N
 def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
     with directory.locked(), open_store(directory) as store:
         online = OnlineRun(directory, config, store)
-        refused = online.begin()
+        refused, steering = online.begin(), Steering(online, store)
+
+        def tell() -> None:
+            if on_metrics is not None:
+                on_metrics(online.waiting())
+
         try:
             with open_trackers(directory, config) as track:
+                steering.obey(while_paused=tell)
                 while not online.is_finished:
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
+                    steering.obey(while_paused=tell)
         except WorldError:
             online.save_last_whole_update()
             raise

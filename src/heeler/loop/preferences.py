@@ -3,6 +3,7 @@
 Nothing here waits for an answer. Whoever gives it, the learner reads it from the store.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ class PreferenceLoop:
     def __init__(self, config: RunConfig, store: Store, model: PreferenceModel) -> None:
         assert config.preferences is not None
         self.run_config, self.config, self.store, self.model = config, config.preferences, store, model
+        self.schedule = self.config.schedule
         self.model_state = model.init(config.seed)
         self.generator = stream(config.seed, "questions")
         self.teacher: SimulatedTeacher | None = None
@@ -67,6 +69,10 @@ class PreferenceLoop:
     def num_useful(self) -> int:
         """Answers that count against the budget: all but "can't tell"."""
         return self.num_answered - self.num_cant_tell
+
+    def set_budget(self, budget: int) -> None:
+        """Ask for so many comparisons in all from now on; fewer than were asked means no more questions."""
+        self.schedule = replace(self.schedule, budget=budget)
 
     # Show
 
@@ -109,7 +115,7 @@ class PreferenceLoop:
 
     def _due(self, step: int) -> int:
         asked = self.num_asked - self.num_cant_tell
-        total, schedule = self.run_config.total_steps, self.config.schedule
+        total, schedule = self.run_config.total_steps, self.schedule
         rollouts = step // self.run_config.steps_per_update
         if self.has_reward:
             # A run is rounded down to whole updates, so that its last step may not come: the last update ends it.
@@ -119,7 +125,7 @@ class PreferenceLoop:
 
     @property
     def _num_first(self) -> int:
-        """Answers that are wanted before the first fit."""
+        """Answers that are wanted before the first fit, whatever became of the budget since."""
         return max(1, self.config.schedule.target(0, self.run_config.total_steps))
 
     def _query(self, pair: tuple[Segment, Segment], score: float, step: int, index: int) -> Query:
@@ -279,7 +285,7 @@ class PreferenceLoop:
         Every rollout is labelled by the newest reward: none outlives the fit that made it. `progress` is the share of
         the run that is over, by which `exploration` declines.
         """
-        exhausted = self.num_useful >= self.config.schedule.budget
+        exhausted = self.num_useful >= self.schedule.budget
         at_once = exhausted or (self.has_enough and not self.has_reward)
         fits = self.num_unfitted >= (1 if at_once else self.config.refit_every)
         if fits:
@@ -292,7 +298,7 @@ class PreferenceLoop:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
         self.last_level = self.model.level(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
-        exploration = self.config.exploration * max(0.0, 1 - progress / self.config.schedule.finish_share)
+        exploration = self.config.exploration * max(0.0, 1 - progress / self.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
 
     def metrics(self) -> dict[str, float]:
@@ -311,6 +317,7 @@ class PreferenceLoop:
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps."""
         return {
+            "budget": self.schedule.budget,
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
             "history": [segment.id for segment in self.history],
             "asked": sorted(self.asked),
@@ -325,6 +332,8 @@ class PreferenceLoop:
     def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from what `tensors` and `state` returned."""
         self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
+        # Checkpoints of the first versions do not hold it.
+        self.set_budget(state.get("budget", self.config.schedule.budget))
         if self.teacher is None:
             self.num_asked = max(self.num_asked, self.store.query_count())
         self.asked = set(state["asked"])

@@ -1,0 +1,88 @@
+"""Answers on their way into the store: many posts in one transaction, each of them kept whole or refused whole."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from heeler.core.errors import ConflictError, DataError
+from heeler.core.nouns import Feedback
+from heeler.feedback import rows, schema
+from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments
+from heeler.feedback.leasing import Places, settle
+
+Outcome = list[int] | DataError | ConflictError
+"""Of one post: the position of each of its answers, or why none of them was kept."""
+
+
+def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, overlap: int | None) -> list[Outcome]:
+    """Keep the answers of each post, all or none of it.
+
+    Args:
+        connection: in a writing transaction.
+        posts: each a batch of answers; a later one may repeat an earlier one.
+        overlap: answers that a query may have of different annotators; None to take any answer.
+
+    Returns:
+        Of each post what came of it. An answer that was there already keeps the position it has.
+    """
+    everything = [answer for post in posts for answer in post]
+    check = _Checker(connection, everything)
+    held = rows.bodies(connection, [answer.key for answer in everything])
+    places: Places | None = None
+    if overlap is not None:
+        places = Places(connection, {a.query_id for a in everything}, overlap=overlap, now_s=check.received_unix_s)
+    fresh: dict[str, dict[str, Any]] = {}
+    refused: dict[int, DataError | ConflictError] = {}
+    for number, post in enumerate(posts):
+        try:
+            checked = check.rows(post)
+            bodies = {key: body for key, (_, body) in held.items()}
+            bodies |= {key: row["body_sha256"] for key, row in fresh.items()}
+            _refuse_other_bodies(post, checked, bodies)
+            new = {key: row for key, row in checked.items() if key not in bodies}
+            if places is not None:
+                places.take([answer for answer in post if answer.key in new])
+        except (DataError, ConflictError) as error:
+            refused[number] = error
+        else:
+            fresh |= new
+    rows.insert_all(connection, schema.feedback, list(fresh.values()))
+    settle(connection, list(fresh.values()))
+    held |= rows.bodies(connection, fresh)
+    return [refused.get(n) or [held[answer.key][0] for answer in post] for n, post in enumerate(posts)]
+
+
+class _Checker:
+    """Checks answers against what the store holds of what they are about, read once for all of them."""
+
+    def __init__(self, connection: Connection, answers: Sequence[Feedback]) -> None:
+        self.queries = rows.queries_by_id(connection, {answer.query_id for answer in answers})
+        wanted = {segment_id for query in self.queries.values() for segment_id in query.segment_ids}
+        self.segments = rows.segment_facts(connection, wanted | named_segments(answers))
+        self.annotators = rows.annotator_kinds(connection, {answer.annotator for answer in answers})
+        self.received_unix_s = time.time()
+
+    def rows(self, post: Sequence[Feedback]) -> dict[str, dict[str, Any]]:
+        """Rows of a post by key.
+
+        Raises:
+            DataError: an answer does not hold; the message names its index and field.
+            ConflictError: two answers have one key and different bodies.
+        """
+        checked: dict[str, dict[str, Any]] = {}
+        for index, answer in enumerate(post):
+            with Place(f"feedback[{index}]"):
+                row = check_feedback(answer, self.queries, self.segments, self.annotators)
+            row |= {"body_sha256": body_sha256(row), "received_unix_s": self.received_unix_s}
+            if checked.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
+                raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")
+        return checked
+
+
+def _refuse_other_bodies(post: Sequence[Feedback], checked: dict[str, dict[str, Any]], bodies: dict[str, str]) -> None:
+    for index, answer in enumerate(post):
+        if bodies.get(answer.key, checked[answer.key]["body_sha256"]) != checked[answer.key]["body_sha256"]:
+            place = f"feedback[{index}].key: {answer.key}"
+            raise ConflictError(f"{place} came before with another body; a new answer needs a new key")

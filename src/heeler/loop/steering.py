@@ -1,0 +1,87 @@
+"""What operators tell a run while it learns: pause, resume, stop, roll back, another budget. Obeyed between updates."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from heeler.core.errors import CheckpointError, ConfigError, RunStopped
+from heeler.core.nouns import Command
+from heeler.feedback.store import Store
+
+if TYPE_CHECKING:
+    from heeler.loop.online import OnlineRun
+
+PAUSED = "paused"
+"""Setting of the store that says who paused the run; None while it is not paused. It outlives the learner."""
+
+_POLL_S = 0.2
+
+
+class Steering:
+    """Reads the commands of a run's store and has the run obey them.
+
+    Args:
+        run: obeys.
+        store: holds the commands.
+    """
+
+    def __init__(self, run: "OnlineRun", store: Store) -> None:
+        self.run, self.store = run, store
+        self._obey: dict[str, Callable[[Command], str]] = {
+            "pause": self._pause,
+            "resume": self._resume,
+            "roll_back": self._roll_back,
+            "set_budget": self._set_budget,
+        }
+
+    def obey(self, *, while_paused: Callable[[], None] = lambda: None) -> None:
+        """Obey what was asked since the last update; comes back when the run is to go on.
+
+        A command is acknowledged once it is obeyed, so that one cut short by a crash is obeyed again; each may be.
+
+        Args:
+            while_paused: called now and then for as long as the run is paused.
+
+        Raises:
+            RunStopped: an operator stopped the run; its checkpoint is written.
+        """
+        while True:
+            for command in self.store.open_commands():
+                self._do(command)
+            if self.store.setting(PAUSED, None) is None:
+                return
+            while_paused()
+            time.sleep(_POLL_S)
+
+    def _do(self, command: Command) -> None:
+        if command.kind == "stop":
+            self.run.save()
+            self.store.finish_command(command.id, f"stopped at step {self.run.step:,}")
+            raise RunStopped(f"{command.person} stopped the run at step {self.run.step:,}; its checkpoint is kept")
+        try:
+            outcome = self._obey[command.kind](command)
+        except (CheckpointError, ConfigError) as error:
+            outcome = f"refused: {error}"
+        self.store.finish_command(command.id, outcome)
+
+    def _pause(self, command: Command) -> str:
+        self.store.set_setting(PAUSED, command.person)
+        return f"paused at step {self.run.step:,}"
+
+    def _resume(self, command: Command) -> str:
+        self.store.set_setting(PAUSED, None)
+        return f"went on from step {self.run.step:,}"
+
+    def _roll_back(self, command: Command) -> str:
+        assert command.value is not None
+        was = self.run.step
+        self.run.roll_back(command.value)
+        return f"rolled back from step {was:,} to step {self.run.step:,}"
+
+    def _set_budget(self, command: Command) -> str:
+        assert command.value is not None
+        if self.run.preferences is None:
+            raise ConfigError("this run learns from its world's own reward and asks nothing")
+        was = self.run.preferences.schedule.budget
+        self.run.preferences.set_budget(command.value)
+        return f"the budget is {command.value:,} comparisons; it was {was:,}"

@@ -1,0 +1,70 @@
+"""Commands to the learner, and settings, as the store keeps them."""
+
+import pytest
+
+from heeler.core.errors import ConflictError, DataError
+from heeler.core.nouns import Command, stable_id
+from tests.unit.feedback.helpers import open_store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with open_store(tmp_path) as store:
+        yield store
+
+
+def command(name: str, kind: str = "pause", value: object = None, **changes: object) -> Command:
+    fields = {"id": stable_id(name), "kind": kind, "value": value, "person": "op", "asked_unix_s": 5.0}
+    return Command(**(fields | changes))
+
+
+def test_commands_wait_in_their_order_until_they_are_obeyed(store):
+    first, second = command("a"), command("b", "set_budget", 40)
+    for told in (first, second):
+        store.ask_command(told)
+    assert store.open_commands() == [first, second]
+    store.finish_command(first.id, "paused at step 5")
+    store.finish_command(first.id, "another outcome")
+    assert store.open_commands() == [second]
+    (_, newest), (number, oldest) = store.commands(limit=5)
+    assert newest == second
+    assert oldest.outcome == "paused at step 5"
+    assert oldest.done_unix_s is not None
+    assert store.commands(limit=5, before=number) == []
+
+
+def test_the_same_command_again_is_one_command(store):
+    kept = store.ask_command(command("a"))
+    store.finish_command(kept.id, "paused")
+    again = store.ask_command(command("a", asked_unix_s=9.0))
+    assert (again.outcome, again.asked_unix_s) == ("paused", 5.0)
+    assert store.open_commands() == []
+    with pytest.raises(ConflictError, match="came before with another command"):
+        store.ask_command(command("a", "stop"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "pawse"}, r"kind: unknown kind 'pawse'. Did you mean 'pause'\?"),
+        ({"kind": "pause", "value": 3}, "value: pause takes none, got 3"),
+        ({"kind": "roll_back"}, "value: expected a whole number, got None"),
+        ({"kind": "roll_back", "value": -1}, "value: expected 0 to 1e"),
+        ({"kind": "set_budget", "value": 0}, "value: expected 1 to 1e"),
+        ({"kind": "set_budget", "value": True}, "value: expected a whole number, got True"),
+        ({"id": "1"}, "id: expected a UUID"),
+    ],
+)
+def test_what_cannot_be_obeyed_is_refused(store, changes, message):
+    with pytest.raises(DataError, match=message):
+        store.ask_command(command("a", **changes))
+    assert store.commands(limit=1) == []
+
+
+def test_settings_are_kept(tmp_path):
+    with open_store(tmp_path) as store:
+        assert store.setting("overlap", 1) == 1
+        store.set_setting("overlap", 2)
+        store.set_setting("overlap", 3)
+    with open_store(tmp_path) as store:
+        assert store.setting("overlap", 1) == 3
