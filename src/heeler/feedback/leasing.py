@@ -101,7 +101,7 @@ class Places:
                     raise ConflictError(f"{place}: {answer.query_id} has an answer of {answer.annotator} already")
                 if len(done | self._leased[answer.query_id] - {answer.annotator}) >= self._overlap:
                     raise ConflictError(
-                        f"{place}: the lease on {answer.query_id} ran out, and others answer it now; ask for new queries"
+                        f"{place}: the lease on {answer.query_id} ran out, and others answer it now; ask for others"
                     )
                 done.add(answer.annotator)
                 taken.append((answer.query_id, answer.annotator))

@@ -10,7 +10,6 @@ from heeler.feedback import schema
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import feedback_kind
 
-# Values in one IN list; databases limit the parameters of a statement.
 _VALUES_AT_ONCE = 500
 
 
@@ -141,6 +140,7 @@ def _query(row: Row[Any], segment_ids: tuple[str, ...]) -> Query:
 
 
 def chunks(values: Iterable[Any]) -> Generator[Collection[Any]]:
+    """Different values, a few hundred at a time, as databases limit what one statement may name."""
     unique = list(dict.fromkeys(values))
     for start in range(0, len(unique), _VALUES_AT_ONCE):
         yield unique[start : start + _VALUES_AT_ONCE]
