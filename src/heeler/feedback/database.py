@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -41,6 +42,24 @@ _SQLITE_REASONS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Migrations:
+    """Where a kind of database gets its tables from."""
+
+    folder: Path
+    """Of Alembic: `env.py` and `versions/`."""
+    version_table: str
+    """Where the schema's revision is written; our own name, so that nobody else's database is taken for ours."""
+    noun: str = "store"
+    """What messages call such a database."""
+    example: str = "the heeler.db of a run"
+    """A file that is one, for messages."""
+
+
+STORE = Migrations(folder=Path(__file__).with_name("migrations"), version_table=VERSION_TABLE)
+"""A run's store."""
+
+
 class Database:
     """A migrated database with one guarded writer connection and a pool of readers.
 
@@ -50,12 +69,14 @@ class Database:
 
     Args:
         target: path of an SQLite file, or an SQLAlchemy URL.
+        migrations: what kind of database it is.
 
     Raises:
-        StoreError: it cannot be opened or written, is no store, or was written by a newer heeler.
+        StoreError: it cannot be opened or written, is of another kind, or was written by a newer heeler.
     """
 
-    def __init__(self, target: str | Path) -> None:
+    def __init__(self, target: str | Path, migrations: Migrations = STORE) -> None:
+        self._migrations = migrations
         url = _url(target)
         is_file = url.get_backend_name() == "sqlite" and url.database is not None
         self.name = url.database if is_file and url.database else url.render_as_string()
@@ -68,7 +89,7 @@ class Database:
                 self._writer, self._readers = self._open_file(url) if is_file else _server_engines(url)
             self._engines += [self._readers, self._writer]
             with self.writing() as connection:
-                _migrate(connection, self.name)
+                _migrate(connection, migrations, self.name)
         except BaseException:
             self.close()
             raise
@@ -79,7 +100,7 @@ class Database:
         if lock.exists():
             self._process_lock = _FileLock(lock)
         with self._alone():
-            _refuse_foreign_file(path)
+            _refuse_foreign_file(path, self._migrations)
         self._process_lock = self._process_lock or _FileLock(lock)
         return _sqlite_engine(url, "BEGIN IMMEDIATE", writable=True), _sqlite_engine(url, "BEGIN", writable=False)
 
@@ -125,14 +146,17 @@ class Database:
 
     @contextmanager
     def _plain_errors(self, *, closing: bool = False) -> Generator[None]:
+        noun = self._migrations.noun
         if self._closed and not closing:
-            raise StoreError(f"store {self.name}: it has been closed; open it again")
+            raise StoreError(f"{noun} {self.name}: it has been closed; open it again")
         try:
             yield
         except DBAPIError as error:
-            raise StoreError(f"store {self.name}: {_reason(error)}") from error
+            raise StoreError(f"{noun} {self.name}: {_reason(error)}") from error
         except OSError as error:
-            raise StoreError(f"store {self.name}: {error.strerror or error} ({error.filename})") from error
+            raise StoreError(
+                f"{noun} {self.name}: {error.strerror or error} ({error.filename})"
+            ) from error
 
 
 class _FileLock:
@@ -214,14 +238,14 @@ def _server_engines(url: URL) -> tuple[Engine, Engine]:
     return writer, writer.execution_options(isolation_level="REPEATABLE READ")
 
 
-def _refuse_foreign_file(path: Path) -> None:
+def _refuse_foreign_file(path: Path, migrations: Migrations) -> None:
     """Look at an existing file without changing it or its folder, before any connection that could."""
     if path.is_dir():
-        raise StoreError(f"store {path}: it is a folder; name a file in it, such as heeler.db")
+        raise StoreError(f"{migrations.noun} {path}: it is a folder; name a file, such as {migrations.example}")
     if not path.exists():
         return
     if not os.access(path, os.W_OK):
-        raise StoreError(f"store {path}: {_SQLITE_REASONS[sqlite3.SQLITE_READONLY]}")
+        raise StoreError(f"{migrations.noun} {path}: {_SQLITE_REASONS[sqlite3.SQLITE_READONLY]}")
     if path.stat().st_size == 0:
         return
     # Without a write-ahead log the file is complete, and SQLite need not make one to read it.
@@ -229,52 +253,40 @@ def _refuse_foreign_file(path: Path) -> None:
     url = URL.create("sqlite", database=f"file:{quote(str(path))}", query={**mode, "uri": "true"})
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": BUSY_TIMEOUT_S})
     with engine.connect() as connection:
-        _refuse_newer(connection, _script(), str(path))
+        _refuse_newer(connection, migrations, str(path))
 
 
-def _migrate(connection: Connection, name: str) -> None:
+def _migrate(connection: Connection, migrations: Migrations, name: str) -> None:
     """Bring the schema to this version's, within the caller's transaction."""
-    script = _script()
-    if _refuse_newer(connection, script, name) == script.get_current_head():
+    if _refuse_newer(connection, migrations, name) == ScriptDirectory(str(migrations.folder)).get_current_head():
         return
     config = Config()
-    config.set_main_option("script_location", _migrations_folder())
+    config.set_main_option("script_location", str(migrations.folder))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
-def _refuse_newer(connection: Connection, script: ScriptDirectory, name: str) -> str | None:
+def _refuse_newer(connection: Connection, migrations: Migrations, name: str) -> str | None:
     """The schema's revision, None for a new database.
 
     Raises:
         StoreError: it is another program's, or its revision is not known here.
     """
+    noun, options = migrations.noun, {"version_table": migrations.version_table}
     try:
-        revision = _revision(connection)
+        revision = MigrationContext.configure(connection, opts=options).get_current_revision()
     except CommandError as error:
-        raise StoreError(f"store {name}: its schema has several versions at once ({error}); restore a copy") from error
+        raise StoreError(f"{noun} {name}: its schema has several versions at once ({error}); restore a copy") from error
     tables = inspect(connection).get_table_names() if connection.dialect.name == "sqlite" else []
-    if tables and VERSION_TABLE not in tables:
-        raise StoreError(f"store {name}: this database belongs to another program; name the heeler.db of a run")
-    known = [entry.revision for entry in script.walk_revisions()]
+    if tables and migrations.version_table not in tables:
+        raise StoreError(f"{noun} {name}: this database belongs to another program; name {migrations.example}")
+    known = [entry.revision for entry in ScriptDirectory(str(migrations.folder)).walk_revisions()]
     if revision is not None and revision not in known:
         raise StoreError(
-            f"store {name}: written by a newer heeler (schema {revision}; this one knows up to {known[0]}); "
+            f"{noun} {name}: written by a newer heeler (schema {revision}; this one knows up to {known[0]}); "
             "nothing was changed. Upgrade heeler to open it"
         )
     return revision
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
-def _script() -> ScriptDirectory:
-    return ScriptDirectory(_migrations_folder())
-
-
-def _migrations_folder() -> str:
-    return str(Path(__file__).with_name("migrations"))
 
 
 def _reason(error: DBAPIError) -> str:
