@@ -52,6 +52,8 @@ class RunDisplay:
     def __init__(self, config: RunConfig, stream: TextIO) -> None:
         self.budget = config.preferences.schedule.budget if config.preferences else None
         self.total = config.num_updates * config.steps_per_update
+        restart = config.restart_update
+        self.restart_step = None if restart is None else restart * config.steps_per_update
         self.is_live = stream.isatty()
         self.step = 0
         self._stream = stream
@@ -86,14 +88,20 @@ class RunDisplay:
         pace = self._pace(now)
         if self.is_live:
             self._progress.update(self._task, completed=self.step, pace=pace)
-            self._figures.plain = ", ".join(figures(row, self.budget)) or "no episode has ended yet"
+            self._figures.plain = ", ".join(self._words(row)) or "no episode has ended yet"
             if self.step >= self.total:
                 self._figures.append(_LAST_WORDS)
         elif now - self._shown_s >= PLAIN_EVERY_S or self.step >= self.total:
             self._shown_s = now
             share = self.step / self.total
-            parts = [f"{self.step:,} of {self.total:,} steps ({share:.0%})", pace, *figures(row, self.budget)]
+            parts = [f"{self.step:,} of {self.total:,} steps ({share:.0%})", pace, *self._words(row)]
             print(", ".join(part for part in parts if part), file=self._stream, flush=True)
+
+    def _words(self, row: Mapping[str, float]) -> list[str]:
+        words = figures(row, self.budget)
+        if self.restart_step is not None and self.step > self.restart_step:
+            words.append(f"a fresh policy since step {self.restart_step:,}")
+        return words
 
     def _pace(self, now: float) -> str:
         assert self._first is not None

@@ -40,10 +40,15 @@ class PreferencesConfig:
     """Share of candidate pairs in which one clip is an older one: it ties today's rewards to yesterday's."""
     refit_every: int = 25
     """The reward is fitted again after this many new answers."""
+    restart_share: float | None = None
+    """Share of the run at which a fresh policy takes over, to learn from the reward as it is by then; None to keep the
+    first. What a policy settles on while the reward is young it seldom leaves, however right the reward becomes (the
+    primacy bias of Nikishin et al. 2022, arXiv 2205.07802). Learning rate and exploration begin anew with it."""
     exploration: float = 0.0
-    """Weight in the reward of how much the ensemble's members disagree on a step, at the start of the run; it falls
-    linearly to nothing when the last question is due. Draws the policy to what answers would teach most about, away
-    from what it happens to do already (Liang et al. 2022, arXiv 2205.12401; the decline there is exponential)."""
+    """Weight in the reward of how much the ensemble's members disagree on a step, when a policy begins; it falls
+    linearly to nothing by the schedule's `finish_share` of that policy's updates. Draws the policy to what answers
+    would teach most about, away from what it happens to do already (Liang et al. 2022, arXiv 2205.12401; the decline
+    there is exponential)."""
     model: PreferenceModelConfig = field(default_factory=PreferenceModelConfig)
     """The learned reward."""
 
@@ -61,6 +66,8 @@ class PreferencesConfig:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
         if not 0 <= self.exploration < math.inf:
             raise ConfigError(f"exploration must be >= 0 and finite, got {self.exploration}")
+        if self.restart_share is not None and not 0 < self.restart_share < 1:
+            raise ConfigError(f"restart_share must be above 0 and below 1, or None, got {self.restart_share}")
         if self.exploration and self.model.num_members < 2:
             raise ConfigError(
                 "exploration pays for disagreement among an ensemble's members: model.num_members must be >= 2, "
@@ -137,6 +144,20 @@ class RunConfig:
     def num_updates(self) -> int:
         """Updates of the whole run: `total_steps` rounded down to whole ones."""
         return self.total_steps // self.steps_per_update
+
+    @property
+    def restart_update(self) -> int | None:
+        """Updates before a fresh policy takes over; None where the first stays."""
+        share = self.preferences.restart_share if self.preferences else None
+        update = round(share * self.num_updates) if share is not None else 0
+        return update if 0 < update < self.num_updates else None
+
+    def progress(self, update: int) -> float:
+        """Share of a policy's updates that is over, from 0 when it begins to 1 when the run, or its successor, does."""
+        restart = self.restart_update
+        if restart is None:
+            return update / self.num_updates
+        return update / restart if update < restart else (update - restart) / (self.num_updates - restart)
 
 
 def check_seed(seed: int) -> None:

@@ -109,7 +109,9 @@ class OnlineRun:
             people.listen(self.step)
             if not people.has_enough:
                 return None
-        progress = self.update / self.config.num_updates
+        if self.update == self.config.restart_update:
+            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
+        progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
         acted = time.perf_counter()

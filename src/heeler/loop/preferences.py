@@ -283,7 +283,7 @@ class PreferenceLoop:
         """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before `has_reward`.
 
         Every rollout is labelled by the newest reward: none outlives the fit that made it. `progress` is the share of
-        the run that is over, by which `exploration` declines.
+        the policy's updates that is over, by which `exploration` declines.
         """
         exhausted = self.num_useful >= self.schedule.budget
         at_once = exhausted or (self.has_enough and not self.has_reward)

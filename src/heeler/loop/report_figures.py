@@ -31,7 +31,31 @@ def charts(data: ReportData) -> dict[str, list[Chart]]:
         "Time": [time_chart(data)],
     }
     found = {name: [chart for chart in some if chart is not None] for name, some in sections.items()}
+    for chart in found.get("Learning", []):
+        mark_restart(chart, data)
     return {name: some for name, some in found.items() if some}
+
+
+def mark_restart(chart: Chart, data: ReportData) -> None:
+    """Show where a fresh policy took over, in a chart over the run."""
+    restart = data.config.restart_update
+    if restart is None or data.step <= restart * data.config.steps_per_update:
+        return
+    at = restart * data.config.steps_per_update
+    chart.layout["shapes"] = [
+        {
+            "type": "line",
+            "x0": at,
+            "x1": at,
+            "y0": 0,
+            "y1": 1,
+            "yref": "paper",
+            "line": {"color": "@grey", "dash": "dot"},
+        }
+    ]
+    chart.layout["annotations"] = [
+        {"x": at, "y": 1, "yref": "paper", "text": "a fresh policy begins", "showarrow": False, "xanchor": "left"}
+    ]
 
 
 def return_chart(data: ReportData) -> Chart | None:

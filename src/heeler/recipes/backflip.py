@@ -17,7 +17,7 @@ def backflip(
     *,
     seed: int = 0,
     budget: int = 700,
-    total_steps: int = 3_000_000,
+    total_steps: int = 4_000_000,
     teacher: str = "backflip",
     acquisition: str = "information_gain",
 ) -> RunConfig:
@@ -55,6 +55,8 @@ def backflip(
             acquisition=acquisition,
             num_candidates=20,
             refit_every=30,
+            # The first policy learns under a reward that is still wrong, and mostly ends with flips by way of the head.
+            restart_share=0.5,
             exploration=2.0,
             model=PreferenceModelConfig(
                 num_members=5,

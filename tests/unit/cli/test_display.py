@@ -56,6 +56,19 @@ def test_off_a_terminal_a_plain_line_every_few_seconds(monkeypatch: pytest.Monke
     assert lines[-1] == "163,840 of 163,840 steps (100%), 4,096 steps/s, true return 40 ± 0"
 
 
+def test_a_fresh_policy_is_told_of_once_it_has_begun() -> None:
+    stream, config = io.StringIO(), backflip(total_steps=40 * 4096)
+    assert config.preferences is not None
+    config = replace(config, preferences=replace(config.preferences, restart_share=0.5))
+    with RunDisplay(config, stream) as show:
+        show({"step": 20 * 4096.0})
+    with RunDisplay(config, stream) as show:
+        show({"step": 21 * 4096.0})
+    before, after = stream.getvalue().splitlines()
+    assert "fresh policy" not in before
+    assert "a fresh policy since step 81,920" in after
+
+
 class Terminal(io.StringIO):
     """A stream that says it is one."""
 

@@ -10,9 +10,10 @@ import torch
 
 from heeler.core.errors import ConfigError, HeelerError, LearningError, RunError
 from heeler.core.rundir import RunDirectory
-from heeler.loop.online import correlation, resume, run
+from heeler.loop.config import RunConfig, to_dict
+from heeler.loop.online import OnlineRun, correlation, resume, run
 from heeler.loop.progress import EpisodeReturns
-from heeler.loop.reading import load_policy
+from heeler.loop.reading import load_policy, open_store
 from heeler.models.actions import CategoricalHead
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.stage import Stage, stage_config
@@ -62,6 +63,60 @@ def test_a_finished_run_is_only_evaluated_again(tmp_path):
     again = resume(tmp_path / "run")
     np.testing.assert_array_equal(again.evaluation.returns, first.evaluation.returns)
     assert metric_trace(tmp_path / "run") == before
+
+
+def restarting(share: float = 0.5) -> RunConfig:
+    config = tiny_preferences()
+    assert config.preferences is not None
+    return replace(config, preferences=replace(config.preferences, restart_share=share))
+
+
+def test_a_fresh_policy_takes_over_and_the_reward_stays(tmp_path):
+    run(tiny_preferences(), tmp_path / "kept")
+    config = restarting()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    seen = []
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        update = online.ppo.update
+
+        def watched(learner, rollout, reward, *, progress):
+            assert online.preferences is not None
+            network = online.preferences.model_state.parameters.flat.detach().clone()
+            seen.append((online.update, progress, learner.parameters.flat.detach().clone(), network))
+            return update(learner, rollout, reward, progress=progress)
+
+        online.ppo.update = watched
+        while not online.is_finished:
+            online.iterate()
+        fresh = online.ppo.init(config.seed + 6 * 1_000_003, config.env.num_envs).parameters.flat
+        online.world.close()
+    by_update = {number: rest for number, *rest in seen}
+    assert [by_update[n][0] for n in (5, 6, 7, 11)] == [5 / 6, 0.0, 1 / 6, 5 / 6]
+    assert torch.equal(by_update[6][1], fresh)
+    assert not torch.equal(by_update[7][1], fresh)
+    # No fit was due just then.
+    assert torch.equal(by_update[6][2], by_update[5][2])
+    assert metric_trace(tmp_path / "run")[:5] != metric_trace(tmp_path / "kept")[:5], "learning rates fall sooner"
+    assert final_weights(tmp_path / "run") != final_weights(tmp_path / "kept")
+
+
+@pytest.mark.parametrize("stop_at", [4, 8])
+def test_a_run_that_goes_on_before_or_after_its_restart_is_the_same_run(tmp_path, stop_at):
+    class Stopped(Exception):
+        pass
+
+    def stop(row):
+        if row["update"] == stop_at:
+            raise Stopped
+
+    run(restarting(), tmp_path / "whole")
+    with pytest.raises(Stopped):
+        run(restarting(), tmp_path / "run", on_metrics=stop)
+    resume(tmp_path / "run")
+    assert metric_trace(tmp_path / "run") == metric_trace(tmp_path / "whole")
+    assert final_weights(tmp_path / "run") == final_weights(tmp_path / "whole")
 
 
 def test_the_directory_of_another_configuration_is_refused_and_left_alone(tmp_path):

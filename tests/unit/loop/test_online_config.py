@@ -14,6 +14,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, from_dict, to_dict
 from heeler.recipes import ppo, preferences
 from heeler.rewards.preference_model import PreferenceModelConfig
+from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -90,6 +91,9 @@ def test_wrong_types_are_refused_by_name(path, value):
         ("preferences.exploration", -1.0, "exploration must be >= 0"),
         ("preferences.exploration", math.inf, "exploration must be >= 0 and finite"),
         ("preferences.exploration", math.nan, "exploration must be >= 0 and finite"),
+        ("preferences.restart_share", 0.0, "restart_share must be above 0 and below 1, or None, got 0.0"),
+        ("preferences.restart_share", 1.0, "restart_share must be above 0 and below 1"),
+        ("preferences.restart_share", math.nan, "restart_share must be above 0 and below 1"),
         ("preferences.history_share", 1.5, "history_share must be between 0 and 1"),
         ("preferences.refit_every", 0, "refit_every must be >= 1"),
         ("preferences.model.lapse", 1.0, "lapse must be at least 0 and below 1"),
@@ -167,3 +171,29 @@ def test_exploration_without_an_ensemble_is_refused():
     schedule, alone = LabelSchedule(budget=10), PreferenceModelConfig(num_members=1)
     with pytest.raises(ConfigError, match="num_members must be >= 2"):
         PreferencesConfig(schedule=schedule, teacher="people", acquisition="random", exploration=1.0, model=alone)
+
+
+@pytest.mark.parametrize(
+    ("share", "restart", "progress"),
+    [
+        (None, None, {0: 0.0, 3: 0.25, 6: 0.5, 12: 1.0}),
+        (0.5, 6, {0: 0.0, 3: 0.5, 5: 5 / 6, 6: 0.0, 9: 0.5, 12: 1.0}),
+        (0.25, 3, {2: 2 / 3, 3: 0.0, 12: 1.0}),
+        # A run so short that there is no update before, or after.
+        (0.01, None, {6: 0.5}),
+        (0.99, None, {6: 0.5}),
+    ],
+)
+def test_progress_is_that_of_the_policy(share, restart, progress):
+    config = tiny_preferences()
+    assert config.preferences is not None
+    config = replace(config, preferences=replace(config.preferences, restart_share=share))
+    assert config.num_updates == 12
+    assert config.restart_update == restart
+    assert {update: config.progress(update) for update in progress} == pytest.approx(progress)
+
+
+def test_a_run_on_the_true_reward_has_one_policy():
+    config = tiny_ppo()
+    assert config.restart_update is None
+    assert config.progress(config.num_updates) == 1.0

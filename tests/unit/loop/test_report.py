@@ -251,6 +251,18 @@ def test_the_correlation_is_that_of_the_points(preferences_run: Path, tmp_path: 
     assert np.isnan(same.correlation)
 
 
+def test_a_line_shows_where_a_fresh_policy_began(preferences_run: Path, tmp_path: Path) -> None:
+    data = gather(RunDirectory.open(shutil.copytree(preferences_run, tmp_path / "run")))
+    assert not any("shapes" in chart.layout for chart in charts(data)["Learning"])
+    assert data.config.preferences is not None
+    restarting = replace(data.config, preferences=replace(data.config.preferences, restart_share=0.5))
+    for chart in charts(replace(data, config=restarting))["Learning"]:
+        assert [(shape["x0"], shape["x1"]) for shape in chart.layout["shapes"]] == [(6144, 6144)]
+        assert [(note["x"], note["text"]) for note in chart.layout["annotations"]] == [(6144, "a fresh policy begins")]
+    early = replace(data, config=restarting, rows=[row for row in data.rows if row["step"] <= 6144])
+    assert not any("shapes" in chart.layout for chart in charts(early)["Learning"])
+
+
 def test_answers_that_wait_are_shown_as_asked(tmp_path: Path) -> None:
     config = tiny_preferences(teacher="people", total_steps=3 * 16 * 64)
     directory = RunDirectory.create(tmp_path / "run", to_dict(config))
