@@ -134,7 +134,8 @@ class AuditLog:
             _refuse(self.path, f"{head_path(self.path).name} is missing")
         if more or (entry is not None and (entry.number, entry.previous) != (head.number + 1, head.sha256)):
             _refuse(self.path, f"something was added after entry {head.number}")
-        for leftover in self.path.parent.glob(f".{head_path(self.path).name}.*.tmp"):
+        # What was being written aside when a process was killed.
+        for leftover in self.path.parent.glob(f".{self.path.stem}.*.tmp"):
             leftover.unlink()
         if entry is not None:
             head = Head(number=entry.number, sha256=entry.sha256, size=head.size + len(rest))

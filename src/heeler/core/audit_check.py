@@ -107,7 +107,11 @@ def verify(path: Path, *, expected_head: str | None = None) -> AuditReport:
         raise ConfigError(f"expected head must be a SHA-256 of 64 hexadecimal digits, got {expected_head!r}")
     with snapshot(path) as shot:
         lines = _sorted_out(shot)
-    problems = [*_strays(lines), *_breaks(lines), *_end(lines, shot, head_path(path).name)]
+    name = head_path(path).name
+    problems = [*_strays(lines), *_breaks(lines), *_end(lines, shot, name)]
+    if shot.head is not None and all(problem.kind == "torn" for problem in problems):
+        # Otherwise what is wrong with the lines explains it.
+        problems += _size(lines, shot.head, name)
     number = next((link.number for link in lines.chain if link.sha256 == wanted), None)
     if wanted is not None and number is None:
         message = f"no entry of the chain has the hash {wanted}: the chain was cut before it, or written anew"
@@ -218,15 +222,19 @@ def _end(lines: _Lines, shot: Snapshot, name: str) -> Iterator[AuditProblem]:
         yield from _against_head(lines, shot.head, name)
 
 
+def _size(lines: _Lines, head: Head, name: str) -> Iterator[AuditProblem]:
+    end = lines.chain[head.number].end
+    if end != head.size:
+        message = f"{name} has entry {head.number} end at byte {head.size:,}, it ends at {end:,}"
+        yield AuditProblem(kind="head", line=None, message=message)
+
+
 def _against_head(lines: _Lines, head: Head, name: str) -> Iterator[AuditProblem]:
     last = lines.chain[-1]
     known = next((link for link in lines.chain if link.number == head.number), None)
     if known is not None and known.sha256 != head.sha256:
         message = f"entry {head.number} is not the one that {name} knows"
         yield AuditProblem(kind="changed", line=known.place, message=message)
-    elif known is not None and known.end != head.size and len(lines.chain) - 1 == lines.count:
-        message = f"{name} has entry {head.number} end at byte {head.size:,}, it ends at {known.end:,}"
-        yield AuditProblem(kind="head", line=None, message=message)
     if last.number > head.number + 1 and head.number == 0:
         message = f"{name} is missing; it is written with every entry"
         yield AuditProblem(kind="head", line=None, message=message)

@@ -16,6 +16,9 @@ from heeler.core.rundir import write_atomically
 LOCK_TIMEOUT_S = 30.0
 """How long one process waits for another before it gives up."""
 
+# Not a growing one: who appends again and again leaves short gaps, and who waits must not sleep through all of them.
+_LOCK_PAUSE_S = 0.0005
+
 _CHUNK_BYTES = 65_536
 
 
@@ -111,7 +114,7 @@ def locked(path: Path, flags: int, operation: int) -> Generator[int]:
 
 
 def _wait_for_lock(path: Path, descriptor: int, operation: int) -> None:
-    deadline, pause_s = time.monotonic() + LOCK_TIMEOUT_S, 0.0005
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
     while True:
         try:
             return fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
@@ -120,8 +123,7 @@ def _wait_for_lock(path: Path, descriptor: int, operation: int) -> None:
                 raise RunError(
                     f"{path}: another process has kept it locked for {LOCK_TIMEOUT_S:g} s; see what holds it"
                 ) from None
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, 0.01)
+        time.sleep(_LOCK_PAUSE_S)
 
 
 @contextmanager
