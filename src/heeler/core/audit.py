@@ -138,6 +138,8 @@ class AuditLog:
         for leftover in self.path.parent.glob(f".{self.path.stem}.*.tmp"):
             leftover.unlink()
         if entry is not None:
+            # Who wrote the line may have been killed before it was flushed.
+            os.fsync(descriptor)
             head = Head(number=entry.number, sha256=entry.sha256, size=head.size + len(rest))
             write_head(self.path, head)
             return head

@@ -184,7 +184,7 @@ def _breaks(lines: _Lines) -> Iterator[AuditProblem]:
             yield AuditProblem(kind="changed", line=b.place, message=message)
         yield from _damaged(broken, absent, a.number + 1, b.number - 1)
         if absent > len(broken):
-            message = f"{absent - len(broken)} of the entries {a.number + 1} to {b.number - 1} are missing before this"
+            message = f"{_missing(absent - len(broken), a.number + 1, b.number - 1)} before this"
             yield AuditProblem(kind="cut in the middle", line=b.place, message=message)
 
 
@@ -195,6 +195,13 @@ def _damaged(broken: Sequence[int], absent: int, first: int, last: int) -> Itera
             yield AuditProblem(kind="changed", line=place, message=f"this was {which}; it does not match its SHA-256")
         else:
             yield AuditProblem(kind="inserted", line=place, message="this is no entry, and none is missing here")
+
+
+def _missing(count: int, first: int, last: int) -> str:
+    if first == last:
+        return f"entry {first} is missing"
+    which = "entries" if count == last - first + 1 else f"{count} of the entries"
+    return f"{which} {first} to {last} are missing"
 
 
 def _end(lines: _Lines, shot: Snapshot, name: str) -> Iterator[AuditProblem]:
@@ -216,7 +223,7 @@ def _end(lines: _Lines, shot: Snapshot, name: str) -> Iterator[AuditProblem]:
     else:
         yield from _damaged(broken, absent, last.number + 1, known)
     if absent > len(broken):
-        message = f"{absent - len(broken)} of the entries {last.number + 1} to {known}, which {name} knows, are missing"
+        message = f"{_missing(absent - len(broken), last.number + 1, known)}; {name} knows entry {known}"
         yield AuditProblem(kind="cut at the end", line=lines.count + 1, message=message)
     if shot.head is not None:
         yield from _against_head(lines, shot.head, name)

@@ -377,6 +377,41 @@ def test_any_write_may_fail_and_the_chain_stays_valid(tmp_path: Path, state: str
     assert num_failed >= {"sound": 5, "torn": 14, "ahead": 8}[state]
 
 
+@pytest.mark.parametrize("state", ["sound", "torn", "ahead"])
+def test_the_line_is_flushed_before_its_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """Otherwise a power cut could leave a head that knows more than the log holds."""
+    log = make_log(tmp_path, 2)
+    if state == "torn":
+        log.path.write_bytes(log.path.read_bytes() + b'{"act":')
+    if state == "ahead":
+        put(log.path, [*entries(log.path, after=0, limit=2), *chain(1, verify(log.path).head, first=3)], 2)
+    is_flushed, num_heads = False, 0
+    write, flush, replace = os.pwrite, os.fsync, os.replace
+
+    def writing(file: int, data: bytes, at: int) -> int:
+        nonlocal is_flushed
+        is_flushed = False
+        return write(file, data, at)
+
+    def flushing(file: int) -> None:
+        nonlocal is_flushed
+        flush(file)
+        is_flushed |= Path(f"/proc/self/fd/{file}").readlink() == log.path
+
+    def replacing(source: Path, target: Path) -> None:
+        nonlocal num_heads
+        if target.name == "audit.head":
+            num_heads += 1
+            assert is_flushed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "pwrite", writing)
+    monkeypatch.setattr(os, "fsync", flushing)
+    monkeypatch.setattr(os, "replace", replacing)
+    log.append("p-1", "stop")
+    assert num_heads == {"sound": 1, "torn": 2, "ahead": 2}[state]
+
+
 def test_a_write_that_takes_several_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.pwrite
     monkeypatch.setattr(os, "pwrite", lambda file, data, at: write(file, data[:7], at))
