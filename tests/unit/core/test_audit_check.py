@@ -1,6 +1,7 @@
 """Whatever is done to a log is found, and called by its name."""
 
 import itertools
+import json
 import tempfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from heeler.core.audit import GENESIS, entries, verify
+from heeler.core.audit import GENESIS, AuditLog, entries, verify
 from heeler.core.audit_file import Head, head_path, write_head
 from heeler.core.errors import ConfigError
 from tests.unit.core.audit_logs import chain, kinds, kinds_in, make_log, put
@@ -75,6 +76,18 @@ def test_every_byte_added_or_taken_out_is_found(tmp_path: Path) -> None:
         if place < len(content):
             path.write_bytes(content[:place] + content[place + 1 :])
             assert verify(path).problems, place
+
+
+def test_a_line_that_says_the_same_in_other_words_is_changed(path: Path) -> None:
+    AuditLog(path).append("p-1", "stop", "größe")
+    lines = lines_of(path)
+    others = {place: (json.dumps(json.loads(line)) + "\n").encode() for place, line in enumerate(lines)}
+    others[5] = lines[5].replace(rb"\u00f6", rb"\u00F6")
+    for place, other in others.items():
+        assert json.loads(other) == json.loads(lines[place])
+        path.write_bytes(b"".join([*lines[:place], other, *lines[place + 1 :]]))
+        (problem,) = verify(path).problems
+        assert (problem.kind, problem.line) == ("changed", place + 1)
 
 
 def test_every_line_taken_out_is_found(path: Path) -> None:
