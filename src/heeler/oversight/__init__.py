@@ -1,1 +1,1 @@
-"""Monitors, overseers, interventions, gates, releases and rollback, and the audit log. Empty so far."""
+"""Monitors, overseers, interventions, gates, releases and rollback. Empty so far."""
