@@ -61,7 +61,8 @@ _TOKEN = re.compile(
 # Where a finding may begin that is no token's first character.
 _START = re.compile(_TOKEN.pattern + r"|\+(?=[0-9])|\((?=[0-9+])|-----BEGIN ")
 
-_EMAIL = re.compile(r"\w[\w.%+-]{0,63}@(?:[\w-]{1,63}\.){1,8}[^\W\d_][\w-]{1,62}")
+_LOCAL_PART = re.compile(r"\w[\w.%+-]{0,63}@")
+_LABEL = re.compile(r"\.?([\w-]{1,63})")
 _KEY = re.compile(
     r"(?:sk-(?=[\w-]{0,40}[0-9])[\w-]{16}|(?:sk|pk|rk)_(?:live|test)_\w{8}|gh[opsur]_\w{16}|github_pat_\w{16}"
     r"|glpat-[\w-]{16}|(?:AKIA|ASIA)[0-9A-Z]{16}|xox[a-z]-[\w-]{8}|AIza[\w-]{30}|hf_[0-9A-Za-z]{20}|npm_[0-9A-Za-z]{20}"
@@ -109,10 +110,25 @@ _Look = Callable[[str, int, bytearray], Generator[int]]
 
 def _pattern(pattern: re.Pattern[str], first: str, text: str, at: int, inside: bytearray) -> Generator[int]:
     del inside
-    if text[at] in first or (first == "" and text[at].isalnum()):
+    if text[at] in first:
         found = pattern.match(text, at)
         if found:
             yield found.end()
+
+
+def _email(text: str, at: int, inside: bytearray) -> Generator[int]:
+    """A local part, and a domain of at most eight labels whose last begins with a letter."""
+    local = _LOCAL_PART.match(text, at) if text[at].isalnum() or text[at] == "_" else None
+    place = local.end() if local else len(text)
+    for number in range(8):
+        label = _LABEL.match(text, place) if (text[place : place + 1] == ".") == (number > 0) else None
+        if label is None:
+            return
+        place = label.end()
+        # A label may run on into what is a token of its own.
+        stop = inside.rfind(b"\x00", label.start(1) + 2, place + 1)
+        if number > 0 and stop > 0 and text[label.start(1)].isalpha():
+            yield stop
 
 
 def _private_key(text: str, at: int, inside: bytearray) -> Generator[int]:
@@ -186,7 +202,7 @@ _KINDS: tuple[tuple[str, _Look], ...] = (
     ("key", partial(_pattern, _KEY, "spragxAhne")),
     ("key", partial(_pattern, _BEARER, "bB")),
     ("key", _private_key),
-    ("e-mail", partial(_pattern, _EMAIL, "")),
+    ("e-mail", _email),
     ("IBAN", _iban),
     ("IP address", _address),
     ("card number", _card),
