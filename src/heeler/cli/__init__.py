@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import looking, running
+from heeler.cli import feedback, looking, running
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -17,9 +17,13 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "watch": looking.watch,
     "report": looking.report,
     "export": looking.export,
+    "feedback": feedback.feedback,
     "recipes": looking.recipes,
     "doctor": looking.doctor,
 }
+
+# These have names of their own below them, and take their arguments as they come.
+_WITH_NAMES_BELOW = ("run", "feedback")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,7 +81,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         near, known = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
         raise ConfigError(f"there is no command {name!r}.{near} There are: {known}")
     command = COMMANDS[name]
-    return command(rest) if name == "run" else parsed(command, name, rest)
+    return command(rest) if name in _WITH_NAMES_BELOW else parsed(command, name, rest)
 
 
 def _help() -> str:

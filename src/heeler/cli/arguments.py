@@ -2,6 +2,7 @@
 
 import functools
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -65,6 +66,26 @@ def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], d
         raise ParserStopped(OK if stopped.code in (None, 0) else USAGE) from stopped
     # Called out here, so that no exit of what it runs is taken for the parser's.
     return call()
+
+
+def sub_command(name: str, commands: Mapping[str, Callable[..., int]], arguments: Sequence[str], *, about: str) -> int:
+    """Do what `heeler NAME COMMAND ...` says, or list the commands under `NAME`.
+
+    Raises:
+        ConfigError: there is no such command; says which there are.
+        ParserStopped: its help was shown, or its arguments are wrong.
+    """
+    if not arguments or arguments[0] in ("-h", "--help"):
+        lines = [f"  {own:<10}{(command.__doc__ or '').splitlines()[0]}" for own, command in commands.items()]
+        more = f"\nheeler {name} COMMAND --help tells what a command takes."
+        text = "\n".join([f"usage: heeler {name} COMMAND [arguments]\n\n{about}\n\nCommands:", *lines, more])
+        print(text, file=sys.stdout if arguments else sys.stderr)
+        return OK if arguments else USAGE
+    own, *rest = arguments
+    if own not in commands:
+        near = did_you_mean(own, commands)
+        raise ConfigError(f"there is no command {f'{name} {own}'!r}.{near} There are: {', '.join(commands)}")
+    return parsed(commands[own], f"{name} {own}", rest)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -13,9 +13,9 @@ discarded is no answer. A dataset for what is exported has these settings, as fa
 
 A record is a query. What people answered are its responses; what a simulated teacher or a program answered is its
 suggestion, of which a question has one. Argilla names users by UUIDs: those of annotators are made of their ids, and
-lead back to them in a store that knows them; others are named `argilla-UUID`. There is no place for the time an answer
-took, for other kinds of feedback, and for corrections that are actions: kinds are left out and counted. Suggestions come
-in where the store knows who made them.
+lead back to them in a store that knows them; others are named `argilla-UUID`. There is no place for other kinds of
+feedback and for corrections that are actions, which are left out and counted, nor for the time that an answer took.
+Suggestions come in where the store knows who made them.
 """
 
 import uuid
@@ -32,7 +32,7 @@ from heeler.feedback.transfer.items import Answer, Incoming, Left, check_list, c
 from heeler.feedback.transfer.ratings import whole_rating
 from heeler.feedback.transfer.tally import Tally
 
-_QUESTIONS: tuple[FeedbackKind, ...] = ("preference", "rating", "correction")
+_QUESTIONS: Mapping[str, FeedbackKind] = {"preference": "preference", "rating": "rating", "correction": "correction"}
 _RATINGS = (0, 10)
 _MEMBERS = ("id", "fields", "metadata", "suggestions", "responses", "vectors", "_server_id", "status")
 
@@ -185,7 +185,7 @@ def _answer(
     field: str,
     confidence: float | None = None,
 ) -> Answer:
-    kind = next(known for known in _QUESTIONS if known == question)
+    kind = _QUESTIONS[question]
     values: Mapping[str, Any]
     if kind == "preference":
         values = {"choice": value}

@@ -79,10 +79,11 @@ def source(target: str) -> Generator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        with open(target, "rb") as file:
-            yield file
+        file = open(target, "rb")  # noqa: SIM115 (closed below; what fails while it is read is another matter)
     except OSError as error:
         raise DataError(f"{target}: cannot be read: {error.strerror or error}") from error
+    with file:
+        yield file
 
 
 def json_text(value: Any) -> str:

@@ -100,7 +100,8 @@ def read(file: BinaryIO, store: Store) -> Generator[Incoming]:
     """
     del store
     lines = read_lines(file)
-    place, header = next(lines, ("line 1", {}))
+    nothing: tuple[str, dict[str, Any]] = ("line 1", {})
+    place, header = next(lines, nothing)
     num_expected = _check_header(header, place)
     num_answers = 0
     for place, fields in lines:

@@ -22,7 +22,7 @@ has annotated is named `label-studio-N`, after their number there; e-mail addres
 
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback, Query
@@ -198,7 +198,7 @@ def _who(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, s
         key = check_name(fields.get("key"), "data.answers.key")
         return key, check_name(fields.get("annotator"), "data.answers.annotator")
     by = annotation.get("completed_by")
-    number = by.get("id") if isinstance(by, Mapping) else by
+    number: object = cast(Mapping[str, Any], by).get("id") if isinstance(by, Mapping) else by
     if isinstance(number, bool) or not isinstance(number, int | str):
-        raise DataError(f"completed_by: expected the number of who annotated, got {shown(by)}")
+        raise DataError(f"completed_by: expected the number of who annotated, got {shown(number)}")
     return "", check_name(f"label-studio-{number}", "completed_by")

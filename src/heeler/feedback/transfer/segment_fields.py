@@ -55,7 +55,11 @@ def segment_of(value: object) -> Segment:
 
 def _array_fields(array: np.ndarray) -> dict[str, Any]:
     data = np.ascontiguousarray(array, dtype=_TYPES[array.dtype.name])
-    return {"type": array.dtype.name, "shape": list(array.shape), "base64": base64.b64encode(data).decode("ascii")}
+    return {
+        "type": array.dtype.name,
+        "shape": list(array.shape),
+        "base64": base64.b64encode(data.tobytes()).decode("ascii"),
+    }
 
 
 def _array(value: object, field: str) -> np.ndarray | None:

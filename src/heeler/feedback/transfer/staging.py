@@ -1,13 +1,14 @@
 """What a file brings, checked against a store and kept aside until the whole file was looked at.
 
-It lies in a temporary SQLite database without a name, on the disk as far as it is large (in `SQLITE_TMPDIR` or `TMPDIR`
-where they are set), which goes with the process, even one that is killed. So nothing is held twice, no lock of the store
-is held while the file is read, and a file with one bad row at its end has changed nothing.
+It lies in a temporary SQLite database without a name, on the disk where it is large (in the folder that `SQLITE_TMPDIR`
+or `TMPDIR` names), which goes with the process, even one that is killed. So nothing is held twice, the store is not
+locked while the file is read, and a file with one bad row at its end has changed nothing.
 """
 
 import json
 import sqlite3
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -25,8 +26,9 @@ from sqlalchemy import (
     create_engine,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
-from heeler.core.errors import ConflictError, DataError
+from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import PolicyVersion, Query, Segment
 from heeler.feedback import rows, schema
 from heeler.feedback.bulk import Annotator, Load
@@ -70,16 +72,25 @@ class Staging:
         """Let go of everything."""
         self._engine.dispose()
 
+    @contextmanager
+    def _plain_errors(self) -> Generator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            place = "the folder of temporary files, where what was checked lies"
+            raise StoreError(f"{place}: {error.orig}; make room, or name another with TMPDIR") from error
+
     def take(self, incoming: Iterable[Incoming]) -> None:
         """Check everything that comes, and keep it aside.
 
         Raises:
             DataError: something does not hold; names its place and field.
             ConflictError: something has another content than what the store has under its name.
+            StoreError: there is no room for temporary files.
         """
         iterator = iter(incoming)
         while some := list(islice(iterator, _ITEMS_AT_ONCE)):
-            with self._bulk.reading() as held, self._engine.begin() as aside:
+            with self._plain_errors(), self._bulk.reading() as held, self._engine.begin() as aside:
                 self._take_small(some)
                 self._take_segments(held, aside, _of(some, Segment))
                 self._take_queries(held, aside, _of(some, Query))
