@@ -47,6 +47,9 @@ class Load:
     queries: Iterable[Query]
     answers: Iterable[Mapping[str, Any]]
     """Rows of the feedback table, without their positions."""
+    seen_position: int
+    """No answer of the store up to this position has the key of one of them: only what came later is looked at again,
+    so that others wait no longer than they must."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,10 @@ class Bulk:
                 rows.insert_all(connection, schema.segments, fresh)
                 num_segments += len(fresh)
             num_queries = sum(_insert_queries(connection, some) for some in _pages(load.queries, _ANSWERS_AT_ONCE))
-            num_answers = sum(_insert_answers(connection, some) for some in _pages(load.answers, _ANSWERS_AT_ONCE))
+            later = _bodies_after(connection, load.seen_position)
+            num_answers = sum(
+                _insert_answers(connection, some, later) for some in _pages(load.answers, _ANSWERS_AT_ONCE)
+            )
         return Loaded(
             num_answers=num_answers, num_queries=num_queries, num_segments=num_segments, annotators=tuple(annotators)
         )
@@ -194,14 +200,17 @@ def _insert_queries(connection: Connection, wanted: Sequence[Query]) -> int:
     return len(fresh)
 
 
-def _insert_answers(connection: Connection, wanted: Sequence[Mapping[str, Any]]) -> int:
-    held = rows.bodies(connection, [row["key"] for row in wanted])
+def _bodies_after(connection: Connection, position: int) -> dict[str, str]:
+    table = schema.feedback
+    found = connection.execute(select(table.c.key, table.c.body_sha256).where(table.c.position > position))
+    return {row.key: row.body_sha256 for row in found}
+
+
+def _insert_answers(connection: Connection, wanted: Sequence[Mapping[str, Any]], held: Mapping[str, str]) -> int:
     for row in wanted:
-        if row["key"] in held and held[row["key"]][1] != row["body_sha256"]:
-            raise ConflictError(
-                f"the answer {row['key']} came with another body meanwhile; a new answer needs a new key"
-            )
-    fresh = [row for row in wanted if row["key"] not in held]
+        if held.get(row["key"], row["body_sha256"]) != row["body_sha256"]:
+            raise ConflictError(f"the answer {row['key']} came with another body meanwhile; a new answer needs a new key")
+    fresh = [row for row in wanted if row["key"] not in held] if held else wanted
     rows.insert_all(connection, schema.feedback, fresh)
     return len(fresh)
 

@@ -58,6 +58,7 @@ class Staging:
 
     def __init__(self, store: Store, format_name: str, env_id: str | None) -> None:
         self._bulk, self._format_name, self._env_id = store.bulk, format_name, env_id
+        self._seen_position = self._bulk.last_position()
         self._annotators = self._bulk.annotators()
         self._new_annotators: dict[str, Annotator] = {}
         self._steps = {policy.version: policy.step for policy in store.policy_versions()}
@@ -109,6 +110,7 @@ class Staging:
             segments=self._segments(),
             queries=self._queries(),
             answers=self._answers(),
+            seen_position=self._seen_position,
         )
 
     # Checking
@@ -212,7 +214,9 @@ class Staging:
 
     def _answers(self) -> Generator[Mapping[str, Any]]:
         for page in self._pages(schema.feedback, schema.feedback.c.position):
-            yield from ({name: value for name, value in row.items() if name != "position"} for row in page)
+            for row in map(dict[str, Any], page):
+                del row["position"]
+                yield row
 
     def _pages(self, table: Table, column: Column[Any]) -> Generator[Sequence[RowMapping]]:
         after: Any = None
