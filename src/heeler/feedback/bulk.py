@@ -209,7 +209,9 @@ def _bodies_after(connection: Connection, position: int) -> dict[str, str]:
 def _insert_answers(connection: Connection, wanted: Sequence[Mapping[str, Any]], held: Mapping[str, str]) -> int:
     for row in wanted:
         if held.get(row["key"], row["body_sha256"]) != row["body_sha256"]:
-            raise ConflictError(f"the answer {row['key']} came with another body meanwhile; a new answer needs a new key")
+            raise ConflictError(
+                f"the answer {row['key']} came with another body meanwhile; a new answer needs a new key"
+            )
     fresh = [row for row in wanted if row["key"] not in held] if held else wanted
     rows.insert_all(connection, schema.feedback, fresh)
     return len(fresh)

@@ -119,7 +119,7 @@ def read(file: BinaryIO, store: Store) -> Generator[Incoming]:
     for place, record in read_array(file):
         with Located(place):
             _check_record(record)
-            metadata = check_object(record.get("metadata") or {}, "metadata")
+            metadata = _optional(record, "metadata")
             query_id = metadata.get("query_id", record.get("id"))
             if query_id is None:
                 raise DataError("id: missing; only records that were made of a run's queries can come back in")
@@ -143,10 +143,15 @@ def _check_record(record: Mapping[str, Any]) -> None:
         raise DataError(f"{unknown[0]}: unknown field; expected {', '.join(_MEMBERS)}")
 
 
+def _optional(record: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = record.get(name)
+    return {} if value is None else check_object(value, name)
+
+
 def _responses(
     record: Mapping[str, Any], query_id: str, metadata: Mapping[str, Any], by_user: Mapping[str, str]
 ) -> Generator[tuple[str, Answer | Left]]:
-    for question, values in check_object(record["responses"] or {}, "responses").items():
+    for question, values in _optional(record, "responses").items():
         for index, value in enumerate(check_list(values, f"responses.{question}")):
             field = f"responses.{question}[{index}]"
             response = check_object(value, field)
@@ -163,7 +168,7 @@ def _responses(
 def _suggestions(
     record: Mapping[str, Any], query_id: str, metadata: Mapping[str, Any], annotators: Mapping[str, Annotator]
 ) -> Generator[tuple[str, Answer | Left]]:
-    for question, value in check_object(record.get("suggestions") or {}, "suggestions").items():
+    for question, value in _optional(record, "suggestions").items():
         field = f"suggestions.{question}"
         suggestion = check_object(value, field)
         agent = suggestion.get("agent")

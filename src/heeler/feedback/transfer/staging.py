@@ -32,7 +32,7 @@ from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import PolicyVersion, Query, Segment
 from heeler.feedback import rows, schema
 from heeler.feedback.bulk import Annotator, Load
-from heeler.feedback.intake import check_query
+from heeler.feedback.intake import Place, check_query
 from heeler.feedback.store import Store
 from heeler.feedback.transfer.answer_check import AnswerCheck, known_facts, known_queries
 from heeler.feedback.transfer.files import Located, json_text
@@ -182,11 +182,11 @@ class Staging:
         segments = known_facts(held, aside, [i for _, query in some for i in query.segment_ids])
         fresh: dict[str, Query] = {}
         for place, query in some:
-            with Located(f"{place}: query"):
+            with Located(place), Place("query"):
                 check_query(query, segments, self._steps)
                 other = known.get(query.id) or fresh.setdefault(query.id, query)
                 if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
-                    raise ConflictError(f"id: {query.id} already asks about {list(other.segment_ids)}")
+                    raise ConflictError(f"query.id: {query.id} already asks about {list(other.segment_ids)}")
         rows.insert_all(aside, schema.queries, [rows.query_row(query) for query in fresh.values()])
         places = [(q.id, place, i) for q in fresh.values() for place, i in enumerate(q.segment_ids)]
         shown = [{"query_id": q, "place": place, "segment_id": i} for q, place, i in places]
