@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Row, func, select
 
-from heeler.core.errors import ConflictError
+from heeler.core.errors import ConflictError, StoreError
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import rows, schema
 from heeler.feedback.database import Database
@@ -143,10 +143,11 @@ class Bulk:
             ConflictError: another process has written something since that does not go with it.
             StoreError: the disk is full or read-only.
         """
-        num_segments, segments = 0, load.segments
+        num_segments = 0
         fresh_segments: list[dict[str, Any]] = []
-        for some in _pages(segments, _SEGMENTS_AT_ONCE):
-            assert self._folder is not None
+        for some in _pages(load.segments, _SEGMENTS_AT_ONCE):
+            if self._folder is None:
+                raise StoreError(f"store {self._database.name}: opened without a segments folder; give segments_dir")
             self._folder.write({s.id: s for s in some if not self._folder.has(s.id)})
             fresh_segments += [rows.segment_row(segment.id, segment) for segment in some]
         with self._database.writing() as connection:

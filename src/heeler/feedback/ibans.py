@@ -14,13 +14,13 @@ _LENGTH_OF = {country: length for length, countries in _LENGTHS.items() for coun
 _HEAD = re.compile(r"[A-Za-z]{2}[0-9]{2}")
 
 
-def is_iban(text: str, start: int = 0) -> int | None:
+def iban_end(text: str, start: int = 0) -> int | None:
     """Where the number that begins at `start` ends; None where there is none.
 
     It may have single spaces within, and small letters. Its length is that of its country, and its check digits are
     right (ISO 7064, mod 97-10).
 
-    >>> is_iban("DE89 3704 0044 0532 0130 00 please"), is_iban("DE88 3704 0044 0532 0130 00")
+    >>> iban_end("DE89 3704 0044 0532 0130 00 please"), iban_end("DE88 3704 0044 0532 0130 00")
     (27, None)
     """
     if not _HEAD.match(text, start):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from heeler.feedback.ibans import is_iban
+from heeler.feedback.ibans import iban_end
 from heeler.feedback.numbers_in_text import AMERICAN, is_card, is_phone, number_ends
 
 
@@ -193,7 +193,7 @@ def _phone_after_a_word(text: str, at: int, inside: bytearray) -> Generator[int]
 
 
 def _iban(text: str, at: int, inside: bytearray) -> Generator[int]:
-    end = is_iban(text, at)
+    end = iban_end(text, at)
     if end is not None:
         yield end
 

@@ -7,7 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heeler.core.errors import ConflictError
-from heeler.feedback.ibans import is_iban
+from heeler.feedback.ibans import iban_end
 from heeler.feedback.numbers_in_text import is_card, is_phone
 from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
@@ -159,7 +159,7 @@ def test_hostile_text_takes_no_longer_than_other_text(piece: str) -> None:
 def test_check_digits() -> None:
     assert is_card("4242424242424242")
     assert not any(is_card(f"424242424242424{digit}") for digit in "013456789")
-    assert not any(is_iban(f"DE{check:02}370400440532013000") for check in range(98) if check != 89)
+    assert not any(iban_end(f"DE{check:02}370400440532013000") for check in range(98) if check != 89)
     assert is_phone("+290 1234")
     assert not is_phone("+290 123")
     assert not is_phone("+1234567890123456")
