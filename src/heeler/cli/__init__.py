@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import auditing, looking, running
+from heeler.cli import auditing, feedback, looking, running
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -17,13 +17,14 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "watch": looking.watch,
     "report": looking.report,
     "export": looking.export,
+    "feedback": feedback.feedback,
     "recipes": looking.recipes,
     "audit": auditing.audit,
     "doctor": looking.doctor,
 }
 
 # These have names of their own below them, and take their arguments as they come.
-_WITH_NAMES_BELOW = ("run", "audit")
+_WITH_NAMES_BELOW = ("run", "audit", "feedback")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

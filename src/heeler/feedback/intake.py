@@ -10,6 +10,7 @@ from heeler.core.errors import DataError, did_you_mean
 from heeler.core.nouns import Feedback, FeedbackKind, Query
 from heeler.feedback.form import SegmentFacts, check_number, check_text, check_whole
 from heeler.feedback.kinds import KINDS
+from heeler.feedback.privacy import redact
 
 MAX_ID_LENGTH = 64
 
@@ -67,6 +68,9 @@ def check_feedback(
 ) -> dict[str, Any]:
     """The answer as plain JSON values by column, once every field holds.
 
+    Its text is redacted first. What is kept and hashed is the redacted text, so that the same answer posted again is
+    the same answer.
+
     Args:
         answer: to look at.
         queries: by id.
@@ -92,12 +96,20 @@ def check_feedback(
         "key": answer.key,
         "query_id": query.id,
         "kind": query.kind,
-        "value": KINDS[query.kind].validate(answer.value, query, segments),
+        "value": KINDS[query.kind].validate(_redacted(answer.value), query, segments),
         "annotator": answer.annotator,
         "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
         "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
         "answered_step": None if answered_step is None else check_whole(answered_step, "answered_step", low=0),
     }
+
+
+def _redacted(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The value without what must not be kept of a critique's or correction's text."""
+    # Before the length is checked, so that no text that is kept is too long to come back in.
+    if not isinstance(cast(object, value), Mapping) or not isinstance(value.get("text"), str):
+        return value
+    return {**value, "text": redact(value["text"]).text}
 
 
 def named_segments(answers: Sequence[Feedback]) -> set[str]:

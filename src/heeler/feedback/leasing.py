@@ -113,7 +113,7 @@ class Places:
 
 def settle(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> None:
     """Count the answers that were just inserted, and end their leases."""
-    pairs = list({(answer["query_id"], answer["annotator"]) for answer in answers})
+    pairs = {(answer["query_id"], answer["annotator"]) for answer in answers}
     for some in rows.chunks(query_id for query_id, _ in pairs):
         number = func.count(_FEEDBACK.c.annotator.distinct())
         counted = select(number).where(_FEEDBACK.c.query_id == _QUERIES.c.id).scalar_subquery()

@@ -14,6 +14,7 @@ from sqlalchemy import delete, insert, select, update
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import Command, Feedback, Lease, PolicyVersion, Query, Segment
 from heeler.feedback import commands, leasing, rows, schema
+from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
 from heeler.feedback.intake import Place, check_query
 from heeler.feedback.segment_files import SegmentFolder, check_segment
@@ -56,6 +57,11 @@ class Store:
     def close(self) -> None:
         """Close it; a second time does nothing."""
         self._database.close()
+
+    @property
+    def bulk(self) -> Bulk:
+        """All of it at once, for export and import."""
+        return Bulk(self._database, self._folder)
 
     # Policies and people
 

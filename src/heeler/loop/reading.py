@@ -11,13 +11,12 @@ from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.evaluation.returns import Evaluation, evaluate
-from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig, check_seed, from_dict
+from heeler.loop.stores import STORE_NAME as STORE_NAME
+from heeler.loop.stores import open_store as open_store
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
-
-STORE_NAME = "heeler.db"
 
 
 def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
@@ -72,11 +71,6 @@ def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, see
         return evaluate(policy, world, seed=seed)
     finally:
         world.close()
-
-
-def open_store(directory: RunDirectory) -> Store:
-    """The run's own store."""
-    return Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
 
 
 def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:

@@ -1,0 +1,75 @@
+"""`heeler feedback`: a run's answers to a file, and a file's answers into a run."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import tyro
+
+from heeler.cli.arguments import OK, Json, Run, print_json, sub_command
+from heeler.core.errors import ConfigError
+
+File = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE", help="the file; - for standard output")]
+FileIn = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE", help="the file; - for standard input")]
+FormatName = Annotated[str, tyro.conf.arg(help="jsonl (heeler's own, all of it), pairs, label-studio or argilla")]
+
+
+def feedback(arguments: Sequence[str]) -> int:
+    """Write a run's answers to a file, or take in those of one: heeler feedback export RUN FILE, and import."""
+    commands = {"export": export, "import": import_}
+    return sub_command("feedback", commands, arguments, about=feedback.__doc__ or "")
+
+
+def export(run: Run, file: File, *, format: FormatName = "jsonl", json: Json = False) -> int:
+    """Write a run's answers to a file, which appears whole or not at all; the run may go on meanwhile.
+
+    Args:
+        run: the run's directory; nothing in it is changed.
+        file: the file; - for standard output.
+        format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
+        json: print the result as JSON.
+    """
+    if json and file == "-":
+        raise ConfigError("--json prints on standard output, and so would FILE -; name a file")
+    from heeler.loop.transferring import export_run_feedback
+
+    exported = export_run_feedback(run, file, format)
+    _tell_left_out(exported.left_out, f"{format} has no place for")
+    if json:
+        print_json({"run": str(run), "file": file, "format": format, **exported.to_dict()})
+    else:
+        print(f"{_answers(exported.num_answers)} in {file}", file=sys.stderr if file == "-" else sys.stdout)
+    return OK
+
+
+def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", json: Json = False) -> int:
+    """Take a file's answers into a run, all of them or none; the run may go on meanwhile, and doing it again is safe.
+
+    Args:
+        run: the run's directory.
+        file: the file; - for standard input.
+        format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
+        json: print the result as JSON.
+    """
+    from heeler.loop.transferring import import_run_feedback
+
+    imported = import_run_feedback(run, file, format)
+    _tell_left_out(imported.left_out, "passed over")
+    if json:
+        print_json({"run": str(run), "file": file, "format": format, **imported.to_dict()})
+        return OK
+    known = f", {imported.num_known:,} were there already" if imported.num_known else ""
+    print(f"{_answers(imported.num_answers)} taken in{known}")
+    if imported.annotators:
+        print(f"New annotators: {', '.join(imported.annotators)}")
+    return OK
+
+
+def _answers(num: int) -> str:
+    return "1 answer" if num == 1 else f"{num:,} answers"
+
+
+def _tell_left_out(left_out: Mapping[str, int], why: str) -> None:
+    """On the error stream, so that what a script reads stays clean."""
+    for what, num in left_out.items():
+        print(f"heeler: {why} {num:,} {what}", file=sys.stderr)

@@ -1,0 +1,204 @@
+"""`label-studio`: the JSON of Label Studio's projects for comparing and for rating, as it exports them.
+
+Sources: the pages "Task format" and "Export" of Label Studio's guide for tasks and annotations, and the source of its
+tags Pairwise and Rating for their results: a comparison is `{"type": "pairwise", "value": {"selected": "left"}}`, and a
+rating `{"type": "rating", "value": {"rating": 4}}`, in whole stars from 1.
+
+What is exported fits a project with these tags, of which a project needs the ones that it has tasks for:
+
+    <Pairwise name="preference" toName="left,right"/>
+    <Text name="left" value="$left"/> <Text name="right" value="$right"/>
+    <Rating name="rating" toName="segment" maxRating="5"/> <Text name="segment" value="$segment"/>
+
+A task is a query; its `data` holds the ids of the segments as text. A task has no place for who answered but the number
+or e-mail address of a user of that Label Studio, so that annotations that come from heeler leave `completed_by` out and
+`data.answers` says whose they are. Label Studio gives an annotation that it imports a new id and keeps the old one as
+`import_id`; both lead back to the same answer.
+
+There is no place for "equal", "can't tell", ratings that are not whole, and the other kinds: they are left out and
+counted. Confidence and a simulated teacher's step are lost. Skipped annotations and predictions are no answers. Whoever
+has annotated is named `label-studio-N`, after their number there; e-mail addresses are not taken over.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, BinaryIO, cast
+
+from heeler.core.errors import DataError
+from heeler.core.nouns import Feedback, Query
+from heeler.feedback.bulk import Annotator, Answered
+from heeler.feedback.form import check_number
+from heeler.feedback.store import Store
+from heeler.feedback.transfer.files import Located, read_array, write_array
+from heeler.feedback.transfer.items import Answer, Incoming, Left, check_list, check_name, check_object, shown
+from heeler.feedback.transfer.ratings import whole_rating
+from heeler.feedback.transfer.tally import Tally
+
+_MAX_RATING = 5.0
+"""Stars of a Rating tag that says nothing else."""
+
+
+def write(store: Store, file: BinaryIO, tally: Tally) -> None:
+    """Write every query with answers that Label Studio has a place for as a task."""
+    write_array(file, _tasks(store, tally))
+
+
+def _tasks(store: Store, tally: Tally) -> Generator[dict[str, Any]]:
+    number = 0
+    for page in store.bulk.answered_queries(store.bulk.last_position()):
+        for query, answers in page:
+            held, scale = _held(query, answers, tally)
+            if held:
+                number += 1
+                tally.num_answers += len(held)
+                yield _task(number, query, held, scale)
+
+
+def _held(query: Query, answers: Sequence[Answered], tally: Tally) -> tuple[list[Answered], tuple[float, float] | None]:
+    held: list[Answered] = []
+    scale: tuple[float, float] | None = None
+    for answered in answers:
+        value = answered.answer.value
+        if query.kind == "rating":
+            rating = whole_rating(value, 1, 100, scale)
+            if rating is None:
+                tally.leave_out("ratings that are no whole number of stars, or on another scale than the first")
+                continue
+            scale = (value["low"], value["high"])
+        elif query.kind != "preference":
+            tally.leave_out(f"answers of kind {query.kind}")
+            continue
+        elif value["choice"] not in ("left", "right"):
+            tally.leave_out(f"preferences for neither side ({value['choice']})")
+            continue
+        held.append(answered)
+    return held, scale
+
+
+def _task(number: int, query: Query, held: Sequence[Answered], scale: tuple[float, float] | None) -> dict[str, Any]:
+    names = ("left", "right") if query.kind == "preference" else ("segment",)
+    data: dict[str, Any] = {
+        "query_id": query.id,
+        "kind": query.kind,
+        **dict(zip(names, query.segment_ids, strict=True)),
+    }
+    if scale is not None:
+        data |= {"rating_low": scale[0], "rating_high": scale[1]}
+    data["answers"] = {str(a.position): {"key": a.answer.key, "annotator": a.answer.annotator} for a in held}
+    return {
+        "id": number,
+        "data": data,
+        "annotations": [_annotation(number, answered) for answered in held],
+        "predictions": [],
+    }
+
+
+def _annotation(task: int, answered: Answered) -> dict[str, Any]:
+    answer = answered.answer
+    when = datetime.fromtimestamp(answered.received_unix_s, UTC).isoformat().replace("+00:00", "Z")
+    if answer.kind == "preference":
+        tag, to_name, kind, value = "preference", "preference", "pairwise", {"selected": answer.value["choice"]}
+    else:
+        tag, to_name, kind, value = "rating", "segment", "rating", {"rating": int(answer.value["score"])}
+    result = {"id": answer.key[:10], "from_name": tag, "to_name": to_name, "type": kind, "origin": "manual"}
+    return {
+        "id": answered.position,
+        "result": [{**result, "value": value}],
+        "was_cancelled": False,
+        "ground_truth": False,
+        "created_at": when,
+        "updated_at": when,
+        "lead_time": answer.time_taken_s,
+        "result_count": 1,
+        "task": task,
+        "unique_id": answer.key,
+    }
+
+
+def read(file: BinaryIO, store: Store) -> Generator[Incoming]:
+    """Read the annotations of tasks that were made of queries of the store.
+
+    Raises:
+        DataError: a task or annotation does not hold; names its record and field.
+    """
+    del store
+    for place, task in read_array(file):
+        with Located(place):
+            if "data" not in task:
+                raise DataError(
+                    "data: missing; expected a task with data and annotations, as Label Studio exports them"
+                )
+            data = check_object(task["data"], "data")
+            if "query_id" not in data:
+                raise DataError("data.query_id: missing; only tasks that were made of a run's queries can come back in")
+            check_name(data["query_id"], "data.query_id")
+            annotations = check_list(task.get("annotations", []), "annotations")
+        for name in ("predictions", "drafts"):
+            for _ in task.get(name) or ():
+                yield Incoming(place=place, item=Left(what=name))
+        for index, value in enumerate(annotations):
+            where = f"{place}: annotations[{index}]"
+            with Located(where):
+                item = _item(check_object(value, "annotation"), data)
+            if isinstance(item, Answer):
+                yield Incoming(place=where, item=Annotator(id=item.feedback.annotator, kind=None))
+            yield Incoming(place=where, item=item)
+
+
+def _item(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> Answer | Left:
+    if annotation.get("was_cancelled"):
+        return Left(what="skipped annotations")
+    results = [check_object(r, "result") for r in check_list(annotation.get("result"), "result")]
+    ours = [result for result in results if result.get("type") in ("pairwise", "rating")]
+    if not ours:
+        return Left(what="annotations without a comparison or rating")
+    if len(ours) > 1:
+        raise DataError(f"result: expected one comparison or rating, got {len(ours)}")
+    value = check_object(ours[0].get("value"), "result.value")
+    key, annotator = _who(annotation, data)
+    lead_time = annotation.get("lead_time")
+    feedback = Feedback(
+        key=key,
+        query_id=data["query_id"],
+        kind="preference" if ours[0]["type"] == "pairwise" else "rating",
+        value=_choice(value) if ours[0]["type"] == "pairwise" else _rating(value, data),
+        annotator=annotator,
+        time_taken_s=None if lead_time is None else check_number(lead_time, "lead_time", low=0),
+    )
+    return Answer(feedback=feedback, is_whole=False)
+
+
+def _choice(value: Mapping[str, Any]) -> dict[str, Any]:
+    selected = value.get("selected")
+    if selected not in ("left", "right"):
+        raise DataError(f"result.value.selected: expected 'left' or 'right', got {shown(selected)}")
+    return {"choice": selected}
+
+
+def _rating(value: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    low = check_number(data.get("rating_low", 1.0), "data.rating_low")
+    high = check_number(data.get("rating_high", _MAX_RATING), "data.rating_high")
+    rating = check_number(value.get("rating"), "result.value.rating")
+    if not low <= rating <= high:
+        raise DataError(
+            f"result.value.rating: expected {low:g} to {high:g}, got {rating:g}; "
+            "put the scale into the tasks as data.rating_low and data.rating_high where it is another"
+        )
+    return {"score": rating, "low": low, "high": high}
+
+
+def _who(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, str]:
+    """(key, annotator) of an annotation: those of the answer that it was made of, or whoever annotated."""
+    answers = check_object(data.get("answers", {}), "data.answers")
+    own = answers.get(str(annotation.get("import_id")))
+    if own is None and annotation.get("completed_by") is None:
+        own = answers.get(str(annotation.get("id")))
+    if own is not None:
+        fields = check_object(own, "data.answers")
+        key = check_name(fields.get("key"), "data.answers.key")
+        return key, check_name(fields.get("annotator"), "data.answers.annotator")
+    by = annotation.get("completed_by")
+    number: object = cast(Mapping[str, Any], by).get("id") if isinstance(by, Mapping) else by
+    if isinstance(number, bool) or not isinstance(number, int | str):
+        raise DataError(f"completed_by: expected the number of who annotated, got {shown(number)}")
+    return "", check_name(f"label-studio-{number}", "completed_by")

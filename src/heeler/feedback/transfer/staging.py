@@ -1,0 +1,254 @@
+"""What a file brings, checked against a store and kept aside until the whole file was looked at.
+
+It lies in a temporary SQLite database without a name, on the disk where it is large (in the folder that `SQLITE_TMPDIR`
+or `TMPDIR` names), which goes with the process, even one that is killed. So nothing is held twice, the store is not
+locked while the file is read, and a file with one bad row at its end has changed nothing.
+"""
+
+import json
+import sqlite3
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    RowMapping,
+    StaticPool,
+    String,
+    Table,
+    Text,
+    create_engine,
+    select,
+)
+from sqlalchemy.exc import DBAPIError
+
+from heeler.core.errors import ConflictError, DataError, StoreError
+from heeler.core.nouns import PolicyVersion, Query, Segment
+from heeler.feedback import rows, schema
+from heeler.feedback.bulk import Annotator, Load
+from heeler.feedback.intake import Place, check_query
+from heeler.feedback.store import Store
+from heeler.feedback.transfer.answer_check import AnswerCheck, known_facts, known_queries
+from heeler.feedback.transfer.files import Located, json_text
+from heeler.feedback.transfer.items import Answer, Incoming, Left
+from heeler.feedback.transfer.segment_fields import segment_fields, segment_of
+from heeler.feedback.transfer.tally import Tally
+
+_ITEMS_AT_ONCE = 500
+_ROWS_AT_ONCE = 1000
+
+_aside = MetaData()
+_arrays = Table("arrays", _aside, Column("id", String(64), primary_key=True), Column("fields", Text, nullable=False))
+
+
+class Staging:
+    """A file's content on its way into a store.
+
+    Args:
+        store: which it is to go into; it is only read.
+        format_name: names the keys of answers that come without.
+        env_id: the world of the store's run; None to take segments of any.
+    """
+
+    def __init__(self, store: Store, format_name: str, env_id: str | None) -> None:
+        self._bulk, self._format_name, self._env_id = store.bulk, format_name, env_id
+        self._seen_position = self._bulk.last_position()
+        self._annotators = self._bulk.annotators()
+        self._new_annotators: dict[str, Annotator] = {}
+        self._steps = {policy.version: policy.step for policy in store.policy_versions()}
+        self._has_policies = bool(self._steps)
+        self._new_policies: dict[int, PolicyVersion] = {}
+        self._shapes: dict[str, tuple[int, int, bool]] = {}
+        self._engine = _private_database()
+        self.tally = Tally()
+        """Answers that the file has, and what else it has that is none."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _plain_errors(self) -> Generator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            place = "the folder of temporary files, where what was checked lies"
+            raise StoreError(f"{place}: {error.orig}; make room, or name another with TMPDIR") from error
+
+    def take(self, incoming: Iterable[Incoming]) -> None:
+        """Check everything that comes, and keep it aside.
+
+        Raises:
+            DataError: something does not hold; names its place and field.
+            ConflictError: something has another content than what the store has under its name.
+            StoreError: there is no room for temporary files.
+        """
+        iterator = iter(incoming)
+        while some := list(islice(iterator, _ITEMS_AT_ONCE)):
+            with self._plain_errors(), self._bulk.reading() as held, self._engine.begin() as aside:
+                self._take_small(some)
+                self._take_segments(held, aside, _of(some, Segment))
+                self._take_queries(held, aside, _of(some, Query))
+                self._take_answers(held, aside, _of(some, Answer))
+
+    def load(self) -> Load:
+        """Everything, to be written."""
+        policies = [
+            {"version": p.version, "step": p.step, "checkpoint_sha256": p.checkpoint_sha256}
+            for p in self._new_policies.values()
+        ]
+        people = [{"id": a.id, "kind": a.kind, "note": a.note} for a in self._new_annotators.values()]
+        return Load(
+            policy_versions=policies,
+            annotators=people,
+            segments=self._segments(),
+            queries=self._queries(),
+            answers=self._answers(),
+            seen_position=self._seen_position,
+        )
+
+    # Checking
+
+    def _take_small(self, some: Sequence[Incoming]) -> None:
+        for incoming in some:
+            with Located(incoming.place):
+                if isinstance(incoming.item, PolicyVersion):
+                    self._take_policy(incoming.item)
+                elif isinstance(incoming.item, Annotator):
+                    self._take_annotator(incoming.item)
+                elif isinstance(incoming.item, Left):
+                    self.tally.leave_out(incoming.item.what)
+
+    def _take_policy(self, policy: PolicyVersion) -> None:
+        step = self._steps.get(policy.version)
+        if step is not None and step != policy.step:
+            place = f"policy_version.step: version {policy.version} was made at step {step}, not {policy.step}"
+            raise ConflictError(f"{place}; this is the feedback of another run, and its policies are not this run's")
+        if step is None and self._has_policies:
+            raise DataError(
+                f"policy_version.version: this run has no policy {policy.version}; the feedback of another run "
+                "can only go into one that has none yet"
+            )
+        if step is None:
+            self._steps[policy.version] = policy.step
+            self._new_policies[policy.version] = policy
+
+    def _take_annotator(self, annotator: Annotator) -> None:
+        known = self._annotators.get(annotator.id)
+        if known is None:
+            annotator = replace(annotator, kind=annotator.kind or "person")
+            self._annotators[annotator.id] = self._new_annotators[annotator.id] = annotator
+        elif annotator.kind not in (None, known.kind):
+            raise ConflictError(f"annotator.kind: {annotator.id!r} is a {known.kind}, not a {annotator.kind}")
+
+    def _take_segments(self, held: Connection, aside: Connection, some: list[tuple[str, Segment]]) -> None:
+        known = known_facts(held, aside, [segment.id for _, segment in some])
+        fresh: dict[str, Segment] = {}
+        for place, segment in some:
+            with Located(place):
+                if segment.policy_version not in self._steps:
+                    raise DataError(f"segment.policy_version: no line before says what {segment.policy_version} is")
+                self._check_world(held, segment)
+            if segment.id not in known:
+                fresh[segment.id] = segment
+        rows.insert_all(aside, schema.segments, [rows.segment_row(name, segment) for name, segment in fresh.items()])
+        texts = [{"id": name, "fields": json_text(segment_fields(segment))} for name, segment in fresh.items()]
+        rows.insert_all(aside, _arrays, texts)
+
+    def _check_world(self, held: Connection, segment: Segment) -> None:
+        """A learner that met a segment of another world or size would break down at it."""
+        if self._env_id is not None and segment.env_id != self._env_id:
+            raise DataError(f"segment.env_id: expected the run's own {self._env_id!r}, got {segment.env_id!r}")
+        table = schema.segments
+        if segment.env_id not in self._shapes:
+            columns = (table.c.observation_size, table.c.action_size, table.c.action_discrete)
+            one = held.execute(select(*columns).where(table.c.env_id == segment.env_id).limit(1)).one_or_none()
+            self._shapes[segment.env_id] = _shape(segment) if one is None else (one[0], one[1], one[2])
+        expected = self._shapes[segment.env_id]
+        if _shape(segment) != expected:
+            sizes = (
+                f"{expected[0]} observation numbers and {expected[1]} {'whole ' if expected[2] else ''}action numbers"
+            )
+            raise DataError(f"segment: expected {sizes} as other segments of {segment.env_id!r} have, got others")
+
+    def _take_queries(self, held: Connection, aside: Connection, some: list[tuple[str, Query]]) -> None:
+        known = known_queries(held, aside, [query.id for _, query in some])
+        segments = known_facts(held, aside, [i for _, query in some for i in query.segment_ids])
+        fresh: dict[str, Query] = {}
+        for place, query in some:
+            with Located(place), Place("query"):
+                check_query(query, segments, self._steps)
+                other = known.get(query.id) or fresh.setdefault(query.id, query)
+                if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
+                    raise ConflictError(f"query.id: {query.id} already asks about {list(other.segment_ids)}")
+        rows.insert_all(aside, schema.queries, [rows.query_row(query) for query in fresh.values()])
+        places = [(q.id, place, i) for q in fresh.values() for place, i in enumerate(q.segment_ids)]
+        shown = [{"query_id": q, "place": place, "segment_id": i} for q, place, i in places]
+        rows.insert_all(aside, schema.query_segments, shown)
+
+    def _take_answers(self, held: Connection, aside: Connection, some: list[tuple[str, Answer]]) -> None:
+        check = AnswerCheck(held, aside, [answer for _, answer in some], self._annotators, self._format_name)
+        for place, answer in some:
+            with Located(place):
+                check.add(answer)
+            self.tally.num_answers += 1
+        rows.insert_all(aside, schema.feedback, check.fresh())
+
+    # What was kept aside
+
+    def _segments(self) -> Generator[Segment]:
+        for page in self._pages(_arrays, _arrays.c.id):
+            yield from (segment_of(json.loads(row["fields"])) for row in page)
+
+    def _queries(self) -> Generator[Query]:
+        for page in self._pages(schema.queries, schema.queries.c.number):
+            with self._engine.connect() as aside:
+                found = rows.queries_by_id(aside, [row["id"] for row in page])
+            yield from (found[row["id"]] for row in page)
+
+    def _answers(self) -> Generator[Mapping[str, Any]]:
+        for page in self._pages(schema.feedback, schema.feedback.c.position):
+            for row in map(dict[str, Any], page):
+                del row["position"]
+                yield row
+
+    def _pages(self, table: Table, column: Column[Any]) -> Generator[Sequence[RowMapping]]:
+        after: Any = None
+        while True:
+            wanted = select(table).order_by(column).limit(_ROWS_AT_ONCE)
+            with self._engine.connect() as aside:
+                page = aside.execute(wanted if after is None else wanted.where(column > after)).mappings().all()
+            if not page:
+                return
+            yield page
+            after = page[-1][column.name]
+
+
+def _private_database() -> Engine:
+    """An SQLite database without a name, with the store's tables; nothing in it needs to outlive this process."""
+    engine = create_engine(
+        "sqlite://", creator=lambda: sqlite3.connect("", check_same_thread=False), poolclass=StaticPool
+    )
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA journal_mode = OFF")
+        connection.exec_driver_sql("PRAGMA synchronous = OFF")
+    schema.metadata.create_all(engine)
+    _aside.create_all(engine)
+    return engine
+
+
+def _shape(segment: Segment) -> tuple[int, int, bool]:
+    return segment.observation.shape[1], segment.action.shape[1], segment.action.dtype.kind == "i"
+
+
+_T = TypeVar("_T", Segment, Query, Answer)
+
+
+def _of(some: Sequence[Incoming], kind: type[_T]) -> list[tuple[str, _T]]:
+    return [(incoming.place, incoming.item) for incoming in some if isinstance(incoming.item, kind)]

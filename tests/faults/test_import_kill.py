@@ -1,0 +1,145 @@
+"""Imports that are killed, and imports while others write: all of a file or none of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from heeler.core.nouns import stable_id
+from heeler.feedback.store import Store
+from heeler.feedback.transfer import export_feedback, import_feedback
+from tests.unit.feedback.helpers import add_comparisons, make_answer, open_store
+from tests.unit.feedback.transfer_helpers import everything, filled_store
+
+IMPORTER = """
+import sys
+from pathlib import Path
+from heeler.feedback.store import Store
+from heeler.feedback.transfer import import_feedback
+
+folder, file = Path(sys.argv[1]), sys.argv[2]
+with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
+    print("open", flush=True)
+    print(import_feedback(store, file, "jsonl").num_answers, flush=True)
+"""
+
+# Dies at the n-th statement that would change the store, or at the commit after the last of them.
+DYING = """
+import os, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from heeler.feedback.store import Store
+from heeler.feedback.transfer import import_feedback
+
+folder, file, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
+    def die() -> None:
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def before(connection, cursor, statement, parameters, context, many):
+        if connection.engine.url.database and statement.startswith("INSERT"):
+            die()
+
+    event.listen(Engine, "before_cursor_execute", before)
+    event.listen(Engine, "commit", lambda connection: connection.engine.url.database and die())
+    import_feedback(store, file, "jsonl")
+print("lived")
+"""
+
+
+def start(script: str, *arguments: object) -> subprocess.Popen[str]:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    command = [sys.executable, "-c", script, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+def many_answers(folder: Path, num: int) -> str:
+    """A file with so many answers to two queries of a store that is made in the folder."""
+    with open_store(folder) as store:
+        queries = add_comparisons(store, 2)
+    row = {"kind": "preference", "value": {"choice": "left"}, "annotator": "ann"}
+    rows = ({"answer": {"key": stable_id(i), "query_id": queries[i % 2].id, **row}} for i in range(num))
+    with (folder / "f.jsonl").open("w") as file:
+        print(json.dumps({"heeler": "feedback", "format": 1, "num_answers": num}), file=file)
+        for value in rows:
+            print(json.dumps(value), file=file)
+    return str(folder / "f.jsonl")
+
+
+def test_an_import_that_is_killed_at_any_statement_leaves_nothing(tmp_path: Path) -> None:
+    with filled_store(tmp_path / "from") as store:
+        export_feedback(store, str(tmp_path / "f"), "jsonl")
+        wanted = everything(store)
+    for number in range(20):
+        folder = tmp_path / f"into-{number}"
+        folder.mkdir()
+        Store.open(folder / "heeler.db", segments_dir=folder / "segments").close()
+        process = start(DYING, folder, tmp_path / "f", number)
+        printed, _ = process.communicate(timeout=60)
+        with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
+            if process.returncode == 0:
+                assert printed == "lived\n"
+                assert everything(store) == wanted
+                break
+            assert process.returncode == -signal.SIGKILL
+            assert (everything(store), store.query_count(), store.policy_versions()) == ([], 0, [])
+            assert store.bulk.annotators() == {}
+            assert import_feedback(store, str(tmp_path / "f"), "jsonl").num_answers == len(wanted)
+            assert everything(store) == wanted
+    assert 5 < number < 19
+
+
+def test_an_import_that_is_killed_at_any_time_leaves_all_or_nothing(tmp_path: Path) -> None:
+    file = many_answers(tmp_path, 6000)
+    temporary = set(Path("/tmp").glob("etilqs_*")) | set(Path("/var/tmp").glob("etilqs_*"))
+    for delay_s in (0.05, 0.3, 0.6, 0.9, 1.2):
+        process = start(IMPORTER, tmp_path, file)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        time.sleep(delay_s)
+        process.kill()
+        process.communicate(timeout=60)
+        with Store.open(tmp_path / "heeler.db", segments_dir=tmp_path / "segments") as store:
+            assert store.counts()["feedback"] in (0, 6000)
+    with Store.open(tmp_path / "heeler.db", segments_dir=tmp_path / "segments") as store:
+        import_feedback(store, file, "jsonl")
+        assert [answer.key for answer, _, _ in everything(store)] == [stable_id(i) for i in range(6000)]
+    assert set(Path("/tmp").glob("etilqs_*")) | set(Path("/var/tmp").glob("etilqs_*")) <= temporary
+
+
+def test_others_write_and_read_while_a_file_comes_in(tmp_path: Path) -> None:
+    """As a run does that trains: it goes on, and sees all of the file at once."""
+    file = many_answers(tmp_path, 6000)
+    with Store.open(tmp_path / "heeler.db", segments_dir=tmp_path / "segments") as store:
+        (query, _) = store.open_queries(2)
+        process = start(IMPORTER, tmp_path, file)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "open\n"
+        posted = 0
+        while process.poll() is None:
+            store.add_feedback([make_answer(query, f"live {posted}")])
+            posted += 1
+            assert (store.counts()["feedback"] - posted) in (0, 6000)
+        assert process.communicate(timeout=60)[0] == "6000\n"
+        assert posted > 3
+        assert store.counts()["feedback"] == 6000 + posted
+        imported = {stable_id(i) for i in range(6000)}
+        places = [i for i, (answer, _, _) in enumerate(everything(store)) if answer.key in imported]
+        assert places == list(range(places[0], places[0] + 6000))
+
+
+def test_two_imports_of_one_file_at_once_bring_it_once(tmp_path: Path) -> None:
+    file = many_answers(tmp_path, 3000)
+    both = [start(IMPORTER, tmp_path, file) for _ in range(2)]
+    told = [process.communicate(timeout=120)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert sum(int(text.split()[1]) for text in told) == 3000
+    with Store.open(tmp_path / "heeler.db", segments_dir=tmp_path / "segments") as store:
+        assert store.counts()["feedback"] == 3000
