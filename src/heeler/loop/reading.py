@@ -75,8 +75,45 @@ def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, see
 
 
 def open_store(directory: RunDirectory) -> Store:
-    """The run's own store."""
-    return Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
+    """The run's own store: the one place that knows where it is.
+
+    Raises:
+        StoreError: it cannot be opened, or belongs to another run.
+        RunError: its configuration no longer names the database that it began with.
+    """
+    address, segments = from_dict(directory.config()).store, directory.path / "segments"
+    if not address:
+        if directory.has_identity:
+            raise RunError(
+                f"{directory.path} began with a store on a server, and its config.yaml names none; put `store` back"
+            )
+        return Store.open(directory.path / STORE_NAME, segments_dir=segments)
+    store = Store.open(address, segments_dir=segments)
+    try:
+        begun = bool(directory.checkpoint_steps())
+        store.claim(directory.identity(), str(directory.path.absolute()), begun=begun)
+    except BaseException:
+        store.close()
+        raise
+    return store
+
+
+def refuse_taken_store(config: RunConfig, path: Path) -> None:
+    """Refuse a database that cannot be used by the run that is to be at `path`, before anything is written there.
+
+    Raises:
+        StoreError: it cannot be opened, or belongs to another run.
+    """
+    if not config.store:
+        return
+    directory = RunDirectory(path)
+    with Store.open(config.store, segments_dir=None) as store:
+        store.refuse_other_runs(directory.identity() if directory.has_identity else None)
+
+
+def has_store(directory: RunDirectory, config: RunConfig) -> bool:
+    """Whether a run has made its store yet."""
+    return directory.has_identity if config.store else (directory.path / STORE_NAME).exists()
 
 
 def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:

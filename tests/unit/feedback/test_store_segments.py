@@ -141,9 +141,7 @@ def test_a_folded_segment_is_refused_although_its_numbers_are_the_same(store: St
         ({"policy_version": 7}, r"segments\[1\].policy_version: 7 is unknown"),
     ],
 )
-def test_a_bad_segment_refuses_the_batch(
-    store: Store, home: Home, changes: dict[str, object], message: str
-) -> None:
+def test_a_bad_segment_refuses_the_batch(store: Store, home: Home, changes: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message):
         store.add_segments([make_segment(0), make_segment(1, **changes)])
     assert store.counts()["segments"] == 0
