@@ -55,13 +55,11 @@ $(VENV)/run.stamp: pyproject.toml $(VENV)/torch.stamp
 	$(PIP) --editable .
 	@touch $@
 
-# The tests start servers of their own, so Debian's is asked to make none; it keeps its programs out of the path.
+# Debian keeps its programs out of the path. The tests start a server of their own and leave Debian's alone.
 $(VENV)/postgresql.stamp: | $(VENV)/bin/python
 	@if command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then :; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends \
-			postgresql-common && \
-		sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf && \
+		apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; \
 	else \
 		echo "PostgreSQL is not here: tests of stores on it will be skipped." \

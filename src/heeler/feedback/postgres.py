@@ -1,7 +1,7 @@
 """A store on PostgreSQL: which URLs name one, its connections, and its errors in plain words."""
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, select
@@ -60,7 +60,7 @@ def parsed_url(target: str) -> URL:
 def shown(url: URL) -> str:
     """The URL for messages: without secrets, and without options that do not tell which database it is."""
     query = {name: value for name, value in url.query.items() if name in _SHOWN}
-    return url.set(drivername="postgresql", password=None, query=query).render_as_string()
+    return URL.create("postgresql", url.username, None, url.host, url.port, url.database, query).render_as_string()
 
 
 def check_run_store(text: str) -> None:
@@ -147,8 +147,13 @@ def sole_learner(url: URL, *, busy_timeout_s: float) -> Generator[bool]:
         busy_timeout_s: as of the other connections.
     """
     engine = _engine(url, busy_timeout_s, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    with engine.connect() as connection:
+    connection = engine.connect()
+    try:
         yield bool(connection.execute(select(func.pg_try_advisory_lock(_LEARNER_LOCK))).scalar_one())
+    finally:
+        # A server that was away has let go already, and tells so now.
+        with suppress(DBAPIError):
+            connection.close()
 
 
 def reason(error: DBAPIError) -> str:

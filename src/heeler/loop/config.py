@@ -99,8 +99,8 @@ class RunConfig:
     torch_threads: int = 1
     """Threads of torch; small networks are fastest on one, and a run on one can be repeated bit for bit."""
     store: str = ""
-    """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of the
-    run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
+    """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of
+    the run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
     trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     """Where metrics go beside `metrics.jsonl` (extra `tracking`)."""
 

@@ -57,6 +57,9 @@ def test_open_queries_are_those_without_an_answer_the_oldest_first(store: Store)
         ({"score": float("nan")}, r"queries\[1\].score: expected a finite number, got nan"),
         ({"id": ""}, r"queries\[1\].id: expected some text"),
         ({"id": "x" * 65}, r"queries\[1\].id: expected at most 64 characters"),
+        ({"id": "x\0"}, r"queries\[1\].id: expected text without NUL characters"),
+        ({"acquisition": "x" * 65}, r"queries\[1\].acquisition: expected at most 64 characters, got 65"),
+        ({"acquisition": "x\udcff"}, r"queries\[1\].acquisition: expected text without .* half surrogates"),
     ],
 )
 def test_a_bad_query_refuses_the_batch(store: Store, changes: dict[str, Any], message: str) -> None:
@@ -76,7 +79,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "preference": {"choice": "equal"},
     "rating": {"score": 0.1 + 0.2, "low": -1.0, "high": 7.0},
     "evaluation": {"marks": [{"time_s": 0.25, "sign": 1}, {"time_s": 1.5, "sign": -1}]},
-    "critique": {"text": "it falls – 落ちる", "start": 1, "end": 4},
+    "critique": {"text": "it falls – 落ちる \0 \ud800", "start": 1, "end": 4},
     "correction": {"step": 3, "action": [0.5, -0.5]},
     "demonstration": {"segment_id": ""},
 }
@@ -101,6 +104,9 @@ def test_every_kind_comes_back_as_it_went_in(store: Store, kind: str) -> None:
     ("changes", "message"),
     [
         ({"query_id": "unknown"}, "query_id: no query 'unknown'"),
+        ({"query_id": "with\0 NUL"}, "query_id: no query"),
+        ({"query_id": "half \ud800"}, "query_id: no query"),
+        ({"annotator": "half \ud800"}, "annotator: .* is unknown"),
         ({"kind": "rating"}, "kind: query .* asks for 'preference', got 'rating'"),
         ({"annotator": "nobody"}, "annotator: 'nobody' is unknown"),
         ({"key": "first"}, "key: expected a UUID"),

@@ -138,6 +138,8 @@ def test_a_folded_segment_is_refused_although_its_numbers_are_the_same(store: St
         ({"next_observation": np.full((4, 3), np.inf, np.float32)}, "next_observation: a number is not finite"),
         ({"next_observation": np.zeros((4, 2), np.float32)}, "next_observation: expected the observation's shape"),
         ({"observation": np.zeros((0, 3), np.float32)}, "observation: expected at least one step"),
+        ({"env_id": "e" * 201}, r"segments\[1\].env_id: expected at most 200 characters, got 201"),
+        ({"trajectory_id": "a\0b"}, r"segments\[1\].trajectory_id: expected text without NUL"),
         ({"policy_version": 7}, r"segments\[1\].policy_version: 7 is unknown"),
     ],
 )
@@ -196,3 +198,7 @@ def test_annotators(store: Store) -> None:
     store.add_annotator("oracle", "simulated", "another note")
     with pytest.raises(ConflictError, match="'oracle' is a simulated, not a person"):
         store.add_annotator("oracle", "person")
+    with pytest.raises(DataError, match="id: expected at most 200 characters, got 201"):
+        store.add_annotator("a" * 201, "person")
+    with pytest.raises(DataError, match="note: expected text without NUL"):
+        store.add_annotator("bea", "person", "a\0")
