@@ -1,5 +1,6 @@
 """A store on PostgreSQL: which URLs name one, its connections, and its errors in plain words."""
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -23,6 +24,8 @@ _LEARNER_LOCK = _WRITER_LOCK + 1
 # A machine that lost its power says no goodbye. Both sides ask after half a minute of silence, and give up after one.
 _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 _CONNECT_TIMEOUT_S = 10
+# How long a server may need to notice that a process of its own machine was killed.
+_FAREWELL_S = 2.0
 
 _REASONS = {
     "25006": "it is read-only; name the server that may be written",
@@ -148,8 +151,13 @@ def sole_learner(url: URL, *, busy_timeout_s: float) -> Generator[bool]:
     """
     engine = _engine(url, busy_timeout_s, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     connection = engine.connect()
+    deadline = time.monotonic() + _FAREWELL_S
     try:
-        yield bool(connection.execute(select(func.pg_try_advisory_lock(_LEARNER_LOCK))).scalar_one())
+        while not (alone := bool(connection.execute(select(func.pg_try_advisory_lock(_LEARNER_LOCK))).scalar_one())):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        yield alone
     finally:
         # A server that was away has let go already, and tells so now.
         with suppress(DBAPIError):

@@ -176,8 +176,9 @@ def test_a_reader_that_follows_two_writers_misses_nothing(homes) -> None:
         while not ended.is_set():
             if not any(writer.is_alive() for writer in writers):
                 ended.set()
-            for position, answer in store.feedback_after(position, limit=1000, up_to_step=None):
-                read.append(answer.key)
+            found = store.feedback_after(position, limit=1000, up_to_step=None)
+            read += [answer.key for _, answer in found]
+            position = found[-1][0] if found else position
         assert len(read) == len(set(read)) == 120
 
 

@@ -102,7 +102,7 @@ def test_readers_cannot_write_and_foreign_keys_hold(home: Home) -> None:
     with pytest.raises(StoreError, match="read-only"), database.reading() as connection:
         connection.execute(schema.annotators.insert().values(id="ann", kind="person", note=""))
     orphan = {"query_id": "q", "place": 0, "segment_id": "s"}
-    with pytest.raises(StoreError, match="(?i)foreign key"), database.writing() as connection:
+    with pytest.raises(StoreError, match=r"(?i)foreign key"), database.writing() as connection:
         connection.execute(schema.query_segments.insert().values(orphan))
     with database.reading() as connection:
         assert connection.execute(schema.query_segments.select()).all() == []
