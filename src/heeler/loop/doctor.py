@@ -59,8 +59,8 @@ def examine(runs: Path) -> list[Check]:
         partial(writable, place),
         partial(_store, place),
         sqlite,
-        partial(_optional, "PostgreSQL", "psycopg", "postgresql", "for a store on a server"),
-        *(partial(_optional, package, project, "tracking", "if you want it") for package, project in _TRACKERS.items()),
+        partial(optional, "PostgreSQL", "psycopg", "postgresql", "for a store on a server"),
+        *(partial(optional, package, project, "tracking", "if you want it") for package, project in _TRACKERS.items()),
     ]
     return [check() for check in checks]
 
@@ -188,7 +188,8 @@ def sqlite() -> Check:
     return Check("SQLite", "good", found)
 
 
-def _optional(name: str, project: str, extra: str, what_for: str) -> Check:
+def optional(name: str, project: str, extra: str, what_for: str) -> Check:
+    """A package that only some runs need."""
     try:
         return Check(name, "good", f"{project} {version(project)}")
     except PackageNotFoundError:
