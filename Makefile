@@ -1,5 +1,6 @@
 # Every goal sets itself up first: a virtual environment in .venv, torch, then heeler, at the versions of constraints.txt.
-# On a bare Debian or Ubuntu this needs python3.11 and its venv module, nothing else.
+# On a bare Debian or Ubuntu this needs python3.11 and its venv module, nothing else. `make test` as root installs
+# PostgreSQL there as well; without it the tests of stores on PostgreSQL are skipped.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -15,7 +16,7 @@ setup: $(VENV)/dev.stamp
 demo: $(VENV)/run.stamp
 	$(BIN)/heeler run backflip
 
-test: $(VENV)/dev.stamp
+test: $(VENV)/dev.stamp $(VENV)/postgresql.stamp
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow --timeout 2400
 
@@ -53,6 +54,17 @@ $(VENV)/torch.stamp: constraints.txt | $(VENV)/bin/python
 $(VENV)/run.stamp: pyproject.toml $(VENV)/torch.stamp
 	$(PIP) --editable .
 	@touch $@
+
+# Debian keeps its programs out of the path. The tests start a server of their own and leave Debian's alone.
+$(VENV)/postgresql.stamp: | $(VENV)/bin/python
+	@if command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; \
+	else \
+		echo "PostgreSQL is not here: tests of stores on it will be skipped." \
+			"On Debian or Ubuntu: sudo apt-get install postgresql" >&2; exit 0; \
+	fi && touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/torch.stamp
 	$(PIP) --editable '.[dev]'

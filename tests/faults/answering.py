@@ -1,7 +1,7 @@
 """A person, played by a process of its own: answers a run's open comparisons of Pendulum clips through the store.
 
 It sees what a person would: the clips. From them it works out the true reward, which the run's segments do not carry.
-Arguments: RUN [--limit N] [--cant-tell N] [--annotator NAME] [--as-learner].
+Arguments: RUN [--store URL] [--limit N] [--cant-tell N] [--annotator NAME] [--as-learner].
 With `--as-learner` it is the learner instead.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback.store import Store
 from heeler.loop.online import run
-from heeler.loop.reading import STORE_NAME
+from heeler.loop.stores import STORE_NAME
 from tests.unit.loop.tiny import tiny_preferences
 
 NUM_UPDATES = 12
@@ -60,6 +60,7 @@ def answer(store: Store, query: Query, annotator: str, choice: str | None) -> No
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
+    parser.add_argument("--store")
     parser.add_argument("--limit", type=int, default=10**6)
     parser.add_argument("--cant-tell", type=int, default=0)
     parser.add_argument("--annotator", default="ann")
@@ -69,9 +70,9 @@ def main() -> None:
         run(people_config(), arguments.path)
         return
     database = arguments.path / STORE_NAME
-    while not database.exists():
+    while not arguments.store and not database.exists():
         time.sleep(0.02)
-    with Store.open(database, segments_dir=arguments.path / "segments") as store:
+    with Store.open(arguments.store or database, segments_dir=arguments.path / "segments") as store:
         store.add_annotator(arguments.annotator, "person")
         given = 0
         while given < arguments.limit:

@@ -1,7 +1,7 @@
 """A tiny run that can kill itself at its n-th write to the disk.
 
-Arguments: RUN [--kind KIND] [--resume] [--kill-at-write N]; or FOLDER [--kind KIND] --kill-at-each N N ..., which makes
-the run FOLDER/run-N for each of them.
+Arguments: RUN [--kind KIND] [--store URL] [--resume] [--kill-at-write N]; or FOLDER [--kind KIND] --kill-at-each N N
+..., which makes the run FOLDER/run-N for each of them.
 """
 
 import argparse
@@ -76,7 +76,7 @@ class Writes:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def learn(path: Path, kind: str, kill_at: int | None, *, resumed: bool) -> int:
+def learn(path: Path, kind: str, kill_at: int | None, *, resumed: bool, store: str = "") -> int:
     """Make the run or go on with it; returns how often it wrote. A tree is removed file by file: each counts."""
     writes = Writes(kill_at)
     for name in ("fsync", "replace", "truncate", "unlink", "rmdir"):
@@ -86,7 +86,7 @@ def learn(path: Path, kind: str, kill_at: int | None, *, resumed: bool) -> int:
     if resumed and (path / "config.yaml").exists():
         resume(path)
     else:
-        run(config(kind), path)
+        run(replace(config(kind), store=store), path)
     return writes.count
 
 
@@ -103,6 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
     parser.add_argument("--kind", choices=KINDS, default="backflip")
+    parser.add_argument("--store", default="")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--kill-at-write", type=int)
@@ -112,7 +113,8 @@ def main() -> None:
         for at in arguments.kill_at_each:
             killed_at(arguments.path / f"run-{at}", arguments.kind, at)
         return
-    num_writes = learn(arguments.path, arguments.kind, arguments.kill_at_write, resumed=arguments.resume)
+    settings = {"resumed": arguments.resume, "store": arguments.store}
+    num_writes = learn(arguments.path, arguments.kind, arguments.kill_at_write, **settings)
     (arguments.path.parent / "writes").write_text(str(num_writes))
 
 

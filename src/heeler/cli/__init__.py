@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "report": looking.report,
     "export": looking.export,
     "feedback": feedback.feedback,
+    "backup": looking.backup,
     "recipes": looking.recipes,
     "audit": auditing.audit,
     "doctor": looking.doctor,
@@ -34,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: without the program's name; None for those of this process.
 
     Returns:
-        The exit code: 0 done, 2 for what the user can mend, 130 when stopped by Ctrl-C, 1 where `doctor` found
-        something broken.
+        The exit code: 0 done, 2 for what the user can mend, 130 when stopped by Ctrl-C, 1 where `doctor` or
+        `backup` found something broken.
     """
     if arguments is None:
         arguments = sys.argv[1:]

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from heeler.loop.evaluations import PolicyEvaluation
 
 OK, BROKEN, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
-"""Exit codes: done; `doctor` found something broken; what you can mend; stopped by Ctrl-C; nobody reads any more."""
+"""Exit codes: done; `doctor` or `backup` found something broken; what you can mend; Ctrl-C; nobody reads any more."""
 
 Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN", help="the run's directory")]
+File = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE", help="the copy; it must not be there yet")]
 RecipeName = Annotated[
     tyro.conf.Positional[str | None], tyro.conf.arg(metavar="RECIPE", help="whose settings are listed")
 ]

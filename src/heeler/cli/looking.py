@@ -4,7 +4,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from heeler.cli.arguments import BROKEN, OK, Json, RecipeName, Run, as_set, in_words, print_json
+from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
 from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
 
 
@@ -98,6 +98,28 @@ def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
     else:
         print("\n".join(files))
     return OK
+
+
+def backup(run: Run, file: File, *, segments: Path | None = None, json: Json = False) -> int:
+    """Copy a run's store to a file while the run goes on; exit code 1 where a segment could not be copied.
+
+    Args:
+        run: the run's directory.
+        file: the copy; it must not be there yet.
+        segments: a folder to copy the segments to as well; those that it holds already stay.
+        json: print the result as JSON.
+    """
+    _expect_run(run)
+    from heeler.loop.backing_up import back_up_run
+
+    copied = back_up_run(run, file, segments=segments)
+    for reason in copied.refused_segments:
+        print(f"heeler: {reason}", file=sys.stderr)
+    if json:
+        print_json(asdict(copied) | {"file": str(copied.file)})
+    else:
+        print(f"{copied.file}: {copied.num_answers:,} answers about {copied.num_segments:,} segments")
+    return BROKEN if copied.refused_segments else OK
 
 
 def _expect_run(run: Path) -> None:

@@ -134,6 +134,7 @@ class RunArguments:
     recipe: Mapping[str, Any]
     """The recipe's own arguments."""
     run_dir: Path | None
+    store: str
     settings: tuple[str, ...]
     """`a.b=value` each."""
     json: bool
@@ -141,11 +142,17 @@ class RunArguments:
 
 def _common_fields() -> list[tuple[str, Any, Any]]:
     run_dir = tyro.conf.arg(help="the run's directory; runs/RECIPE-ENV-seedN if it is not given", metavar="DIR")
+    store = tyro.conf.arg(
+        help="a PostgreSQL database for the run's questions and answers, in place of heeler.db in its directory; a "
+        "password goes into PGPASSWORD or ~/.pgpass",
+        metavar="postgresql://HOST/DATABASE",
+    )
     override = tyro.conf.arg(help="change any setting by its dotted name; may be given again", metavar="NAME=VALUE ...")
     json = tyro.conf.arg(help="print the result as JSON; progress goes to the error stream")
     append = tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]]
     return [
         ("run_dir", Annotated[Path | None, run_dir], dataclasses.field(default=None)),
+        ("store", Annotated[str, store], dataclasses.field(default="")),
         ("set", Annotated[append, override], dataclasses.field(default=())),
         ("json", Annotated[bool, json], dataclasses.field(default=False)),
     ]
@@ -168,7 +175,7 @@ def run_arguments(recipe: RecipeFlags, filled: Any) -> RunArguments:
     """From a filled `argument_class` to its parts."""
     values = {argument.name: getattr(filled, argument.name) for argument in recipe.arguments}
     settings = tuple(setting for some in filled.set for setting in some)
-    return RunArguments(values, filled.run_dir, settings, filled.json)
+    return RunArguments(values, filled.run_dir, filled.store, settings, filled.json)
 
 
 def flag_names(something: Any) -> list[str]:

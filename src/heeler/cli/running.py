@@ -1,5 +1,6 @@
 """`heeler run` and `heeler resume`. What is heavy is imported inside, so that help and mistakes answer at once."""
 
+import dataclasses
 import re
 import shlex
 import sys
@@ -44,6 +45,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     config = RECIPES[recipe.name](**recipe_arguments)
     if settings:
         config = from_dict(assign(to_dict(config), settings))
+    if arguments.store:
+        config = dataclasses.replace(config, store=arguments.store)
     path = arguments.run_dir or Path("runs") / default_name(config)
     return _learn(config, path, arguments.json, lambda on_metrics: run(config, path, on_metrics=on_metrics))
 
@@ -129,6 +132,7 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
 def _who_answers(config: "RunConfig", path: Path) -> str:
     if config.preferences is None or config.preferences.teacher != "people":
         return ""
-    from heeler.loop.reading import STORE_NAME
+    from heeler.loop.stores import STORE_NAME
 
-    return f"\nPeople answer: questions stand in {path / STORE_NAME}; docs/tutorial.md shows a program that answers"
+    where = config.store or path / STORE_NAME
+    return f"\nPeople answer: questions stand in {where}; docs/tutorial.md shows a program that answers"

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -113,6 +114,39 @@ class RunDirectory:
         if not isinstance(config, dict):
             raise RunError(f"{self.path / 'config.yaml'} must hold a mapping of settings, got {type(config).__name__}")
         return cast(dict[str, Any], config)
+
+    @property
+    def has_identity(self) -> bool:
+        """Whether the run was ever asked who it is."""
+        return self._identity_path.exists()
+
+    @property
+    def _identity_path(self) -> Path:
+        return self.path / "run_id"
+
+    def identity(self) -> str:
+        """A UUID that is the run's own, drawn the first time; it stays when the directory is moved or renamed.
+
+        Raises:
+            RunError: it cannot be written or read.
+        """
+        path = self._identity_path
+        aside = path.with_name(f".run_id.{os.getpid()}.tmp")
+        try:
+            if not path.exists():
+                _write_flushed(aside, str(uuid.uuid4()).encode())
+                # A link, unlike a renaming, leaves what another process has written meanwhile.
+                with suppress(FileExistsError):
+                    os.link(aside, path)
+                aside.unlink()
+                _flush_directory(self.path)
+            return str(uuid.UUID(path.read_text()))
+        except OSError as error:
+            with suppress(OSError):
+                aside.unlink(missing_ok=True)
+            raise _unwritable(path, error) from error
+        except ValueError as error:
+            raise RunError(f"{path} must hold a UUID; put it back from a copy of the run") from error
 
     @contextmanager
     def locked(self) -> Generator[None]:

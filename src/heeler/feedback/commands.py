@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, did_you_mean
 from heeler.core.nouns import COMMAND_KINDS, Command, CommandKind
-from heeler.feedback import schema
+from heeler.feedback import rows, schema
 from heeler.feedback.form import check_whole
 from heeler.feedback.intake import check_key
 
@@ -33,6 +33,7 @@ def check_command(command: Command) -> None:
 def ask(connection: Connection, command: Command) -> Command:
     """Keep a command; the same again is the one that was kept."""
     check_command(command)
+    rows.check_fits(_TABLE, {"person": command.person})
     known = connection.execute(select(_TABLE).where(_TABLE.c.id == command.id)).one_or_none()
     if known is None:
         fields = ("id", "kind", "value", "person", "asked_unix_s")

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,17 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, inspect, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, inspect
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from heeler.core.errors import StoreError
+from heeler.feedback import postgres
 from heeler.feedback.schema import VERSION_TABLE
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another before it gives up."""
-
-# An arbitrary number that all processes of heeler share: PostgreSQL's advisory locks are named by numbers.
-_POSTGRES_WRITER_LOCK = 0x6865656C6572
 
 _SQLITE_REASONS = {
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
@@ -65,10 +64,11 @@ class Database:
 
     On SQLite every write and the closing checkpoint also hold an advisory lock on `FILE.lock`: SQLite before 3.51.3 can
     damage a write-ahead log when two processes write or checkpoint at the same instant. The kernel drops the lock of a
-    process that is killed.
+    process that is killed. On PostgreSQL writers of all processes take turns as well, so that positions become visible
+    in their order; a server that was started again is connected to again.
 
     Args:
-        target: path of an SQLite file, or an SQLAlchemy URL.
+        target: path of an SQLite file, or `postgresql://HOST/DATABASE`, or an SQLAlchemy URL of either.
         migrations: what kind of database it is.
 
     Raises:
@@ -77,16 +77,17 @@ class Database:
 
     def __init__(self, target: str | Path, migrations: Migrations = STORE) -> None:
         self._migrations = migrations
-        url = _url(target)
-        is_file = url.get_backend_name() == "sqlite" and url.database is not None
-        self.name = url.database if is_file and url.database else url.render_as_string()
+        self._url = url = _url(target)
+        self.is_file = url.get_backend_name() == "sqlite"
+        """Whether it is an SQLite file, and not on a server."""
+        self.name = url.database if self.is_file and url.database else postgres.shown(url)
         self._closed = False
         self._thread_lock = threading.Lock()
         self._process_lock: _FileLock | None = None
         self._engines: list[Engine] = []
         try:
             with self._plain_errors():
-                self._writer, self._readers = self._open_file(url) if is_file else _server_engines(url)
+                self._writer, self._readers = self._open_file(url) if self.is_file else self._open_server(url)
             self._engines += [self._readers, self._writer]
             with self.writing() as connection:
                 _migrate(connection, migrations, self.name)
@@ -104,6 +105,9 @@ class Database:
         self._process_lock = self._process_lock or _FileLock(lock)
         return _sqlite_engine(url, "BEGIN IMMEDIATE", writable=True), _sqlite_engine(url, "BEGIN", writable=False)
 
+    def _open_server(self, url: URL) -> tuple[Engine, Engine]:
+        return postgres.server_engines(url, busy_timeout_s=BUSY_TIMEOUT_S)
+
     @contextmanager
     def writing(self) -> Generator[Connection]:
         """The writer connection in a transaction: committed on leaving, rolled back when anything is raised.
@@ -112,9 +116,8 @@ class Database:
             StoreError: the database refused, in plain words; nothing of the transaction was kept.
         """
         with self._thread_lock, self._plain_errors(), self._alone(), self._writer.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                # Positions must become visible in their order, so writers of all processes take turns here too.
-                connection.execute(select(func.pg_advisory_xact_lock(_POSTGRES_WRITER_LOCK)))
+            if not self.is_file:
+                postgres.wait_to_write(connection)
             yield connection
 
     @contextmanager
@@ -126,6 +129,28 @@ class Database:
         """
         with self._plain_errors(), self._readers.connect() as connection:
             yield connection
+
+    @contextmanager
+    def sole_learner(self) -> Generator[None]:
+        """Keep every other learner out, wherever it runs, until the block ends or this process does.
+
+        A file is left to the lock of its run's directory.
+
+        Raises:
+            StoreError: another learner is at work on this database.
+        """
+        if self.is_file:
+            yield
+            return
+        with ExitStack() as stack:
+            with self._plain_errors():
+                alone = stack.enter_context(postgres.sole_learner(self._url, busy_timeout_s=BUSY_TIMEOUT_S))
+            if not alone:
+                raise StoreError(
+                    f"{self._migrations.noun} {self.name}: another learner is at work on it; stop that one first, or "
+                    "wait a minute if its machine died"
+                )
+            yield
 
     def close(self) -> None:
         """Close every connection; the last one out folds SQLite's write-ahead log into the file."""
@@ -153,10 +178,12 @@ class Database:
             yield
         except DBAPIError as error:
             raise StoreError(f"{noun} {self.name}: {_reason(error)}") from error
-        except OSError as error:
+        except PoolTimeoutError as error:
             raise StoreError(
-                f"{noun} {self.name}: {error.strerror or error} ({error.filename})"
+                f"{noun} {self.name}: all of its connections are in use; ask less of it at once"
             ) from error
+        except OSError as error:
+            raise StoreError(f"{noun} {self.name}: {error.strerror or error} ({error.filename})") from error
 
 
 class _FileLock:
@@ -193,11 +220,7 @@ class _FileLock:
 def _url(target: str | Path) -> URL:
     if isinstance(target, Path) or "://" not in target:
         return URL.create("sqlite", database=str(Path(target).absolute()))
-    try:
-        url = make_url(target)
-        url.get_dialect()
-    except (ArgumentError, NoSuchModuleError) as error:
-        raise StoreError(f"store {target!r}: not a database URL that SQLAlchemy knows ({error})") from error
+    url = postgres.parsed_url(target)
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise StoreError(f"store {target!r}: a store must outlive its process; name a file")
     return url
@@ -226,16 +249,6 @@ def _sqlite_engine(url: URL, begin: str, *, writable: bool) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
-
-
-def _server_engines(url: URL) -> tuple[Engine, Engine]:
-    try:
-        writer = create_engine(url)
-    except ImportError as error:
-        raise StoreError(
-            f"store {url.render_as_string()}: its driver is missing ({error}); pip install 'heeler[distributed]'"
-        ) from error
-    return writer, writer.execution_options(isolation_level="REPEATABLE READ")
 
 
 def _refuse_foreign_file(path: Path, migrations: Migrations) -> None:
@@ -277,9 +290,10 @@ def _refuse_newer(connection: Connection, migrations: Migrations, name: str) -> 
         revision = MigrationContext.configure(connection, opts=options).get_current_revision()
     except CommandError as error:
         raise StoreError(f"{noun} {name}: its schema has several versions at once ({error}); restore a copy") from error
-    tables = inspect(connection).get_table_names() if connection.dialect.name == "sqlite" else []
+    tables = inspect(connection).get_table_names()
     if tables and migrations.version_table not in tables:
-        raise StoreError(f"{noun} {name}: this database belongs to another program; name {migrations.example}")
+        example = migrations.example if connection.dialect.name == "sqlite" else "an empty one, as createdb makes it"
+        raise StoreError(f"{noun} {name}: this database belongs to another program; name {example}")
     known = [entry.revision for entry in ScriptDirectory(str(migrations.folder)).walk_revisions()]
     if revision is not None and revision not in known:
         raise StoreError(
@@ -294,4 +308,4 @@ def _reason(error: DBAPIError) -> str:
     if isinstance(original, sqlite3.Error):
         # The low byte is the error's class, the rest tells which system call failed.
         return _SQLITE_REASONS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, str(original))
-    return str(original).strip()
+    return postgres.reason(error)

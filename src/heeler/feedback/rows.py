@@ -3,8 +3,9 @@
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Row, String, Table, func, insert, select
 
+from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import schema
 from heeler.feedback.form import SegmentFacts
@@ -25,6 +26,26 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     """Insert rows in their order; none is fine."""
     if rows:
         connection.execute(insert(table), rows)
+
+
+def check_fits(table: Table, row: Mapping[str, Any]) -> None:
+    """Refuse text that a column cannot hold: SQLite would take it, and PostgreSQL would not.
+
+    Raises:
+        DataError: naming the column.
+    """
+    for name, value in row.items():
+        kind = table.c[name].type
+        if not isinstance(kind, String) or not isinstance(value, str):
+            continue
+        if kind.length is not None and len(value) > kind.length:
+            raise DataError(f"{name}: expected at most {kind.length} characters, got {len(value)}")
+        if not _is_storable(value):
+            raise DataError(f"{name}: expected text without NUL characters and half surrogates, got {value!r}")
+
+
+def _is_storable(value: Any) -> bool:
+    return not isinstance(value, str) or not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
 
 
 def count(connection: Connection, table: Table) -> int:
@@ -140,7 +161,10 @@ def _query(row: Row[Any], segment_ids: tuple[str, ...]) -> Query:
 
 
 def chunks(values: Iterable[Any]) -> Generator[Collection[Any]]:
-    """Different values, a few hundred at a time, as databases limit what one statement may name."""
-    unique = list(dict.fromkeys(values))
+    """Different values, a few hundred at a time, as databases limit what one statement may name.
+
+    Text that no column can hold is left out: no row has it, and to look for it would fail for all.
+    """
+    unique = [value for value in dict.fromkeys(values) if _is_storable(value)]
     for start in range(0, len(unique), _VALUES_AT_ONCE):
         yield unique[start : start + _VALUES_AT_ONCE]

@@ -5,15 +5,17 @@ An answer is acknowledged after its commit was synced. Every write can be repeat
 
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import Command, Feedback, Lease, PolicyVersion, Query, Segment
 from heeler.feedback import commands, leasing, rows, schema
+from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
 from heeler.feedback.intake import Place, check_query
@@ -21,6 +23,9 @@ from heeler.feedback.segment_files import SegmentFolder, check_segment
 from heeler.feedback.writing import Outcome, write_posts
 
 AnnotatorKind = Literal["person", "simulated", "program"]
+
+_OWNER = "run"
+"""Setting that says which run a database belongs to."""
 
 
 class Store:
@@ -35,7 +40,7 @@ class Store:
         """Open a store, making or migrating its tables where needed.
 
         Args:
-            url_or_path: an SQLite file, or an SQLAlchemy URL.
+            url_or_path: an SQLite file, or `postgresql://HOST/DATABASE`; a password is better left to PGPASSWORD.
             segments_dir: folder of the segments' files; None for a store that is used without them.
 
         Raises:
@@ -62,6 +67,66 @@ class Store:
     def bulk(self) -> Bulk:
         """All of it at once, for export and import."""
         return Bulk(self._database, self._folder)
+
+    # The run that it belongs to
+
+    def claim(self, run_id: str, directory: str, *, begun: bool) -> None:
+        """Have this store belong to one run for good; a second time by the same run changes nothing.
+
+        Args:
+            run_id: of the run; it stays the same wherever its directory is moved to.
+            directory: where the run is now, to be named to another one.
+            begun: whether the run has learned before, and so must have left something in its store.
+
+        Raises:
+            StoreError: it belongs to another run; or to none although this run has begun.
+        """
+        with self._database.writing() as connection:
+            if self._owner_but_for(connection, run_id):
+                return
+            if begun:
+                raise StoreError(
+                    f"store {self._database.name}: it holds nothing of the run in {directory}, which has begun; name "
+                    "the database that it began with, or restore a copy of that"
+                )
+            value = {"id": run_id, "directory": directory}
+            connection.execute(insert(schema.settings).values(name=_OWNER, value=value))
+
+    def refuse_other_runs(self, run_id: str | None) -> None:
+        """Raise what `claim` would if this store belongs to another run; None for a run that has no id yet."""
+        with self._database.reading() as connection:
+            self._owner_but_for(connection, run_id)
+
+    def _owner_but_for(self, connection: Connection, run_id: str | None) -> Any:
+        table = schema.settings
+        owner = connection.execute(select(table.c.value).where(table.c.name == _OWNER)).scalar()
+        if owner is not None and owner["id"] != run_id:
+            raise StoreError(
+                f"store {self._database.name}: it belongs to the run in {owner['directory']}; one database holds one "
+                "run: name an empty one"
+            )
+        return owner
+
+    def back_up(self, file: Path, *, segments: Path | None) -> Backup:
+        """Copy this store as it is at one moment, while others write to it.
+
+        Args:
+            file: the copy; it must not be there yet, and appears whole or not at all.
+            segments: folder to copy the segments' files to as well; those that it holds already stay.
+
+        Raises:
+            StoreError: the store is on a server, or something cannot be written or was damaged.
+        """
+        copy = None if segments is None else SegmentCopy(source=self._segments_folder(), folder=segments)
+        return back_up(self._database, file, copy)
+
+    def sole_learner(self) -> AbstractContextManager[None]:
+        """Keep every other learner out until the block ends; on SQLite that is left to the run directory's lock.
+
+        Raises:
+            StoreError: another learner is at work on this database.
+        """
+        return self._database.sole_learner()
 
     # Policies and people
 
@@ -96,8 +161,10 @@ class Store:
 
         Raises:
             ConflictError: the same id is of another kind.
+            DataError: the id or the note cannot be kept.
         """
         table = schema.annotators
+        rows.check_fits(table, {"id": annotator_id, "note": note})
         with self._database.writing() as connection:
             known = connection.execute(select(table).where(table.c.id == annotator_id)).one_or_none()
             if known is None:
@@ -126,6 +193,7 @@ class Store:
         for index, segment in enumerate(segments):
             with Place(f"segments[{index}]"):
                 check_segment(segment)
+                rows.check_fits(schema.segments, rows.segment_row(ids[index], segment))
                 if segment.policy_version not in versions:
                     raise DataError(f"policy_version: {segment.policy_version} is unknown; add it first")
         folder.write({i: s for i, s in by_id.items() if i not in known or not folder.has(i)})
@@ -185,6 +253,7 @@ class Store:
             for index, query in enumerate(queries):
                 with Place(f"queries[{index}]"):
                     check_query(query, segments, versions)
+                    rows.check_fits(schema.queries, rows.query_row(query))
                 other = known.get(query.id) or fresh.setdefault(query.id, query)
                 if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
                     raise ConflictError(f"queries[{index}]: {query.id} already asks about {list(other.segment_ids)}")

@@ -1,12 +1,13 @@
 """The only place that knows the order: act, show, answer, reward, learn; later also check and release.
 
-`run` and `resume` are all that most programs need; `evaluate_run`, `watch_run`, `write_report` and `export_run` are the
-commands of those names. They are loaded on first use, since they bring torch with them.
+`run` and `resume` are all that most programs need; `evaluate_run`, `watch_run`, `write_report`, `export_run` and
+`back_up_run` are the commands of those names. They are loaded on first use, since they bring torch with them.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from heeler.loop.backing_up import back_up_run as back_up_run
     from heeler.loop.clips import FilmedRun as FilmedRun
     from heeler.loop.clips import watch_run as watch_run
     from heeler.loop.config import RunConfig as RunConfig
@@ -24,6 +25,7 @@ _WHERE = {
     "PolicyEvaluation": "evaluations",
     "RunConfig": "config",
     "RunResult": "online",
+    "back_up_run": "backing_up",
     "evaluate_run": "evaluations",
     "export_run": "exporting",
     "load_policy": "reading",
@@ -38,6 +40,7 @@ __all__ = [
     "PolicyEvaluation",
     "RunConfig",
     "RunResult",
+    "back_up_run",
     "evaluate_run",
     "export_run",
     "load_policy",

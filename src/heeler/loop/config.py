@@ -10,6 +10,7 @@ from heeler.algorithms.ppo import PPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
+from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
@@ -104,6 +105,9 @@ class RunConfig:
     """Fresh episodes at the end of the run."""
     torch_threads: int = 1
     """Threads of torch; small networks are fastest on one, and a run on one can be repeated bit for bit."""
+    store: str = ""
+    """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of
+    the run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
     trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     """Where metrics go beside `metrics.jsonl` (extra `tracking`)."""
 
@@ -124,6 +128,8 @@ class RunConfig:
                 "machine has cores only wait for each other"
             )
         check_seed(self.seed)
+        if self.store:
+            check_run_store(self.store)
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "

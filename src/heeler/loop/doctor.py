@@ -59,7 +59,8 @@ def examine(runs: Path) -> list[Check]:
         partial(writable, place),
         partial(_store, place),
         sqlite,
-        *(partial(_tracker, package, project) for package, project in _TRACKERS.items()),
+        partial(optional, "PostgreSQL", "psycopg", "postgresql", "for a store on a server"),
+        *(partial(optional, package, project, "tracking", "if you want it") for package, project in _TRACKERS.items()),
     ]
     return [check() for check in checks]
 
@@ -187,8 +188,9 @@ def sqlite() -> Check:
     return Check("SQLite", "good", found)
 
 
-def _tracker(package: str, project: str) -> Check:
+def optional(name: str, project: str, extra: str, what_for: str) -> Check:
+    """A package that only some runs need."""
     try:
-        return Check(package, "good", version(project))
+        return Check(name, "good", f"{project} {version(project)}")
     except PackageNotFoundError:
-        return Check(package, "note", "not installed", "pip install 'heeler[tracking]' if you want it")
+        return Check(name, "note", f"{project} is not installed", f"pip install 'heeler[{extra}]' {what_for}")

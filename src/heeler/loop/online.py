@@ -29,17 +29,18 @@ from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
-from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, open_store, preference_model
+from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.settings import dotted
 from heeler.loop.steering import Steering
+from heeler.loop.stores import open_store, refuse_taken_store
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
 _POLL_S = 0.2
-# What is learned does not depend on these, and a full disk may be the reason to change them.
-_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes")
+# What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
+_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store")
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -284,6 +285,7 @@ def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], 
         HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
     """
     _check(config)
+    refuse_taken_store(config.store, Path(path))
     directory = RunDirectory.create(Path(path), to_dict(config))
     return _learn(directory, config, on_metrics)
 
@@ -322,7 +324,7 @@ def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = N
 
 
 def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
-    with directory.locked(), open_store(directory) as store:
+    with directory.locked(), open_store(directory) as store, store.sole_learner():
         online = OnlineRun(directory, config, store)
         refused, steering = online.begin(), Steering(online, store)
 

@@ -12,8 +12,6 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.evaluation.returns import Evaluation, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
-from heeler.loop.stores import STORE_NAME as STORE_NAME
-from heeler.loop.stores import open_store as open_store
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel

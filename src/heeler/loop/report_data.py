@@ -21,7 +21,8 @@ from heeler.feedback.store import Store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
-from heeler.loop.reading import STORE_NAME, open_store, policy_of, preference_model
+from heeler.loop.reading import policy_of, preference_model
+from heeler.loop.stores import has_store, open_store
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import is_validation
 
@@ -139,7 +140,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
     }
-    if config.preferences is None or not (directory.path / STORE_NAME).exists():
+    if config.preferences is None or not has_store(directory):
         return ReportData(**shared)
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)

@@ -146,6 +146,9 @@ def _unknown(name: str, values: Mapping[str, Any]) -> ConfigError:
 def _parsed(name: str, text: str, present: Any) -> Any:
     if isinstance(present, list) and not text.lstrip().startswith("["):
         return [_scalar(name, part) for part in text.split(",") if part]
+    if isinstance(present, str) and not text:
+        # YAML takes nothing for null.
+        return ""
     return _scalar(name, text)
 
 

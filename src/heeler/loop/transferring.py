@@ -7,7 +7,7 @@ from typing import Any, cast
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.transfer import Exported, Imported, export_feedback, import_feedback
-from heeler.loop.stores import STORE_NAME, open_store
+from heeler.loop.stores import has_store, open_store
 
 
 def export_run_feedback(run: Path | str, target: str, format_name: str) -> Exported:
@@ -49,6 +49,6 @@ def import_run_feedback(run: Path | str, target: str, format_name: str) -> Impor
 
 def _with_store(run: Path | str) -> RunDirectory:
     directory = RunDirectory.open(Path(run))
-    if not (directory.path / STORE_NAME).exists():
-        raise RunError(f"{run} has no feedback: it has no {STORE_NAME}; only runs that learn from answers have one")
+    if not has_store(directory):
+        raise RunError(f"{run} has no feedback: it has no store; only runs that learn from answers have one")
     return directory

@@ -112,7 +112,7 @@ def test_a_run_that_asks_nobody_has_no_feedback(tmp_path: Path, capsys: pytest.C
     RunDirectory.create(tmp_path / "run", {"env": {"id": "Hopper"}})
     for command in ("export", "import"):
         assert main(["feedback", command, str(tmp_path / "run"), str(tmp_path / "f")]) == 2
-        assert "run has no feedback: it has no heeler.db" in capsys.readouterr().err
+        assert "run has no feedback: it has no store" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["config.yaml"]
 
 

@@ -1,16 +1,15 @@
 """Fixtures of the feedback room."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import open_store
+from tests.unit.feedback.helpers import Home
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(home: Home) -> Iterator[Store]:
     """A new store with policy version 0 and the annotator `ann`."""
-    with open_store(tmp_path) as opened:
+    with home.open() as opened:
         yield opened

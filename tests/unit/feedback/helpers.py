@@ -1,5 +1,6 @@
 """Small segments, queries and answers, and a store that holds some: for the tests here and in faults."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,31 @@ def make_answer(query: Query, name: object = "first", choice: str = "left", **ch
     return Feedback(**(fields | changes))
 
 
-def open_store(folder: Path) -> Store:
-    """The store of a folder, with policy version 0 the annotator `ann`, and a simulated one."""
-    store = Store.open(folder / "heeler.db", segments_dir=folder / "segments")
+@dataclass(frozen=True)
+class Home:
+    """Where a store lives."""
+
+    folder: Path
+    """With the folder of its segments; on SQLite the store too."""
+    target: str | Path
+    """Its file or URL."""
+
+    @property
+    def segments(self) -> Path:
+        return self.folder / "segments"
+
+    @property
+    def is_file(self) -> bool:
+        return isinstance(self.target, Path)
+
+    def open(self) -> Store:
+        """The store, with policy version 0, the annotator `ann`, and a simulated one."""
+        return open_store(self.folder, self.target)
+
+
+def open_store(folder: Path, target: str | Path | None = None) -> Store:
+    """The store of a folder, with policy version 0, the annotator `ann`, and a simulated one."""
+    store = Store.open(target or folder / "heeler.db", segments_dir=folder / "segments")
     store.add_policy_version(PolicyVersion(version=0, step=0))
     store.add_annotator("ann", "person")
     store.add_annotator("simulated", "simulated")

@@ -4,13 +4,6 @@ import pytest
 
 from heeler.core.errors import ConflictError, DataError
 from heeler.core.nouns import Command, stable_id
-from tests.unit.feedback.helpers import open_store
-
-
-@pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path) as store:
-        yield store
 
 
 def command(name: str, kind: str = "pause", value: object = None, **changes: object) -> Command:
@@ -61,10 +54,10 @@ def test_what_cannot_be_obeyed_is_refused(store, changes, message):
     assert store.commands(limit=1) == []
 
 
-def test_settings_are_kept(tmp_path):
-    with open_store(tmp_path) as store:
+def test_settings_are_kept(home):
+    with home.open() as store:
         assert store.setting("overlap", 1) == 1
         store.set_setting("overlap", 2)
         store.set_setting("overlap", 3)
-    with open_store(tmp_path) as store:
+    with home.open() as store:
         assert store.setting("overlap", 1) == 3

@@ -9,7 +9,7 @@ from heeler.core.errors import ConflictError, DataError
 from heeler.core.nouns import Lease
 from heeler.feedback import store as store_module
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import add_comparisons, make_answer, open_store
+from tests.unit.feedback.helpers import add_comparisons, make_answer
 
 HOUR_S = 3600.0
 
@@ -33,8 +33,8 @@ def clock(monkeypatch) -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with open_store(tmp_path) as store:
+def store(home):
+    with home.open() as store:
         store.add_annotator("ben", "person")
         store.add_annotator("cid", "person")
         yield store

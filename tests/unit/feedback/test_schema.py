@@ -1,4 +1,4 @@
-"""Migrations make the tables of the schema, with SQLite's settings, in SQL that PostgreSQL understands too."""
+"""Migrations make the tables of the schema, on SQLite with its settings and on PostgreSQL."""
 
 import sqlite3
 from pathlib import Path
@@ -17,13 +17,20 @@ from heeler.feedback import database as database_module
 from heeler.feedback import schema
 from heeler.feedback.database import Database
 from heeler.feedback.store import Store
+from tests.unit.feedback.helpers import Home, add_comparisons, make_answer
 
 
-def test_migrations_make_what_the_schema_says(tmp_path: Path) -> None:
+def test_migrations_make_what_the_schema_says(home: Home) -> None:
+    database = Database(home.target)
+    with database.reading() as connection:
+        options = {"compare_type": True, "compare_server_default": True, "version_table": schema.VERSION_TABLE}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata) == []
+    database.close()
+
+
+def test_migrations_make_what_the_schema_says_down_to_the_clause(tmp_path: Path) -> None:
     database = Database(tmp_path / "heeler.db")
     with database.reading() as connection:
-        options = {"compare_type": True, "version_table": schema.VERSION_TABLE}
-        assert compare_metadata(MigrationContext.configure(connection, opts=options), schema.metadata) == []
         made = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'table'")).all()
         tables = {name: sql for name, sql in made}
     database.close()
@@ -39,18 +46,39 @@ def clauses(create_table: str) -> list[str]:
     return sorted(" ".join(sorted(clause.split())) for clause in body.split(","))
 
 
-def test_downgrading_leaves_nothing_and_opening_makes_it_anew(tmp_path: Path) -> None:
-    path = tmp_path / "heeler.db"
-    database = Database(path)
+def migrate(database: Database, revision: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(database_module.__file__).with_name("migrations")))
     with database.writing() as connection:
         config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        command.downgrade(config, revision)
+
+
+def test_downgrading_leaves_nothing_and_opening_makes_it_anew(home: Home) -> None:
+    database = Database(home.target)
+    migrate(database, "base")
+    with database.reading() as connection:
         assert inspect(connection).get_table_names() == [schema.VERSION_TABLE]
     database.close()
-    with Store.open(path, segments_dir=None) as store:
+    with Store.open(home.target, segments_dir=None) as store:
         assert store.query_count() == 0
+
+
+def test_answers_of_the_first_schema_are_counted(home: Home) -> None:
+    """A store of before there were leases: nobody is asked again what they answered then."""
+    with home.open() as store:
+        queries = add_comparisons(store, 3)
+        store.add_annotator("ben", "person")
+        # No limit on who answers: what a store of then may hold.
+        store.add_feedback([make_answer(queries[0]), make_answer(queries[0], "again"), make_answer(queries[1])])
+        store.add_feedback([make_answer(queries[0], "b", annotator="ben")])
+    database = Database(home.target)
+    migrate(database, "0001")
+    database.close()
+    with home.open() as store:
+        assert [lease.query for lease in store.lease("ann", 9, overlap=2, duration_s=60)] == [queries[2]]
+        assert [lease.query for lease in store.lease("ben", 9, overlap=2, duration_s=60)] == queries[1:]
+        assert [position for position, _ in store.feedback_after(0, limit=9, up_to_step=None)] == [1, 2, 3, 4]
 
 
 def test_settings_of_sqlite(tmp_path: Path) -> None:
@@ -69,20 +97,20 @@ def test_settings_of_sqlite(tmp_path: Path) -> None:
     assert not (tmp_path / "heeler.db-wal").exists()
 
 
-def test_readers_cannot_write_and_foreign_keys_hold(tmp_path: Path) -> None:
-    database = Database(tmp_path / "heeler.db")
+def test_readers_cannot_write_and_foreign_keys_hold(home: Home) -> None:
+    database = Database(home.target)
     with pytest.raises(StoreError, match="read-only"), database.reading() as connection:
         connection.execute(schema.annotators.insert().values(id="ann", kind="person", note=""))
     orphan = {"query_id": "q", "place": 0, "segment_id": "s"}
-    with pytest.raises(StoreError, match="FOREIGN KEY"), database.writing() as connection:
+    with pytest.raises(StoreError, match=r"(?i)foreign key"), database.writing() as connection:
         connection.execute(schema.query_segments.insert().values(orphan))
     with database.reading() as connection:
         assert connection.execute(schema.query_segments.select()).all() == []
     database.close()
 
 
-def test_a_failed_write_is_rolled_back_and_the_next_one_works(tmp_path: Path) -> None:
-    database = Database(tmp_path / "heeler.db")
+def test_a_failed_write_is_rolled_back_and_the_next_one_works(home: Home) -> None:
+    database = Database(home.target)
 
     def add(name: str) -> None:
         with database.writing() as connection:
@@ -122,6 +150,9 @@ def test_a_url_works_like_a_path(tmp_path: Path) -> None:
         ("nosuch://host/base", "not a database URL"),
         ("://", "not a database URL"),
         ("mysql+nosuch://host/base", "not a database URL"),
+        ("mysql://host/base", "SQLite files or PostgreSQL databases"),
+        ("postgresql+psycopg2://host/base", "SQLite files or PostgreSQL databases"),
+        ("postgresql://host", "names a server and no database"),
     ],
 )
 def test_a_url_that_cannot_be_is_refused(url: str, message: str) -> None:

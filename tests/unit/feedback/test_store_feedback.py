@@ -1,9 +1,7 @@
 """Queries and answers in the store: all or none, each once, read back in order and at their time."""
 
-import tempfile
 import threading
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,8 @@ from hypothesis import strategies as st
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import Feedback, stable_id
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment, open_store
+from tests.conftest import Homes
+from tests.unit.feedback.helpers import Home, add_comparisons, make_answer, make_query, make_segment
 
 
 def test_queries_come_back_in_the_order_asked_for(store: Store) -> None:
@@ -58,6 +57,9 @@ def test_open_queries_are_those_without_an_answer_the_oldest_first(store: Store)
         ({"score": float("nan")}, r"queries\[1\].score: expected a finite number, got nan"),
         ({"id": ""}, r"queries\[1\].id: expected some text"),
         ({"id": "x" * 65}, r"queries\[1\].id: expected at most 64 characters"),
+        ({"id": "x\0"}, r"queries\[1\].id: expected text without NUL characters"),
+        ({"acquisition": "x" * 65}, r"queries\[1\].acquisition: expected at most 64 characters, got 65"),
+        ({"acquisition": "x\udcff"}, r"queries\[1\].acquisition: expected text without .* half surrogates"),
     ],
 )
 def test_a_bad_query_refuses_the_batch(store: Store, changes: dict[str, Any], message: str) -> None:
@@ -77,7 +79,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "preference": {"choice": "equal"},
     "rating": {"score": 0.1 + 0.2, "low": -1.0, "high": 7.0},
     "evaluation": {"marks": [{"time_s": 0.25, "sign": 1}, {"time_s": 1.5, "sign": -1}]},
-    "critique": {"text": "it falls – 落ちる", "start": 1, "end": 4},
+    "critique": {"text": "it falls – 落ちる \0 \ud800", "start": 1, "end": 4},
     "correction": {"step": 3, "action": [0.5, -0.5]},
     "demonstration": {"segment_id": ""},
 }
@@ -102,6 +104,9 @@ def test_every_kind_comes_back_as_it_went_in(store: Store, kind: str) -> None:
     ("changes", "message"),
     [
         ({"query_id": "unknown"}, "query_id: no query 'unknown'"),
+        ({"query_id": "with\0 NUL"}, "query_id: no query"),
+        ({"query_id": "half \ud800"}, "query_id: no query"),
+        ({"annotator": "half \ud800"}, "annotator: .* is unknown"),
         ({"kind": "rating"}, "kind: query .* asks for 'preference', got 'rating'"),
         ({"annotator": "nobody"}, "annotator: 'nobody' is unknown"),
         ({"key": "first"}, "key: expected a UUID"),
@@ -172,9 +177,9 @@ def test_the_same_key_with_another_body_is_a_conflict_and_nothing_of_the_batch_i
 
 @settings(max_examples=20, deadline=None)
 @given(st.data())
-def test_duplicate_and_reordered_posts_are_kept_once_in_order_of_arrival(data: st.DataObject) -> None:
+def test_duplicate_and_reordered_posts_are_kept_once_in_order_of_arrival(homes: Homes, data: st.DataObject) -> None:
     posts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=6))
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+    with homes() as home, home.open() as store:
         answers = [make_answer(query) for query in add_comparisons(store, 6)]
         acknowledged: dict[int, int] = {}
         for post in posts:
@@ -194,9 +199,9 @@ def test_duplicate_and_reordered_posts_are_kept_once_in_order_of_arrival(data: s
     limit=st.integers(1, 9),
 )
 def test_reading_stops_before_the_first_answer_that_is_not_due(
-    steps: list[int | None], up_to_step: int | None, after: int, limit: int
+    homes: Homes, steps: list[int | None], up_to_step: int | None, after: int, limit: int
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, open_store(Path(folder)) as store:
+    with homes() as home, home.open() as store:
         queries = add_comparisons(store, len(steps))
         answers = [make_answer(q, answered_step=step) for q, step in zip(queries, steps, strict=True)]
         store.add_feedback(answers)
@@ -284,8 +289,8 @@ def test_threads_may_share_a_store(store: Store) -> None:
     assert all(len(found) in (11, 12) for found in positions)
 
 
-def test_a_closed_store_says_so(tmp_path: Path) -> None:
-    store = open_store(tmp_path)
+def test_a_closed_store_says_so(home: Home) -> None:
+    store = home.open()
     store.close()
     store.close()
     with pytest.raises(StoreError, match="has been closed"):

@@ -21,7 +21,9 @@ def by_name(place: Path) -> dict[str, doctor.Check]:
 def test_a_sound_machine(tmp_path: Path) -> None:
     checks = by_name(tmp_path / "runs" / "that are not there yet")
     assert {name for name, check in checks.items() if check.state == "broken"} == set()
-    assert {"Python", "torch", "CUDA", "MuJoCo", "processors", "disk", "runs", "store", "SQLite"} <= set(checks)
+    assert {"Python", "torch", "CUDA", "MuJoCo", "processors", "disk", "runs", "store", "SQLite", "PostgreSQL"} <= set(
+        checks
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -51,6 +53,14 @@ def test_an_old_python(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sqlite_versions(monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], state: str) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
     assert doctor.sqlite().state == state
+
+
+@pytest.mark.parametrize(("project", "state"), [("sqlalchemy", "good"), ("no-such-package", "note")])
+def test_packages_that_one_may_do_without(project: str, state: str) -> None:
+    check = doctor.optional("PostgreSQL", project, "postgresql", "for a store on a server")
+    assert check.state == state
+    assert project in check.found
+    assert state == "good" or check.mend == "pip install 'heeler[postgresql]' for a store on a server"
 
 
 def test_packages_that_do_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig
 from heeler.loop.online import RunResult, resume, run
-from heeler.loop.reading import STORE_NAME
 from heeler.loop.steering import PAUSED
+from heeler.loop.stores import STORE_NAME
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 STEPS = 16 * 64

@@ -1,0 +1,131 @@
+"""The server of a store is killed and started again: what was acknowledged is there, once, and the store goes on."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from heeler.core.errors import StoreError
+from heeler.core.nouns import Feedback
+from heeler.feedback.store import Store
+from tests.unit.feedback.helpers import Home, add_comparisons, make_answer
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
+
+ROUNDS = 3
+WORDS = ("cannot be reached", "connection to its server was lost", "starting up", "shutting down", "recovery mode")
+
+
+@pytest.fixture
+def home(postgres: "PostgresServer", tmp_path: Path) -> Iterator[Home]:
+    url = postgres.new_database()
+    yield Home(tmp_path, url)
+    postgres.drop(url)
+
+
+class Sender(threading.Thread):
+    """Posts its answers one after the other until each is acknowledged, as a browser does that keeps them till then."""
+
+    def __init__(self, store: Store, answers: list[Feedback]) -> None:
+        super().__init__()
+        self.store, self.answers = store, answers
+        self.positions: dict[str, int] = {}
+        self.refusals: list[str] = []
+        self.crash: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            for answer in self.answers:
+                while answer.key not in self.positions:
+                    try:
+                        (self.positions[answer.key],) = self.store.add_feedback([answer])
+                    except StoreError as error:
+                        self.refusals.append(str(error))
+                        time.sleep(0.02)
+        except BaseException as error:
+            self.crash = error
+
+
+@pytest.mark.parametrize("how", ["kill", "immediate", "fast"])
+def test_acknowledged_answers_outlive_the_server(postgres: "PostgresServer", home: Home, how: str) -> None:
+    def end() -> None:
+        postgres.kill() if how == "kill" else postgres.stop(how)
+
+    with home.open() as store, home.open() as other:
+        answers = [make_answer(query, name) for query in add_comparisons(store, 40) for name in range(30)]
+        senders = [Sender(store, answers[::3]), Sender(other, answers[1::3]), Sender(other, answers[2::3])]
+        senders.append(Sender(store, answers[::7]))  # some come twice, through another process's connections
+        for sender in senders:
+            sender.start()
+        try:
+            acknowledged = _interrupt(postgres, end, senders)
+        finally:
+            for sender in senders:
+                sender.join(timeout=120)
+        assert [sender.crash for sender in senders] == [None] * len(senders)
+        assert acknowledged > 0, "no answer had been acknowledged before the server died: nothing was tested"
+        refusals = [message for sender in senders for message in sender.refusals]
+        assert refusals, "nobody noticed: the server died between all posts"
+        for message in refusals:
+            assert any(words in message for words in WORDS), message
+        read = store.feedback_after(0, limit=10**6, up_to_step=None)
+        assert sorted(answer.key for _, answer in read) == sorted(answer.key for answer in answers)
+        kept = {answer.key: position for position, answer in read}
+        for sender in senders:
+            assert {key: kept[key] for key in sender.positions} == sender.positions
+
+
+def _interrupt(postgres: "PostgresServer", end: Callable[[], None], senders: list[Sender]) -> int:
+    """End the server in the middle of posts and start it, several times; answers acknowledged before the last time."""
+    moments = random.Random(0)
+    acknowledged = 0
+    for _ in range(ROUNDS):
+        before = sum(len(sender.positions) for sender in senders)
+        while sum(len(sender.positions) for sender in senders) < before + 20:
+            if not any(sender.is_alive() for sender in senders):
+                break
+            time.sleep(0.005)
+        time.sleep(moments.uniform(0, 0.05))
+        assert any(sender.is_alive() for sender in senders), "all was posted before the server could be killed"
+        acknowledged = sum(len(sender.positions) for sender in senders)
+        end()
+        time.sleep(0.1)
+        postgres.start()
+    return acknowledged
+
+
+def test_a_store_goes_on_after_its_server_was_away(postgres: "PostgresServer", home: Home) -> None:
+    with home.open() as store:
+        first, second = add_comparisons(store, 2)
+        with store.sole_learner():
+            store.add_feedback([make_answer(first)])
+            postgres.kill()
+            for use in (store.counts, lambda: store.add_feedback([make_answer(second)]), home.open):
+                with pytest.raises(StoreError, match=r"cannot be reached .*; start the server") as caught:
+                    use()
+                assert "\n" not in str(caught.value)
+            postgres.start()
+            assert len(store.add_feedback([make_answer(second)])) == 1
+            assert store.counts()["feedback"] == 2
+        # Restarted while nobody asks anything: nobody notices.
+        postgres.stop("immediate")
+        postgres.start()
+        assert store.counts()["feedback"] == 2
+        with store.sole_learner():
+            store.set_consumed("learner", 2)
+
+
+def test_a_server_that_dies_within_a_transaction_keeps_nothing_of_it(postgres: "PostgresServer", home: Home) -> None:
+    with home.open() as store:
+        database = store._database
+        with pytest.raises(StoreError, match="the connection to its server was lost"), database.writing() as connection:
+            connection.exec_driver_sql("INSERT INTO annotators (id, kind, note) VALUES ('half', 'person', '')")
+            postgres.kill()
+            postgres.start()
+            connection.exec_driver_sql("INSERT INTO annotators (id, kind, note) VALUES ('whole', 'person', '')")
+        store.add_annotator("half", "program")
