@@ -58,9 +58,8 @@ $(VENV)/run.stamp: pyproject.toml $(VENV)/torch.stamp
 # Debian keeps its programs out of the path. The tests start a server of their own and leave Debian's alone.
 $(VENV)/postgresql.stamp: | $(VENV)/bin/python
 	@if command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && \
-		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends postgresql; then :; \
 	else \
 		echo "PostgreSQL is not here: tests of stores on it will be skipped." \
 			"On Debian or Ubuntu: sudo apt-get install postgresql" >&2; exit 0; \
