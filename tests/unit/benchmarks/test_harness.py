@@ -156,7 +156,14 @@ def test_an_interrupt_ends_the_job_too() -> None:
     marker = "heeler-harness-test-interrupted"
     sleeper = f"import os; os.execvp('bash', ['bash', '-c', 'exec -a {marker} sleep 60'])"
     measurer = "import sys; from benchmarks.harness import run_job; run_job(sys.argv[1:])"
-    process = subprocess.Popen([*job(measurer), *job(sleeper)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    # Tests that run in the background of a shell are deaf to Ctrl-C, and so would be what they start.
+    process = subprocess.Popen(
+        [*job(measurer), *job(sleeper)],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     assert _wait_until(lambda: _running(marker))
     process.send_signal(signal.SIGINT)
     _, complaint = process.communicate(timeout=20)

@@ -131,10 +131,21 @@ def test_resume_goes_on_from_the_newest_sound_checkpoint(run_copy: Path, capsys:
     assert again["episode_return"] == finished["episode_return"]
 
 
+def hear_interrupts() -> None:
+    """Tests that run in the background of a shell are deaf to Ctrl-C, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_says_how_to_go_on_and_keeps_the_run(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "heeler", "run", "ppo", "--env", "CartPole-v1", "--set", "checkpoint_every=1"]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=hear_interrupts,
     )
     run = tmp_path / "runs" / "ppo-CartPole-v1-seed0"
     deadline = time.monotonic() + 60
