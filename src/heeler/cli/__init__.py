@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import looking, running
+from heeler.cli import looking, running, serving
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "report": looking.report,
     "export": looking.export,
     "recipes": looking.recipes,
+    "serve": serving.serve,
     "doctor": looking.doctor,
 }
 

@@ -154,9 +154,7 @@ class Database:
         except DBAPIError as error:
             raise StoreError(f"{noun} {self.name}: {_reason(error)}") from error
         except OSError as error:
-            raise StoreError(
-                f"{noun} {self.name}: {error.strerror or error} ({error.filename})"
-            ) from error
+            raise StoreError(f"{noun} {self.name}: {error.strerror or error} ({error.filename})") from error
 
 
 class _FileLock:

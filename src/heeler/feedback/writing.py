@@ -1,7 +1,7 @@
 """Answers on their way into the store: many posts in one transaction, each of them kept whole or refused whole."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -15,14 +15,24 @@ from heeler.feedback.leasing import Places, settle
 Outcome = list[int] | DataError | ConflictError
 """Of one post: the position of each of its answers, or why none of them was kept."""
 
+BeforeCommit = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Is called with the rows of new answers in the transaction that keeps them."""
 
-def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, overlap: int | None) -> list[Outcome]:
+
+def write_posts(
+    connection: Connection,
+    posts: Sequence[Sequence[Feedback]],
+    *,
+    overlap: int | None,
+    before_commit: BeforeCommit | None = None,
+) -> list[Outcome]:
     """Keep the answers of each post, all or none of it.
 
     Args:
         connection: in a writing transaction.
         posts: each a batch of answers; a later one may repeat an earlier one.
         overlap: answers that a query may have of different annotators; None to take any answer.
+        before_commit: is called with the new rows, if there are any.
 
     Returns:
         Of each post what came of it. An answer that was there already keeps the position it has.
@@ -33,13 +43,12 @@ def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, 
     places: Places | None = None
     if overlap is not None:
         places = Places(connection, {a.query_id for a in everything}, overlap=overlap, now_s=check.received_unix_s)
+    bodies = {key: body for key, (_, body) in held.items()}
     fresh: dict[str, dict[str, Any]] = {}
     refused: dict[int, DataError | ConflictError] = {}
     for number, post in enumerate(posts):
         try:
             checked = check.rows(post)
-            bodies = {key: body for key, (_, body) in held.items()}
-            bodies |= {key: row["body_sha256"] for key, row in fresh.items()}
             _refuse_other_bodies(post, checked, bodies)
             new = {key: row for key, row in checked.items() if key not in bodies}
             if places is not None:
@@ -48,9 +57,12 @@ def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, 
             refused[number] = error
         else:
             fresh |= new
+            bodies |= {key: row["body_sha256"] for key, row in new.items()}
     rows.insert_all(connection, schema.feedback, list(fresh.values()))
     settle(connection, list(fresh.values()))
     held |= rows.bodies(connection, fresh)
+    if fresh and before_commit is not None:
+        before_commit(list(fresh.values()))
     return [refused.get(n) or [held[answer.key][0] for answer in post] for n, post in enumerate(posts)]
 
 
