@@ -138,10 +138,10 @@ class MeOut(BaseModel):
 
 
 class OneTimePasswordOut(BaseModel):
-    """A person, and the password that is told once."""
+    """A person, and the password that is told once; a program has none."""
 
     person: PersonOut
-    one_time_password: str
+    one_time_password: str | None
 
 
 class KeyOut(BaseModel):

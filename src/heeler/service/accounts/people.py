@@ -53,22 +53,23 @@ class People:
         _, password = self.add(SERVICE, name="admin", email=None, kind="person", role=Role.ADMIN)
         return password
 
-    def add(self, by: str, *, name: str, email: str | None, kind: str, role: str) -> tuple[Person, str]:
-        """Make a person with a one-time password.
+    def add(self, by: str, *, name: str, email: str | None, kind: str, role: str) -> tuple[Person, str | None]:
+        """Make a person with a one-time password; a program has none, and signs in with keys alone.
 
         Raises:
             DataError: a field does not hold.
             ConflictError: the name is taken.
         """
-        password, person_id = passwords.one_time_password(), str(uuid.uuid4())
+        person_id = str(uuid.uuid4())
+        password = None if kind == "program" else passwords.one_time_password()
         row: dict[str, Any] = {
             "id": person_id,
             **_name(name),
             "email": _email(email),
             "kind": _one_of(kind, "kind", _KINDS),
             "role": _one_of(role, "role", tuple(Role)),
-            "password_hash": passwords.hashed(password),
-            "must_change_password": True,
+            "password_hash": None if password is None else passwords.hashed(password),
+            "must_change_password": password is not None,
             "created_unix_s": time.time(),
         }
         with self._database.changing(by, "people.add", person_id, role=row["role"], kind=row["kind"]) as connection:

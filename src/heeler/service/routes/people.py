@@ -54,9 +54,9 @@ def change_person(request: Request, person_id: str, body: PersonChangeBody) -> P
 def reset_password(request: Request, person_id: str) -> OneTimePasswordOut:
     """Give a person a one-time password instead of theirs; they are signed out."""
     by, people = caller_of(request).person.id, service_of(request).accounts.people
-    _person(request, person_id)
+    if _person(request, person_id).kind == "program":
+        raise Problem(409, "a program has no password; make a key for it", field="person_id")
     password = people.set_password(by, person_id, None)
-    assert password is not None
     return OneTimePasswordOut(person=_person_out(people.get(person_id)), one_time_password=password)
 
 
