@@ -15,6 +15,7 @@ from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import Command, Feedback, Lease, PolicyVersion, Query, Segment
 from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.database import Database
+from heeler.feedback.facts import Facts
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import Place, check_query
 from heeler.feedback.segment_files import SegmentFolder, check_segment
@@ -29,6 +30,7 @@ class Store:
     def __init__(self, database: Database, folder: SegmentFolder | None) -> None:
         self._database = database
         self._folder = folder
+        self._facts = Facts()
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, segments_dir: str | Path | None) -> "Store":
@@ -322,7 +324,7 @@ class Store:
             Of each batch the positions of its answers, or the error that `add_feedback` would have raised.
         """
         with self._database.writing() as connection:
-            return write_posts(connection, posts, overlap=overlap, before_commit=before_commit)
+            return write_posts(connection, self._facts, posts, overlap=overlap, before_commit=before_commit)
 
     def feedback_after(self, position: int, *, limit: int, up_to_step: int | None) -> list[tuple[int, Feedback]]:
         """Answers after `position`, in order of position, with their positions.

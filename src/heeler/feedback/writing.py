@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from heeler.core.errors import ConflictError, DataError
 from heeler.core.nouns import Feedback
 from heeler.feedback import rows, schema
+from heeler.feedback.facts import Facts
 from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments
 from heeler.feedback.leasing import Places, settle
 
@@ -21,6 +22,7 @@ BeforeCommit = Callable[[Sequence[Mapping[str, Any]]], None]
 
 def write_posts(
     connection: Connection,
+    facts: Facts,
     posts: Sequence[Sequence[Feedback]],
     *,
     overlap: int | None,
@@ -30,6 +32,7 @@ def write_posts(
 
     Args:
         connection: in a writing transaction.
+        facts: of the same store.
         posts: each a batch of answers; a later one may repeat an earlier one.
         overlap: answers that a query may have of different annotators; None to take any answer.
         before_commit: is called with the new rows, if there are any.
@@ -38,7 +41,7 @@ def write_posts(
         Of each post what came of it. An answer that was there already keeps the position it has.
     """
     everything = [answer for post in posts for answer in post]
-    check = _Checker(connection, everything)
+    check = _Checker(connection, facts, everything)
     held = rows.bodies(connection, [answer.key for answer in everything])
     places: Places | None = None
     if overlap is not None:
@@ -58,22 +61,34 @@ def write_posts(
         else:
             fresh |= new
             bodies |= {key: row["body_sha256"] for key, row in new.items()}
-    rows.insert_all(connection, schema.feedback, list(fresh.values()))
-    settle(connection, list(fresh.values()))
-    held |= rows.bodies(connection, fresh)
-    if fresh and before_commit is not None:
-        before_commit(list(fresh.values()))
-    return [refused.get(n) or [held[answer.key][0] for answer in post] for n, post in enumerate(posts)]
+    positions = {key: position for key, (position, _) in held.items()}
+    if fresh:
+        positions |= _inserted(connection, fresh)
+        settle(connection, list(fresh.values()), once_each=places is not None)
+        if before_commit is not None:
+            before_commit(list(fresh.values()))
+    return [refused.get(n) or [positions[answer.key] for answer in post] for n, post in enumerate(posts)]
+
+
+def _inserted(connection: Connection, fresh: Mapping[str, dict[str, Any]]) -> dict[str, int]:
+    """Insert rows; their positions by key. Nobody else inserts meanwhile, so that they are all that is new."""
+    table = schema.feedback
+    newest = connection.execute(select(func.coalesce(func.max(table.c.position), 0))).scalar_one()
+    rows.insert_many(connection, table, list(fresh.values()))
+    found = connection.execute(select(table.c.key, table.c.position).where(table.c.position > newest)).all()
+    return {key: position for key, position in found}
 
 
 class _Checker:
-    """Checks answers against what the store holds of what they are about, read once for all of them."""
+    """Checks answers against what the store holds of what they are about."""
 
-    def __init__(self, connection: Connection, answers: Sequence[Feedback]) -> None:
-        self.queries = rows.queries_by_id(connection, {answer.query_id for answer in answers})
-        wanted = {segment_id for query in self.queries.values() for segment_id in query.segment_ids}
-        self.segments = rows.segment_facts(connection, wanted | named_segments(answers))
-        self.annotators = rows.annotator_kinds(connection, {answer.annotator for answer in answers})
+    def __init__(self, connection: Connection, facts: Facts, answers: Sequence[Feedback]) -> None:
+        wanted = {answer.query_id for answer in answers}
+        self.queries = facts.queries(connection, wanted)
+        asked = [self.queries[name] for name in wanted if name in self.queries]
+        shown = {segment_id for query in asked for segment_id in query.segment_ids}
+        self.segments = facts.segments(connection, shown | named_segments(answers))
+        self.annotators = facts.annotators(connection, {answer.annotator for answer in answers})
         self.received_unix_s = time.time()
 
     def rows(self, post: Sequence[Feedback]) -> dict[str, dict[str, Any]]:

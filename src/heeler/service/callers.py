@@ -1,4 +1,4 @@
-"""Who asks: found by a key or a session's cookie, and remembered for a few seconds."""
+"""Who asks: found by a key or a session's cookie, and remembered until something changes."""
 
 import time
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from heeler.service.accounts.sessions import Session, token_sha256
 from heeler.service.permissions import Permission, of_key, of_session
 
 COOKIE, SECURE_COOKIE = "heeler_session", "__Host-heeler_session"
-_REMEMBER_S = 5.0
+_REMEMBER_S, _LOOK_EVERY_S = 60.0, 1.0
 _MAX_REMEMBERED = 10_000
 
 
@@ -34,7 +34,7 @@ class Caller:
 class Callers:
     """Finds callers.
 
-    What this service changes is seen at once; what another program changes in people.db after a few seconds.
+    What this service changes is seen at once; what another program changes in people.db, within about a second.
 
     Args:
         accounts: of the service.
@@ -44,12 +44,19 @@ class Callers:
         self._accounts = accounts
         self._remembered: dict[str, tuple[float, Caller]] = {}
         self._generation = 0
+        self._looked_s, self._stamp = time.monotonic(), accounts.database.stamp()
         accounts.database.on_change(self._forget)
 
     def _forget(self) -> None:
         # In this order: who looked before the change and remembers after it notices that it is too late.
         self._generation += 1
         self._remembered.clear()
+
+    def _look_for_changes(self, now_s: float) -> None:
+        if now_s - self._looked_s >= _LOOK_EVERY_S:
+            self._looked_s, before, self._stamp = now_s, self._stamp, self._accounts.database.stamp()
+            if self._stamp != before:
+                self._forget()
 
     async def by_key(self, text: str) -> Caller | None:
         """Who holds this key, if it is live."""
@@ -69,15 +76,17 @@ class Callers:
         return found is not None and found.permissions == caller.permissions
 
     async def _find(self, name: str) -> Caller | None:
+        now_s = time.monotonic()
+        self._look_for_changes(now_s)
         known = self._remembered.get(name)
-        if known is not None and time.monotonic() - known[0] < _REMEMBER_S:
+        if known is not None and now_s - known[0] < _REMEMBER_S:
             return known[1] if self._is_live(known[1]) else None
         generation = self._generation
         found = await run_in_threadpool(self._look_up, name)
         if found is not None and generation == self._generation:
             if len(self._remembered) >= _MAX_REMEMBERED:
                 self._remembered.clear()
-            self._remembered[name] = (time.monotonic(), found)
+            self._remembered[name] = (now_s, found)
         return found
 
     def _is_live(self, caller: Caller) -> bool:

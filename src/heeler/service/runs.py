@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ STORE_NAME = "heeler.db"
 OVERLAP, LEASE_S = "overlap", "lease_s"
 DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
 """How a run asks people, where its store does not say."""
+_LOOK_EVERY_S = 0.5
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
@@ -36,7 +38,8 @@ class OpenRun:
 
     def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig) -> None:
         self.name, self.directory = directory.path.name, directory
-        self.identity = _identity(directory.path / STORE_NAME)
+        self._identity = _identity(directory.path / STORE_NAME)
+        self._looked_s, self._is_in_place = time.monotonic(), True
         self.store = Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
         self._audit = audit
         self._known: set[str] = set()
@@ -47,6 +50,17 @@ class OpenRun:
     def setting(self, name: str) -> Any:
         """How the run asks people: `overlap` or `lease_s`."""
         return self.store.setting(name, DEFAULTS[name])
+
+    def is_in_place(self) -> bool:
+        """Whether its folder still holds the store that is open, looked at now and then.
+
+        Each look lets go of the interpreter, which the writer then keeps for milliseconds.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= _LOOK_EVERY_S:
+            self._looked_s = now_s
+            self._is_in_place = _identity(self.directory.path / STORE_NAME) == self._identity
+        return self._is_in_place
 
     def knows(self, person: Person) -> bool:
         """Whether the store was told that this person answers."""
@@ -114,9 +128,7 @@ class Runs:
     def opened(self, name: str) -> OpenRun | None:
         """A run whose store is open already and still the one in its folder; this never waits."""
         run = self._open.get(name)
-        if run is None or _identity(run.directory.path / STORE_NAME) != run.identity:
-            return None
-        return run
+        return run if run is not None and run.is_in_place() else None
 
     def open(self, name: str) -> OpenRun:
         """A run with its store, opened where it was not.

@@ -1,6 +1,7 @@
 """Serving: one process, one service for a folder of runs."""
 
 import fcntl
+import gc
 import os
 import socket
 from collections.abc import Callable, Generator
@@ -58,9 +59,19 @@ def serve(
         service: Service = app.state.service
         scheme = "http" if config.certificate is None else "https"
         host = f"[{config.host}]" if ":" in config.host else config.host
+        _spare_the_collector()
         on_start(f"{scheme}://{host}:{listener.getsockname()[1]}", service.first_password)
         service.first_password = None
         _Server(_uvicorn_config(config, app), service).run(sockets=[listener])
+
+
+def _spare_the_collector() -> None:
+    """What was loaded until now stays, and requests leave few cycles: looking through all of it took a quarter of the
+    time under load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _uvicorn_config(config: ServiceConfig, app: Callable[..., object]) -> uvicorn.Config:

@@ -39,6 +39,7 @@ class AccountsDatabase:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         except OSError as error:
             raise StoreError(f"people's database {path}: {error.strerror or error}") from error
+        self._files = (str(path), f"{path}-wal")
         self._database = Database(path, PEOPLE)
         self._audit = audit
         self._on_change: list[Callable[[], None]] = []
@@ -69,6 +70,10 @@ class AccountsDatabase:
             for forget in self._on_change:
                 forget()
 
+    def stamp(self) -> tuple[tuple[int, int] | None, ...]:
+        """Changes whenever anything is written to the database, by whomever."""
+        return tuple(_stamp(name) for name in self._files)
+
     def noting(self) -> AbstractContextManager[Connection]:
         """A transaction for what is no act of anybody: when something was last used, what ran out."""
         return self._database.writing()
@@ -76,3 +81,11 @@ class AccountsDatabase:
     def close(self) -> None:
         """Close it."""
         self._database.close()
+
+
+def _stamp(name: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size
