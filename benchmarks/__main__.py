@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from benchmarks import (
     acquisition,
     backflip,
+    ingest,
     mujoco_batch,
     ppo_cartpole,
     ppo_hopper,
@@ -24,6 +25,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     preferences.BENCHMARK,
     acquisition.BENCHMARK,
     mujoco_batch.BENCHMARK,
+    ingest.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

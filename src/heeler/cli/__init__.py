@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import auditing, feedback, looking, running
+from heeler.cli import auditing, feedback, looking, running, serving
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "feedback": feedback.feedback,
     "backup": looking.backup,
     "recipes": looking.recipes,
+    "serve": serving.serve,
     "audit": auditing.audit,
     "doctor": looking.doctor,
 }

@@ -30,19 +30,19 @@ def check_command(command: Command) -> None:
         raise DataError(f"value: {command.kind} takes none, got {command.value}; leave it out")
 
 
-def ask(connection: Connection, command: Command) -> Command:
-    """Keep a command; the same again is the one that was kept."""
+def ask(connection: Connection, command: Command) -> tuple[Command, bool]:
+    """Keep a command; the same again is the one that was kept. Returns it, and whether it is new."""
     check_command(command)
     rows.check_fits(_TABLE, {"person": command.person})
     known = connection.execute(select(_TABLE).where(_TABLE.c.id == command.id)).one_or_none()
     if known is None:
         fields = ("id", "kind", "value", "person", "asked_unix_s")
         connection.execute(insert(_TABLE).values({name: getattr(command, name) for name in fields}))
-        return command
+        return command, True
     kept = _command(known)
     if (kept.kind, kept.value, kept.person) != (command.kind, command.value, command.person):
         raise ConflictError(f"id: {command.id} came before with another command; a new command needs a new id")
-    return kept
+    return kept, False
 
 
 def finish(connection: Connection, command_id: str, outcome: str) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import uuid
 from collections.abc import Container, Mapping, Sequence
 from typing import Any, cast
@@ -13,6 +14,8 @@ from heeler.feedback.kinds import KINDS
 from heeler.feedback.privacy import redact
 
 MAX_ID_LENGTH = 64
+_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class Place:
@@ -120,7 +123,7 @@ def named_segments(answers: Sequence[Feedback]) -> set[str]:
 
 def body_sha256(row: Mapping[str, Any]) -> str:
     """SHA-256 of a checked answer: the same answer, however its client wrote its numbers, gives the same digest."""
-    text = json.dumps(row, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = _CANONICAL.encode(row)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -135,9 +138,5 @@ def check_key(key: object, field: str) -> None:
     Raises:
         DataError: naming the field.
     """
-    try:
-        canonical = str(uuid.UUID(cast(str, key)))
-    except (ValueError, AttributeError, TypeError):
-        canonical = None
-    if canonical is None or canonical != key:
+    if not isinstance(key, str) or not _UUID.fullmatch(key):
         raise DataError(f"{field}: expected a UUID such as {uuid.UUID(int=0)} in lower case, got {key!r}")

@@ -3,11 +3,23 @@
 Everything here works on a connection inside a transaction of the store, so that two annotators never get one place.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from heeler.core.errors import ConflictError
 from heeler.core.nouns import Feedback, Lease
@@ -78,12 +90,12 @@ class Places:
         self._leased: defaultdict[str, set[str]] = defaultdict(set)
         for some in rows.chunks(query_ids):
             given = select(_FEEDBACK.c.query_id, _FEEDBACK.c.annotator).where(_FEEDBACK.c.query_id.in_(some))
-            for query_id, annotator in connection.execute(given):
+            for query_id, annotator in connection.execute(given).all():
                 self._answered[query_id].add(annotator)
             held = select(_LEASES.c.query_id, _LEASES.c.annotator).where(
                 _LEASES.c.query_id.in_(some), _LEASES.c.expires_unix_s > now_s
             )
-            for query_id, annotator in connection.execute(held):
+            for query_id, annotator in connection.execute(held).all():
                 self._leased[query_id].add(annotator)
 
     def take(self, answers: Sequence[Feedback]) -> None:
@@ -111,14 +123,37 @@ class Places:
             raise
 
 
-def settle(connection: Connection, answers: Sequence[Mapping[str, Any]]) -> None:
-    """Count the answers that were just inserted, and end their leases."""
+def settle(connection: Connection, answers: Sequence[Mapping[str, Any]], *, once_each: bool) -> None:
+    """Count the answers that were just inserted, and end their leases.
+
+    Args:
+        connection: in a writing transaction.
+        answers: rows.
+        once_each: each is its annotator's first to its query, so that nobody else's need be looked for.
+    """
+    given = Counter(answer["query_id"] for answer in answers)
+    if once_each:
+        for number, same in _by_number(given).items():
+            _count(connection, same, _QUERIES.c.num_answers + number)
+    else:
+        number = select(func.count(_FEEDBACK.c.annotator.distinct())).where(_FEEDBACK.c.query_id == _QUERIES.c.id)
+        _count(connection, given, number.scalar_subquery())
     pairs = {(answer["query_id"], answer["annotator"]) for answer in answers}
-    for some in rows.chunks(query_id for query_id, _ in pairs):
-        number = func.count(_FEEDBACK.c.annotator.distinct())
-        counted = select(number).where(_FEEDBACK.c.query_id == _QUERIES.c.id).scalar_subquery()
-        connection.execute(update(_QUERIES).where(_QUERIES.c.id.in_(some)).values(num_answers=counted))
-        held = list(connection.execute(select(_LEASES).where(_LEASES.c.query_id.in_(some))))
-        for lease in held:
-            if (lease.query_id, lease.annotator) in pairs:
-                give_back(connection, lease.annotator, [lease.query_id])
+    for some in rows.chunks(given):
+        held = connection.execute(select(_LEASES.c.query_id, _LEASES.c.annotator).where(_LEASES.c.query_id.in_(some)))
+        ended = [{"query": query, "by": annotator} for query, annotator in held.all() if (query, annotator) in pairs]
+        if ended:
+            mine = and_(_LEASES.c.query_id == bindparam("query"), _LEASES.c.annotator == bindparam("by"))
+            connection.execute(delete(_LEASES).where(mine), ended)
+
+
+def _by_number(given: Mapping[str, int]) -> dict[int, list[str]]:
+    grouped: defaultdict[int, list[str]] = defaultdict(list)
+    for query_id, number in given.items():
+        grouped[number].append(query_id)
+    return grouped
+
+
+def _count(connection: Connection, query_ids: Iterable[str], number: ColumnElement[int] | ScalarSelect[int]) -> None:
+    for some in rows.chunks(query_ids):
+        connection.execute(update(_QUERIES).where(_QUERIES.c.id.in_(some)).values(num_answers=number))

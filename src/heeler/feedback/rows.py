@@ -1,9 +1,12 @@
 """Between the store's rows and the nouns: plain SQLAlchemy Core that any of its databases understands."""
 
+import json
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from typing import Any
+from operator import itemgetter
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Connection, Row, String, Table, func, insert, select
+from sqlalchemy import JSON, ColumnElement, Connection, Row, String, Table, func, insert, select
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback, Query, Segment
@@ -46,6 +49,20 @@ def check_fits(table: Table, row: Mapping[str, Any]) -> None:
 
 def _is_storable(value: Any) -> bool:
     return not isinstance(value, str) or not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
+
+
+def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all give the same columns, in plain JSON types.
+
+    SQLAlchemy writes the statement; the values go to the driver as they are, which takes half the time.
+    """
+    columns = list(rows[0])
+    compiled = insert(table).compile(dialect=connection.dialect, column_keys=columns)
+    documents = [name for name in columns if isinstance(table.c[name].type, JSON)]
+    plain = [{**row, **{name: json.dumps(row[name]) for name in documents}} for row in rows]
+    names = cast(SQLCompiler, compiled).positiontup
+    values: Any = plain if names is None else list(map(itemgetter(*names), plain))
+    connection.exec_driver_sql(str(compiled), values)
 
 
 def count(connection: Connection, table: Table) -> int:
@@ -117,10 +134,10 @@ def queries_by_id(connection: Connection, wanted: Iterable[str]) -> dict[str, Qu
     rows: dict[str, Row[Any]] = {}
     segment_ids: dict[str, list[str]] = {}
     for some in chunks(wanted):
-        rows.update((row.id, row) for row in connection.execute(select(asked).where(asked.c.id.in_(some))))
-        places = select(shown).where(shown.c.query_id.in_(some)).order_by(shown.c.query_id, shown.c.place)
-        for row in connection.execute(places):
-            segment_ids.setdefault(row.query_id, []).append(row.segment_id)
+        rows.update((row.id, row) for row in connection.execute(select(asked).where(asked.c.id.in_(some))).all())
+        places = select(shown.c.query_id, shown.c.segment_id).where(shown.c.query_id.in_(some))
+        for name, segment_id in connection.execute(places.order_by(shown.c.query_id, shown.c.place)).all():
+            segment_ids.setdefault(name, []).append(segment_id)
     return {name: _query(row, tuple(segment_ids[name])) for name, row in rows.items()}
 
 
@@ -130,7 +147,7 @@ def bodies(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[int, 
     found: dict[str, tuple[int, str]] = {}
     for some in chunks(keys):
         wanted = select(table.c.key, table.c.position, table.c.body_sha256).where(table.c.key.in_(some))
-        found.update((row.key, (row.position, row.body_sha256)) for row in connection.execute(wanted))
+        found.update((row.key, (row.position, row.body_sha256)) for row in connection.execute(wanted).all())
     return found
 
 

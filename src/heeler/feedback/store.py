@@ -4,7 +4,7 @@ An answer is acknowledged after its commit was synced. Every write can be repeat
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import takewhile
 from pathlib import Path
@@ -18,9 +18,11 @@ from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
+from heeler.feedback.facts import Facts
+from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import Place, check_query
 from heeler.feedback.segment_files import SegmentFolder, check_segment
-from heeler.feedback.writing import Outcome, write_posts
+from heeler.feedback.writing import BeforeCommit, Outcome, write_posts
 
 AnnotatorKind = Literal["person", "simulated", "program"]
 
@@ -34,6 +36,7 @@ class Store:
     def __init__(self, database: Database, folder: SegmentFolder | None) -> None:
         self._database = database
         self._folder = folder
+        self._facts = Facts()
 
     @classmethod
     def open(cls, url_or_path: str | Path, *, segments_dir: str | Path | None) -> "Store":
@@ -231,6 +234,11 @@ class Store:
                 raise DataError(f"segments/{segment_id}.safetensors: its shape was altered; restore it from a copy")
         return found
 
+    def segment_facts(self, segment_ids: Iterable[str]) -> dict[str, SegmentFacts]:
+        """What is known of segments without reading their files, by id; those that are unknown are left out."""
+        with self._database.reading() as connection:
+            return rows.segment_facts(connection, segment_ids)
+
     def _segments_folder(self) -> SegmentFolder:
         if self._folder is None:
             raise StoreError(f"store {self._database.name}: opened without a segments folder; give segments_dir")
@@ -314,14 +322,21 @@ class Store:
 
     # Commands and settings
 
-    def ask_command(self, command: Command) -> Command:
+    def ask_command(self, command: Command, *, before_commit: Callable[[], object] = lambda: None) -> Command:
         """Keep what an operator told the learner to do; the same again is what was kept.
+
+        Args:
+            command: to keep.
+            before_commit: called where it is new; what it raises undoes it.
 
         Raises:
             ConflictError: the same id told something else.
         """
         with self._database.writing() as connection:
-            return commands.ask(connection, command)
+            kept, is_new = commands.ask(connection, command)
+            if is_new:
+                before_commit()
+            return kept
 
     def finish_command(self, command_id: str, outcome: str) -> None:
         """Note that the learner has obeyed or refused; the first outcome stays."""
@@ -345,12 +360,13 @@ class Store:
             row = connection.execute(select(table.c.value).where(table.c.name == name)).one_or_none()
         return default if row is None else row.value
 
-    def set_setting(self, name: str, value: Any) -> None:
-        """Set a setting."""
+    def set_setting(self, name: str, value: Any, *, before_commit: Callable[[], object] = lambda: None) -> None:
+        """Set a setting; what `before_commit` raises undoes it."""
         table = schema.settings
         with self._database.writing() as connection:
             connection.execute(delete(table).where(table.c.name == name))
             connection.execute(insert(table).values(name=name, value=value))
+            before_commit()
 
     # Feedback
 
@@ -369,18 +385,21 @@ class Store:
             raise outcome
         return outcome
 
-    def add_posts(self, posts: Sequence[Sequence[Feedback]], *, overlap: int | None) -> list[Outcome]:
+    def add_posts(
+        self, posts: Sequence[Sequence[Feedback]], *, overlap: int | None, before_commit: BeforeCommit | None = None
+    ) -> list[Outcome]:
         """Keep several batches in one synced transaction, each of them all or none.
 
         Args:
             posts: batches of different senders.
             overlap: the most annotators that may answer one query, each of them once; None for no limit.
+            before_commit: called with the rows of the new answers, if there are any; what it raises undoes all.
 
         Returns:
             Of each batch the positions of its answers, or the error that `add_feedback` would have raised.
         """
         with self._database.writing() as connection:
-            return write_posts(connection, posts, overlap=overlap)
+            return write_posts(connection, self._facts, posts, overlap=overlap, before_commit=before_commit)
 
     def feedback_after(self, position: int, *, limit: int, up_to_step: int | None) -> list[tuple[int, Feedback]]:
         """Answers after `position`, in order of position, with their positions.

@@ -1,45 +1,57 @@
 """Answers on their way into the store: many posts in one transaction, each of them kept whole or refused whole."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from heeler.core.errors import ConflictError, DataError
 from heeler.core.nouns import Feedback
 from heeler.feedback import rows, schema
+from heeler.feedback.facts import Facts
 from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments
 from heeler.feedback.leasing import Places, settle
 
 Outcome = list[int] | DataError | ConflictError
 """Of one post: the position of each of its answers, or why none of them was kept."""
 
+BeforeCommit = Callable[[Sequence[Mapping[str, Any]]], None]
+"""Is called with the rows of new answers in the transaction that keeps them."""
 
-def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, overlap: int | None) -> list[Outcome]:
+
+def write_posts(
+    connection: Connection,
+    facts: Facts,
+    posts: Sequence[Sequence[Feedback]],
+    *,
+    overlap: int | None,
+    before_commit: BeforeCommit | None = None,
+) -> list[Outcome]:
     """Keep the answers of each post, all or none of it.
 
     Args:
         connection: in a writing transaction.
+        facts: of the same store.
         posts: each a batch of answers; a later one may repeat an earlier one.
         overlap: answers that a query may have of different annotators; None to take any answer.
+        before_commit: is called with the new rows, if there are any.
 
     Returns:
         Of each post what came of it. An answer that was there already keeps the position it has.
     """
     everything = [answer for post in posts for answer in post]
-    check = _Checker(connection, everything)
+    check = _Checker(connection, facts, everything)
     held = rows.bodies(connection, [answer.key for answer in everything])
     places: Places | None = None
     if overlap is not None:
         places = Places(connection, {a.query_id for a in everything}, overlap=overlap, now_s=check.received_unix_s)
+    bodies = {key: body for key, (_, body) in held.items()}
     fresh: dict[str, dict[str, Any]] = {}
     refused: dict[int, DataError | ConflictError] = {}
     for number, post in enumerate(posts):
         try:
             checked = check.rows(post)
-            bodies = {key: body for key, (_, body) in held.items()}
-            bodies |= {key: row["body_sha256"] for key, row in fresh.items()}
             _refuse_other_bodies(post, checked, bodies)
             new = {key: row for key, row in checked.items() if key not in bodies}
             if places is not None:
@@ -48,20 +60,35 @@ def write_posts(connection: Connection, posts: Sequence[Sequence[Feedback]], *, 
             refused[number] = error
         else:
             fresh |= new
-    rows.insert_all(connection, schema.feedback, list(fresh.values()))
-    settle(connection, list(fresh.values()))
-    held |= rows.bodies(connection, fresh)
-    return [refused.get(n) or [held[answer.key][0] for answer in post] for n, post in enumerate(posts)]
+            bodies |= {key: row["body_sha256"] for key, row in new.items()}
+    positions = {key: position for key, (position, _) in held.items()}
+    if fresh:
+        positions |= _inserted(connection, fresh)
+        settle(connection, list(fresh.values()), once_each=places is not None)
+        if before_commit is not None:
+            before_commit(list(fresh.values()))
+    return [refused.get(n) or [positions[answer.key] for answer in post] for n, post in enumerate(posts)]
+
+
+def _inserted(connection: Connection, fresh: Mapping[str, dict[str, Any]]) -> dict[str, int]:
+    """Insert rows; their positions by key. Nobody else inserts meanwhile, so that they are all that is new."""
+    table = schema.feedback
+    newest = connection.execute(select(func.coalesce(func.max(table.c.position), 0))).scalar_one()
+    rows.insert_many(connection, table, list(fresh.values()))
+    found = connection.execute(select(table.c.key, table.c.position).where(table.c.position > newest)).all()
+    return {key: position for key, position in found}
 
 
 class _Checker:
-    """Checks answers against what the store holds of what they are about, read once for all of them."""
+    """Checks answers against what the store holds of what they are about."""
 
-    def __init__(self, connection: Connection, answers: Sequence[Feedback]) -> None:
-        self.queries = rows.queries_by_id(connection, {answer.query_id for answer in answers})
-        wanted = {segment_id for query in self.queries.values() for segment_id in query.segment_ids}
-        self.segments = rows.segment_facts(connection, wanted | named_segments(answers))
-        self.annotators = rows.annotator_kinds(connection, {answer.annotator for answer in answers})
+    def __init__(self, connection: Connection, facts: Facts, answers: Sequence[Feedback]) -> None:
+        wanted = {answer.query_id for answer in answers}
+        self.queries = facts.queries(connection, wanted)
+        asked = [self.queries[name] for name in wanted if name in self.queries]
+        shown = {segment_id for query in asked for segment_id in query.segment_ids}
+        self.segments = facts.segments(connection, shown | named_segments(answers))
+        self.annotators = facts.annotators(connection, {answer.annotator for answer in answers})
         self.received_unix_s = time.time()
 
     def rows(self, post: Sequence[Feedback]) -> dict[str, dict[str, Any]]:

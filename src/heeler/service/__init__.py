@@ -1,1 +1,1 @@
-"""The web console, the REST API and the OpenAI-compatible chat. No torch. Empty so far."""
+"""The web service: accounts, the REST API under `/api/v1`, its client, and the place of the console. No torch here."""

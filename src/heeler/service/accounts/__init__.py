@@ -1,0 +1,1 @@
+"""People: who may sign in, their sessions, keys and consents. Kept apart from what they answer."""

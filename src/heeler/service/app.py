@@ -1,0 +1,88 @@
+"""The application: everything that one service holds, and its routes."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from heeler import __version__
+from heeler.core.errors import ConfigError
+from heeler.service import problems
+from heeler.service.accounts.accounts import Accounts
+from heeler.service.accounts.database import FILE_NAME
+from heeler.service.audit import Audit, FileAudit
+from heeler.service.callers import Callers
+from heeler.service.config import ServiceConfig
+from heeler.service.context import Service
+from heeler.service.guard import Guard, check_guarded
+from heeler.service.outer import Outer
+from heeler.service.rate_limits import RateLimit
+from heeler.service.routes import commands, events, feedback, health, leases, people, session
+from heeler.service.routes import runs as run_routes
+from heeler.service.routes.table import route_of
+from heeler.service.runs import Runs
+
+# The first is asked most.
+_ROUTES = (feedback, leases, events, commands, run_routes, session, people, health)
+_LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
+_LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
+
+
+def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
+    """The application of a folder of runs.
+
+    Args:
+        config: of the service.
+        audit: takes a line for every change before it is committed; without one, audit.jsonl in the folder.
+
+    Raises:
+        ConfigError: the folder is none, or a route has no permission.
+        StoreError: people.db cannot be opened.
+    """
+    if not config.runs.is_dir():
+        raise ConfigError(f"runs must be a folder, got {config.runs}, which is none; make it first")
+    service = _service(config, audit if audit is not None else FileAudit(config.runs / "audit.jsonl"))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        yield
+        service.stopping = True
+        service.close()
+
+    # The pages of FastAPI's documentation load scripts from elsewhere; the document itself is a route of ours.
+    app = FastAPI(
+        title="heeler",
+        version=__version__,
+        summary="Agents that go on learning from people while they work.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.router.redirect_slashes = False
+    for module in _ROUTES:
+        tag = module.__name__.rpartition(".")[2]
+        app.router.routes.extend(route_of(entry, tag) for entry in module.ROUTES)
+    problems.install(app)
+    app.add_middleware(Outer)
+    check_guarded(app)
+    return app
+
+
+def _service(config: ServiceConfig, audit: Audit) -> Service:
+    accounts = Accounts(
+        config.runs / FILE_NAME, audit, session_idle_s=config.session_idle_s, session_s=config.session_s
+    )
+    callers = Callers(accounts)
+    return Service(
+        config=config,
+        audit=audit,
+        accounts=accounts,
+        callers=callers,
+        guard=Guard(config, callers),
+        runs=Runs(config, audit),
+        logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),
+        logins_from=RateLimit(per_s=_LOGINS_FROM_PER_S, burst=_LOGINS_FROM_BURST),
+        first_password=accounts.people.make_first_admin(),
+    )

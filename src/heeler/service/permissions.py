@@ -1,0 +1,66 @@
+"""Who may do what. Every route names one permission; what is not granted here is denied."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What a route needs of its caller."""
+
+    PUBLIC = "public"
+    """Nothing: whoever reaches the service."""
+    SIGNED_IN = "signed_in"
+    """To be somebody: one's own account, with a key or a session."""
+    SESSION = "session"
+    """To have signed in with the password: what a stolen key must not be able to do."""
+    ANSWER = "answer"
+    """Be asked and answer."""
+    READ_RUNS = "read_runs"
+    """See runs, their metrics and what they learn, true rewards included."""
+    READ_FEEDBACK = "read_feedback"
+    """See everybody's answers."""
+    STEER = "steer"
+    """Tell a run to pause, go on, stop, roll back, or take another budget."""
+    SETTINGS = "settings"
+    """Change how a run asks people."""
+    PEOPLE = "people"
+    """Add and change people and their keys."""
+
+
+class Role(StrEnum):
+    """What a person is to the service."""
+
+    ANNOTATOR = "annotator"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+
+_ANNOTATOR = frozenset({Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER})
+_OPERATOR = _ANNOTATOR | {Permission.READ_RUNS, Permission.READ_FEEDBACK, Permission.STEER}
+
+ROLES: Mapping[Role, frozenset[Permission]] = {
+    Role.ANNOTATOR: _ANNOTATOR,
+    Role.OPERATOR: _OPERATOR,
+    Role.ADMIN: _OPERATOR | {Permission.SETTINGS, Permission.PEOPLE},
+}
+
+SCOPES: tuple[Permission, ...] = (
+    Permission.ANSWER,
+    Permission.READ_RUNS,
+    Permission.READ_FEEDBACK,
+    Permission.STEER,
+    Permission.SETTINGS,
+    Permission.PEOPLE,
+)
+"""What a key may be made for."""
+
+
+def of_session(role: Role, *, must_change_password: bool) -> frozenset[Permission]:
+    """What somebody may do who signed in; before the one-time password is changed, only that."""
+    own = frozenset({Permission.SIGNED_IN, Permission.SESSION})
+    return ROLES[role] & own if must_change_password else ROLES[role]
+
+
+def of_key(role: Role, scopes: frozenset[Permission]) -> frozenset[Permission]:
+    """What a key may do: what it was made for, as far as its person may still do it."""
+    return ROLES[role] & (scopes & frozenset(SCOPES) | {Permission.SIGNED_IN})

@@ -1,0 +1,118 @@
+"""HTTP connections that cannot be held for ever: by a head that never ends, or by an answer that nobody reads."""
+
+import asyncio
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+MAX_HEAD_BYTES = 64 * 1024
+
+
+class PatientProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with time limits; patient, but not for ever.
+
+    Set `header_timeout_s` and `send_timeout_s` on a subclass made by `patient`.
+    """
+
+    header_timeout_s = 10.0
+    send_timeout_s = 30.0
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._num_head_bytes = 0
+        self._in_head = True
+        self._has_ended = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget every timer."""
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what comes, as long as a head is not too long."""
+        self._num_head_bytes += len(data) if self._in_head else 0
+        super().data_received(data)
+        if self.transport.is_closing():
+            return
+        if self._in_head and self._num_head_bytes > MAX_HEAD_BYTES:
+            self.send_400_response("The head of the request is too long.")
+        elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
+            # Something came between two requests, and nothing else is waiting for the rest of it.
+            self._await_head()
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Who has closed their half may still read the answer to what they sent whole."""
+        self._has_ended = True
+        is_answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
+        if is_answering and self.scheme == "http":
+            self.cycle.keep_alive = False
+            return True
+        return None
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head = True
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """A head has come."""
+        self._in_head, self._num_head_bytes = False, 0
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """What comes next is a head."""
+        super().on_response_complete()
+        self._in_head = True
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: begin to wait for it."""
+        super().pause_writing()
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self.send_timeout_s, self._abort)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        super().resume_writing()
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _await_head(self) -> None:
+        # One timer for the whole head: what trickles in does not move it.
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.header_timeout_s, self._abort)
+
+    def _abort(self) -> None:
+        self._stop_timers()
+        self.transport.abort()
+
+    def _stop_timers(self) -> None:
+        for timer in (self._head_timer, self._send_timer):
+            if timer is not None:
+                timer.cancel()
+        self._head_timer = self._send_timer = None
+
+
+def patient(*, header_timeout_s: float, send_timeout_s: float) -> type[PatientProtocol]:
+    """The protocol with these limits."""
+    limits = {"header_timeout_s": header_timeout_s, "send_timeout_s": send_timeout_s}
+    return type("PatientProtocol", (PatientProtocol,), limits)

@@ -1,0 +1,68 @@
+"""What somebody is asked: queries are leased for a while, so that no other person is asked in their place."""
+
+from fastapi import Request
+
+from heeler.core.nouns import Lease
+from heeler.feedback.form import Form
+from heeler.feedback.kinds import KINDS
+from heeler.feedback.sides import is_flipped
+from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, Page, ShownSegmentOut
+from heeler.service.context import caller_of, service_of
+from heeler.service.permissions import Permission
+from heeler.service.routes.table import Entry
+from heeler.service.runs import LEASE_S, OVERLAP
+
+
+def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
+    """Be asked: the queries that are held already first, then the oldest ones. Asking again renews the leases."""
+    person = caller_of(request).person
+    opened = service_of(request).runs.open(run)
+    if not opened.knows(person):
+        opened.introduce(person)
+    overlap, duration_s = int(opened.setting(OVERLAP)), float(opened.setting(LEASE_S))
+    leases = opened.store.lease(person.id, body.count, overlap=overlap, duration_s=duration_s)
+    facts = opened.store.segment_facts({i for lease in leases for i in lease.query.segment_ids})
+    num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
+    return Page(items=[_lease_out(lease, num_steps) for lease in leases], next=None)
+
+
+def give_back(request: Request, run: str, query_id: str) -> None:
+    """Leave a query to others; one that is not held is let be."""
+    service_of(request).runs.open(run).store.give_back(caller_of(request).person.id, [query_id])
+
+
+def _lease_out(lease: Lease, num_steps: dict[str, int]) -> LeaseOut:
+    query = lease.query
+    return LeaseOut(
+        query_id=query.id,
+        kind=query.kind,
+        form=_FORMS[query.kind],
+        segments=[ShownSegmentOut(id=i, num_steps=num_steps[i]) for i in query.segment_ids],
+        expires_unix_s=lease.expires_unix_s,
+        flip=len(query.segment_ids) == 2 and is_flipped(query.id, lease.annotator),
+    )
+
+
+def _form_out(form: Form) -> FormOut:
+    controls = [ControlOut(field=c.field, label=c.label, input=c.input, choices=list(c.choices)) for c in form.controls]
+    return FormOut(question=form.question, controls=controls)
+
+
+_FORMS = {kind: _form_out(form) for kind, form in KINDS.items()}
+
+ROUTES = (
+    Entry(
+        method="POST",
+        path="/runs/{run}/leases",
+        permission=Permission.ANSWER,
+        endpoint=take,
+        answer=Page[LeaseOut],
+    ),
+    Entry(
+        method="DELETE",
+        path="/runs/{run}/leases/{query_id}",
+        permission=Permission.ANSWER,
+        endpoint=give_back,
+        status=204,
+    ),
+)

@@ -1,0 +1,61 @@
+"""How a file of routes lists them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from heeler.service.bodies import ProblemBody
+from heeler.service.guard import ApiRoute
+from heeler.service.permissions import Permission
+from heeler.service.problems import MEDIA_TYPE
+
+PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One route."""
+
+    method: str
+    path: str
+    """After the prefix."""
+    permission: Permission
+    endpoint: Callable[..., Any]
+    answer: Any = None
+    """Model of the answer; None where there is none."""
+    status: int = 200
+    plain_body: type[BaseModel] | None = None
+    """The endpoint takes the request as it is, and reads this from its body."""
+    media_type: str | None = None
+    """Of an answer that is not JSON."""
+
+
+def route_of(entry: Entry, tag: str) -> ApiRoute:
+    """The route of an entry."""
+    problem = {"model": ProblemBody, "content": {MEDIA_TYPE: {}}, "description": "what is wrong, and how to mend it"}
+    responses: dict[int | str, dict[str, Any]] = {"4XX": problem, "5XX": problem}
+    options: dict[str, Any] = {"response_model": entry.answer, "responses": responses, "tags": [tag]}
+    if entry.plain_body is not None:
+        # FastAPI does not read this body, so that it has to be told what stands in it.
+        schema = entry.plain_body.model_json_schema(ref_template="#/components/schemas/{model}")
+        schema.pop("$defs", None)
+        content = {"application/json": {"schema": schema}}
+        options["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
+        responses[entry.status] = {"model": entry.answer, "description": "kept"}
+        options["response_model"] = None
+    if entry.media_type is not None:
+        responses[entry.status] = {"content": {entry.media_type: {}}, "description": "a stream"}
+        options["response_model"] = None
+    return ApiRoute(
+        PREFIX + entry.path,
+        entry.endpoint,
+        permission=entry.permission,
+        is_plain=entry.plain_body is not None,
+        methods=[entry.method],
+        status_code=entry.status,
+        name=f"{tag}.{entry.endpoint.__name__}",
+        operation_id=f"{tag}_{entry.endpoint.__name__}",
+        **options,
+    )

@@ -1,0 +1,174 @@
+"""The runs of one folder. A run's store is opened when it is first asked for, and kept."""
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from heeler.core.errors import RunError
+from heeler.core.rundir import RunDirectory
+from heeler.feedback.store import Store
+from heeler.feedback.writing import Outcome
+from heeler.service.accounts.people import SERVICE, Person
+from heeler.service.audit import Audit
+from heeler.service.config import ServiceConfig
+from heeler.service.group_commit import GroupCommit, Post
+from heeler.service.problems import Problem, unknown
+
+STORE_NAME = "heeler.db"
+OVERLAP, LEASE_S = "overlap", "lease_s"
+DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
+"""How a run asks people, where its store does not say."""
+_LOOK_EVERY_S = 0.5
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+
+
+class OpenRun:
+    """A run whose store is open.
+
+    Args:
+        directory: of the run.
+        audit: takes a line for every group of answers.
+        config: of the service.
+    """
+
+    def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig) -> None:
+        self.name, self.directory = directory.path.name, directory
+        self._identity = _identity(directory.path / STORE_NAME)
+        self._looked_s, self._is_in_place = time.monotonic(), True
+        self.store = Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
+        self._audit = audit
+        self._known: set[str] = set()
+        self.commits = GroupCommit(
+            self._write, max_waiting=config.max_waiting_answers, max_answers=config.max_commit_answers
+        )
+
+    def setting(self, name: str) -> Any:
+        """How the run asks people: `overlap` or `lease_s`."""
+        return self.store.setting(name, DEFAULTS[name])
+
+    def is_in_place(self) -> bool:
+        """Whether its folder still holds the store that is open, looked at now and then.
+
+        Each look lets go of the interpreter, which the writer then keeps for milliseconds.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s >= _LOOK_EVERY_S:
+            self._looked_s = now_s
+            self._is_in_place = _identity(self.directory.path / STORE_NAME) == self._identity
+        return self._is_in_place
+
+    def knows(self, person: Person) -> bool:
+        """Whether the store was told that this person answers."""
+        return person.id in self._known
+
+    def introduce(self, person: Person) -> None:
+        """Tell the store that this person answers; it learns their random id and nothing else."""
+        self.store.add_annotator(person.id, person.kind)
+        self._known.add(person.id)
+
+    def close(self) -> None:
+        """Write what waits, and close the store."""
+        self.commits.close()
+        self.store.close()
+
+    def _write(self, posts: Sequence[Post]) -> list[Outcome]:
+        return self.store.add_posts(posts, overlap=int(self.setting(OVERLAP)), before_commit=self._note)
+
+    def _note(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """One line for all answers of a commit: how many of whom, and a hash of their bodies, in order."""
+        by: dict[str, int] = {}
+        for row in rows:
+            by[row["annotator"]] = by.get(row["annotator"], 0) + 1
+        person = next(iter(by)) if len(by) == 1 else SERVICE
+        self._audit.append(person, "feedback.add", self.name, by=by, sha256=bodies_sha256(rows))
+
+
+class Runs:
+    """The runs of a service.
+
+    Args:
+        config: of the service.
+        audit: takes a line for every change.
+    """
+
+    def __init__(self, config: ServiceConfig, audit: Audit) -> None:
+        self._config, self._audit = config, audit
+        self._folder = config.runs.resolve()
+        self._lock = threading.Lock()
+        self._open: dict[str, OpenRun] = {}
+
+    def names(self) -> list[str]:
+        """Names of the runs that there are, in order."""
+        try:
+            names = [entry.name for entry in os.scandir(self._folder)]
+        except OSError as error:
+            raise RunError(f"{self._folder} cannot be read: {error.strerror or error}") from error
+        return sorted(name for name in names if self._is_run(name))
+
+    def directory(self, name: str) -> RunDirectory:
+        """The run of this name.
+
+        Raises:
+            Problem: 404; also for a name that leads out of the folder.
+        """
+        if not self._is_run(name):
+            raise unknown("run", name, "run")
+        return RunDirectory(self._folder / name)
+
+    def _is_run(self, name: str) -> bool:
+        path = self._folder / name
+        # A link may lead anywhere: only what lies in the folder itself is served.
+        return bool(_NAME.fullmatch(name)) and not path.is_symlink() and (path / "config.yaml").is_file()
+
+    def opened(self, name: str) -> OpenRun | None:
+        """A run whose store is open already and still the one in its folder; this never waits."""
+        run = self._open.get(name)
+        return run if run is not None and run.is_in_place() else None
+
+    def open(self, name: str) -> OpenRun:
+        """A run with its store, opened where it was not.
+
+        Raises:
+            Problem: 404, there is no such run; 409, it has no store yet.
+            StoreError: its store cannot be opened.
+        """
+        run = self.opened(name)
+        if run is not None:
+            return run
+        directory = self.directory(name)
+        with self._lock:
+            run = self.opened(name)
+            if run is not None:
+                return run
+            replaced = self._open.pop(name, None)
+            if replaced is not None:
+                # Its folder was removed, or another run was put in its place.
+                replaced.close()
+            if not (directory.path / STORE_NAME).is_file():
+                raise Problem(409, f"run {name!r} has not begun: it has no store yet", field="run")
+            self._open[name] = run = OpenRun(directory, self._audit, self._config)
+            return run
+
+    def close(self) -> None:
+        """Close every store; what waits is written first."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
+
+def bodies_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A hash of the answers' own hashes, in order, so that an answer that was altered later can be told."""
+    return hashlib.sha256("".join(row["body_sha256"] for row in rows).encode()).hexdigest()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
