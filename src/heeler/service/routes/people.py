@@ -98,7 +98,7 @@ def _person_out(person: Person) -> PersonOut:
 
 def _key_out(key: ApiKey) -> KeyOut:
     fields = {name: getattr(key, name) for name in KeyOut.model_fields}
-    return KeyOut(**(fields | {"scopes": sorted(key.scopes)}))
+    return KeyOut.model_validate(fields | {"scopes": sorted(key.scopes)})
 
 
 _PEOPLE, _KEYS = Permission.PEOPLE, "/keys"
