@@ -3,10 +3,9 @@
 import json
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Row, Table, func, insert, select
-from sqlalchemy.sql.compiler import SQLCompiler
 
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import schema
@@ -39,7 +38,7 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str
     compiled = insert(table).compile(dialect=connection.dialect, column_keys=columns)
     documents = [name for name in columns if isinstance(table.c[name].type, JSON)]
     plain = [{**row, **{name: json.dumps(row[name]) for name in documents}} for row in rows]
-    names = cast(SQLCompiler, compiled).positiontup
+    names = compiled.positiontup
     values: Any = plain if names is None else list(map(itemgetter(*names), plain))
     connection.exec_driver_sql(str(compiled), values)
 
