@@ -74,11 +74,19 @@ def check_number(value: object, field: str, *, low: float = -math.inf, high: flo
     Raises:
         DataError: it is no number (a bool is none), not finite, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise DataError(f"{field}: expected a finite number, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
+        raise DataError(f"{field}: expected a finite number, got {value!r:.80}")
     if not low <= float(value) <= high:
         raise DataError(f"{field}: expected {_range(low, high)}, got {value!r}")
     return float(value)
+
+
+def _is_finite(value: numbers.Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # A whole number of more than 308 digits.
+        return False
 
 
 def check_whole(value: object, field: str, *, low: float = -math.inf, high: float = math.inf) -> int:

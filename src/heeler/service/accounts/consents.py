@@ -24,11 +24,13 @@ class Consents:
         """Note that a person agreed; the first time stays."""
         if self.has(person_id, text_sha256):
             return
-        with self._database.changing(
-            person_id, "consents.add", person_id, version=version, text_sha256=text_sha256
-        ) as connection:
-            row = {"person_id": person_id, "text_sha256": text_sha256, "version": version}
-            connection.execute(insert(_TABLE).values(row | {"agreed_unix_s": time.time()}))
+        details = {"version": version, "text_sha256": text_sha256}
+        with self._database.changing(person_id, "consents.add", person_id, **details) as connection:
+            mine = (_TABLE.c.person_id == person_id) & (_TABLE.c.text_sha256 == text_sha256)
+            # Of two at once the second finds the first.
+            if connection.execute(select(_TABLE.c.version).where(mine)).one_or_none() is None:
+                row = {"person_id": person_id, **details, "agreed_unix_s": time.time()}
+                connection.execute(insert(_TABLE).values(row))
 
     def has(self, person_id: str, text_sha256: str) -> bool:
         """Whether a person agreed to this very text."""

@@ -1,5 +1,7 @@
 """People and their keys, for admins."""
 
+from dataclasses import asdict
+
 from fastapi import Request
 
 from heeler.service.accounts.keys import ApiKey
@@ -97,8 +99,7 @@ def _person_out(person: Person) -> PersonOut:
 
 
 def _key_out(key: ApiKey) -> KeyOut:
-    fields = {name: getattr(key, name) for name in KeyOut.model_fields}
-    return KeyOut.model_validate(fields | {"scopes": sorted(key.scopes)})
+    return KeyOut.model_validate(asdict(key) | {"scopes": sorted(key.scopes)})
 
 
 _PEOPLE, _KEYS = Permission.PEOPLE, "/keys"

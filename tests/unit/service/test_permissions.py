@@ -1,0 +1,139 @@
+"""Who may do what: every route with every role and every scope of a key, so that no new route can be forgotten."""
+
+import itertools
+
+import pytest
+from fastapi.routing import APIRoute
+from starlette.testclient import TestClient
+
+from heeler.core.errors import ConfigError
+from heeler.service.context import Service
+from heeler.service.guard import ApiRoute, check_guarded
+from heeler.service.permissions import ROLES, SCOPES, Permission, Role, of_key, of_session
+from tests.unit.service.helpers import add_key, add_person, bearer, make_run, signed_in
+
+PUBLIC, OWN, SESSION, ANSWER = Permission.PUBLIC, Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER
+READ, STEER, PEOPLE = Permission.READ_RUNS, Permission.STEER, Permission.PEOPLE
+TABLE = {
+    ("GET", "/health"): PUBLIC,
+    ("GET", "/openapi.json"): PUBLIC,
+    ("POST", "/session"): PUBLIC,
+    ("GET", "/session"): OWN,
+    ("DELETE", "/session"): SESSION,
+    ("PUT", "/session/password"): SESSION,
+    ("POST", "/session/consent"): SESSION,
+    ("GET", "/tasks"): ANSWER,
+    ("POST", "/runs/{run}/leases"): ANSWER,
+    ("DELETE", "/runs/{run}/leases/{query_id}"): ANSWER,
+    ("POST", "/runs/{run}/feedback"): ANSWER,
+    ("POST", "/runs/{run}/feedback/batch"): ANSWER,
+    ("GET", "/runs/{run}/feedback"): Permission.READ_FEEDBACK,
+    ("GET", "/runs"): READ,
+    ("GET", "/runs/{run}"): READ,
+    ("GET", "/runs/{run}/metrics"): READ,
+    ("GET", "/runs/{run}/events"): READ,
+    ("GET", "/runs/{run}/checkpoints"): READ,
+    ("GET", "/runs/{run}/settings"): READ,
+    ("GET", "/runs/{run}/commands"): READ,
+    ("POST", "/runs/{run}/commands"): STEER,
+    ("PATCH", "/runs/{run}/settings"): Permission.SETTINGS,
+    ("GET", "/people"): PEOPLE,
+    ("POST", "/people"): PEOPLE,
+    ("GET", "/people/{person_id}"): PEOPLE,
+    ("PATCH", "/people/{person_id}"): PEOPLE,
+    ("POST", "/people/{person_id}/one-time-password"): PEOPLE,
+    ("GET", "/keys"): PEOPLE,
+    ("POST", "/keys"): PEOPLE,
+    ("DELETE", "/keys/{key_id}"): PEOPLE,
+}
+"""Written by hand: what a new route needs is to be decided here too."""
+
+GRANTED = {
+    Role.ANNOTATOR: {OWN, SESSION, ANSWER},
+    Role.OPERATOR: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER},
+    Role.ADMIN: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, Permission.SETTINGS, PEOPLE},
+}
+
+
+def test_every_route_stands_in_the_table_with_its_permission(client: TestClient) -> None:
+    found = {}
+    for route in client.app.router.routes:  # type: ignore[attr-defined]
+        assert isinstance(route, ApiRoute)
+        (method,) = route.methods - {"HEAD"}
+        found[method, route.path.removeprefix("/api/v1")] = route.permission
+    assert found == TABLE
+
+
+def test_what_roles_may() -> None:
+    assert {role: set(allowed) for role, allowed in ROLES.items()} == GRANTED
+
+
+def may(client: TestClient, method: str, path: str, headers: dict[str, str]) -> bool:
+    """Whether a request comes past the guard; what it asks for is never there, so that nothing is changed."""
+    url = "/api/v1" + path.format(run="nowhere", query_id="none", person_id="none", key_id="none")
+    status = client.request(method, url, headers=headers, json={} if method in ("POST", "PUT", "PATCH") else None)
+    assert status.status_code < 500, status.text
+    return status.status_code not in (401, 403)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_route_with_every_role(client: TestClient, service: Service, role: Role) -> None:
+    add_person(service, "ann", role.value)
+    browser = signed_in(client, "ann")
+    # Signing out comes last: who has signed out may nothing.
+    for (method, path), permission in sorted(TABLE.items(), key=lambda item: item[0] == ("DELETE", "/session")):
+        allowed = permission in GRANTED[role] | {PUBLIC}
+        assert may(browser, method, path, {}) == allowed, (role, method, path)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_every_route_with_every_scope(client: TestClient, service: Service, scope: Permission) -> None:
+    key = add_key(service, add_person(service, "ann", "admin"), scope.value)
+    for (method, path), permission in TABLE.items():
+        allowed = permission in (PUBLIC, OWN, scope)
+        assert may(client, method, path, bearer(key)) == allowed, (scope, method, path)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer hlr_00000000_nothing"}, {"Cookie": "heeler_session=x"}]
+)
+def test_every_route_without_a_name(client: TestClient, headers: dict[str, str]) -> None:
+    for (method, path), permission in TABLE.items():
+        assert may(client, method, path, headers) == (permission is PUBLIC), (method, path)
+
+
+def test_a_key_can_never_do_more_than_its_person(client: TestClient, service: Service) -> None:
+    person = add_person(service, "ann", "admin")
+    key = add_key(service, person, "read_runs", "people")
+    assert client.get("/api/v1/people", headers=bearer(key)).status_code == 200
+    service.accounts.people.change("test", person.id, {"role": "operator"})
+    assert client.get("/api/v1/people", headers=bearer(key)).status_code == 403
+    assert client.get("/api/v1/runs", headers=bearer(key)).status_code == 200
+
+
+def test_permissions_are_what_is_granted_and_asked_for() -> None:
+    for role, scope in itertools.product(Role, SCOPES):
+        assert of_key(role, frozenset({scope})) == {OWN} | ({scope} & GRANTED[role])
+        assert of_session(role, must_change_password=True) == {OWN, SESSION}
+    assert SESSION not in of_key(Role.ADMIN, frozenset({SESSION, PUBLIC}))
+
+
+def test_an_app_with_a_route_that_declares_nothing_refuses_to_start(client: TestClient) -> None:
+    app = client.app
+    app.router.routes.append(APIRoute("/backdoor", lambda: {}))  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="route /backdoor: no permission is declared"):
+        check_guarded(app)  # type: ignore[arg-type]
+
+
+def test_a_one_time_password_is_good_for_nothing_but_another(client: TestClient, service: Service, tmp_path) -> None:
+    make_run(tmp_path)
+    person, password = service.accounts.people.add("test", name="ann", email=None, kind="person", role="admin")
+    assert password is not None
+    browser = signed_in(client, "ann", password)
+    refused = browser.get("/api/v1/runs")
+    assert refused.status_code == 403
+    assert "change the one-time password first" in refused.json()["detail"]
+    body = {"old": password, "new": "another password, longer"}
+    assert browser.put("/api/v1/session/password", json=body).status_code == 200
+    assert browser.get("/api/v1/runs").status_code == 200
+    assert service.accounts.people.get(person.id).must_change_password is False
