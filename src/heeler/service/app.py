@@ -19,7 +19,7 @@ from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
 from heeler.service.routes import commands, events, feedback, health, leases, people, session
 from heeler.service.routes import runs as run_routes
-from heeler.service.routes.table import route_of
+from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
 
 # The first is asked most.
@@ -64,10 +64,17 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
     for module in _ROUTES:
         tag = module.__name__.rpartition(".")[2]
         app.router.routes.extend(route_of(entry, tag) for entry in module.ROUTES)
+    _describe(app)
     problems.install(app)
     app.add_middleware(Outer)
     check_guarded(app)
     return app
+
+
+def _describe(app: FastAPI) -> None:
+    """Make the OpenAPI document, which FastAPI then keeps."""
+    document = app.openapi()
+    document["components"]["schemas"] |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
 
 
 def _service(config: ServiceConfig, audit: Audit) -> Service:

@@ -4,12 +4,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from starlette.testclient import TestClient
 
+from heeler.service.accounts import passwords
 from heeler.service.app import create_app
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
 from tests.unit.service.helpers import HERE, Lines
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2id with the least work: what is tested is not how long it takes."""
+    quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    monkeypatch.setattr(passwords, "_HASHER", quick)
+    monkeypatch.setattr(passwords, "_NOBODYS", quick.hash("nobody's"))
 
 
 @pytest.fixture

@@ -124,10 +124,10 @@ def _scopes(person: Person, scopes: Sequence[str]) -> list[str]:
         raise DataError(f"scopes: expected at least one of {', '.join(SCOPES)}")
     for index, scope in enumerate(scopes):
         if scope not in SCOPES:
-            near = did_you_mean(scope, SCOPES)
+            near = did_you_mean(scope, map(str, SCOPES))
             raise DataError(f"scopes[{index}]: expected one of {', '.join(SCOPES)}, got {scope!r:.60}.{near}")
         if scope not in ROLES[person.role]:
-            raise DataError(f"scopes[{index}]: {scope!r} is more than a {person.role} may do; leave it out")
+            raise DataError(f"scopes[{index}]: {scope!r} is more than the role {person.role} may do; leave it out")
     return sorted(set(scopes))
 
 

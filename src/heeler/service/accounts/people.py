@@ -107,13 +107,15 @@ class People:
         details: dict[str, Any] = {"changed": sorted(changes)}
         details |= {name: changes[name] for name in ("role", "disabled") if name in changes}
         with self._database.changing(by, "people.change", person_id, **details) as connection:
-            if connection.execute(select(_TABLE.c.id).where(_TABLE.c.id == person_id)).one_or_none() is None:
+            before = connection.execute(select(_TABLE).where(_TABLE.c.id == person_id)).one_or_none()
+            if before is None:
                 raise KeyError(person_id)
             if "folded_name" in row:
                 _refuse_taken_name(connection, row["folded_name"], person_id)
             if row:
                 connection.execute(update(_TABLE).where(_TABLE.c.id == person_id).values(row))
-            _refuse_no_admin(connection)
+            if before.role == Role.ADMIN.value and before.disabled_unix_s is None:
+                _refuse_no_admin(connection)
             if "role" in changes or changes.get("disabled"):
                 sessions = schema.sessions
                 connection.execute(sessions.delete().where(sessions.c.person_id == person_id))
@@ -189,7 +191,8 @@ def _email(email: str | None) -> str | None:
 
 def _one_of(value: str, field: str, known: tuple[str, ...]) -> str:
     if value not in known:
-        expected = ", ".join(repr(str(name)) for name in known)
+        known = tuple(map(str, known))
+        expected = ", ".join(map(repr, known))
         raise DataError(f"{field}: expected one of {expected}, got {value!r}.{did_you_mean(value, known)}")
     return str(value)
 

@@ -1,6 +1,6 @@
 """How a file of routes lists them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import MEDIA_TYPE
 
 PREFIX = "/api/v1"
+_REF = "#/components/schemas/{model}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +40,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
     options: dict[str, Any] = {"response_model": entry.answer, "responses": responses, "tags": [tag]}
     if entry.plain_body is not None:
         # FastAPI does not read this body, so that it has to be told what stands in it.
-        schema = entry.plain_body.model_json_schema(ref_template="#/components/schemas/{model}")
-        schema.pop("$defs", None)
-        content = {"application/json": {"schema": schema}}
+        content = {"application/json": {"schema": {"$ref": _REF.format(model=entry.plain_body.__name__)}}}
         options["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
         responses[entry.status] = {"model": entry.answer, "description": "kept"}
         options["response_model"] = None
@@ -59,3 +58,12 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         operation_id=f"{tag}_{entry.endpoint.__name__}",
         **options,
     )
+
+
+def schemas_of(entries: Iterable[Entry]) -> dict[str, Any]:
+    """Schemas of the bodies that FastAPI does not read, by name."""
+    found: dict[str, Any] = {}
+    for model in {entry.plain_body for entry in entries if entry.plain_body is not None}:
+        schema = model.model_json_schema(ref_template=_REF)
+        found |= schema.pop("$defs", {}) | {model.__name__: schema}
+    return found
