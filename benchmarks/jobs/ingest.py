@@ -24,11 +24,11 @@ from typing import cast
 import numpy as np
 import uvloop
 
+from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.nouns import PolicyVersion, Query, Segment, stable_id
 from heeler.feedback.store import Store
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
-from heeler.service.audit import FileAudit
 from heeler.service.config import ServiceConfig
 from heeler.service.runs import OVERLAP, STORE_NAME
 from heeler.service.server import serve
@@ -120,7 +120,7 @@ def prepare(folder: Path, num_queries: int) -> tuple[list[str], list[str]]:
         for start in range(0, num_queries, 10_000):
             store.add_queries(asked[start : start + 10_000])
         store.set_setting(OVERLAP, ANSWERS_A_QUERY)
-    accounts = Accounts(folder / FILE_NAME, FileAudit(folder / "audit.jsonl"), session_idle_s=3600, session_s=3600)
+    accounts = Accounts(folder / FILE_NAME, AuditLog(folder / AUDIT_NAME), session_idle_s=3600, session_s=3600)
     keys: list[str] = []
     for place in range(NUM_CLIENTS):
         person, _ = accounts.people.add(

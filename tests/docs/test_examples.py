@@ -94,6 +94,8 @@ def run_command(line: str, beside: str | None, finished: Callable[[], Path]) -> 
     for word in words:
         if word.startswith("runs/") and words[0] != "run" and not Path(word).exists():
             shutil.copytree(finished(), word)
+    if words[0] == "serve":
+        return serve_for_a_moment(words)
     if "people" not in words:
         return main(words)
     assert beside is not None, f"{line}: nothing in the docs answers"
@@ -105,6 +107,17 @@ def run_command(line: str, beside: str | None, finished: Callable[[], Path]) -> 
     finally:
         answering.terminate()
         answering.wait()
+
+
+def serve_for_a_moment(words: list[str]) -> int:
+    """Start what would go on for ever, have it say where it is, and stop it."""
+    command = [sys.executable, "-m", "heeler", *words, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        said = serving.stdout.readline()
+        serving.terminate()
+    assert said.startswith("Serving runs on http://127.0.0.1:")
+    return 0
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -85,7 +85,9 @@ def _log_of(run: Path) -> Path:
     from heeler.core.audit import AUDIT_NAME
     from heeler.core.rundir import RunDirectory
 
-    return RunDirectory.open(run).path / AUDIT_NAME
+    # `heeler serve` keeps the log of a whole folder of runs in that folder.
+    path = run / AUDIT_NAME
+    return path if path.is_file() else RunDirectory.open(run).path / AUDIT_NAME
 
 
 def _nothing_yet(path: Path) -> str:

@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 from heeler import __version__
+from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.errors import ConfigError
 from heeler.service import problems
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
-from heeler.service.audit import Audit, FileAudit
+from heeler.service.audit import Audit
 from heeler.service.callers import Callers
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
@@ -41,7 +42,7 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
     """
     if not config.runs.is_dir():
         raise ConfigError(f"runs must be a folder, got {config.runs}, which is none; make it first")
-    service = _service(config, audit if audit is not None else FileAudit(config.runs / "audit.jsonl"))
+    service = _service(config, audit if audit is not None else AuditLog(config.runs / AUDIT_NAME))
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:

@@ -1,13 +1,6 @@
-"""Where the service writes who did what. Any object with `append` does; a file of JSON lines is here."""
+"""Where the service writes who did what. Any object with `append` does; `heeler.core.audit.AuditLog` is one."""
 
-import json
-import os
-import threading
-import time
-from pathlib import Path
 from typing import Any, Protocol
-
-from heeler.core.errors import StoreError
 
 
 class Audit(Protocol):
@@ -23,44 +16,3 @@ class Audit(Protocol):
             details: plain JSON values, no names, addresses or secrets.
         """
         ...
-
-
-class FileAudit:
-    """One JSON object a line, each flushed to the disk before `append` returns.
-
-    Args:
-        path: the file; made where it is missing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-
-    def append(self, person: str, act: str, subject: str = "", **details: Any) -> None:
-        """Write a line.
-
-        Raises:
-            StoreError: the disk is full or read-only; no part of the line stays.
-        """
-        entry = {"unix_s": time.time(), "person": person, "act": act, "subject": subject, "details": details}
-        line = json.dumps(entry, allow_nan=False).encode() + b"\n"
-        with self._lock:
-            try:
-                self._write(line)
-            except OSError as error:
-                raise StoreError(f"audit log {self._path}: {error.strerror or error}; nothing was changed") from error
-
-    def _write(self, line: bytes) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            size = os.fstat(descriptor).st_size
-            try:
-                written = 0
-                while written < len(line):
-                    written += os.write(descriptor, line[written:])
-                os.fsync(descriptor)
-            except OSError:
-                os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
