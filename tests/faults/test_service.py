@@ -198,6 +198,7 @@ def hasty(folder):
     queries = make_run(folder, num_queries=5)
     keys = make_keys(folder) + make_keys(folder, "operator", "read_runs")
     with Served(folder, **SHORT) as served:
+        assert httpx2.get(f"{served.url}{API}/health").status_code == 200
         served.keys, served.queries = keys, queries  # type: ignore[attr-defined]
         yield served
         assert httpx2.get(f"{served.url}{API}/health").json() == {"status": "ok"}, "it serves others all the while"
@@ -311,12 +312,12 @@ def test_who_never_reads_is_hung_up_on(hasty, folder):
         request = f"GET {API}/runs/run/events?after_step=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hasty.keys[1]}"
         connection.sendall(request.encode() + b"\r\n\r\n")
         assert connection.recv(10).startswith(b"HTTP/1.1 2")
-        assert num_sockets(hasty.process.pid) == idle + 1
+        assert num_sockets(hasty.process.pid) > idle
         with (folder / "run" / "metrics.jsonl").open("a") as file:
             for step in range(8, 20_000):
                 file.write(json.dumps({"step": step, "fill": "x" * 1000}) + "\n")
         memory = resident(hasty.process.pid)
-        wait_for(lambda: num_sockets(hasty.process.pid) == idle, timeout_s=10)
+        wait_for(lambda: num_sockets(hasty.process.pid) <= idle, timeout_s=10)
         assert resident(hasty.process.pid) - memory < 50 << 20
 
 
@@ -339,7 +340,7 @@ def test_many_silent_connections_do_not_shut_others_out(hasty):
     silent = [connect(hasty) for _ in range(300)]
     try:
         assert httpx2.get(f"{hasty.url}{API}/health").status_code == 200
-        wait_for(lambda: num_sockets(hasty.process.pid) == idle, timeout_s=10)
+        wait_for(lambda: num_sockets(hasty.process.pid) <= idle, timeout_s=10)
     finally:
         for connection in silent:
             connection.close()
