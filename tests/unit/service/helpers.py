@@ -1,7 +1,7 @@
 """A folder of runs, an app for it, people who are signed in, and the service as a process of its own."""
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -13,11 +13,14 @@ from starlette.testclient import TestClient
 
 from heeler.core.nouns import Query
 from heeler.feedback.store import Store
+from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.people import Person
+from heeler.service.audit import FileAudit
 from heeler.service.context import Service
 from tests.unit.feedback.helpers import add_comparisons, make_query, make_segment, open_store
 
 ROOT = Path(__file__).parents[3]
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)]), "OMP_NUM_THREADS": "1"}
 API = "/api/v1"
 HERE = "http://testserver"
 PASSWORD = "correct horse battery staple"
@@ -93,26 +96,34 @@ def answer_to(query: Query, choice: str = "left", **changes: Any) -> dict[str, A
     return body | changes
 
 
+SERVE = """
+import json, sys
+from pathlib import Path
+from heeler.service.config import ServiceConfig
+from heeler.service.server import serve
+settings = json.loads(sys.argv[2])
+serve(ServiceConfig(runs=Path(sys.argv[1]), port=0, **settings), on_start=lambda url, _: print(url, flush=True))
+"""
+
+
 class Served:
-    """`heeler serve` of a folder as a process of its own, for as long as the block lasts.
+    """The service of a folder as a process of its own, for as long as the block lasts.
 
     Args:
         folder: of runs.
-        arguments: more of the command line.
+        settings: of the service, but for the folder and the port.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self._command = [sys.executable, "-m", "heeler", "serve", str(folder), "--port", "0", *arguments]
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self._command = [sys.executable, "-c", SERVE, str(folder), json.dumps(settings)]
 
     def __enter__(self) -> "Served":
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])}
         self.process = subprocess.Popen(
-            self._command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            self._command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         assert self.process.stdout is not None
-        found = re.search(r"https?://\S+", self.process.stdout.readline())
-        assert found is not None, self.process.communicate(timeout=30)[1]
-        self.url = found[0]
+        self.url = self.process.stdout.readline().strip()
+        assert self.url, self.process.communicate(timeout=30)[1]
         self.port = int(self.url.rpartition(":")[2])
         return self
 
@@ -123,4 +134,18 @@ class Served:
         """End it; returns what it wrote to its error stream."""
         if self.process.poll() is None:
             self.process.send_signal(number)
+        if self.process.stderr is None or self.process.stderr.closed:
+            return ""
         return self.process.communicate(timeout=60)[1]
+
+
+def make_keys(folder: Path, role: str = "annotator", *scopes: str, number: int = 1) -> list[str]:
+    """Keys of as many new people, made before the service starts."""
+    accounts = Accounts(folder / "people.db", FileAudit(folder / "audit.jsonl"), session_idle_s=1, session_s=1)
+    keys: list[str] = []
+    for _ in range(number):
+        name = f"{role} {uuid.uuid4()}"
+        person, _ = accounts.people.add("test", name=name, email=None, kind="program", role=role)
+        keys.append(accounts.keys.add("test", person, label="test", scopes=scopes or ("answer",), days=1)[1])
+    accounts.close()
+    return keys
