@@ -19,6 +19,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from heeler.core.audit import AuditLog
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import resume
 from heeler.service.client import Client
@@ -166,8 +167,9 @@ def test_on_a_full_disk_answers_are_refused_until_there_is_room(folder, name):
         assert http.post("/runs/run/feedback", json=answer_to(queries[0])).status_code == 200
         if name == "audit.jsonl":
             # The larger of the two meets the limit first.
-            with (folder / name).open("a") as file:
-                file.write("\n" * (4 << 20))
+            log = AuditLog(folder / name)
+            for _ in range(80):
+                log.append("somebody", "test.much", text="x" * 50_000)
         limit_files(served.process, (folder / name).stat().st_size)
         bodies = [answer_to(query) for query in queries[1:]]
         refused = [http.post("/runs/run/feedback", json=body) for body in bodies]

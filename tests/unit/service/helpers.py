@@ -11,11 +11,11 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from heeler.core.audit import AuditLog
 from heeler.core.nouns import Query
 from heeler.feedback.store import Store
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.people import Person
-from heeler.service.audit import FileAudit
 from heeler.service.context import Service
 from tests.unit.feedback.helpers import add_comparisons, make_query, make_segment, open_store
 
@@ -141,7 +141,7 @@ class Served:
 
 def make_keys(folder: Path, role: str = "annotator", *scopes: str, number: int = 1) -> list[str]:
     """Keys of as many new people, made before the service starts."""
-    accounts = Accounts(folder / "people.db", FileAudit(folder / "audit.jsonl"), session_idle_s=1, session_s=1)
+    accounts = Accounts(folder / "people.db", AuditLog(folder / "audit.jsonl"), session_idle_s=1, session_s=1)
     keys: list[str] = []
     for _ in range(number):
         name = f"{role} {uuid.uuid4()}"
