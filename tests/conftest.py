@@ -1,29 +1,21 @@
 """Stores of both kinds: whatever a test says of one on SQLite must hold of one on PostgreSQL."""
 
-import importlib.util
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.postgres import PostgresServer, programs
 from tests.unit.feedback.helpers import Home
-
-if TYPE_CHECKING:
-    from tests.postgres import PostgresServer
 
 Homes = Callable[[], AbstractContextManager[Home]]
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator["PostgresServer"]:
+def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server of this test session's own."""
-    if importlib.util.find_spec("psycopg") is None:
-        pytest.skip("psycopg is not installed: pip install 'heeler[dev]'")
-    from tests.postgres import PostgresServer, programs
-
     folder = programs()
     if folder is None:
         pytest.skip("PostgreSQL is not installed: sudo apt-get install postgresql")

@@ -24,8 +24,9 @@ from typing import Any, NoReturn
 
 from heeler.core.audit_check import AuditProblem, AuditReport, verify
 from heeler.core.audit_entry import GENESIS, AuditEntry, make_entry, parse
-from heeler.core.audit_file import Head, Snapshot, head_path, line_start, locked, read_head, snapshot, write_head
+from heeler.core.audit_file import Head, Snapshot, head_path, locked, read_head, snapshot, write_head
 from heeler.core.errors import ConfigError, RunError
+from heeler.core.lines import line_start
 from heeler.core.rundir import write_atomically
 
 __all__ = [

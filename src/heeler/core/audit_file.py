@@ -11,6 +11,7 @@ from pathlib import Path
 
 from heeler.core.audit_entry import GENESIS, canonical
 from heeler.core.errors import RunError
+from heeler.core.lines import line_start
 from heeler.core.rundir import write_atomically
 
 LOCK_TIMEOUT_S = 30.0
@@ -18,8 +19,6 @@ LOCK_TIMEOUT_S = 30.0
 
 # Not a growing one: who appends again and again leaves short gaps, and who waits must not sleep through all of them.
 _LOCK_PAUSE_S = 0.0005
-
-_CHUNK_BYTES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,14 +147,3 @@ def snapshot(path: Path) -> Generator[Snapshot]:
             yield shot
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror or error}; make it readable") from error
-
-
-def line_start(descriptor: int, position: int) -> int:
-    """Where the line begins to which the byte at `position` belongs."""
-    while position > 0:
-        begin = max(0, position - _CHUNK_BYTES)
-        found = os.pread(descriptor, position - begin, begin).rfind(b"\n")
-        if found >= 0:
-            return begin + found + 1
-        position = begin
-    return 0

@@ -4,14 +4,13 @@ Files appear whole or not at all: each is written aside, flushed to the disk and
 SHA-256 of each of its files, and one that does not match is refused by name.
 """
 
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import uuid
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -22,6 +21,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
+from heeler.core.locks import held_alone
 
 FORMAT = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
@@ -155,20 +155,14 @@ class RunDirectory:
         Raises:
             RunError: another process holds it, or it cannot be written.
         """
-        try:
-            for name in ("segments", "media", "checkpoints"):
-                (self.path / name).mkdir(exist_ok=True)
-            handle = (self.path / ".lock").open("a")
-        except OSError as error:
-            raise _unwritable(self.path, error) from error
-        with handle:
+        busy = f"{self.path} is in use by another process; wait for it, or stop it first"
+        with ExitStack() as stack:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for name in ("segments", "media", "checkpoints"):
+                    (self.path / name).mkdir(exist_ok=True)
+                stack.enter_context(held_alone(self.path / ".lock", busy=busy))
             except OSError as error:
-                raise RunError(f"{self.path} is in use by another process; wait for it, or stop it first") from error
-            handle.truncate(0)
-            handle.write(str(os.getpid()))
-            handle.flush()
+                raise _unwritable(self.path, error) from error
             self._put_back_replaced()
             yield
 

@@ -194,10 +194,7 @@ def _insert_queries(connection: Connection, wanted: Sequence[Query]) -> int:
         if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
             raise ConflictError(f"query {query.id} asks about {list(other.segment_ids)} meanwhile")
     fresh = [query for query in wanted if query.id not in held]
-    rows.insert_all(connection, schema.queries, [rows.query_row(query) for query in fresh])
-    places = [(query.id, place, i) for query in fresh for place, i in enumerate(query.segment_ids)]
-    shown = [{"query_id": query_id, "place": place, "segment_id": i} for query_id, place, i in places]
-    rows.insert_all(connection, schema.query_segments, shown)
+    rows.insert_queries(connection, fresh)
     return len(fresh)
 
 

@@ -127,6 +127,14 @@ def query_row(query: Query) -> dict[str, Any]:
     }
 
 
+def insert_queries(connection: Connection, queries: Sequence[Query]) -> None:
+    """Insert queries, and which segments each shows."""
+    insert_all(connection, schema.queries, [query_row(query) for query in queries])
+    places = [(query.id, place, name) for query in queries for place, name in enumerate(query.segment_ids)]
+    shown = [{"query_id": query_id, "place": place, "segment_id": name} for query_id, place, name in places]
+    insert_all(connection, schema.query_segments, shown)
+
+
 def queries_by_id(connection: Connection, wanted: Iterable[str]) -> dict[str, Query]:
     """The wanted queries that there are."""
     asked, shown = schema.queries, schema.query_segments

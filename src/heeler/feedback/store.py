@@ -265,10 +265,7 @@ class Store:
                 other = known.get(query.id) or fresh.setdefault(query.id, query)
                 if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
                     raise ConflictError(f"queries[{index}]: {query.id} already asks about {list(other.segment_ids)}")
-            rows.insert_all(connection, schema.queries, [rows.query_row(query) for query in fresh.values()])
-            places = [(q.id, place, i) for q in fresh.values() for place, i in enumerate(q.segment_ids)]
-            shown = [{"query_id": q, "place": place, "segment_id": i} for q, place, i in places]
-            rows.insert_all(connection, schema.query_segments, shown)
+            rows.insert_queries(connection, list(fresh.values()))
 
     def queries(self, ids: Sequence[str]) -> list[Query]:
         """The queries of these ids, in this order.

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from heeler.core.errors import RunError
-
-_CHUNK = 1 << 16
+from heeler.core.lines import line_start
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +69,7 @@ def place_after_step(path: Path, step: int) -> int:
             low, high = 0, os.fstat(file.fileno()).st_size
             while low < high:
                 middle = (low + high) // 2
-                start = _line_start(file.fileno(), middle)
+                start = line_start(file.fileno(), middle)
                 file.seek(start)
                 line = file.readline()
                 if line.endswith(b"\n") and _row(path, start, line)["step"] <= step:
@@ -96,10 +95,10 @@ def last_row(path: Path) -> dict[str, Any] | None:
         with path.open("rb") as file:
             end = os.fstat(file.fileno()).st_size
             if end and not _is_line_start(file.fileno(), end):
-                end = _line_start(file.fileno(), end - 1)
+                end = line_start(file.fileno(), end - 1)
             if end == 0:
                 return None
-            start = _line_start(file.fileno(), end - 1)
+            start = line_start(file.fileno(), end - 1)
             file.seek(start)
             return _row(path, start, file.readline())
     except FileNotFoundError:
@@ -108,17 +107,6 @@ def last_row(path: Path) -> dict[str, Any] | None:
 
 def _is_line_start(descriptor: int, offset: int) -> bool:
     return os.pread(descriptor, 1, offset - 1) == b"\n"
-
-
-def _line_start(descriptor: int, offset: int) -> int:
-    """Where the line begins that the byte at `offset` belongs to."""
-    while offset > 0:
-        start = max(0, offset - _CHUNK)
-        newline = os.pread(descriptor, offset - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        offset = start
-    return 0
 
 
 def _row(path: Path, offset: int, line: bytes) -> dict[str, Any]:

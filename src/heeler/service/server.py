@@ -1,16 +1,15 @@
 """Serving: one process, one service for a folder of runs."""
 
-import fcntl
 import gc
-import os
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 
 import uvicorn
 
 from heeler.core.errors import ConfigError, RunError
+from heeler.core.locks import held_alone
 from heeler.service.app import create_app
 from heeler.service.audit import Audit
 from heeler.service.config import ServiceConfig
@@ -97,19 +96,12 @@ def _uvicorn_config(config: ServiceConfig, app: Callable[..., object]) -> uvicor
 
 @contextmanager
 def _locked(config: ServiceConfig) -> Generator[None]:
-    path = config.runs / LOCK_NAME
-    try:
-        handle = path.open("a")
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}; make the folder writable") from error
-    with handle:
+    path, busy = config.runs / LOCK_NAME, f"{config.runs} is served by another process; stop that one first"
+    with ExitStack() as stack:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(held_alone(path, busy=busy))
         except OSError as error:
-            raise RunError(f"{config.runs} is served by another process; stop that one first") from error
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
+            raise RunError(f"cannot write {path}: {error.strerror or error}; make the folder writable") from error
         yield
 
 

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from starlette.testclient import TestClient
 
+from heeler.core import lines
 from heeler.service import metrics_file
 from heeler.service.context import Service
 from tests.unit.service.helpers import API, add_key, add_person, answer_to, bearer, make_run, store_of
@@ -119,7 +120,7 @@ def test_bisection_finds_what_a_look_at_every_line_finds(tmp_path, step):
 
 
 def test_lines_longer_than_a_chunk_are_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(metrics_file, "_CHUNK", 7)
+    monkeypatch.setattr(lines, "_CHUNK_BYTES", 7)
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(f'{{"step": {n}, "fill": "{"y" * n}"}}\n' for n in range(40)))
     assert metrics_file.read_page(path, offset=metrics_file.place_after_step(path, 37), limit=9).rows[0]["step"] == 38

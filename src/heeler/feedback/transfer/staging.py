@@ -187,10 +187,7 @@ class Staging:
                 other = known.get(query.id) or fresh.setdefault(query.id, query)
                 if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
                     raise ConflictError(f"query.id: {query.id} already asks about {list(other.segment_ids)}")
-        rows.insert_all(aside, schema.queries, [rows.query_row(query) for query in fresh.values()])
-        places = [(q.id, place, i) for q in fresh.values() for place, i in enumerate(q.segment_ids)]
-        shown = [{"query_id": q, "place": place, "segment_id": i} for q, place, i in places]
-        rows.insert_all(aside, schema.query_segments, shown)
+        rows.insert_queries(aside, list(fresh.values()))
 
     def _take_answers(self, held: Connection, aside: Connection, some: list[tuple[str, Answer]]) -> None:
         check = AnswerCheck(held, aside, [answer for _, answer in some], self._annotators, self._format_name)
