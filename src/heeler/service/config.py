@@ -49,7 +49,7 @@ class ServiceConfig:
     """What it may ask at once."""
     max_waiting_answers: int = 20_000
     """Answers that wait for their commit; more are told 503."""
-    max_commit_answers: int = 2_000
+    max_commit_answers: int = 4_000
     """Answers in one transaction, so that none waits long for the others."""
 
     session_idle_s: float = 24 * 3600.0
