@@ -1,6 +1,7 @@
 """Between the store's rows and the nouns: plain SQLAlchemy Core that any of its databases understands."""
 
 import json
+import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -14,6 +15,7 @@ from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import feedback_kind
 
 _VALUES_AT_ONCE = 500
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def known(connection: Connection, column: ColumnElement[Any], wanted: Iterable[Any]) -> set[Any]:
@@ -47,7 +49,7 @@ def check_fits(table: Table, row: Mapping[str, Any]) -> None:
 
 
 def _is_storable(value: Any) -> bool:
-    return not isinstance(value, str) or not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in value)
+    return not isinstance(value, str) or _UNSTORABLE.search(value) is None
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
