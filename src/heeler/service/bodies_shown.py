@@ -32,15 +32,32 @@ class CurvesOut(BaseModel):
     action: list[list[float]] = Field(description="of each step")
 
 
-class ShownOut(BaseModel):
-    """What is to be judged. Who made it and what it was worth are not told."""
+class MessageOut(BaseModel):
+    """A message of a prompt."""
 
-    num_steps: int
-    step_s: float = Field(description="seconds of the world's own time that a step takes")
-    film: FilmOut | None = Field(description="null where the world cannot be drawn")
-    actions: ActionsOut
-    curves: CurvesOut
-    can_drive: bool = Field(description="whether somebody may show how it is done, by keyboard")
+    role: str = Field(description="`text` where the prompt is plain text and no chat")
+    content: str
+
+
+class TextOut(BaseModel):
+    """A prompt and what came of it."""
+
+    prompt: list[MessageOut]
+    completion: str
+
+
+class ShownOut(BaseModel):
+    """What is to be judged: a text, or a stretch of behaviour in a world. Who made it and what it was worth are not
+    told.
+    """
+
+    num_steps: int = Field(description="of a text, the characters (Unicode code points) of its completion")
+    text: TextOut | None = None
+    step_s: float | None = Field(default=None, description="seconds of the world's own time that a step takes")
+    film: FilmOut | None = Field(default=None, description="null where the world cannot be drawn")
+    actions: ActionsOut | None = None
+    curves: CurvesOut | None = None
+    can_drive: bool = Field(default=False, description="whether somebody may show how it is done, by keyboard")
 
 
 class DriveStepsBody(Body):

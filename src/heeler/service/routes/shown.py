@@ -7,8 +7,8 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from heeler.core.nouns import Query, Segment
-from heeler.service.bodies_shown import ActionsOut, CurvesOut, ShownOut
+from heeler.core.nouns import Query, Segment, TextSegment
+from heeler.service.bodies_shown import ActionsOut, CurvesOut, MessageOut, ShownOut, TextOut
 from heeler.service.context import caller_of, service_of
 from heeler.service.films import film_of
 from heeler.service.permissions import Permission
@@ -26,8 +26,11 @@ def get_segment(request: Request, response: Response, run: str, query_id: str, p
     """A segment that is asked about: its numbers, and how its film is laid out."""
     opened = service_of(request).runs.open(run)
     segment = opened.store.segment(segment_id_of(request, opened, query_id, place))
-    facts = opened.world if opened.world is not None and opened.world.config.id == segment.env_id else None
     response.headers.update(_KEPT)
+    if isinstance(segment, TextSegment):
+        prompt = [MessageOut(role=message.role, content=message.content) for message in segment.prompt]
+        return ShownOut(num_steps=len(segment), text=TextOut(prompt=prompt, completion=segment.completion))
+    facts = opened.world if opened.world is not None and opened.world.config.id == segment.env_id else None
     return ShownOut(
         num_steps=len(segment),
         step_s=DEFAULT_STEP_S if facts is None else facts.step_s,
@@ -53,8 +56,8 @@ async def get_film(request: Request, run: str, query_id: str, place: int) -> Res
 
 def _draw(request: Request, opened: OpenRun, segment_id: str) -> bytes:
     segment = opened.store.segment(segment_id)
-    if not can_be_drawn(segment):
-        raise Problem(404, "there is no film of this world, only numbers", field="place")
+    if isinstance(segment, TextSegment) or not can_be_drawn(segment):
+        raise Problem(404, "there is no film of this, only numbers or words", field="place")
     return service_of(request).films.drawn(opened.directory.path, segment_id, segment)
 
 

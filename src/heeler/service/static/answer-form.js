@@ -45,7 +45,8 @@ class ChoiceInput {
 
   key(event) {
     const choose = this.byKey.get(event.key);
-    choose?.();
+    // A key that is held down answers once.
+    if (!event.repeat) choose?.();
     return choose !== undefined;
   }
 }
@@ -65,7 +66,7 @@ class ScaleInput {
 
   key(event) {
     const score = event.key === "+" || event.key === "=" ? HIGH : /^\d$/.test(event.key) ? Number(event.key) : null;
-    if (score !== null) this.choose(score);
+    if (score !== null && !event.repeat) this.choose(score);
     return score !== null;
   }
 }
@@ -133,8 +134,12 @@ class MarksInput {
 class TextInput {
   constructor(item, page, control) {
     this.field = control.field;
-    this.area = element("textarea", { rows: 3, maxlength: 20000 });
-    if (item.isText && control.field === "text" && item.lease.kind === "correction") this.area.value = item.completion;
+    this.area = element("textarea", { rows: 3, maxlength: item.isText ? 200000 : 20000 });
+    if (item.isText && item.lease.kind === "correction") {
+      this.original = item.clips[0].completion;
+      this.area.value = this.original;
+      this.area.rows = 8;
+    }
     this.element = element("label", { class: "field" }, control.label, this.area);
   }
 
@@ -143,6 +148,7 @@ class TextInput {
       this.area.focus();
       throw new Error("Write something first.");
     }
+    if (this.area.value === this.original) throw new Error("This is the text as it was: change it first.");
     return { [this.field]: this.area.value };
   }
 }

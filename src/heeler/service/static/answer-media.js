@@ -1,5 +1,6 @@
 // What is judged: clips of pictures, or curves where a world cannot be drawn.
 import { get } from "./api.js";
+import { Text } from "./answer-text.js";
 
 export const PICTURE = 240;
 const CURVE_COLOURS = ["#2f78c4", "#d9822b", "#2f9e6e", "#9b6bd3", "#c94f4f", "#5a8f9c", "#a8892c", "#c2609a"];
@@ -31,10 +32,11 @@ export class Clip {
   }
 }
 
-// The clip at a place of a query that is held.
-export async function loadClip(run, queryId, place, signal) {
+// What stands at a place of a query that is held: a clip or a text.
+export async function loadShown(run, queryId, place, signal) {
   const path = `/runs/${encodeURIComponent(run)}/leases/${encodeURIComponent(queryId)}/segments/${place}`;
   const shown = await get(path, { signal });
+  if (shown.text !== null) return new Text(shown);
   if (shown.film === null) return new Clip(shown, null);
   const blob = await get(`${path}/film`, { as: "blob", signal });
   return new Clip(shown, await createImageBitmap(blob));

@@ -43,6 +43,7 @@ export class Player {
 
   // Show other clips from their beginning.
   show(clips, labels) {
+    this.root.hidden = false;
     this.clips = clips;
     const steps = clips.map((clip) => `${clip.numSteps} steps`);
     const figures = clips.map((clip, place) => {
@@ -64,6 +65,13 @@ export class Player {
     this.setPlaying(!matchMedia("(prefers-reduced-motion: reduce)").matches);
     this.tellPace();
     this.draw();
+  }
+
+  // Show nothing.
+  clear() {
+    this.clips = [];
+    this.isPlaying = false;
+    this.root.hidden = true;
   }
 
   get step() {

@@ -1,6 +1,7 @@
 // What is asked next, with everything that it shows loaded in advance.
 import { ApiError, NetworkError, post } from "./api.js";
-import { loadClip } from "./answer-media.js";
+import { loadShown } from "./answer-media.js";
+import { Text } from "./answer-text.js";
 
 export const AHEAD = 3;
 const LOOK_AGAIN_MS = 3_000;
@@ -18,13 +19,13 @@ export class Queue {
     this.current = null;
     this.timer = null;
     this.isAsking = false;
+    this.isWanted = false;
     this.isStopped = false;
   }
 
   // The next item, ready to be shown, or null.
   take() {
     this.current = this.items.shift() ?? null;
-    this.refill();
     return this.current;
   }
 
@@ -42,11 +43,16 @@ export class Queue {
   // Ask for more where there is little left; asking renews the leases of what is here.
   async refill() {
     clearTimeout(this.timer);
+    this.isWanted = true;
     if (this.isAsking || this.isStopped) return;
     this.isAsking = true;
     let pauseMs = LOOK_AGAIN_MS;
     try {
-      pauseMs = await this.ask();
+      // Whoever takes an item while others are asked for is seen to at once.
+      while (this.isWanted && !this.isStopped) {
+        this.isWanted = false;
+        pauseMs = await this.ask();
+      }
     } catch (error) {
       if (!(error instanceof ApiError || error instanceof NetworkError)) throw error;
       this.onChange(error);
@@ -84,7 +90,7 @@ export class Queue {
   async load() {
     for (const lease of this.loading.values()) {
       try {
-        const clips = await Promise.all(lease.segments.map((_, place) => loadClip(this.run, lease.query_id, place)));
+        const clips = await Promise.all(lease.segments.map((_, place) => loadShown(this.run, lease.query_id, place)));
         this.items.push(new Item(lease, clips));
         this.onChange(null);
       } catch (error) {
@@ -104,6 +110,7 @@ class Item {
     this.queryId = lease.query_id;
     this.clips = clips;
     // On the screen from left to right; answers name the sides as the query does.
+    this.isText = clips[0] instanceof Text;
     this.places = lease.flip ? [1, 0] : clips.map((_, place) => place);
   }
 

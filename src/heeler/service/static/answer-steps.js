@@ -27,8 +27,9 @@ export class StepInput {
 export class SpanInput {
   constructor(item, page) {
     this.player = page.player;
-    this.text = item.isText ? item : null;
-    this.size = item.isText ? Array.from(item.completion).length : item.clips[0].numSteps;
+    this.text = item.isText ? page.texts : null;
+    this.size = item.clips[0].numSteps;
+    if (item.isText) page.texts.onSelect = (start, end) => this.setSpan(start, end);
     this.canvas = element("canvas", { class: "strip", width: 800, height: STRIP_HEIGHT, "aria-hidden": "true" });
     this.from = this.slider("From", 1, 1);
     this.to = this.slider("To", this.size, this.size);

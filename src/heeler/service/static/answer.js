@@ -6,6 +6,7 @@ import { showHelp } from "./answer-help.js";
 import { Outbox } from "./answer-outbox.js";
 import { Player } from "./answer-player.js";
 import { Queue } from "./answer-queue.js";
+import { TextView } from "./answer-text.js";
 import { alone, uuid } from "./browser.js";
 import { announce, byId, element, fill, show } from "./dom.js";
 
@@ -19,6 +20,7 @@ class AnswerPage {
     this.left = new Set();
     this.numAnswered = 0;
     this.player = new Player(byId("stage"), (step) => this.inputs.forEach((input) => input.onStep?.(step)));
+    this.texts = new TextView(byId("texts"));
     this.outbox = new Outbox(person.id, {
       onChange: (count, isLost) => this.tellWaiting(count, isLost),
       onSent: () => show(byId("notice"), ""),
@@ -45,8 +47,9 @@ class AnswerPage {
 
   stop() {
     this.queue.stop();
-    this.player.clips = [];
+    this.player.clear();
     this.item = null;
+    this.inputs = [];
     this.showOnly("elsewhere");
   }
 
@@ -74,7 +77,7 @@ class AnswerPage {
     const wasShown = this.item !== null || byId("empty").hidden;
     this.item = null;
     this.inputs = [];
-    this.player.setPlaying(false);
+    this.player.clear();
     this.showOnly("empty");
     byId("undo-empty").hidden = this.last === null;
     if (wasShown) announce("Nothing to answer now. This page looks again by itself.");
@@ -85,8 +88,7 @@ class AnswerPage {
     this.showOnly("task");
     show(byId("error"), "");
     byId("question").textContent = item.lease.form.question;
-    const labels = item.clips.length === 2 ? ["Left", "Right"] : ["The clip"];
-    this.player.show(item.places.map((place) => item.clips[place]), labels);
+    this.showClips(item);
     this.inputs = inputsOf(item, this);
     fill(byId("inputs"), ...this.inputs.map((input) => input.element));
     byId("send").hidden = !this.inputs.some((input) => input.read !== undefined);
@@ -97,6 +99,18 @@ class AnswerPage {
     this.spentMs = item.spentMs ?? 0;
     this.shownAt = document.hidden ? null : performance.now();
     requestAnimationFrame(() => setTimeout(() => performance.mark("heeler-shown", { detail: item.queryId })));
+  }
+
+  showClips(item) {
+    const inOrder = item.places.map((place) => item.clips[place]);
+    const labels = item.clips.length === 2 ? ["Left", "Right"] : [item.isText ? "The text" : "The clip"];
+    if (item.isText) {
+      this.player.clear();
+      this.texts.show(inOrder, labels);
+    } else {
+      this.texts.clear();
+      this.player.show(inOrder, labels);
+    }
   }
 
   showOnly(id) {
@@ -121,10 +135,11 @@ class AnswerPage {
     this.last?.close();
     this.last = this.item;
     this.numAnswered += 1;
+    this.done.add(queryId);
     this.next();
     // The next one is on the screen before anything is written.
     this.outbox.add(this.run, body);
-    this.done.add(queryId);
+    this.queue.refill();
     this.tellCount();
   }
 
@@ -170,6 +185,7 @@ class AnswerPage {
   async leave(item) {
     this.left.add(item.queryId);
     this.next();
+    this.queue.refill();
     item.close();
     await remove(`/runs/${encodeURIComponent(this.run)}/leases/${encodeURIComponent(item.queryId)}`);
   }
@@ -209,19 +225,11 @@ class AnswerPage {
   }
 
   itemKey(event) {
-    if (this.item !== null) {
-      // A key that is held down answers once.
-      const ownInput = this.inputs.find((input) => input.key !== undefined && input.key.length > 0 && wants(input, event));
-      if (ownInput !== undefined) return true;
-    }
-    if (event.key === "Backspace") this.undo();
-    else return this.item !== null && this.player.key(event);
+    if (this.inputs.some((input) => input.key?.(event))) return true;
+    if (event.key !== "Backspace") return this.item !== null && this.player.key(event);
+    if (!event.repeat) this.undo();
     return true;
   }
-}
-
-function wants(input, event) {
-  return input.takesRepeats || !event.repeat ? input.key(event) : false;
 }
 
 // Whether what is focused has a use for a key itself.
