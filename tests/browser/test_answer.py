@@ -42,6 +42,7 @@ def answers(place: Place, run: str) -> list[Feedback]:
 def wait_for(page: Page, place: Place, run: str, number: int) -> list[Feedback]:
     """The answers of a run, once there are so many; the page is made to let go of the last one."""
     for _ in range(100):
+        let_go(page)
         found = answers(place, run)
         if len(found) >= number:
             return found
@@ -89,7 +90,6 @@ def test_arrows_answer_in_the_order_of_the_queries(page: Page, place: Place, ask
         shown(page, query)
         page.keyboard.press(key)
     expect(page.get_by_role("heading", name="Nothing to answer now")).to_be_visible()
-    let_go(page)
     found = wait_for(page, place, run, 4)
     by_query = {answer.query_id: answer for answer in found}
     ann, flip = place.people["ann"], {"left": "right", "right": "left"}
@@ -125,7 +125,6 @@ def test_sides_are_flipped_on_the_screen_and_not_in_the_answer(page: Page, place
         )
         assert same, "the left picture is of the second segment where it is flipped, else of the first"
         page.get_by_role("button", name="Left is better").click()
-    let_go(page)
     found = {answer.query_id: answer.value["choice"] for answer in wait_for(page, place, run, 6)}
     assert found == {query.id: "right" if is_flipped(query.id, ann) else "left" for query in queries}
 
@@ -148,7 +147,6 @@ def test_backspace_undoes_the_last_answer(page: Page, place: Place, asking: Aski
     page.keyboard.press("Backspace")
     shown(page, queries[2])
     page.keyboard.press("ArrowUp")
-    let_go(page)
     found = wait_for(page, place, run, 3)
     assert [answer.value["choice"] for answer in found] == ["cant_tell", "equal", "cant_tell"]
     all_is_sent(page)
@@ -162,9 +160,7 @@ def test_answers_survive_a_lost_connection_and_a_closed_tab(browsers: Browsers, 
     context = browsers("ann")
     page = open_run(context, run)
     shown(page, queries[0])
-    page.wait_for_function(
-        "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/film')).length === 8"
-    )
+    films_are_here(page, 8)
     context.set_offline(True)
     for query in queries[:3]:
         shown(page, query)
@@ -218,13 +214,11 @@ def test_an_answer_that_comes_too_late_is_told_and_skipped(browsers: Browsers, p
     other = open_run(browsers("bea"), run)
     shown(other, queries[0])
     other.keyboard.press("ArrowDown")
-    let_go(other)
     wait_for(other, place, run, 1)
     page.keyboard.press("ArrowUp")
     shown(page, queries[1])
     page.keyboard.press("ArrowUp")
     expect(page.locator("#notice")).to_contain_text("One answer was not taken. Somebody else has answered it by now.")
-    let_go(page)
     found = wait_for(page, place, run, 2)
     assert {(answer.query_id, answer.annotator) for answer in found} == {
         (queries[0].id, place.people["bea"]),
@@ -240,7 +234,6 @@ def test_ratings_by_digits(page: Page, place: Place, asking: Asking) -> None:
         page.keyboard.press(key)
     shown(page, queries[3])
     page.get_by_role("button", name="3", exact=True).click()
-    let_go(page)
     found = wait_for(page, place, run, 4)
     assert [dict(answer.value) for answer in found] == [
         {"score": score, "low": 0.0, "high": 10.0} for score in (7.0, 0.0, 10.0, 3.0)
@@ -261,7 +254,6 @@ def test_good_and_bad_while_a_clip_plays(page: Page, place: Place, asking: Askin
     page.keyboard.press("Backspace")
     page.get_by_role("button", name="Remove: Good at 0.05 s").click()
     page.keyboard.press("Control+Enter")
-    let_go(page)
     (found,) = wait_for(page, place, run, 1)
     assert dict(found.value) == {"marks": [{"time_s": 0.04, "sign": 1}, {"time_s": 0.08, "sign": -1}]}
 
@@ -285,7 +277,6 @@ def test_a_critique_of_a_span(page: Page, place: Place, asking: Asking) -> None:
     page.mouse.up()
     page.get_by_label("Your words").fill("dragged")
     page.get_by_role("button", name="Send").click()
-    let_go(page)
     found = wait_for(page, place, run, 2)
     assert dict(found[0].value) == {"text": "It leans ← too far, <b>here</b>", "start": 3, "end": 9}
     assert dict(found[1].value) == {"text": "dragged", "start": 5, "end": 13}
@@ -300,7 +291,6 @@ def test_a_correction_of_an_action(page: Page, place: Place, asking: Asking) -> 
     page.get_by_label("Action 2", exact=True).fill("0.5")
     page.get_by_label("Action 3, by slider").fill("-1")
     page.keyboard.press("Control+Enter")
-    let_go(page)
     (found,) = wait_for(page, place, run, 1)
     assert found.value["step"] == 3
     assert found.value["action"][1:] == [0.5, -1.0]
@@ -313,7 +303,6 @@ def test_a_correction_of_a_choice(page: Page, place: Place, asking: Asking) -> N
     shown(page, queries[0])
     page.get_by_role("group", name="Action").get_by_role("button", name="1").click()
     page.get_by_role("button", name="Send").click()
-    let_go(page)
     (found,) = wait_for(page, place, run, 1)
     assert dict(found.value) == {"step": 0, "action": [1]}
 
@@ -329,7 +318,6 @@ def test_a_demonstration_by_keyboard(page: Page, place: Place, asking: Asking, e
         page.keyboard.press(key)
         expect(page.get_by_text(f"{number * a_tick} of at most 2000 steps.")).to_be_visible()
     page.keyboard.press("Control+Enter")
-    let_go(page)
     (found,) = wait_for(page, place, run, 1)
     with store_of(place.folder, run) as store:
         segment: Any = store.segment(found.value["segment_id"])
@@ -374,7 +362,6 @@ def test_texts_are_compared_criticised_and_corrected(page: Page, place: Place, a
     expect(page.get_by_role("alert")).to_contain_text("change it first")
     page.get_by_label("Better text").fill("It is green.")
     page.keyboard.press("Control+Enter")
-    let_go(page)
     found = wait_for(page, place, run, 3)
     assert dict(found[1].value) == {"text": f"Roughly. {XSS}", "start": 5, "end": 10}
     assert dict(found[2].value) == {"text": "It is green."}
@@ -509,5 +496,4 @@ def test_a_phone_answers_by_touch(browsers: Browsers, place: Place, asking: Aski
     button.tap()
     shown(page, queries[1])
     page.get_by_role("button", name="I cannot tell").tap()
-    let_go(page)
     assert [answer.value["choice"] for answer in wait_for(page, place, run, 2)] == ["equal", "cant_tell"]
