@@ -177,8 +177,14 @@ class Store:
 
     # Segments
 
-    def add_segments(self, segments: Sequence[AnySegment]) -> list[str]:
+    def add_segments(
+        self, segments: Sequence[AnySegment], *, before_commit: Callable[[], object] = lambda: None
+    ) -> list[str]:
         """Keep segments: their files first, then their rows, so that no row ever lacks its file.
+
+        Args:
+            segments: to keep.
+            before_commit: called where any is new; what it raises undoes it.
 
         Returns:
             Their ids, in order.
@@ -204,6 +210,8 @@ class Store:
             known = rows.known(connection, schema.segments.c.id, by_id)
             fresh = [rows.segment_row(i, s) for i, s in by_id.items() if i not in known]
             rows.insert_all(connection, schema.segments, fresh)
+            if fresh:
+                before_commit()
         return ids
 
     def segment(self, segment_id: str) -> AnySegment:
@@ -310,6 +318,13 @@ class Store:
                 raise DataError(f"annotator: {annotator!r} is unknown; add them with add_annotator first")
             now_s = time.time()
             return leasing.take(connection, annotator, limit, overlap=overlap, now_s=now_s, duration_s=duration_s)
+
+    def held_query(self, annotator: str, query_id: str) -> Query | None:
+        """The query of this id, if this annotator holds a lease on it."""
+        with self._database.reading() as connection:
+            if not leasing.held(connection, annotator, query_id, now_s=time.time()):
+                return None
+            return rows.queries_by_id(connection, [query_id])[query_id]
 
     def give_back(self, annotator: str, query_ids: Sequence[str]) -> None:
         """End leases early; those that are not held are let be."""
