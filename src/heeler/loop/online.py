@@ -25,6 +25,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
+from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
@@ -325,15 +326,16 @@ def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = N
 
 def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
     with directory.locked(), open_store(directory) as store, store.sole_learner():
-        online = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(online, store)
+        online, acts = OnlineRun(directory, config, store), Acts(directory)
+        refused, steering = online.begin(), Steering(online, store, acts)
+        acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
 
         def tell() -> None:
             if on_metrics is not None:
                 on_metrics(online.waiting())
 
         try:
-            with open_trackers(directory, config) as track:
+            with acts.ending(online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
                     metrics = online.iterate()
@@ -349,8 +351,16 @@ def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Met
             online.world.close()
         policy, seed = online.learner.policy, final_seed(config)
         evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
-        save_evaluation(directory, summarize(evaluation, newest_sound_checkpoint(directory), seed=seed))
+        checkpoint = newest_sound_checkpoint(directory)
+        save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
+        acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)
         return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
+
+
+def _what(config: RunConfig) -> dict[str, Any]:
+    """What the audit log says of a configuration; the rest stands in config.yaml."""
+    teacher = None if config.preferences is None else config.preferences.teacher
+    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": teacher == "people"}
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
