@@ -21,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
-from heeler.core.locks import held_alone
+from heeler.core.locks import held_alone, is_held
 
 FORMAT = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+_LOCK = ".lock"
+_PATIENCE_S = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,11 +162,15 @@ class RunDirectory:
             try:
                 for name in ("segments", "media", "checkpoints"):
                     (self.path / name).mkdir(exist_ok=True)
-                stack.enter_context(held_alone(self.path / ".lock", busy=busy))
+                stack.enter_context(held_alone(self.path / _LOCK, busy=busy, patience_s=_PATIENCE_S))
             except OSError as error:
                 raise _unwritable(self.path, error) from error
             self._put_back_replaced()
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a learner is at work on this run at this moment; it may be looked at as often as one likes."""
+        return is_held(self.path / _LOCK)
 
     # Checkpoints
 

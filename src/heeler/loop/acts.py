@@ -9,6 +9,7 @@ from heeler.core.errors import HeelerError, LearningError, RunError, RunStopped,
 from heeler.core.nouns import Command
 from heeler.core.rundir import RunDirectory
 
+
 class HasStep(Protocol):
     """Something that knows how far it has learned."""
 
