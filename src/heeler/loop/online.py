@@ -28,6 +28,7 @@ from heeler.feedback.store import Store
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
+from heeler.loop.live import LiveRecorder
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
@@ -69,6 +70,7 @@ class OnlineRun:
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.returns = EpisodeReturns(config.env.num_envs)
+        self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self.before = (self.collector.state_dict(), self.noise.get_state())
@@ -115,10 +117,14 @@ class OnlineRun:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
+        is_shown = self.live.is_due()
+        self.collector.record_snapshots = is_shown or people is not None
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
         self.returns.add(rollout)
+        if is_shown:
+            self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
         if people:
             people.ask(rollout, self.step)
@@ -192,18 +198,20 @@ class OnlineRun:
         if begin_anew and not self.world.exact_state:
             self._begin_episodes_anew()
         tensors = {f"learner.{k}": v for k, v in self.ppo.tensors(self.learner).items()}
-        if self.preferences:
-            tensors |= {f"preferences.{k}": v for k, v in self.preferences.tensors().items()}
+        people = self.preferences
+        if people:
+            tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "lineage": {"policy_version": self.update, "answers": people.num_answered if people else 0},
             "update": self.update,
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
-            "preferences": self.preferences.state() if self.preferences else None,
+            "preferences": people.state() if people else None,
         }
         checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
         self.store.add_policy_version(
@@ -250,6 +258,7 @@ class OnlineRun:
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
             self._begin_episodes_anew()
