@@ -1,7 +1,7 @@
 """Releases of a run: checkpoints that one person proposed, another approved, and anybody may take back.
 
-`releases/ID.json` is a release's manifest and `releases/ID/` its checkpoint, hard links where the disk has them, so that
-it outlives the checkpoints that the learner keeps. `releases/current` names the one in use.
+`releases/ID.json` is a release's manifest and `releases/ID/` its checkpoint, hard links where the disk has them, so
+that it outlives the checkpoints that the learner keeps. `releases/current` names the one in use.
 
 What counts is what the manifests say: the one in use is that of the newest approval that was not withdrawn. Each change
 is one manifest that appears whole or not at all; `current` follows it, and whoever changes or looks after a kill in
@@ -24,6 +24,7 @@ from heeler.core.errors import CheckpointError, ConflictError, DataError, RunErr
 from heeler.core.locks import held_alone
 from heeler.core.rundir import RunDirectory, flush_directory, write_atomically
 
+BeforeCommit = Callable[[], object]
 ReleaseState = Literal["proposed", "in use", "approved", "withdrawn"]
 FOLDER, CURRENT = "releases", "current"
 _FORMAT = 1
@@ -95,7 +96,7 @@ class Releases:
         person: str,
         *,
         audit_head: str,
-        before_commit: Callable[[], object] = _nothing,
+        before_commit: BeforeCommit = _nothing,
     ) -> Release:
         """Propose the checkpoint of `step`; the same proposal again is the one that is there.
 
@@ -132,7 +133,7 @@ class Releases:
             )
             return self._write(release, before_commit)
 
-    def approve(self, release_id: str, person: str, *, before_commit: Callable[[], object] = _nothing) -> Release:
+    def approve(self, release_id: str, person: str, *, before_commit: BeforeCommit = _nothing) -> Release:
         """Put a proposed release into use; by the same person again, it is what it was.
 
         Args:
@@ -142,7 +143,7 @@ class Releases:
 
         Raises:
             KeyError: there is no such release.
-            ConflictError: it was proposed by the same person, approved by another, withdrawn, or its files were altered.
+            ConflictError: the same person proposed it, another approved it, it was withdrawn, or its files altered.
             RunError: the disk is full or read-only; nothing was approved.
         """
         with self._changing():
@@ -162,7 +163,7 @@ class Releases:
             approved = replace(release, approval=approval, approved_by=person, approved_unix_s=time.time())
             return self._write(approved, before_commit)
 
-    def withdraw(self, release_id: str, person: str, *, before_commit: Callable[[], object] = _nothing) -> Release:
+    def withdraw(self, release_id: str, person: str, *, before_commit: BeforeCommit = _nothing) -> Release:
         """Take a release back; the one before it is in use again, or none. A second time changes nothing.
 
         Args:
@@ -201,7 +202,7 @@ class Releases:
                 path.unlink()
         self._name_current()
 
-    def _write(self, release: Release, before_commit: Callable[[], object]) -> Release:
+    def _write(self, release: Release, before_commit: BeforeCommit) -> Release:
         before_commit()
         content = json.dumps({"format": _FORMAT, **asdict(release)}, indent=1).encode()
         write_atomically(self.path / f"{release.id}.json", content)

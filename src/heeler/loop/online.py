@@ -40,6 +40,9 @@ from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
+WAITING = "waiting_for_people"
+"""Setting of the store that says since when (Unix seconds) the learner waits for people's answers; None while it does
+not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store")
@@ -73,6 +76,7 @@ class OnlineRun:
         self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
+        self._says_waiting: bool | None = None
         self.before = (self.collector.state_dict(), self.noise.get_state())
         """World and noise as they were before the present stretch of acting."""
 
@@ -109,10 +113,13 @@ class OnlineRun:
         began = time.perf_counter()
         people = self.preferences
         if people and people.waits_for_people:
+            self._say_waiting(True)
             time.sleep(_POLL_S)
             people.listen(self.step)
             if not people.has_enough:
                 return None
+        if people and people.teacher is None:
+            self._say_waiting(False)
         if self.update == self.config.restart_update:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
         progress = self.config.progress(self.update)
@@ -146,6 +153,12 @@ class OnlineRun:
         """Where the run stands while it waits for people; no update's metrics."""
         people = self.preferences
         return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+
+    def _say_waiting(self, waits: bool) -> None:
+        """Tell those who look at the store whether this learner waits for people."""
+        if self._says_waiting != waits:
+            self.store.set_setting(WAITING, time.time() if waits else None)
+            self._says_waiting = waits
 
     def _record(self, rollout: Any, reward: np.ndarray | None, figures: Metrics) -> Metrics:
         row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}

@@ -6,6 +6,7 @@ noise. None is proof that something is wrong; each says what to look at.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean, median, stdev
 from typing import Any, Literal
 
@@ -97,7 +98,10 @@ def _stalled(rows: Rows, facts: RunFacts) -> Alarm | None:
         name="stalled",
         severity="bad",
         since_step=_last_step(rows),
-        words=f"The learner is alive, but has made no update for {_duration(silent_s)}; one usually takes {usual_s:.2g} s.",
+        words=(
+            f"The learner is alive, but has made no update for {_duration(silent_s)}; "
+            f"one usually takes {usual_s:.2g} s."
+        ),
         advice="See what its process does: a world that hangs, a machine that swaps, or a disk that does not answer.",
     )
 
@@ -247,7 +251,7 @@ def _update_times(rows: Rows) -> list[float]:
     timed = [row for row in rows if "elapsed_s" in row and "update" in row]
     return [
         float(later["elapsed_s"]) - float(row["elapsed_s"])
-        for row, later in zip(timed, timed[1:], strict=False)
+        for row, later in pairwise(timed)
         if later["update"] == row["update"] + 1
     ]
 

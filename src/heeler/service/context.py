@@ -7,7 +7,9 @@ from fastapi import Query, Request
 
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.audit import Audit
+from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Caller, Callers
+from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
 from heeler.service.guard import Guard
 from heeler.service.problems import Problem
@@ -30,6 +32,8 @@ class Service:
     guard: Guard
     runs: Runs
     static: StaticFiles
+    clips: Clips
+    audit_checks: AuditChecks
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None
