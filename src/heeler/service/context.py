@@ -11,6 +11,8 @@ from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Caller, Callers
 from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
+from heeler.service.driving import Drives
+from heeler.service.films import Films
 from heeler.service.guard import Guard
 from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
@@ -34,6 +36,8 @@ class Service:
     static: StaticFiles
     clips: Clips
     audit_checks: AuditChecks
+    films: Films
+    drives: Drives
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None
@@ -43,6 +47,8 @@ class Service:
 
     def close(self) -> None:
         """Write what waits and close everything."""
+        self.films.close()
+        self.drives.close()
         self.runs.close()
         self.accounts.close()
 
