@@ -67,6 +67,7 @@ PAGES = {
     "/": SESSION,
     "/password": SESSION,
     "/answer": ANSWER,
+    "/operate": READ,
 }
 """The same for the pages of the console, which are all got."""
 
