@@ -82,7 +82,7 @@ def _learner_gone(rows: Rows, facts: RunFacts) -> Alarm | None:
         severity="bad",
         since_step=_last_step(rows),
         words=f"No learner is at work on this run, and nobody stopped it: {how}.",
-        advice="Read the newest lines of the audit log; `heeler resume` goes on from the newest checkpoint.",
+        advice="Read the newest lines of the audit log; heeler resume goes on from the newest checkpoint.",
     )
 
 

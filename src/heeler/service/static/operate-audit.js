@@ -46,7 +46,7 @@ function row(entry) {
   return element(
     "tr",
     {},
-    element("td", { class: "number", text: time(entry.unix_s) }),
+    element("td", { text: time(entry.unix_s) }),
     element("td", { text: person(entry.person) }),
     element("td", { text: entry.act }),
     element("td", {}, element("code", { text: details(entry.details) })),

@@ -50,14 +50,13 @@ export class Charts {
       this.failed = true;
     }
     const speed = speeds(this.series);
-    const ranges = { x: this.series.step };
     for (const plot of this.plots) {
       const lines = Object.entries(plot.chart.lines).map(([label, name]) => [label, name === "speed" ? speed : this.series.values[name]]);
       const isThere = lines.some(([, values]) => values.some((value) => value !== null));
       plot.figure.hidden = !isThere;
       if (!isThere) continue;
       table(plot, lines);
-      if (this.plotly !== null) react(this.plotly, plot, ranges.x, lines);
+      if (this.plotly !== null) react(this.plotly, plot, this.series.step, lines);
       plot.plot.hidden = this.plotly === null;
     }
     this.isDue = false;
@@ -107,8 +106,9 @@ function react(plotly, plot, step, lines) {
     type: "scatter",
     mode: "lines",
     name: label,
-    x: step,
-    y: values,
+    // Copies: plotly.js takes an array that it has seen for one that has not changed.
+    x: step.slice(),
+    y: values.slice(),
     connectgaps: true,
     line: { width: 1.6, color: colour(COLOURS[place]) },
   }));

@@ -145,12 +145,12 @@ class Alarms {
 }
 
 function alarmBox(alarm) {
-  const since = alarm.since_step === null ? "" : ` (since step ${number(alarm.since_step)})`;
+  const since = alarm.since_step === null ? "" : ` Since step ${number(alarm.since_step)}.`;
   return element(
     "div",
     { class: `notice alarm ${alarm.severity}` },
-    element("h3", { text: alarm.words + since }),
-    element("p", { text: alarm.advice }),
+    element("h2", { text: alarm.words }),
+    element("p", { text: alarm.advice + since }),
   );
 }
 
