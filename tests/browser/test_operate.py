@@ -77,7 +77,7 @@ def shown_points(page: Page) -> int:
 
 
 def await_points(page: Page, number: int) -> None:
-    """Wait until the first chart shows so many; the page's policy forbids Playwright's own way, which evaluates text."""
+    """Wait until every chart shows so many; Playwright's own way evaluates text, which the page's policy forbids."""
     deadline_s = time.monotonic() + 30
     while shown_points(page) < number:
         assert time.monotonic() < deadline_s, f"{shown_points(page)} points are shown"
