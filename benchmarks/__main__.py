@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from benchmarks import (
     acquisition,
     backflip,
+    console_overhead,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -26,6 +27,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     acquisition.BENCHMARK,
     mujoco_batch.BENCHMARK,
     ingest.BENCHMARK,
+    console_overhead.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

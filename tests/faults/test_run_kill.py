@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from heeler.core.audit import AUDIT_NAME, entries, verify
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import resume, run
@@ -76,6 +77,10 @@ def uninterrupted(whole_runs) -> Path:
 def assert_same_run(path: Path, uninterrupted: Path) -> None:
     assert final_weights(path) == final_weights(uninterrupted)
     assert metric_trace(path) == metric_trace(uninterrupted)
+    log = path / AUDIT_NAME
+    assert verify(log).problems == ()
+    acts = [entry.act for entry in entries(log, after=0, limit=1000) if entry.person == "learner"]
+    assert (acts[0], acts[-1]) == ("run.begin", "run.finish")
 
 
 # `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames, removals, metric lines and

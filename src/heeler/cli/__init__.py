@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import auditing, feedback, looking, running, serving
+from heeler.cli import auditing, feedback, looking, releasing, running, serving
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "recipes": looking.recipes,
     "serve": serving.serve,
     "audit": auditing.audit,
+    "releases": releasing.releases,
     "doctor": looking.doctor,
 }
 

@@ -21,10 +21,12 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
-from heeler.core.locks import held_alone
+from heeler.core.locks import held_alone, is_held
 
 FORMAT = 2
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
+_LOCK = ".lock"
+_PATIENCE_S = 0.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +50,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         _write_flushed(aside, content)
         os.replace(aside, path)
-        _flush_directory(path.parent)
+        flush_directory(path.parent)
     except OSError as error:
         # A file system that is mounted read-only refuses this as well, even where there is nothing to remove.
         with suppress(OSError):
@@ -139,7 +141,7 @@ class RunDirectory:
                 with suppress(FileExistsError):
                     os.link(aside, path)
                 aside.unlink()
-                _flush_directory(self.path)
+                flush_directory(self.path)
             return str(uuid.UUID(path.read_text()))
         except OSError as error:
             with suppress(OSError):
@@ -160,11 +162,15 @@ class RunDirectory:
             try:
                 for name in ("segments", "media", "checkpoints"):
                     (self.path / name).mkdir(exist_ok=True)
-                stack.enter_context(held_alone(self.path / ".lock", busy=busy))
+                stack.enter_context(held_alone(self.path / _LOCK, busy=busy, patience_s=_PATIENCE_S))
             except OSError as error:
                 raise _unwritable(self.path, error) from error
             self._put_back_replaced()
             yield
+
+    def is_locked(self) -> bool:
+        """Whether a learner is at work on this run at this moment; it may be looked at as often as one likes."""
+        return is_held(self.path / _LOCK)
 
     # Checkpoints
 
@@ -193,14 +199,14 @@ class RunDirectory:
             aside.mkdir(parents=True)
             for name, content in files.items():
                 _write_flushed(aside / name, content)
-            _flush_directory(aside)
+            flush_directory(aside)
             # A checkpoint of the same step comes from a stretch that was lost and is walked again.
             replaced = folder / f".step-{step}.replaced"
             if target.exists():
                 shutil.rmtree(replaced, ignore_errors=True)
                 os.replace(target, replaced)
             os.replace(aside, target)
-            _flush_directory(folder)
+            flush_directory(folder)
             shutil.rmtree(replaced, ignore_errors=True)
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
@@ -349,7 +355,8 @@ def _write_flushed(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _flush_directory(path: Path) -> None:
+def flush_directory(path: Path) -> None:
+    """Have the names of files in a directory survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,5 +1,6 @@
 """Pictures and clips of heeler's own worlds from snapshots alone: no OpenGL, no display, no simulation."""
 
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from io import BytesIO
@@ -55,6 +56,7 @@ _CLASSIC_SCENES: Mapping[str, tuple[int, DrawOne]] = {
 }
 DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_CLASSIC_SCENES)
 """The worlds that `draw` knows."""
+_lock = threading.Lock()
 
 
 @cache
@@ -90,8 +92,10 @@ def draw(env_id: str, snapshots: np.ndarray, size: tuple[int, int] = (240, 240))
     if np.ndim(snapshots) != 2 or snapshots.shape[1] != num_numbers:
         raise ValueError(f"{env_id}: snapshots must have shape [T, {num_numbers}], got {np.shape(snapshots)}")
     frames = np.empty((len(snapshots), size[1], size[0], 3), np.uint8)
-    for frame, snapshot in zip(frames, snapshots, strict=True):
-        frame[:] = draw_one(snapshot, size)
+    # A scene works out one state at a time, in memory of its own.
+    with _lock:
+        for frame, snapshot in zip(frames, snapshots, strict=True):
+            frame[:] = draw_one(snapshot, size)
     return frames
 
 

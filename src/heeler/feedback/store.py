@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
@@ -444,6 +444,14 @@ class Store:
         with self._database.reading() as connection:
             position = connection.execute(select(table.c.position).where(table.c.name == consumer)).scalar()
         return position or 0
+
+    def answering(self) -> tuple[int, float | None]:
+        """How many queries have no answer yet, and when the newest answer came (Unix seconds; None where none has)."""
+        queries, answers = schema.queries, schema.feedback
+        newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
+        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0)
+        with self._database.reading() as connection:
+            return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()
 
     def counts(self) -> dict[str, Any]:
         """How much there is: `segments`, `queries`, `feedback`, and feedback `by_kind`, `by_choice`, `by_annotator`."""

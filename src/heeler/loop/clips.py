@@ -14,13 +14,13 @@ from heeler.core.rundir import RunDirectory, write_atomically
 from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.loop.evaluations import final_seed
+from heeler.loop.live import steps_per_second
 from heeler.loop.reading import newest_sound_checkpoint, policy_of
 from heeler.loop.rendering import rendered
 from heeler.models.policy import Policy
 
 MAX_FPS = 25.0
 SUFFIXES = (".webp", ".gif")
-_DEFAULT_RENDER_FPS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,7 +114,7 @@ def record(
     check_seed(seed)
     world, drawn = _filmable_world(config.env, seed)
     try:
-        speed = _steps_per_second(world)
+        speed = steps_per_second(world)
         every = max(1, round(speed / MAX_FPS))
         looks: list[np.ndarray] = []
         step = num_ended = 0
@@ -161,13 +161,6 @@ def _filmable_world(config: EnvConfig, seed: int) -> tuple[World, bool]:
         return make(replace(single, kwargs={**config.kwargs, "render_mode": "rgb_array"}), seed), False
     except HeelerError as error:
         raise WorldError(f"{config.id} cannot be filmed: {error}") from error
-
-
-def _steps_per_second(world: World) -> float:
-    """Of the world's own time, or of what its maker shows it at."""
-    fps = world.metadata.get("render_fps")
-    is_number = isinstance(fps, int | float | np.integer | np.floating)
-    return float(fps) if is_number and 0 < fps < math.inf else _DEFAULT_RENDER_FPS
 
 
 def _look(world: World, drawn: bool) -> np.ndarray:

@@ -25,8 +25,10 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
+from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
+from heeler.loop.live import LiveRecorder
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
@@ -38,6 +40,9 @@ from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
 
 Metrics = dict[str, float]
+WAITING = "waiting_for_people"
+"""Setting of the store that says since when (Unix seconds) the learner waits for people's answers; None while it does
+not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store")
@@ -68,8 +73,10 @@ class OnlineRun:
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.returns = EpisodeReturns(config.env.num_envs)
+        self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
+        self._says_waiting: bool | None = None
         self.before = (self.collector.state_dict(), self.noise.get_state())
         """World and noise as they were before the present stretch of acting."""
 
@@ -106,18 +113,25 @@ class OnlineRun:
         began = time.perf_counter()
         people = self.preferences
         if people and people.waits_for_people:
+            self._say_waiting(True)
             time.sleep(_POLL_S)
             people.listen(self.step)
             if not people.has_enough:
                 return None
+        if people and people.teacher is None:
+            self._say_waiting(False)
         if self.update == self.config.restart_update:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
+        is_shown = self.live.is_due()
+        self.collector.record_snapshots = is_shown or people is not None
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
         self.returns.add(rollout)
+        if is_shown:
+            self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
         if people:
             people.ask(rollout, self.step)
@@ -139,6 +153,12 @@ class OnlineRun:
         """Where the run stands while it waits for people; no update's metrics."""
         people = self.preferences
         return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+
+    def _say_waiting(self, waits: bool) -> None:
+        """Tell those who look at the store whether this learner waits for people."""
+        if self._says_waiting != waits:
+            self.store.set_setting(WAITING, time.time() if waits else None)
+            self._says_waiting = waits
 
     def _record(self, rollout: Any, reward: np.ndarray | None, figures: Metrics) -> Metrics:
         row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}
@@ -191,18 +211,20 @@ class OnlineRun:
         if begin_anew and not self.world.exact_state:
             self._begin_episodes_anew()
         tensors = {f"learner.{k}": v for k, v in self.ppo.tensors(self.learner).items()}
-        if self.preferences:
-            tensors |= {f"preferences.{k}": v for k, v in self.preferences.tensors().items()}
+        people = self.preferences
+        if people:
+            tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "lineage": {"policy_version": self.update, "answers": people.num_answered if people else 0},
             "update": self.update,
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
-            "preferences": self.preferences.state() if self.preferences else None,
+            "preferences": people.state() if people else None,
         }
         checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
         self.store.add_policy_version(
@@ -249,6 +271,7 @@ class OnlineRun:
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
             self._begin_episodes_anew()
@@ -325,15 +348,16 @@ def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = N
 
 def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
     with directory.locked(), open_store(directory) as store, store.sole_learner():
-        online = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(online, store)
+        online, acts = OnlineRun(directory, config, store), Acts(directory)
+        refused, steering = online.begin(), Steering(online, store, acts)
+        acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
 
         def tell() -> None:
             if on_metrics is not None:
                 on_metrics(online.waiting())
 
         try:
-            with open_trackers(directory, config) as track:
+            with acts.ending(online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
                     metrics = online.iterate()
@@ -349,8 +373,16 @@ def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Met
             online.world.close()
         policy, seed = online.learner.policy, final_seed(config)
         evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
-        save_evaluation(directory, summarize(evaluation, newest_sound_checkpoint(directory), seed=seed))
+        checkpoint = newest_sound_checkpoint(directory)
+        save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
+        acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)
         return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
+
+
+def _what(config: RunConfig) -> dict[str, Any]:
+    """What the audit log says of a configuration; the rest stands in config.yaml."""
+    teacher = None if config.preferences is None else config.preferences.teacher
+    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": teacher == "people"}
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.core.nouns import Command
 from heeler.feedback.store import Store
+from heeler.loop.acts import Acts
 
 if TYPE_CHECKING:
     from heeler.loop.online import OnlineRun
@@ -23,11 +24,13 @@ class Steering:
     Args:
         run: obeys.
         store: holds the commands.
+        acts: takes a line for each of them.
     """
 
-    def __init__(self, run: "OnlineRun", store: Store) -> None:
-        self.run, self.store = run, store
+    def __init__(self, run: "OnlineRun", store: Store, acts: Acts) -> None:
+        self.run, self.store, self.acts = run, store, acts
         self._obey: dict[str, Callable[[Command], str]] = {
+            "stop": self._stop,
             "pause": self._pause,
             "resume": self._resume,
             "roll_back": self._roll_back,
@@ -54,15 +57,19 @@ class Steering:
             time.sleep(_POLL_S)
 
     def _do(self, command: Command) -> None:
-        if command.kind == "stop":
-            self.run.save()
-            self.store.finish_command(command.id, f"stopped at step {self.run.step:,}")
-            raise RunStopped(f"{command.person} stopped the run at step {self.run.step:,}; its checkpoint is kept")
+        obeyed = True
         try:
             outcome = self._obey[command.kind](command)
         except (CheckpointError, ConfigError) as error:
-            outcome = f"refused: {error}"
+            outcome, obeyed = f"refused: {error}", False
+        self.acts.note_command(command, outcome, obeyed=obeyed)
         self.store.finish_command(command.id, outcome)
+        if command.kind == "stop":
+            raise RunStopped(f"{command.person} stopped the run at step {self.run.step:,}; its checkpoint is kept")
+
+    def _stop(self, command: Command) -> str:
+        self.run.save()
+        return f"stopped at step {self.run.step:,}"
 
     def _pause(self, command: Command) -> str:
         self.store.set_setting(PAUSED, command.person)

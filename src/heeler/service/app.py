@@ -12,7 +12,9 @@ from heeler.service import pages, problems
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
 from heeler.service.audit import Audit
+from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Callers
+from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
 from heeler.service.driving import Drives
@@ -20,14 +22,28 @@ from heeler.service.films import Films
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
-from heeler.service.routes import commands, drive, events, feedback, health, leases, people, session, shown
+from heeler.service.routes import audit as audit_routes
+from heeler.service.routes import (
+    commands,
+    drive,
+    events,
+    feedback,
+    health,
+    leases,
+    operate,
+    people,
+    releases,
+    session,
+    shown,
+)
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
 from heeler.service.static_files import StaticFiles
 
+_OPERATING = (operate, releases, audit_routes)
 # The first is asked most.
-_ROUTES = (feedback, leases, shown, drive, events, commands, run_routes, session, people, health, pages)
+_ROUTES = (feedback, leases, shown, drive, events, commands, run_routes, *_OPERATING, session, people, health, pages)
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
 
@@ -94,6 +110,8 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
         guard=Guard(config, callers),
         runs=Runs(config, audit),
         static=StaticFiles(),
+        clips=Clips(),
+        audit_checks=AuditChecks(),
         films=Films(),
         drives=Drives(),
         logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),

@@ -173,6 +173,8 @@ class RunOut(BaseModel):
     seed: int | None
     step: int | None
     has_store: bool
+    state: str = Field(description="learning, waiting for people, paused, finished, or stopped: no learner is running")
+    last_row_unix_s: float | None = Field(description="when the newest row of metrics was written")
 
 
 class RunDetailOut(RunOut):

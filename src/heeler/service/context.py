@@ -7,7 +7,9 @@ from fastapi import Query, Request
 
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.audit import Audit
+from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Caller, Callers
+from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
 from heeler.service.driving import Drives
 from heeler.service.films import Films
@@ -32,6 +34,8 @@ class Service:
     guard: Guard
     runs: Runs
     static: StaticFiles
+    clips: Clips
+    audit_checks: AuditChecks
     films: Films
     drives: Drives
     logins_of_name: RateLimit

@@ -1,7 +1,9 @@
 """A run's metrics.jsonl as it grows: pages of it, and what is new. Places in it are byte offsets of lines."""
 
 import json
+import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,14 @@ def size_of(path: Path) -> int:
         return 0
 
 
+def written_unix_s(path: Path) -> float | None:
+    """When it was written last; None where it is not there yet."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return None
+
+
 def last_row(path: Path) -> dict[str, Any] | None:
     """The newest whole line."""
     try:
@@ -103,6 +113,58 @@ def last_row(path: Path) -> dict[str, Any] | None:
             return _row(path, start, file.readline())
     except FileNotFoundError:
         return None
+
+
+def newest_rows(path: Path, number: int) -> list[dict[str, Any]]:
+    """The newest whole lines, at most `number`, the oldest first; only the end of the file is read."""
+    try:
+        with path.open("rb") as file:
+            end = os.fstat(file.fileno()).st_size
+            size = min(end, 2048 * number)
+            while True:
+                content = os.pread(file.fileno(), size, end - size)
+                if size == end or content.count(b"\n") > number:
+                    break
+                size = min(end, 2 * size)
+    except FileNotFoundError:
+        return []
+    # What follows the last newline is being written; what stands before the first may be the rest of a line.
+    lines = content.split(b"\n")[:-1]
+    first = max(0 if size == end else 1, len(lines) - number)
+    return [_row(path, end - size, line) for line in lines[first:]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Some figures of a run over its steps, with rows left out where there are many."""
+
+    step: list[int]
+    values: dict[str, list[float | None]]
+    """Of each name as many as steps; None where a row does not have it."""
+    every: int
+    """One row of so many is here; the newest always is."""
+
+
+def series(path: Path, names: Sequence[str], *, max_points: int) -> Series:
+    """Read figures for a chart: one row of every few, so that there are at most `max_points` and the newest.
+
+    Raises:
+        RunError: the file cannot be read, or a line that is read is damaged.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        lines = []
+    every = max(1, -(-len(lines) // max_points))
+    # From the newest back, so that what stands at the end does not jump from one reading to the next.
+    chosen = lines[::-1][::every][::-1]
+    rows = [_row(path, 0, line) for line in chosen]
+    values = {name: [_number(row.get(name)) for row in rows] for name in names}
+    return Series(step=[int(row["step"]) for row in rows], values=values, every=every)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _is_line_start(descriptor: int, offset: int) -> bool:

@@ -25,6 +25,7 @@ class ConsolePage:
 
 
 MENU: Sequence[ConsolePage] = (
+    ConsolePage(path="/operate", title="Operate", template="operate.html", permission=Permission.READ_RUNS),
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
 )
 """In the order of the menu."""

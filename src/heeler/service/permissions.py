@@ -21,6 +21,10 @@ class Permission(StrEnum):
     """See everybody's answers."""
     STEER = "steer"
     """Tell a run to pause, go on, stop, roll back, or take another budget."""
+    READ_AUDIT = "read_audit"
+    """See who did what."""
+    PROMOTE = "promote"
+    """Propose a checkpoint for release, and approve what another person has proposed; in a session, not by a key."""
     SETTINGS = "settings"
     """Change how a run asks people."""
     PEOPLE = "people"
@@ -37,6 +41,7 @@ class Role(StrEnum):
 
 _ANNOTATOR = frozenset({Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER})
 _OPERATOR = _ANNOTATOR | {Permission.READ_RUNS, Permission.READ_FEEDBACK, Permission.STEER}
+_OPERATOR |= {Permission.READ_AUDIT, Permission.PROMOTE}
 
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.ANNOTATOR: _ANNOTATOR,
@@ -49,10 +54,11 @@ SCOPES: tuple[Permission, ...] = (
     Permission.READ_RUNS,
     Permission.READ_FEEDBACK,
     Permission.STEER,
+    Permission.READ_AUDIT,
     Permission.SETTINGS,
     Permission.PEOPLE,
 )
-"""What a key may be made for."""
+"""What a key may be made for. Not to promote: who makes keys could make one for another person, and so be two."""
 
 
 def of_session(role: Role, *, must_change_password: bool) -> frozenset[Permission]:

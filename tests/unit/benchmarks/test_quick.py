@@ -16,7 +16,7 @@ def smoke_test(name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["backflip", "preferences", "acquisition", "mujoco-batch"])
+@pytest.mark.parametrize("name", ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead"])
 def test_a_smoke_test_measures_every_target(name: str) -> None:
     printed = smoke_test(name)
     assert (printed["name"], printed["quick"], printed["seeds"]) == (name, True, [0])

@@ -29,9 +29,17 @@ def test_only_runs_are_listed_page_by_page(olga, tmp_path):
     assert [item["name"] for item in first["items"]] == ["a", "b", "c"]
     rest = olga.get(f"{API}/runs", params={"limit": 3, "cursor": first["next"]}).json()
     assert rest["next"] is None
-    assert rest["items"] == [
-        {"name": "run", "recipe": "preferences", "env_id": "Hopper-v5", "seed": 7, "step": 7, "has_store": True}
-    ]
+    (item,) = rest["items"]
+    assert item.pop("last_row_unix_s") == (tmp_path / "run" / "metrics.jsonl").stat().st_mtime
+    assert item == {
+        "name": "run",
+        "recipe": "preferences",
+        "env_id": "Hopper-v5",
+        "seed": 7,
+        "step": 7,
+        "has_store": True,
+        "state": "stopped",
+    }
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,15 @@ from heeler.service.context import Cursor, Limit, caller_of, number_of, service_
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
-from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, STORE_NAME, OpenRun
-
-PAUSED = "paused"
-"""Setting of a store that says who paused the run."""
+from heeler.service.run_state import PAUSED, state_of
+from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, STORE_NAME, OpenRun, Runs
 
 
 def list_runs(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Page[RunOut]:
     """The runs of this service, by name."""
     runs = service_of(request).runs
     names = [name for name in runs.names() if name > (cursor or "")]
-    items = [RunOut(**_glance(runs.directory(name))) for name in names[:limit]]
+    items = [RunOut(**_glance(runs, runs.directory(name))) for name in names[:limit]]
     return Page(items=items, next=names[limit - 1] if len(names) > limit else None)
 
 
@@ -30,7 +28,7 @@ def get_run(request: Request, run: str) -> RunDetailOut:
     """One run: its configuration, its newest metrics, and what its store holds."""
     runs = service_of(request).runs
     directory = runs.directory(run)
-    fields = _glance(directory)
+    fields = _glance(runs, directory)
     counts = paused_by = None
     if fields["has_store"]:
         store = runs.open(run).store
@@ -91,7 +89,7 @@ def _settings(run: OpenRun) -> SettingsOut:
     return SettingsOut(**{name: run.setting(name) for name in DEFAULTS})
 
 
-def _glance(directory: RunDirectory) -> dict[str, Any]:
+def _glance(runs: Runs, directory: RunDirectory) -> dict[str, Any]:
     config = directory.config()
     env = config.get("env")
     row = metrics_file.last_row(directory.metrics_path)
@@ -102,6 +100,8 @@ def _glance(directory: RunDirectory) -> dict[str, Any]:
         "seed": config.get("seed"),
         "step": None if row is None else int(row["step"]),
         "has_store": (directory.path / STORE_NAME).is_file(),
+        "state": state_of(runs, directory, config=config, row=row),
+        "last_row_unix_s": metrics_file.written_unix_s(directory.metrics_path),
     }
 
 

@@ -1,0 +1,80 @@
+"""What the learner did, in its run's hash-chained audit log: begun, resumed, obeyed, stopped, diverged, finished."""
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
+
+from heeler.core.audit import AUDIT_NAME, AuditLog
+from heeler.core.errors import HeelerError, LearningError, RunError, RunStopped, WorldError
+from heeler.core.nouns import Command
+from heeler.core.rundir import RunDirectory
+
+
+class HasStep(Protocol):
+    """Something that knows how far it has learned."""
+
+    step: int
+
+
+LEARNER = "learner"
+"""Who did what the learner did by itself."""
+_MAX_WORDS = 1000
+
+
+class Acts:
+    """Writes the acts of one run's learner; a handful in a run, each of them flushed to the disk.
+
+    Args:
+        directory: of the run; the log is its `audit.jsonl`.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._run = directory.path.absolute().name
+        self._log = AuditLog(directory.path / AUDIT_NAME)
+
+    def note(self, act: str, **details: Any) -> None:
+        """Write that the learner did `act`.
+
+        Raises:
+            RunError: the log cannot be written, or was tampered with.
+        """
+        self._log.append(LEARNER, act, self._run, **details)
+
+    def note_command(self, command: Command, outcome: str, *, obeyed: bool) -> None:
+        """Write what became of a command. Before it is acknowledged: one cut short by a crash is obeyed and told again.
+
+        Raises:
+            RunError: the log cannot be written, or was tampered with.
+        """
+        act = "command.obeyed" if obeyed else "command.refused"
+        told = {"id": command.id, "kind": command.kind, "value": command.value, "asked_by": command.person}
+        self.note(act, **told, outcome=outcome[:_MAX_WORDS])
+
+    @contextmanager
+    def ending(self, online: HasStep) -> Generator[None]:
+        """Write how the block ended, if it was cut short; the error that cut it short is raised as it is."""
+        try:
+            yield
+        except (HeelerError, KeyboardInterrupt) as error:
+            # The log may be what cannot be written; that must not hide what happened.
+            with suppress(RunError):
+                self.note(_ending(error), step=online.step, **_words(error))
+            raise
+
+
+def _ending(error: BaseException) -> str:
+    match error:
+        case RunStopped():
+            return "run.stop"
+        case LearningError():
+            return "run.diverge"
+        case WorldError():
+            return "run.world_failed"
+        case KeyboardInterrupt():
+            return "run.interrupt"
+        case _:
+            return "run.fail"
+
+
+def _words(error: BaseException) -> dict[str, str]:
+    return {} if isinstance(error, KeyboardInterrupt | RunStopped) else {"problem": str(error)[:_MAX_WORDS]}

@@ -1,0 +1,72 @@
+"""Locks that die with their holder, and a look at them that disturbs nobody."""
+
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from heeler.core.errors import RunError
+from heeler.core.locks import held_alone, is_held
+from heeler.core.rundir import RunDirectory
+
+
+def test_a_second_holder_is_refused_and_may_come_later(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    with held_alone(path, busy="taken"):
+        assert is_held(path)
+        with pytest.raises(RunError, match="taken"), held_alone(path, busy="taken"):
+            pass
+    assert not is_held(path)
+    with held_alone(path, busy="taken"):
+        pass
+
+
+def test_nobody_holds_what_is_not_there(tmp_path: Path) -> None:
+    assert not is_held(tmp_path / "lock")
+    assert not (tmp_path / "lock").exists()
+
+
+def test_a_holder_that_is_killed_holds_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with held_alone(path, busy="taken"):
+            os.write(write, b"x")
+            signal.pause()
+    os.read(read, 1)
+    assert is_held(path)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert not is_held(path)
+
+
+def test_who_looks_again_and_again_keeps_nobody_out(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_held(path)
+
+    with ThreadPoolExecutor(2) as pool:
+        lookers = [pool.submit(look) for _ in range(2)]
+        try:
+            for _ in range(50):
+                with held_alone(path, busy="taken", patience_s=5.0):
+                    pass
+        finally:
+            over.set()
+    for looker in lookers:
+        looker.result()
+
+
+def test_a_run_says_whether_a_learner_is_at_work_on_it(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path / "run", {})
+    assert not directory.is_locked()
+    with directory.locked():
+        assert directory.is_locked()
+    assert not directory.is_locked()
