@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from heeler.feedback.writing import Outcome
 from heeler.service.accounts.people import SERVICE, Person
 from heeler.service.audit import Audit
 from heeler.service.config import ServiceConfig
+from heeler.service.folder import may_be_served
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem, unknown
 
@@ -24,7 +24,6 @@ OVERLAP, LEASE_S = "overlap", "lease_s"
 DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
 """How a run asks people, where its store does not say."""
 _LOOK_EVERY_S = 0.5
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
 class OpenRun:
@@ -122,8 +121,7 @@ class Runs:
 
     def _is_run(self, name: str) -> bool:
         path = self._folder / name
-        # A link may lead anywhere: only what lies in the folder itself is served.
-        return bool(_NAME.fullmatch(name)) and not path.is_symlink() and (path / "config.yaml").is_file()
+        return path.name == name and may_be_served(path) and (path / "config.yaml").is_file()
 
     def opened(self, name: str) -> OpenRun | None:
         """A run whose store is open already and still the one in its folder; this never waits."""
