@@ -202,7 +202,7 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
 def _who_answers(config: "RunConfig", path: Path) -> str:
     if not _is_for_people(config):
         return ""
-    from heeler.loop.stores import STORE_NAME
+    from heeler.feedback.stores import STORE_NAME
 
     where = config.store or path / STORE_NAME
     return f"\nPeople are asked: questions stand in {where}; docs/tutorial.md shows how people and programs answer"

@@ -14,6 +14,7 @@ from heeler.feedback.kinds import KINDS
 from heeler.feedback.privacy import redact
 
 MAX_ID_LENGTH = 64
+MAX_STEP = 2**63 - 1
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -59,7 +60,7 @@ def check_query(query: Query, known_segments: Container[str], known_versions: Co
             raise DataError(f"segment_ids: no segment {segment_id!r} in the store; add it before the query")
     if query.policy_version not in known_versions:
         raise DataError(f"policy_version: {query.policy_version} is unknown; add it with add_policy_version first")
-    check_whole(query.asked_step, "asked_step", low=0)
+    check_whole(query.asked_step, "asked_step", low=0, high=MAX_STEP)
     check_number(query.score, "score")
 
 
@@ -94,7 +95,7 @@ def check_feedback(
     if answer.answered_step is not None and annotators[answer.annotator] != "simulated":
         # The learner waits for that step before it reads on; only its own teacher may say so.
         raise DataError(f"answered_step: is for simulated teachers, got {answer.answered_step}; leave it out")
-    time_taken_s, confidence, answered_step = answer.time_taken_s, answer.confidence, answer.answered_step
+    time_taken_s, confidence, step = answer.time_taken_s, answer.confidence, answer.answered_step
     return {
         "key": answer.key,
         "query_id": query.id,
@@ -103,7 +104,9 @@ def check_feedback(
         "annotator": answer.annotator,
         "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
         "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
-        "answered_step": None if answered_step is None else check_whole(answered_step, "answered_step", low=0),
+        "answered_step": None
+        if answered_step is None
+        else check_whole(answered_step, "answered_step", low=0, high=MAX_STEP),
     }
 
 

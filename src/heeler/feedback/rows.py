@@ -5,12 +5,12 @@ from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Row, String, Table, func, insert, select
+from sqlalchemy import JSON, BigInteger, ColumnElement, Connection, Integer, Row, String, Table, func, insert, select
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import schema
-from heeler.feedback.form import SegmentFacts
+from heeler.feedback.form import SegmentFacts, check_whole
 from heeler.feedback.intake import feedback_kind
 
 _VALUES_AT_ONCE = 500
@@ -31,13 +31,16 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 
 
 def check_fits(table: Table, row: Mapping[str, Any]) -> None:
-    """Refuse text that a column cannot hold: SQLite would take it, and PostgreSQL would not.
+    """Refuse what a column cannot hold: much of it SQLite would take, and PostgreSQL would not.
 
     Raises:
         DataError: naming the column.
     """
     for name, value in row.items():
         kind = table.c[name].type
+        if isinstance(kind, Integer) and isinstance(value, int):
+            high = 2 ** (63 if isinstance(kind, BigInteger) else 31) - 1
+            check_whole(value, name, low=-high, high=high)
         if not isinstance(kind, String) or not isinstance(value, str):
             continue
         if kind.length is not None and len(value) > kind.length:

@@ -25,6 +25,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
+from heeler.feedback.stores import open_store, refuse_taken_store
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.preferences import PreferenceLoop
@@ -32,7 +33,6 @@ from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.settings import dotted
 from heeler.loop.steering import Steering
-from heeler.loop.stores import open_store, refuse_taken_store
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector

@@ -205,6 +205,43 @@ def test_another_password_ends_every_session(accounts):
     assert [accounts.sessions.find(token_sha256(token)) for token in tokens] == [None, None]
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_went_back_revives_no_session(tmp_path, accounts, clock, audit, restarted):
+    ann, ben = add(accounts)[0], add(accounts, "ben")[0]
+    ended = token_sha256(accounts.sessions.begin(ann, instead_of=None))
+    clock.now_s += HOUR_S
+    assert accounts.sessions.find(ended) is None, "it was idle for too long"
+    used = token_sha256(accounts.sessions.begin(ben, instead_of=None))
+    # A time server sets a clock back by minutes at the most, and nothing comes of it.
+    clock.now_s -= 200
+    assert accounts.sessions.find(used) is not None
+    clock.now_s -= 5 * HOUR_S
+    if restarted:
+        accounts.close()
+        accounts = Accounts(tmp_path / "people.db", audit, session_idle_s=HOUR_S, session_s=DAY_S)
+    assert accounts.sessions.find(used) is None
+    assert accounts.sessions.find(ended) is None
+    clock.now_s += HOUR_S
+    assert accounts.sessions.find(used) is None
+    assert audit.acts.count("session.end_all") == 1
+    assert audit.lines[-1][3] == {"clock_went_back_s": round(5 * HOUR_S) + 200}
+    fresh = token_sha256(accounts.sessions.begin(ann, instead_of=None))
+    assert accounts.sessions.find(fresh) is not None, "whoever signs in again is in"
+    accounts.close()
+
+
+def test_a_clock_that_jumped_ahead_ends_sessions_and_shuts_nobody_out(accounts, clock):
+    person, _ = add(accounts)
+    session = token_sha256(accounts.sessions.begin(person, instead_of=None))
+    clock.now_s += 5000 * DAY_S
+    assert accounts.sessions.find(session) is None
+    ahead = token_sha256(accounts.sessions.begin(person, instead_of=None))
+    clock.now_s -= 5000 * DAY_S
+    assert accounts.sessions.find(ahead) is None, "it would last for years"
+    again = token_sha256(accounts.sessions.begin(person, instead_of=None))
+    assert accounts.sessions.find(again) is not None
+
+
 def test_a_session_ends_when_it_is_idle_and_when_it_is_old(accounts, clock):
     person, _ = add(accounts)
     session_id = token_sha256(accounts.sessions.begin(person, instead_of=None))
