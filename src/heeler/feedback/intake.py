@@ -14,7 +14,6 @@ from heeler.feedback.kinds import KINDS
 from heeler.feedback.privacy import redact
 
 MAX_ID_LENGTH = 64
-MAX_STEP = 2**63 - 1
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
@@ -60,7 +59,7 @@ def check_query(query: Query, known_segments: Container[str], known_versions: Co
             raise DataError(f"segment_ids: no segment {segment_id!r} in the store; add it before the query")
     if query.policy_version not in known_versions:
         raise DataError(f"policy_version: {query.policy_version} is unknown; add it with add_policy_version first")
-    check_whole(query.asked_step, "asked_step", low=0, high=MAX_STEP)
+    check_whole(query.asked_step, "asked_step", low=0)
     check_number(query.score, "score")
 
 
@@ -104,9 +103,7 @@ def check_feedback(
         "annotator": answer.annotator,
         "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
         "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
-        "answered_step": None
-        if answered_step is None
-        else check_whole(answered_step, "answered_step", low=0, high=MAX_STEP),
+        "answered_step": None if step is None else check_whole(step, "answered_step", low=0),
     }
 
 

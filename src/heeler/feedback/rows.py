@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, ColumnElement, Connection, Integer, Row
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback import schema
-from heeler.feedback.form import SegmentFacts, check_whole
+from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import feedback_kind
 
 _VALUES_AT_ONCE = 500
@@ -39,8 +39,9 @@ def check_fits(table: Table, row: Mapping[str, Any]) -> None:
     for name, value in row.items():
         kind = table.c[name].type
         if isinstance(kind, Integer) and isinstance(value, int):
-            high = 2 ** (63 if isinstance(kind, BigInteger) else 31) - 1
-            check_whole(value, name, low=-high, high=high)
+            num_bits = 63 if isinstance(kind, BigInteger) else 31
+            if not -(2**num_bits) <= value < 2**num_bits:
+                raise DataError(f"{name}: expected a whole number below 2**{num_bits}, got {value}")
         if not isinstance(kind, String) or not isinstance(value, str):
             continue
         if kind.length is not None and len(value) > kind.length:
