@@ -15,6 +15,7 @@ from heeler.service.audit import Audit
 from heeler.service.callers import Callers
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
+from heeler.service.forwarded import Forwarded
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
@@ -68,6 +69,8 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
     _describe(app)
     problems.install(app)
     app.add_middleware(Outer)
+    if config.behind_proxy:
+        app.add_middleware(Forwarded)
     check_guarded(app)
     return app
 

@@ -89,8 +89,8 @@ def _uvicorn_config(config: ServiceConfig, app: Callable[..., object]) -> uvicor
         access_log=False,
         log_level="warning",
         server_header=False,
-        proxy_headers=config.behind_proxy,
-        forwarded_allow_ips="127.0.0.1,::1" if config.behind_proxy else None,
+        # A service behind a proxy reads them itself, the host too.
+        proxy_headers=False,
         limit_concurrency=config.max_connections,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_STOP_WITHIN_S,
