@@ -27,10 +27,11 @@ import uvloop
 from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.nouns import PolicyVersion, Query, Segment, stable_id
 from heeler.feedback.store import Store
+from heeler.feedback.stores import STORE_NAME
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
 from heeler.service.config import ServiceConfig
-from heeler.service.runs import OVERLAP, STORE_NAME
+from heeler.service.runs import OVERLAP
 from heeler.service.server import serve
 
 NUM_CLIENTS, BATCH, ANSWERS_A_QUERY, PACE_PER_S = 200, 100, 4, 1000

@@ -13,8 +13,8 @@ from safetensors import safe_open
 
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
+from heeler.feedback.stores import STORE_NAME
 from heeler.loop.online import resume, run
-from heeler.loop.stores import STORE_NAME
 from tests.faults.answering import NUM_UPDATES, people_config
 
 SCRIPT = Path(__file__).parent / "answering.py"

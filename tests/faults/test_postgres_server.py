@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from psycopg import sql
 
 from heeler.core.errors import StoreError
 from heeler.core.nouns import Feedback
@@ -118,6 +119,64 @@ def test_a_store_goes_on_after_its_server_was_away(postgres: "PostgresServer", h
         assert store.counts()["feedback"] == 2
         with store.sole_learner():
             store.set_consumed("learner", 2)
+
+
+@pytest.mark.parametrize("how", ["kill", "terminate"])
+def test_a_learner_stays_the_only_one_after_its_server_was_away(
+    postgres: "PostgresServer", home: Home, how: str
+) -> None:
+    def lose_connections() -> None:
+        if how == "kill":
+            postgres.kill()
+            postgres.start()
+        else:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'heeler'"
+            postgres.execute(sql.SQL(others))
+
+    with home.open() as store, home.open() as rival:
+        with store.sole_learner():
+            for turn in range(3):
+                lose_connections()
+                store.set_consumed("learner", turn)
+                with pytest.raises(StoreError, match="another learner is at work on it"), rival.sole_learner():
+                    pass
+        # It is let go of at the end, however often it was taken.
+        with rival.sole_learner():
+            pass
+
+
+def test_a_learner_whose_place_was_taken_meanwhile_writes_nothing_more(postgres: "PostgresServer", home: Home) -> None:
+    with home.open() as store, home.open() as rival:
+        (query,) = add_comparisons(store, 1)
+        with store.sole_learner():
+            postgres.kill()
+            postgres.start()
+            with rival.sole_learner():
+                rival.set_consumed("learner", 7)
+                for write in (
+                    lambda: store.set_consumed("learner", 3),
+                    lambda: store.add_feedback([make_answer(query)]),
+                ):
+                    with pytest.raises(StoreError, match="another learner has taken it over while the connection"):
+                        write()
+            assert store.consumed("learner") == 7
+            assert store.counts()["feedback"] == 0
+            # The other one has gone, and the place is free again.
+            store.set_consumed("learner", 8)
+            with pytest.raises(StoreError, match="another learner is at work on it"), rival.sole_learner():
+                pass
+
+
+def test_a_learner_asks_again_once_the_server_is_back(postgres: "PostgresServer", home: Home) -> None:
+    with home.open() as store, home.open() as rival, store.sole_learner():
+        postgres.kill()
+        for _ in range(2):
+            with pytest.raises(StoreError, match="cannot be reached"):
+                store.set_consumed("learner", 1)
+        postgres.start()
+        store.set_consumed("learner", 1)
+        with pytest.raises(StoreError, match="another learner is at work on it"), rival.sole_learner():
+            pass
 
 
 def test_a_server_that_dies_within_a_transaction_keeps_nothing_of_it(postgres: "PostgresServer", home: Home) -> None:

@@ -14,8 +14,8 @@ import pytest
 from heeler.core.audit import AUDIT_NAME, entries, verify
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import STORE_NAME
 from heeler.loop.online import resume, run
-from heeler.loop.stores import STORE_NAME
 from tests.faults.tiny_run import KINDS, config
 
 ROOT = Path(__file__).parents[2]

@@ -1,7 +1,7 @@
 """How a run is doing, while it runs: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TextIO
 
@@ -17,12 +17,13 @@ PLAIN_EVERY_S = 5.0
 _LAST_WORDS = "\nplaying fresh episodes"
 
 
-def figures(row: Mapping[str, float], budget: int | None) -> list[str]:
+def figures(row: Mapping[str, float], budget: int | None, *, people: bool = False) -> list[str]:
     """What is worth watching in a row of metrics, in words.
 
     Args:
         row: of `metrics.jsonl`.
         budget: answers that the run may ask for; None where nobody is asked.
+        people: whether people are asked, who like to know what is left to do.
     """
     words: list[str] = []
     if "true_return_mean" in row:
@@ -35,9 +36,11 @@ def figures(row: Mapping[str, float], budget: int | None) -> list[str]:
         words.append(f"reward model right {row['reward_model_validation_accuracy']:.0%}")
     if budget is not None:
         words.append(f"labels {row.get('labels_used', 0):,.0f} of {budget:,}")
-        waiting = row.get("asked", 0.0) - row.get("answered", 0.0)
-        if waiting > 0:
-            words.append(f"{waiting:,.0f} waiting for an answer")
+        asked, answered = row.get("asked", 0.0), row.get("answered", 0.0)
+        if people:
+            words.append(f"{answered:,.0f} of {asked:,.0f} questions answered")
+        elif asked > answered:
+            words.append(f"{asked - answered:,.0f} waiting for an answer")
     return words
 
 
@@ -47,10 +50,13 @@ class RunDisplay:
     Args:
         config: of the run.
         stream: where to write.
+        address: where people answer at the moment, if anywhere.
     """
 
-    def __init__(self, config: RunConfig, stream: TextIO) -> None:
+    def __init__(self, config: RunConfig, stream: TextIO, address: Callable[[], str | None] = lambda: None) -> None:
         self.budget = config.preferences.schedule.budget if config.preferences else None
+        self.people = config.preferences is not None and config.preferences.teacher == "people"
+        self._address = address
         self.total = config.num_updates * config.steps_per_update
         restart = config.restart_update
         self.restart_step = None if restart is None else restart * config.steps_per_update
@@ -79,6 +85,13 @@ class RunDisplay:
             self._figures.plain = self._figures.plain.removesuffix(_LAST_WORDS)
             self._live.stop()
 
+    def say(self, words: str) -> None:
+        """Write a line of its own, above the bar where there is one; from any thread."""
+        if self._live is not None:
+            self._live.console.out(words, highlight=False)
+        else:
+            print(words, file=self._stream, flush=True)
+
     def __call__(self, row: Mapping[str, float]) -> None:
         """Take in a row of metrics."""
         self.step = int(row["step"])
@@ -98,7 +111,10 @@ class RunDisplay:
             print(", ".join(part for part in parts if part), file=self._stream, flush=True)
 
     def _words(self, row: Mapping[str, float]) -> list[str]:
-        words = figures(row, self.budget)
+        words = figures(row, self.budget, people=self.people)
+        address = self._address() if self.people else None
+        if address is not None and row.get("asked", 0.0) > row.get("answered", 0.0):
+            words[-1] += f"; answer at {address}"
         if self.restart_step is not None and self.step > self.restart_step:
             words.append(f"a fresh policy since step {self.restart_step:,}")
         return words

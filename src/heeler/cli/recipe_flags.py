@@ -15,7 +15,15 @@ import docstring_parser
 import tyro
 
 import heeler
+from heeler.cli.console import PORT, ServeFlags
 from heeler.core.errors import ConfigError, did_you_mean
+
+_SERVE = tyro.conf.arg(help="serve the run's folder to people and programs; so it is where people answer")
+_NO_SERVE = tyro.conf.arg(help="serve nothing although people answer, who have another service, or are programs")
+Serve = Annotated[bool, _SERVE, tyro.conf.FlagCreatePairsOff]
+NoServe = Annotated[bool, _NO_SERVE, tyro.conf.FlagCreatePairsOff]
+Port = Annotated[int | None, tyro.conf.arg(help=f"where to serve; {PORT} or the next that is free if not given")]
+Open = Annotated[bool, tyro.conf.arg(help="open a browser there, where this machine has a display")]
 
 REQUIRED = object()
 """The default of an argument that has none."""
@@ -138,6 +146,7 @@ class RunArguments:
     settings: tuple[str, ...]
     """`a.b=value` each."""
     json: bool
+    serve: ServeFlags
 
 
 def _common_fields() -> list[tuple[str, Any, Any]]:
@@ -155,6 +164,10 @@ def _common_fields() -> list[tuple[str, Any, Any]]:
         ("store", Annotated[str, store], dataclasses.field(default="")),
         ("set", Annotated[append, override], dataclasses.field(default=())),
         ("json", Annotated[bool, json], dataclasses.field(default=False)),
+        ("serve", Serve, dataclasses.field(default=False)),
+        ("no_serve", NoServe, dataclasses.field(default=False)),
+        ("port", Port, dataclasses.field(default=None)),
+        ("open", Open, dataclasses.field(default=False)),
     ]
 
 
@@ -175,7 +188,8 @@ def run_arguments(recipe: RecipeFlags, filled: Any) -> RunArguments:
     """From a filled `argument_class` to its parts."""
     values = {argument.name: getattr(filled, argument.name) for argument in recipe.arguments}
     settings = tuple(setting for some in filled.set for setting in some)
-    return RunArguments(values, filled.run_dir, filled.store, settings, filled.json)
+    flags = ServeFlags(serve=filled.serve, no_serve=filled.no_serve, port=filled.port, open=filled.open)
+    return RunArguments(values, filled.run_dir, filled.store, settings, filled.json, flags)
 
 
 def flag_names(something: Any) -> list[str]:

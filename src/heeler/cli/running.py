@@ -5,18 +5,33 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
-from heeler.cli.recipe_flags import RecipeFlags, RunArguments, argument_class, read_recipes, recipe_named, run_arguments
-from heeler.core.errors import RunStopped, WorldError
+from heeler.cli.console import Console, ServeFlags, missing_package
+from heeler.cli.recipe_flags import (
+    NoServe,
+    Open,
+    Port,
+    RecipeFlags,
+    RunArguments,
+    Serve,
+    argument_class,
+    read_recipes,
+    recipe_named,
+    run_arguments,
+)
+from heeler.core.errors import ConfigError, RunStopped, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
     from heeler.loop.online import RunResult
 
 OnMetrics = Callable[[Mapping[str, float]], None]
+OnBegin = Callable[[], None]
+Learn = Callable[[OnMetrics, OnBegin], "RunResult"]
 
 
 def run_recipe(arguments: Sequence[str]) -> int:
@@ -48,7 +63,11 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     if arguments.store:
         config = dataclasses.replace(config, store=arguments.store)
     path = arguments.run_dir or Path("runs") / default_name(config)
-    return _learn(config, path, arguments.json, lambda on_metrics: run(config, path, on_metrics=on_metrics))
+
+    def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
+        return run(config, path, on_metrics=on_metrics, on_begin=on_begin)
+
+    return _learn(config, path, arguments.json, arguments.serve, learn)
 
 
 def default_name(config: "RunConfig") -> str:
@@ -58,12 +77,24 @@ def default_name(config: "RunConfig") -> str:
     return "-".join(part for part in parts if part)
 
 
-def resume(run: Run, *, json: Json = False) -> int:
+def resume(
+    run: Run,
+    *,
+    json: Json = False,
+    serve: Serve = False,
+    no_serve: NoServe = False,
+    port: Port = None,
+    open: Open = False,
+) -> int:
     """Go on with a run from its newest sound checkpoint.
 
     Args:
         run: the run's directory.
         json: print the result as JSON; progress goes to the error stream.
+        serve: serve the run's folder to people; so it is where people answer.
+        no_serve: serve nothing, although people answer: another service does, or programs.
+        port: where to serve; 8642 or the next that is free if not given.
+        open: open a browser there, where this machine has a display.
     """
     from heeler.core.rundir import RunDirectory
 
@@ -71,10 +102,14 @@ def resume(run: Run, *, json: Json = False) -> int:
     from heeler.loop.config import from_dict
     from heeler.loop.online import resume as go_on
 
-    return _learn(from_dict(directory.config()), run, json, lambda on_metrics: go_on(run, on_metrics=on_metrics))
+    def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
+        return go_on(run, on_metrics=on_metrics, on_begin=on_begin)
+
+    flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
+    return _learn(from_dict(directory.config()), run, json, flags, learn)
 
 
-def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMetrics], "RunResult"]) -> int:
+def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, learn: Learn) -> int:
     from heeler.cli.display import RunDisplay
     from heeler.core.rundir import RunDirectory
     from heeler.loop.evaluations import saved_evaluation
@@ -82,11 +117,17 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMe
     from heeler.loop.report import write_report
 
     stream = sys.stderr if as_json else sys.stdout
-    display = RunDisplay(config, stream)
+    console = _console(config, path, flags, stream)
+    display = RunDisplay(config, stream, lambda: None if console is None else console.url)
     print(_opening(config, path, display.total), file=stream, flush=True)
+
+    def begin() -> None:
+        if console is not None:
+            console.start(display.say)
+
     try:
-        with display:
-            result = learn(display)
+        with display, console or nullcontext():
+            result = learn(display, begin)
         directory = RunDirectory(result.path)
         evaluation = saved_evaluation(directory, newest_sound_checkpoint(directory))
         assert evaluation is not None
@@ -114,6 +155,35 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, learn: Callable[[OnMe
     return OK
 
 
+def _console(config: "RunConfig", path: Path, flags: ServeFlags, stream: TextIO) -> Console | None:
+    """The service beside a run; None for a run that is not served.
+
+    Raises:
+        ConfigError: flags that do not go together, or a service that was asked for and cannot be had.
+    """
+    if not flags.wants(people=_is_for_people(config)):
+        return None
+    from heeler.service.folder import may_be_served
+
+    missing, why = missing_package(), ""
+    if missing is not None:
+        why = f"a package is missing ({missing}): pip install 'heeler[service]'"
+    elif not may_be_served(path.absolute()):
+        why = f"{path} is a link, or has a name that no address can hold; choose another --run-dir"
+    if not why:
+        console = Console(path, flags)
+        console.refuse_taken_port()
+        return console
+    if flags.serve:
+        raise ConfigError(f"the run cannot be served: {why}")
+    print(f"heeler: people cannot answer in a browser: {why}. Programs may answer through the store", file=stream)
+    return None
+
+
+def _is_for_people(config: "RunConfig") -> bool:
+    return config.preferences is not None and config.preferences.teacher == "people"
+
+
 def _opening(config: "RunConfig", path: Path, total: int) -> str:
     from heeler.core.rundir import RunDirectory
     from heeler.loop.config import to_dict
@@ -130,9 +200,9 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
 
 
 def _who_answers(config: "RunConfig", path: Path) -> str:
-    if config.preferences is None or config.preferences.teacher != "people":
+    if not _is_for_people(config):
         return ""
-    from heeler.loop.stores import STORE_NAME
+    from heeler.feedback.stores import STORE_NAME
 
     where = config.store or path / STORE_NAME
-    return f"\nPeople answer: questions stand in {where}; docs/tutorial.md shows a program that answers"
+    return f"\nPeople are asked: questions stand in {where}; docs/tutorial.md shows how people and programs answer"

@@ -24,6 +24,7 @@ from heeler.core.errors import CheckpointError, RunError
 from heeler.core.locks import held_alone, is_held
 
 FORMAT = 2
+RUN_ID_NAME = "run_id"
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 _LOCK = ".lock"
 _PATIENCE_S = 0.2
@@ -124,7 +125,7 @@ class RunDirectory:
 
     @property
     def _identity_path(self) -> Path:
-        return self.path / "run_id"
+        return self.path / RUN_ID_NAME
 
     def identity(self) -> str:
         """A UUID that is the run's own, drawn the first time; it stays when the directory is moved or renamed.

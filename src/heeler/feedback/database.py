@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ class Database:
         self._closed = False
         self._thread_lock = threading.Lock()
         self._process_lock: _FileLock | None = None
+        self._learner_lock: postgres.LearnerLock | None = None
         self._engines: list[Engine] = []
         try:
             with self._plain_errors():
@@ -118,6 +119,8 @@ class Database:
         with self._thread_lock, self._plain_errors(), self._alone(), self._writer.begin() as connection:
             if not self.is_file:
                 postgres.wait_to_write(connection)
+                # Within the transaction: if the server ends after this, the transaction ends with it.
+                self._stay_sole_learner()
             yield connection
 
     @contextmanager
@@ -142,15 +145,27 @@ class Database:
         if self.is_file:
             yield
             return
-        with ExitStack() as stack:
+        lock = postgres.LearnerLock(self._url, busy_timeout_s=BUSY_TIMEOUT_S)
+        try:
             with self._plain_errors():
-                alone = stack.enter_context(postgres.sole_learner(self._url, busy_timeout_s=BUSY_TIMEOUT_S))
-            if not alone:
+                is_alone = lock.take()
+            if not is_alone:
                 raise StoreError(
                     f"{self._migrations.noun} {self.name}: another learner is at work on it; stop that one first, or "
                     "wait a minute if its machine died"
                 )
+            self._learner_lock = lock
             yield
+        finally:
+            self._learner_lock = None
+            lock.release()
+
+    def _stay_sole_learner(self) -> None:
+        if self._learner_lock is not None and not self._learner_lock.keep():
+            raise StoreError(
+                f"{self._migrations.noun} {self.name}: another learner has taken it over while the connection to its "
+                "server was lost; nothing more is written. Stop one of the two"
+            )
 
     def close(self) -> None:
         """Close every connection; the last one out folds SQLite's write-ahead log into the file."""

@@ -103,7 +103,7 @@ def check_feedback(
     if answer.answered_step is not None and annotators[answer.annotator] != "simulated":
         # The learner waits for that step before it reads on; only its own teacher may say so.
         raise DataError(f"answered_step: is for simulated teachers, got {answer.answered_step}; leave it out")
-    time_taken_s, confidence, answered_step = answer.time_taken_s, answer.confidence, answer.answered_step
+    time_taken_s, confidence, step = answer.time_taken_s, answer.confidence, answer.answered_step
     return {
         "key": answer.key,
         "query_id": query.id,
@@ -112,7 +112,7 @@ def check_feedback(
         "annotator": answer.annotator,
         "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
         "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
-        "answered_step": None if answered_step is None else check_whole(answered_step, "answered_step", low=0),
+        "answered_step": None if step is None else check_whole(step, "answered_step", low=0),
     }
 
 

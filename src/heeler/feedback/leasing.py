@@ -41,7 +41,7 @@ def take(
         now_s: Unix seconds.
         duration_s: how long the leases hold.
     """
-    connection.execute(delete(_LEASES).where(_LEASES.c.expires_unix_s <= now_s))
+    _end_old(connection, now_s=now_s, duration_s=duration_s)
     held = select(_LEASES.c.query_id).where(_LEASES.c.annotator == annotator)
     mine = select(_QUERIES.c.id).where(_QUERIES.c.id.in_(held)).order_by(_QUERIES.c.number).limit(limit)
     kept = list(connection.execute(mine).scalars())
@@ -55,6 +55,17 @@ def take(
     return [
         Lease(query=queries[query_id], annotator=annotator, expires_unix_s=expires_s) for query_id in [*kept, *fresh]
     ]
+
+
+def _end_old(connection: Connection, *, now_s: float, duration_s: float) -> None:
+    """End what ran out, and have nothing run out later than a lease that is taken now.
+
+    After a clock went back by hours, leases would hold for hours more. They are not ended at once either: who holds one
+    is at work on it.
+    """
+    connection.execute(delete(_LEASES).where(_LEASES.c.expires_unix_s <= now_s))
+    latest_s = now_s + duration_s
+    connection.execute(update(_LEASES).where(_LEASES.c.expires_unix_s > latest_s).values(expires_unix_s=latest_s))
 
 
 def _free(connection: Connection, annotator: str, limit: int, overlap: int) -> list[str]:

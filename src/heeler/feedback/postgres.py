@@ -1,8 +1,7 @@
 """A store on PostgreSQL: which URLs name one, its connections, and its errors in plain words."""
 
 import time
-from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, func, select
@@ -48,12 +47,12 @@ def parsed_url(target: str) -> URL:
         url.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError):
         # The causes quote parts of the URL, which may be parts of a password.
-        raise StoreError(f"store {_without_secrets(target)!r}: not a database URL; expected {EXAMPLE}") from None
+        raise StoreError(f"store {without_secrets(target)!r}: not a database URL; expected {EXAMPLE}") from None
     if backend == "sqlite":
         return url
     if url.drivername not in _DRIVER_NAMES:
         raise StoreError(
-            f"store {_without_secrets(target)!r}: stores are SQLite files or PostgreSQL databases; expected {EXAMPLE}"
+            f"store {without_secrets(target)!r}: stores are SQLite files or PostgreSQL databases; expected {EXAMPLE}"
         )
     if not url.database:
         raise StoreError(f"store {shown(url)}: it names a server and no database; expected {EXAMPLE}")
@@ -85,7 +84,8 @@ def check_run_store(text: str) -> None:
         )
 
 
-def _without_secrets(target: str) -> str:
+def without_secrets(target: str) -> str:
+    """A URL that may not hold, as far as it can be shown: without user, password and options."""
     scheme, _, rest = target.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
@@ -141,27 +141,49 @@ def wait_to_write(connection: Connection) -> None:
     connection.execute(select(func.pg_advisory_xact_lock(_WRITER_LOCK)))
 
 
-@contextmanager
-def sole_learner(url: URL, *, busy_timeout_s: float) -> Generator[bool]:
-    """Whether this is the database's only learner; if so it stays that until the block ends, or its connection.
+class LearnerLock:
+    """Says that this is the database's only learner, for as long as its connection lasts.
 
     Args:
         url: of `parsed_url`.
         busy_timeout_s: as of the other connections.
     """
-    engine = _engine(url, busy_timeout_s, isolation_level="AUTOCOMMIT", poolclass=NullPool)
-    connection = engine.connect()
-    deadline = time.monotonic() + _FAREWELL_S
-    try:
-        while not (alone := bool(connection.execute(select(func.pg_try_advisory_lock(_LEARNER_LOCK))).scalar_one())):
+
+    def __init__(self, url: URL, *, busy_timeout_s: float) -> None:
+        self._engine = _engine(url, busy_timeout_s, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        self._connection: Connection | None = None
+
+    def take(self) -> bool:
+        """Whether it is held now, which it is not while another learner holds it."""
+        self._connection = connection = self._engine.connect()
+        deadline = time.monotonic() + _FAREWELL_S
+        wanted = select(func.pg_try_advisory_lock(_LEARNER_LOCK))
+        while not (is_held := bool(connection.execute(wanted).scalar_one())):
             if time.monotonic() > deadline:
+                self.release()
                 break
             time.sleep(0.1)
-        yield alone
-    finally:
-        # A server that was away has let go already, and tells so now.
-        with suppress(DBAPIError):
-            connection.close()
+        return is_held
+
+    def keep(self) -> bool:
+        """Whether it is still held, or held again: a server lets go of it when it ends, or loses the connection."""
+        if self._connection is not None:
+            try:
+                self._connection.execute(select(1))
+                return True
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            self.release()
+        return self.take()
+
+    def release(self) -> None:
+        """Let go of it; a second time does nothing."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # A server that was away has let go already, and tells so now.
+            with suppress(DBAPIError):
+                connection.close()
 
 
 def reason(error: DBAPIError) -> str:

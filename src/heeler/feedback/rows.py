@@ -7,7 +7,7 @@ from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import JSON, ColumnElement, Connection, Row, String, Table, func, insert, select
+from sqlalchemy import JSON, BigInteger, ColumnElement, Connection, Integer, Row, String, Table, func, insert, select
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
@@ -34,13 +34,17 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 
 
 def check_fits(table: Table, row: Mapping[str, Any]) -> None:
-    """Refuse text that a column cannot hold: SQLite would take it, and PostgreSQL would not.
+    """Refuse what a column cannot hold: much of it SQLite would take, and PostgreSQL would not.
 
     Raises:
         DataError: naming the column.
     """
     for name, value in row.items():
         kind = table.c[name].type
+        if isinstance(kind, Integer) and isinstance(value, int):
+            num_bits = 63 if isinstance(kind, BigInteger) else 31
+            if not -(2**num_bits) <= value < 2**num_bits:
+                raise DataError(f"{name}: expected a whole number below 2**{num_bits}, got {value}")
         if not isinstance(kind, String) or not isinstance(value, str):
             continue
         if kind.length is not None and len(value) > kind.length:

@@ -5,7 +5,7 @@ from pathlib import Path
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.backup import Backup
-from heeler.loop.stores import has_store, open_store
+from heeler.feedback.stores import has_store, open_store
 
 
 def back_up_run(path: Path | str, file: Path, *, segments: Path | None = None) -> Backup:

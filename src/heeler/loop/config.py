@@ -12,9 +12,9 @@ from heeler.envs import EnvConfig
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
 from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
+from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
-from heeler.loop.stores import TEXTS
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 _MAX_SEED = 2**31

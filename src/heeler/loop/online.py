@@ -25,6 +25,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
 from heeler.feedback.store import Store
+from heeler.feedback.stores import open_store, refuse_taken_store
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
@@ -34,7 +35,6 @@ from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.settings import dotted
 from heeler.loop.steering import Steering
-from heeler.loop.stores import open_store, refuse_taken_store
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
@@ -296,13 +296,20 @@ class RunResult:
     """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
 
 
-def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
+def run(
+    config: RunConfig,
+    path: Path | str,
+    *,
+    on_metrics: Callable[[Metrics], None] | None = None,
+    on_begin: Callable[[], None] | None = None,
+) -> RunResult:
     """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
 
     Args:
         config: from a recipe.
         path: of the run directory.
         on_metrics: called after each update with its metrics, and while people are waited for with what there is.
+        on_begin: called once nothing more is refused: the run's directory and store are there, and its own.
 
     Raises:
         HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
@@ -310,7 +317,7 @@ def run(config: RunConfig, path: Path | str, *, on_metrics: Callable[[Metrics], 
     _check(config)
     refuse_taken_store(config.store, Path(path))
     directory = RunDirectory.create(Path(path), to_dict(config))
-    return _learn(directory, config, on_metrics)
+    return _learn(directory, config, on_metrics, on_begin)
 
 
 def _check(config: RunConfig) -> None:
@@ -340,17 +347,29 @@ def _try_out(world: World, config: RunConfig) -> None:
         raise ConfigError(f"{config.env.id} cannot be run with {settings}: {error}") from error
 
 
-def resume(path: Path | str, *, on_metrics: Callable[[Metrics], None] | None = None) -> RunResult:
-    """Go on with a run from its newest sound checkpoint; needs nothing but the directory."""
+def resume(
+    path: Path | str,
+    *,
+    on_metrics: Callable[[Metrics], None] | None = None,
+    on_begin: Callable[[], None] | None = None,
+) -> RunResult:
+    """Go on with a run from its newest sound checkpoint; needs nothing but the directory. The rest is as of `run`."""
     directory = RunDirectory.open(Path(path))
-    return _learn(directory, from_dict(directory.config()), on_metrics)
+    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin)
 
 
-def _learn(directory: RunDirectory, config: RunConfig, on_metrics: Callable[[Metrics], None] | None) -> RunResult:
+def _learn(
+    directory: RunDirectory,
+    config: RunConfig,
+    on_metrics: Callable[[Metrics], None] | None,
+    on_begin: Callable[[], None] | None,
+) -> RunResult:
     with directory.locked(), open_store(directory) as store, store.sole_learner():
         online, acts = OnlineRun(directory, config, store), Acts(directory)
         refused, steering = online.begin(), Steering(online, store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
+        if on_begin is not None:
+            on_begin()
 
         def tell() -> None:
             if on_metrics is not None:

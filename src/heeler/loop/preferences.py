@@ -16,9 +16,9 @@ from heeler.core.seeding import generator_state, restore_generator, stream
 from heeler.feedback.acquisition import Candidates, select
 from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch, trajectory_name
 from heeler.feedback.store import Store
+from heeler.feedback.stores import control_segments
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
-from heeler.loop.stores import control_segments
 from heeler.rewards.preference_model import PreferenceModel, is_validation
 
 _CONSUMER = "learner"

@@ -18,11 +18,11 @@ from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.store import Store
+from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.reading import policy_of, preference_model
-from heeler.loop.stores import control_segments, has_store, open_store
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import is_validation
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 from heeler.core.errors import RunError
 from heeler.core.nouns import TEXT
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.feedback.transfer import Exported, Imported, export_feedback, import_feedback
-from heeler.loop.stores import TEXTS, has_store, open_store
 
 
 def export_run_feedback(run: Path | str, target: str, format_name: str) -> Exported:

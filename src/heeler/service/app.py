@@ -19,6 +19,7 @@ from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
 from heeler.service.driving import Drives
 from heeler.service.films import Films
+from heeler.service.forwarded import Forwarded
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
@@ -87,6 +88,8 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
     _describe(app)
     problems.install(app)
     app.add_middleware(Outer)
+    if config.behind_proxy:
+        app.add_middleware(Forwarded)
     check_guarded(app)
     return app
 

@@ -22,6 +22,8 @@ class ServiceConfig:
     """Address to listen on."""
     port: int = 8642
     """TCP port; 0 for any that is free."""
+    num_ports: int = 1
+    """How many ports are tried, from `port` upwards, until one is free."""
     certificate: Path | None = None
     """PEM file of the certificate chain, for TLS."""
     private_key: Path | None = None
@@ -78,6 +80,7 @@ class ServiceConfig:
 
 
 _POSITIVE = (
+    "num_ports",
     "max_body_bytes",
     "max_batch",
     "header_timeout_s",

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from heeler.core.rundir import RunDirectory
-from heeler.service.runs import STORE_NAME, Runs
+from heeler.feedback.stores import has_store
+from heeler.service.runs import Runs
 
 RunState = Literal["learning", "waiting for people", "paused", "finished", "stopped"]
 
@@ -27,7 +28,7 @@ def state_of(
     """
     if not directory.is_locked():
         return "finished" if _is_finished(config, row) else "stopped"
-    if (directory.path / STORE_NAME).is_file():
+    if has_store(directory):
         store = runs.open(directory.path.name).store
         if store.setting(PAUSED, None) is not None:
             return "paused"

@@ -2,31 +2,28 @@
 
 import hashlib
 import os
-import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import RunError
+from heeler.core.errors import RunError, StoreError
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.store import Store
+from heeler.feedback.stores import has_store, open_store, store_identity
 from heeler.feedback.writing import Outcome
 from heeler.service.accounts.people import SERVICE, Person
 from heeler.service.audit import Audit
 from heeler.service.config import ServiceConfig
+from heeler.service.folder import may_be_served
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem, unknown
 from heeler.service.worlds import WorldFacts, look_at
 
-STORE_NAME = "heeler.db"
 OVERLAP, LEASE_S = "overlap", "lease_s"
 DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
 """How a run asks people, where its store does not say."""
-_LOOK_EVERY_S = 0.5
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
+_LOOK_EVERY_S, _TRY_AGAIN_S = 0.5, 0.5
 
 
 class OpenRun:
@@ -40,9 +37,9 @@ class OpenRun:
 
     def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig) -> None:
         self.name, self.directory = directory.path.name, directory
-        self._identity = _identity(directory.path / STORE_NAME)
+        self._identity = store_identity(directory)
         self._looked_s, self._is_in_place = time.monotonic(), True
-        self.store = Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
+        self.store = open_store(directory)
         self._audit = audit
         self._known: set[str] = set()
         self.commits = GroupCommit(
@@ -59,14 +56,14 @@ class OpenRun:
         return self.store.setting(name, DEFAULTS[name])
 
     def is_in_place(self) -> bool:
-        """Whether its folder still holds the store that is open, looked at now and then.
+        """Whether its folder still names the store that is open, looked at now and then.
 
         Each look lets go of the interpreter, which the writer then keeps for milliseconds.
         """
         now_s = time.monotonic()
         if now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s = now_s
-            self._is_in_place = _identity(self.directory.path / STORE_NAME) == self._identity
+            self._is_in_place = store_identity(self.directory) == self._identity
         return self._is_in_place
 
     def knows(self, person: Person) -> bool:
@@ -95,6 +92,24 @@ class OpenRun:
         self._audit.append(person, "feedback.add", self.name, by=by, sha256=bodies_sha256(rows))
 
 
+class _Opening:
+    """The opening of one run's store: one at a time, and not again at once where it failed just now."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._error: StoreError | None = None
+        self._failed_s = 0.0
+
+    def failed(self, error: StoreError) -> None:
+        """Remember why."""
+        self._error, self._failed_s = error, time.monotonic()
+
+    def refuse_again(self) -> None:
+        """Raise the same where it failed just now: those who waited meanwhile would all wait for it once more."""
+        if self._error is not None and time.monotonic() - self._failed_s < _TRY_AGAIN_S:
+            raise StoreError(str(self._error))
+
+
 class Runs:
     """The runs of a service.
 
@@ -108,6 +123,8 @@ class Runs:
         self._folder = config.runs.resolve()
         self._lock = threading.Lock()
         self._open: dict[str, OpenRun] = {}
+        self._opening: dict[str, _Opening] = {}
+        self._is_closed = False
 
     def names(self) -> list[str]:
         """Names of the runs that there are, in order."""
@@ -127,10 +144,16 @@ class Runs:
             raise unknown("run", name, "run")
         return RunDirectory(self._folder / name)
 
+    def has_store(self, name: str) -> bool:
+        """Whether this run has a store; not where its configuration cannot be read."""
+        try:
+            return has_store(self.directory(name))
+        except RunError:
+            return False
+
     def _is_run(self, name: str) -> bool:
         path = self._folder / name
-        # A link may lead anywhere: only what lies in the folder itself is served.
-        return bool(_NAME.fullmatch(name)) and not path.is_symlink() and (path / "config.yaml").is_file()
+        return path.name == name and may_be_served(path) and (path / "config.yaml").is_file()
 
     def opened(self, name: str) -> OpenRun | None:
         """A run whose store is open already and still the one in its folder; this never waits."""
@@ -149,33 +172,44 @@ class Runs:
             return run
         directory = self.directory(name)
         with self._lock:
+            opening = self._opening.setdefault(name, _Opening())
+        # One at a time for each run: a server that does not answer holds nobody up who asks for another run.
+        with opening.lock:
             run = self.opened(name)
-            if run is not None:
-                return run
-            replaced = self._open.pop(name, None)
-            if replaced is not None:
-                # Its folder was removed, or another run was put in its place.
-                replaced.close()
-            if not (directory.path / STORE_NAME).is_file():
-                raise Problem(409, f"run {name!r} has not begun: it has no store yet", field="run")
-            self._open[name] = run = OpenRun(directory, self._audit, self._config)
+            if run is None:
+                opening.refuse_again()
+                try:
+                    run = self._open_anew(name, directory)
+                except StoreError as error:
+                    opening.failed(error)
+                    raise
             return run
+
+    def _open_anew(self, name: str, directory: RunDirectory) -> OpenRun:
+        with self._lock:
+            replaced = self._open.pop(name, None)
+        if replaced is not None:
+            # Its folder was removed, or another run was put in its place.
+            replaced.close()
+        if not has_store(directory):
+            raise Problem(409, f"run {name!r} has not begun: it has no store yet", field="run")
+        run = OpenRun(directory, self._audit, self._config)
+        with self._lock:
+            if not self._is_closed:
+                self._open[name] = run
+                return run
+        run.close()
+        raise Problem(503, "the service is stopping")
 
     def close(self) -> None:
         """Close every store; what waits is written first."""
         with self._lock:
-            while self._open:
-                self._open.popitem()[1].close()
+            self._is_closed = True
+            opened, self._open = list(self._open.values()), {}
+        for run in opened:
+            run.close()
 
 
 def bodies_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
     """A hash of the answers' own hashes, in order, so that an answer that was altered later can be told."""
     return hashlib.sha256("".join(row["body_sha256"] for row in rows).encode()).hexdigest()
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -1,5 +1,6 @@
 """Serving: one process, one service for a folder of runs."""
 
+import errno
 import gc
 import socket
 from collections.abc import Callable, Generator
@@ -14,10 +15,12 @@ from heeler.service.app import create_app
 from heeler.service.audit import Audit
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
+from heeler.service.folder import LOCK_NAME, tell_address
 from heeler.service.protocol import patient
 
-LOCK_NAME = ".service.lock"
 _STOP_WITHIN_S = 10
+# Who looks whether the folder is served holds the lock for an instant.
+_LOCK_PATIENCE_S = 1.0
 _KEEP_ALIVE_S = 30
 
 
@@ -58,8 +61,10 @@ def serve(
         service: Service = app.state.service
         scheme = "http" if config.certificate is None else "https"
         host = f"[{config.host}]" if ":" in config.host else config.host
+        url = f"{scheme}://{host}:{listener.getsockname()[1]}"
         _spare_the_collector()
-        on_start(f"{scheme}://{host}:{listener.getsockname()[1]}", service.first_password)
+        tell_address(config.runs, url)
+        on_start(url, service.first_password)
         service.first_password = None
         _Server(_uvicorn_config(config, app), service).run(sockets=[listener])
 
@@ -84,8 +89,8 @@ def _uvicorn_config(config: ServiceConfig, app: Callable[..., object]) -> uvicor
         access_log=False,
         log_level="warning",
         server_header=False,
-        proxy_headers=config.behind_proxy,
-        forwarded_allow_ips="127.0.0.1,::1" if config.behind_proxy else None,
+        # A service behind a proxy reads them itself, the host too.
+        proxy_headers=False,
         limit_concurrency=config.max_connections,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_STOP_WITHIN_S,
@@ -99,7 +104,7 @@ def _locked(config: ServiceConfig) -> Generator[None]:
     path, busy = config.runs / LOCK_NAME, f"{config.runs} is served by another process; stop that one first"
     with ExitStack() as stack:
         try:
-            stack.enter_context(held_alone(path, busy=busy))
+            stack.enter_context(held_alone(path, busy=busy, patience_s=_LOCK_PATIENCE_S))
         except OSError as error:
             raise RunError(f"cannot write {path}: {error.strerror or error}; make the folder writable") from error
         yield
@@ -107,14 +112,30 @@ def _locked(config: ServiceConfig) -> Generator[None]:
 
 @contextmanager
 def _listening(config: ServiceConfig) -> Generator[socket.socket]:
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((config.host, config.port))
-            listener.listen(2048)
-        except OSError as error:
-            where = f"{config.host}:{config.port}"
-            raise ConfigError(f"cannot listen on {where}: {error.strerror or error}; choose another --port") from error
+    with _bound(config) as listener:
         listener.set_inheritable(True)
         yield listener
+
+
+def _bound(config: ServiceConfig) -> socket.socket:
+    """A socket that listens on the first port that is free.
+
+    Raises:
+        ConfigError: none is.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    ports = range(config.port, min(config.port + config.num_ports, 65536))
+    for port in ports:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((config.host, port))
+            listener.listen(2048)
+            return listener
+        except OSError as error:
+            listener.close()
+            if error.errno == errno.EADDRINUSE and port != ports[-1]:
+                continue
+            where = f"{config.host}:{port}" + (f" (nor on any port from {config.port} on)" if len(ports) > 1 else "")
+            raise ConfigError(f"cannot listen on {where}: {error.strerror or error}; choose another --port") from error
+    raise AssertionError("there is at least one port")

@@ -167,3 +167,56 @@ def post(store: Store, answer, *, overlap: int = 1) -> list[int]:
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
+
+
+@pytest.mark.parametrize("hours", [-100, -1, 1, 100])
+def test_a_clock_that_jumps_loses_nothing_and_asks_nobody_twice(store, clock, hours):
+    first, second, third = add_comparisons(store, 3)
+    assert lease(store, "ann") == [first.id, second.id]
+    post(store, make_answer(first))
+    clock.now_s += hours * HOUR_S
+    # Whatever the clock says: nobody took it meanwhile, so the answer is taken.
+    post(store, make_answer(second))
+    assert lease(store, "ann", 3) == [third.id]
+    clock.now_s -= 2 * hours * HOUR_S
+    assert lease(store, "ann", 3) == [third.id]
+    post(store, make_answer(third))
+    assert lease(store, "ann", 3) == []
+    assert [answer.query_id for _, answer in store.feedback_after(0, limit=9, up_to_step=None)] == [
+        first.id,
+        second.id,
+        third.id,
+    ]
+
+
+def test_after_a_jump_back_a_lease_blocks_its_query_no_longer_than_a_new_one_would(store, clock):
+    (query,) = add_comparisons(store, 1)
+    lease(store, "ann")
+    clock.now_s -= 10 * HOUR_S
+    assert lease(store, "ben") == [], "ann may be at work on it"
+    clock.now_s += 0.9 * HOUR_S
+    assert lease(store, "ben") == []
+    clock.now_s += 0.2 * HOUR_S
+    assert lease(store, "ben") == [query.id]
+    with pytest.raises(ConflictError, match="ran out"):
+        post(store, make_answer(query))
+    post(store, make_answer(query, annotator="ben"))
+
+
+def test_a_clock_that_jumps_about_while_many_answer(store, clock):
+    add_comparisons(store, 20)
+    jumps = [7.0, -50.0, 0.0, 49.0, -6.0, 300.0, -300.0]
+    asked: Counter[tuple[str, str]] = Counter()
+    for turn in range(200):
+        clock.now_s += jumps[turn % len(jumps)] * HOUR_S
+        name = ("ann", "ben", "cid")[turn % 3]
+        held = lease(store, name, 2, overlap=2)
+        if not held and turn > 100:
+            continue
+        for query in store.queries(held[:1]):
+            asked[query.id, name] += 1
+            post(store, make_answer(query, name, annotator=name), overlap=2)
+    assert set(asked.values()) == {1}, "nobody answers a query twice"
+    given = store.feedback_after(0, limit=10**4, up_to_step=None)
+    assert Counter(answer.query_id for _, answer in given).keys() == {query for query, _ in asked}
+    assert sorted(Counter(answer.query_id for _, answer in given).values()) == [2] * 20

@@ -10,11 +10,11 @@ import torch
 
 from heeler.core.errors import ConfigError, HeelerError, LearningError, RunError
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, to_dict
 from heeler.loop.online import OnlineRun, correlation, resume, run
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import load_policy
-from heeler.loop.stores import open_store
 from heeler.models.actions import CategoricalHead
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.stage import Stage, stage_config

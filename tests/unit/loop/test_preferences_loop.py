@@ -11,9 +11,9 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.store import Store
+from heeler.feedback.stores import STORE_NAME
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.online import run
-from heeler.loop.stores import STORE_NAME
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
 from tests.unit.loop.tiny import tiny_preferences

@@ -14,6 +14,7 @@ import torch
 from heeler.core.errors import RunError
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import open_store
 from heeler.loop import report_data
 from heeler.loop.config import from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
@@ -23,7 +24,6 @@ from heeler.loop.report import write_report
 from heeler.loop.report_chart import MAX_POINTS, rows_with
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts, reliability_chart, wilson_interval
-from heeler.loop.stores import open_store
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 

@@ -12,10 +12,10 @@ from heeler.core.errors import RunStopped
 from heeler.core.nouns import Command, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
+from heeler.feedback.stores import STORE_NAME
 from heeler.loop.config import RunConfig
 from heeler.loop.online import RunResult, resume, run
 from heeler.loop.steering import PAUSED
-from heeler.loop.stores import STORE_NAME
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 STEPS = 16 * 64

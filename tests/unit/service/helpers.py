@@ -102,7 +102,7 @@ from pathlib import Path
 from heeler.service.config import ServiceConfig
 from heeler.service.server import serve
 settings = json.loads(sys.argv[2])
-serve(ServiceConfig(runs=Path(sys.argv[1]), port=0, **settings), on_start=lambda url, _: print(url, flush=True))
+serve(ServiceConfig(runs=Path(sys.argv[1]), **settings), on_start=lambda url, _: print(url, flush=True))
 """
 
 
@@ -111,10 +111,11 @@ class Served:
 
     Args:
         folder: of runs.
-        settings: of the service, but for the folder and the port.
+        settings: of the service, but for the folder.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:
+        settings = {"port": 0} | settings
         self._command = [sys.executable, "-c", SERVE, str(folder), json.dumps(settings)]
 
     def __enter__(self) -> "Served":

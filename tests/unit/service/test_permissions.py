@@ -10,7 +10,6 @@ from heeler.core.errors import ConfigError
 from heeler.service.context import Service
 from heeler.service.guard import ApiRoute, check_guarded
 from heeler.service.permissions import ROLES, SCOPES, Permission, Role, of_key, of_session
-from heeler.service.rate_limits import RateLimit
 from tests.unit.service.helpers import add_key, add_person, bearer, make_run, signed_in
 
 PUBLIC, OWN, SESSION, ANSWER = Permission.PUBLIC, Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER

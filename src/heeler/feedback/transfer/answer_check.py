@@ -72,6 +72,7 @@ class AnswerCheck:
         if self._bodies.setdefault(row["key"], row["body_sha256"]) != row["body_sha256"]:
             raise ConflictError(f"key: {row['key']} came before with another body; a new answer needs a new key")
         self._alike[identity] = row["key"]
+        rows.check_fits(schema.feedback, row)
         received_unix_s = self._now_s if answer.received_unix_s is None else answer.received_unix_s
         if row["key"] not in self._known:
             self._rows[row["key"]] = {**row, "received_unix_s": received_unix_s}

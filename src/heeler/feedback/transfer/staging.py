@@ -136,6 +136,9 @@ class Staging:
                 "can only go into one that has none yet"
             )
         if step is None:
+            row = {"version": policy.version, "step": policy.step, "checkpoint_sha256": policy.checkpoint_sha256}
+            with Place("policy_version"):
+                rows.check_fits(schema.policy_versions, row)
             self._steps[policy.version] = policy.step
             self._new_policies[policy.version] = policy
 
@@ -143,6 +146,8 @@ class Staging:
         known = self._annotators.get(annotator.id)
         if known is None:
             annotator = replace(annotator, kind=annotator.kind or "person")
+            with Place("annotator"):
+                rows.check_fits(schema.annotators, {"id": annotator.id, "note": annotator.note})
             self._annotators[annotator.id] = self._new_annotators[annotator.id] = annotator
         elif annotator.kind not in (None, known.kind):
             raise ConflictError(f"annotator.kind: {annotator.id!r} is a {known.kind}, not a {annotator.kind}")
@@ -155,6 +160,8 @@ class Staging:
                 if segment.policy_version not in self._steps:
                     raise DataError(f"segment.policy_version: no line before says what {segment.policy_version} is")
                 self._check_world(held, segment)
+                with Place("segment"):
+                    rows.check_fits(schema.segments, rows.segment_row(segment.id, segment))
             if segment.id not in known:
                 fresh[segment.id] = segment
         rows.insert_all(aside, schema.segments, [rows.segment_row(name, segment) for name, segment in fresh.items()])
@@ -191,6 +198,7 @@ class Staging:
         for place, query in some:
             with Located(place), Place("query"):
                 check_query(query, segments, self._steps)
+                rows.check_fits(schema.queries, rows.query_row(query))
                 other = known.get(query.id) or fresh.setdefault(query.id, query)
                 if (other.kind, other.segment_ids) != (query.kind, query.segment_ids):
                     raise ConflictError(f"query.id: {query.id} already asks about {list(other.segment_ids)}")

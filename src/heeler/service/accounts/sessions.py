@@ -2,17 +2,20 @@
 
 import hashlib
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, func, insert, or_, select, update
 
 from heeler.service.accounts import schema
 from heeler.service.accounts.database import AccountsDatabase
-from heeler.service.accounts.people import Person, person_of
+from heeler.service.accounts.people import SERVICE, Person, person_of
 
 _TABLE = schema.sessions
 _NOTE_USE_EVERY_S = 60.0
+_CLOCK_SLACK_S = 300.0
+"""A clock may be set back by so much, as time servers do, and nothing comes of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,26 @@ class Sessions:
     def __init__(self, database: AccountsDatabase, *, idle_s: float, lifetime_s: float) -> None:
         self._database = database
         self._idle_s, self._lifetime_s = idle_s, lifetime_s
+        self._lock = threading.Lock()
+        with database.reading() as connection:
+            self._newest_s: float = connection.execute(select(func.max(_TABLE.c.used_unix_s))).scalar() or 0.0
+
+    def _now_s(self) -> float:
+        """The time, by which sessions end.
+
+        A clock that went back would have sessions live on that had ended, and the others outlive their bounds. How old
+        they are cannot be told any more, so that all of them end.
+        """
+        with self._lock:
+            now_s = time.time()
+            went_back_s = self._newest_s - now_s
+            if went_back_s > _CLOCK_SLACK_S:
+                details = {"clock_went_back_s": round(went_back_s)}
+                with self._database.changing(SERVICE, "session.end_all", "", **details) as connection:
+                    connection.execute(delete(_TABLE))
+                self._newest_s = now_s
+            self._newest_s = max(self._newest_s, now_s)
+            return now_s
 
     def begin(self, person: Person, *, instead_of: str | None) -> str:
         """Start a session; returns its token, which is kept nowhere.
@@ -46,7 +69,7 @@ class Sessions:
             person: who signed in.
             instead_of: the session that the same browser had, which ends.
         """
-        token, now_s = secrets.token_urlsafe(32), time.time()
+        token, now_s = secrets.token_urlsafe(32), self._now_s()
         row = {
             "token_sha256": token_sha256(token),
             "person_id": person.id,
@@ -64,6 +87,8 @@ class Sessions:
 
     def find(self, session_id: str) -> Session | None:
         """The live session with this hash, of a person who is not disabled."""
+        # First: a clock that went back ends sessions, and what was read before would not show it.
+        self._now_s()
         people = schema.people
         wanted = select(_TABLE, people).join(people, people.c.id == _TABLE.c.person_id)
         with self._database.reading() as connection:
@@ -77,12 +102,13 @@ class Sessions:
 
     def is_live(self, session: Session) -> bool:
         """Whether it may still be used."""
-        now_s = time.time()
-        return now_s < session.expires_unix_s and now_s - session.used_unix_s < self._idle_s
+        now_s = self._now_s()
+        idle_s = now_s - session.used_unix_s
+        return now_s < session.expires_unix_s and -_CLOCK_SLACK_S <= idle_s < self._idle_s
 
     def note_use(self, session: Session) -> None:
         """Remember that it is in use, not more often than once a minute."""
-        now_s = time.time()
+        now_s = self._now_s()
         if now_s - session.used_unix_s >= _NOTE_USE_EVERY_S:
             with self._database.noting() as connection:
                 change = update(_TABLE).where(_TABLE.c.token_sha256 == session.id)

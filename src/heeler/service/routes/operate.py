@@ -13,6 +13,7 @@ from heeler.core.audit import AUDIT_NAME, entries, newest_number
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.envs import DRAWN_IDS
+from heeler.feedback.stores import has_store
 from heeler.service import metrics_file
 from heeler.service.alarms import NUM_ROWS, RunFacts, alarms
 from heeler.service.bodies_operate import AlarmOut, AlarmsOut, ClipOut, SeriesOut
@@ -22,7 +23,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, unknown
 from heeler.service.routes.table import Entry
 from heeler.service.run_state import state_of
-from heeler.service.runs import STORE_NAME, Runs
+from heeler.service.runs import Runs
 
 MAX_NAMES = 40
 Names = Annotated[str, Query(max_length=2000, description="names of metrics, with commas between")]
@@ -77,7 +78,7 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
     config, now_s = directory.config(), time.time()
     asking = config.get("preferences")
     num_open, last_answer_s = 0, None
-    if (directory.path / STORE_NAME).is_file():
+    if has_store(directory):
         num_open, last_answer_s = runs.open(directory.path.name).store.answering()
     if last_answer_s is None:
         last_answer_s = (directory.path / "config.yaml").stat().st_mtime

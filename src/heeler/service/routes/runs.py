@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request
 
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import has_store, shown_config
 from heeler.service import metrics_file
 from heeler.service.bodies import CheckpointOut, Page, RunDetailOut, RunOut, SettingsBody, SettingsOut, TaskOut
 from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
@@ -13,7 +14,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
 from heeler.service.run_state import PAUSED, state_of
-from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, STORE_NAME, OpenRun, Runs
+from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, OpenRun, Runs
 
 
 def list_runs(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Page[RunOut]:
@@ -34,7 +35,7 @@ def get_run(request: Request, run: str) -> RunDetailOut:
         store = runs.open(run).store
         counts, paused_by = store.counts(), store.setting(PAUSED, None)
     metrics = metrics_file.last_row(directory.metrics_path)
-    return RunDetailOut(**fields, config=directory.config(), metrics=metrics, paused_by=paused_by, counts=counts)
+    return RunDetailOut(**fields, config=shown_config(directory), metrics=metrics, paused_by=paused_by, counts=counts)
 
 
 def get_metrics(
@@ -81,7 +82,7 @@ def change_settings(request: Request, run: str, body: SettingsBody) -> SettingsO
 def list_tasks(request: Request) -> Page[TaskOut]:
     """Runs that somebody may be asked about: their names, and nothing else of them."""
     runs = service_of(request).runs
-    items = [TaskOut(run=name) for name in runs.names() if (runs.directory(name).path / STORE_NAME).is_file()]
+    items = [TaskOut(run=name) for name in runs.names() if runs.has_store(name)]
     return Page(items=items, next=None)
 
 
@@ -99,7 +100,7 @@ def _glance(runs: Runs, directory: RunDirectory) -> dict[str, Any]:
         "env_id": env.get("id") if isinstance(env, dict) else None,
         "seed": config.get("seed"),
         "step": None if row is None else int(row["step"]),
-        "has_store": (directory.path / STORE_NAME).is_file(),
+        "has_store": has_store(directory),
         "state": state_of(runs, directory, config=config, row=row),
         "last_row_unix_s": metrics_file.written_unix_s(directory.metrics_path),
     }
