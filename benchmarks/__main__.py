@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from benchmarks import (
     acquisition,
     backflip,
+    crash_soak,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -26,6 +27,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     acquisition.BENCHMARK,
     mujoco_batch.BENCHMARK,
     ingest.BENCHMARK,
+    crash_soak.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
