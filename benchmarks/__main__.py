@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    api_fuzz,
     backflip,
     crash_soak,
     ingest,
@@ -28,6 +29,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     mujoco_batch.BENCHMARK,
     ingest.BENCHMARK,
     crash_soak.BENCHMARK,
+    api_fuzz.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

@@ -25,6 +25,7 @@ from heeler.service.runs import Runs
 
 # The first is asked most.
 _ROUTES = (feedback, leases, events, commands, run_routes, session, people, health)
+_FASTAPIS_OWN = "HTTPValidationError"
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
 
@@ -75,7 +76,14 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
 def _describe(app: FastAPI) -> None:
     """Make the OpenAPI document, which FastAPI then keeps."""
     document = app.openapi()
-    document["components"]["schemas"] |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
+    schemas = document["components"]["schemas"]
+    schemas |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
+    # FastAPI adds what it would answer by itself, where nothing can be wrong with the form of a request.
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        if _FASTAPIS_OWN in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
+    for name in (_FASTAPIS_OWN, "ValidationError"):
+        schemas.pop(name, None)
 
 
 def _service(config: ServiceConfig, audit: Audit) -> Service:

@@ -95,7 +95,7 @@ def _me(caller: Caller) -> MeOut:
 
 
 ROUTES = (
-    Entry(method="POST", path="/session", permission=Permission.PUBLIC, endpoint=login, answer=MeOut),
+    Entry(method="POST", path="/session", permission=Permission.PUBLIC, endpoint=login, answer=MeOut, also=(401,)),
     Entry(method="GET", path="/session", permission=Permission.SIGNED_IN, endpoint=me, answer=MeOut),
     Entry(method="DELETE", path="/session", permission=Permission.SESSION, endpoint=logout, status=204),
     Entry(
