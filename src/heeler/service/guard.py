@@ -60,12 +60,21 @@ class ApiRoute(APIRoute):
         guard: Guard = scope["app"].state.service.guard
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scope.setdefault("state", {})["caller"] = await guard.admitted(scope, headers, self.permission)
+        if scope["method"] not in self.methods:
+            raise self._wrong_method(scope)
         body = b""
         if scope["method"] not in SAFE_METHODS:
             body = await guard.body(headers, receive)
             if self._takes_json and body:
                 check_is_json(headers)
         await super().handle(scope, _with_body(body, receive), send)
+
+    def _wrong_method(self, scope: Scope) -> Problem:
+        """405, with the methods of every route of this path: each of them is a route of its own."""
+        same = [route for route in scope["app"].router.routes if route.path == self.path]
+        allowed = sorted({method for route in same for method in route.methods})
+        detail = f"the method {scope['method']:.20} is not for this path; it takes {', '.join(allowed)}"
+        return Problem(405, detail, headers={"Allow": ", ".join(allowed)})
 
 
 def check_guarded(app: FastAPI) -> None:
