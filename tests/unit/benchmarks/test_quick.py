@@ -16,6 +16,8 @@ from benchmarks.peers import HOME
 _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 
+NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "ingest", "crash-soak", FUZZ]
+
 
 def smoke_test(name: str) -> dict[str, Any]:
     return dict(run_job((sys.executable, "-m", "benchmarks", name, "--quick", "--json")).printed)
