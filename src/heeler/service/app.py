@@ -8,23 +8,26 @@ from fastapi import FastAPI
 from heeler import __version__
 from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.errors import ConfigError
-from heeler.service import problems
+from heeler.service import pages, problems
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
 from heeler.service.audit import Audit
 from heeler.service.callers import Callers
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
+from heeler.service.driving import Drives
+from heeler.service.films import Films
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
-from heeler.service.routes import commands, events, feedback, health, leases, people, session
+from heeler.service.routes import commands, drive, events, feedback, health, leases, people, session, shown
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
+from heeler.service.static_files import StaticFiles
 
 # The first is asked most.
-_ROUTES = (feedback, leases, events, commands, run_routes, session, people, health)
+_ROUTES = (feedback, leases, shown, drive, events, commands, run_routes, session, people, health, pages)
 _FASTAPIS_OWN = "HTTPValidationError"
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
@@ -98,6 +101,9 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
         callers=callers,
         guard=Guard(config, callers),
         runs=Runs(config, audit),
+        static=StaticFiles(),
+        films=Films(),
+        drives=Drives(),
         logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),
         logins_from=RateLimit(per_s=_LOGINS_FROM_PER_S, burst=_LOGINS_FROM_BURST),
         first_password=accounts.people.make_first_admin(),

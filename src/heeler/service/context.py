@@ -9,10 +9,13 @@ from heeler.service.accounts.accounts import Accounts
 from heeler.service.audit import Audit
 from heeler.service.callers import Caller, Callers
 from heeler.service.config import ServiceConfig
+from heeler.service.driving import Drives
+from heeler.service.films import Films
 from heeler.service.guard import Guard
 from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
 from heeler.service.runs import Runs
+from heeler.service.static_files import StaticFiles
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="the most items of one page")]
 Cursor = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
@@ -28,6 +31,9 @@ class Service:
     callers: Callers
     guard: Guard
     runs: Runs
+    static: StaticFiles
+    films: Films
+    drives: Drives
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None
@@ -37,6 +43,8 @@ class Service:
 
     def close(self) -> None:
         """Write what waits and close everything."""
+        self.films.close()
+        self.drives.close()
         self.runs.close()
         self.accounts.close()
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from heeler.service.bodies import ProblemBody
 from heeler.service.guard import SAFE_METHODS, ApiRoute
+from heeler.service.page_route import PageRoute
 from heeler.service.permissions import Permission
 from heeler.service.problems import MEDIA_TYPE
 
@@ -25,7 +26,7 @@ class Entry:
 
     method: str
     path: str
-    """After the prefix."""
+    """After the prefix, which a page has none of."""
     permission: Permission
     endpoint: Callable[..., Any]
     answer: Any = None
@@ -37,10 +38,23 @@ class Entry:
     """Of an answer that is not JSON."""
     also: tuple[int, ...] = ()
     """Statuses of refusals that do not follow from the route's form; see `refusals_of`."""
+    is_page: bool = False
+    """For the address bar of a browser, and no part of the API."""
 
 
 def route_of(entry: Entry, tag: str) -> ApiRoute:
     """The route of an entry."""
+    name = f"{tag}.{entry.endpoint.__name__}"
+    if entry.is_page:
+        return PageRoute(
+            entry.path,
+            entry.endpoint,
+            permission=entry.permission,
+            methods=[entry.method],
+            name=name,
+            response_model=None,
+            include_in_schema=False,
+        )
     responses: dict[int | str, dict[str, Any]] = {status: _problem(status) for status in refusals_of(entry)}
     options: dict[str, Any] = {"response_model": entry.answer, "tags": [tag]}
     if entry.plain_body is not None:
@@ -53,7 +67,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         responses[entry.status] = {"model": entry.answer, "description": "kept"}
         options["response_model"] = None
     if entry.media_type is not None:
-        responses[entry.status] = {"content": {entry.media_type: {}}, "description": "a stream"}
+        responses[entry.status] = {"content": {entry.media_type: {}}, "description": "as it is"}
         options["response_model"] = None
     return ApiRoute(
         PREFIX + entry.path,
@@ -63,7 +77,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         takes_json=_takes_json(entry),
         methods=[entry.method],
         status_code=entry.status,
-        name=f"{tag}.{entry.endpoint.__name__}",
+        name=name,
         operation_id=f"{tag}_{entry.endpoint.__name__}",
         responses=responses,
         **options,
