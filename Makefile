@@ -1,6 +1,6 @@
 # Every goal sets itself up first: a virtual environment in .venv, torch, then heeler, at the versions of constraints.txt.
 # On a bare Debian or Ubuntu this needs python3.11 and its venv module, nothing else. `make test` as root installs
-# PostgreSQL there as well; without it the tests of stores on PostgreSQL are skipped.
+# PostgreSQL and Chromium there as well; without them the tests of stores on PostgreSQL and of pages are skipped.
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -16,7 +16,7 @@ setup: $(VENV)/dev.stamp
 demo: $(VENV)/run.stamp
 	$(BIN)/heeler run backflip
 
-test: $(VENV)/dev.stamp $(VENV)/postgresql.stamp
+test: $(VENV)/dev.stamp $(VENV)/postgresql.stamp $(VENV)/chromium.stamp
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow --timeout 2400
 
@@ -63,6 +63,16 @@ $(VENV)/postgresql.stamp: | $(VENV)/bin/python
 	else \
 		echo "PostgreSQL is not here: tests of stores on it will be skipped." \
 			"On Debian or Ubuntu: sudo apt-get install postgresql" >&2; exit 0; \
+	fi && touch $@
+
+$(VENV)/chromium.stamp: | $(VENV)/bin/python
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		command -v google-chrome >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; then :; \
+	else \
+		echo "Chromium is not here: tests of the console's pages will be skipped." \
+			"On Debian or Ubuntu: sudo apt-get install chromium" >&2; exit 0; \
 	fi && touch $@
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/torch.stamp

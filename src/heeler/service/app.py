@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from heeler import __version__
 from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.errors import ConfigError
-from heeler.service import problems
+from heeler.service import pages, problems
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
 from heeler.service.audit import Audit
@@ -22,9 +22,10 @@ from heeler.service.routes import commands, events, feedback, health, leases, pe
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
+from heeler.service.static_files import StaticFiles
 
 # The first is asked most.
-_ROUTES = (feedback, leases, events, commands, run_routes, session, people, health)
+_ROUTES = (feedback, leases, events, commands, run_routes, session, people, health, pages)
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
 
@@ -90,6 +91,7 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
         callers=callers,
         guard=Guard(config, callers),
         runs=Runs(config, audit),
+        static=StaticFiles(),
         logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),
         logins_from=RateLimit(per_s=_LOGINS_FROM_PER_S, burst=_LOGINS_FROM_BURST),
         first_password=accounts.people.make_first_admin(),

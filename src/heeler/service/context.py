@@ -13,6 +13,7 @@ from heeler.service.guard import Guard
 from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
 from heeler.service.runs import Runs
+from heeler.service.static_files import StaticFiles
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="the most items of one page")]
 Cursor = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
@@ -28,6 +29,7 @@ class Service:
     callers: Callers
     guard: Guard
     runs: Runs
+    static: StaticFiles
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None

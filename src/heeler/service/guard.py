@@ -25,6 +25,10 @@ _WRONG_CREDENTIALS_PER_S, _WRONG_CREDENTIALS_BURST = 0.5, 30
 Headers = Mapping[bytes, bytes]
 
 
+class MustChangePassword(Problem):
+    """Somebody signed in with their one-time password, which is good for nothing but another."""
+
+
 class ApiRoute(APIRoute):
     """A route that says what it needs of its caller.
 
@@ -206,7 +210,7 @@ def _unauthorized(detail: str) -> Problem:
 
 def _forbidden(caller: Caller, permission: Permission) -> Problem:
     if caller.session is not None and caller.person.must_change_password:
-        return Problem(403, "change the one-time password first: PUT /api/v1/session/password")
+        return MustChangePassword(403, "change the one-time password first: PUT /api/v1/session/password")
     return Problem(403, f"this needs the permission {permission.value!r}")
 
 

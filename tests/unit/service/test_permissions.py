@@ -48,6 +48,15 @@ TABLE = {
 }
 """Written by hand: what a new route needs is to be decided here too."""
 
+PAGES = {
+    "/static/{path:path}": PUBLIC,
+    "/sign-in": PUBLIC,
+    "/": SESSION,
+    "/password": SESSION,
+    "/answer": ANSWER,
+}
+"""The same for the pages of the console, which are all got."""
+
 GRANTED = {
     Role.ANNOTATOR: {OWN, SESSION, ANSWER},
     Role.OPERATOR: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER},
@@ -61,7 +70,7 @@ def test_every_route_stands_in_the_table_with_its_permission(client: TestClient)
         assert isinstance(route, ApiRoute)
         (method,) = route.methods - {"HEAD"}
         found[method, route.path.removeprefix("/api/v1")] = route.permission
-    assert found == TABLE
+    assert found == TABLE | {("GET", path): permission for path, permission in PAGES.items()}
 
 
 def test_what_roles_may() -> None:
@@ -84,6 +93,19 @@ def test_every_route_with_every_role(client: TestClient, service: Service, role:
     for (method, path), permission in sorted(TABLE.items(), key=lambda item: item[0] == ("DELETE", "/session")):
         allowed = permission in GRANTED[role] | {PUBLIC}
         assert may(browser, method, path, {}) == allowed, (role, method, path)
+
+
+@pytest.mark.parametrize("role", [None, *Role])
+def test_every_page_with_every_role(client: TestClient, service: Service, role: Role | None) -> None:
+    browser = client
+    if role is not None:
+        add_person(service, "ann", role.value)
+        browser = signed_in(client, "ann")
+    for path, permission in PAGES.items():
+        status = browser.get(path.replace("{path:path}", "style.css"), follow_redirects=False)
+        is_let = permission in (GRANTED[role] if role is not None else set()) | {PUBLIC}
+        is_led_away = status.headers.get("location", "").startswith("/sign-in")
+        assert (status.status_code != 403 and not is_led_away) == is_let, (role, path)
 
 
 @pytest.mark.parametrize("scope", SCOPES)

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from heeler.service.bodies import ProblemBody
 from heeler.service.guard import ApiRoute
+from heeler.service.page_route import PageRoute
 from heeler.service.permissions import Permission
 from heeler.service.problems import MEDIA_TYPE
 
@@ -21,7 +22,7 @@ class Entry:
 
     method: str
     path: str
-    """After the prefix."""
+    """After the prefix, which a page has none of."""
     permission: Permission
     endpoint: Callable[..., Any]
     answer: Any = None
@@ -31,10 +32,23 @@ class Entry:
     """The endpoint takes the request as it is, and reads this from its body."""
     media_type: str | None = None
     """Of an answer that is not JSON."""
+    is_page: bool = False
+    """For the address bar of a browser, and no part of the API."""
 
 
 def route_of(entry: Entry, tag: str) -> ApiRoute:
     """The route of an entry."""
+    name = f"{tag}.{entry.endpoint.__name__}"
+    if entry.is_page:
+        return PageRoute(
+            entry.path,
+            entry.endpoint,
+            permission=entry.permission,
+            methods=[entry.method],
+            name=name,
+            response_model=None,
+            include_in_schema=False,
+        )
     problem = {"model": ProblemBody, "content": {MEDIA_TYPE: {}}, "description": "what is wrong, and how to mend it"}
     responses: dict[int | str, dict[str, Any]] = {"4XX": problem, "5XX": problem}
     options: dict[str, Any] = {"response_model": entry.answer, "responses": responses, "tags": [tag]}
@@ -54,7 +68,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         is_plain=entry.plain_body is not None,
         methods=[entry.method],
         status_code=entry.status,
-        name=f"{tag}.{entry.endpoint.__name__}",
+        name=name,
         operation_id=f"{tag}_{entry.endpoint.__name__}",
         **options,
     )

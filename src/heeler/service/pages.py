@@ -1,0 +1,92 @@
+"""The pages of the console. Each is a shell: its script asks the API for everything that it shows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from heeler.service.accounts.passwords import MIN_LENGTH
+from heeler.service.context import caller_of, service_of
+from heeler.service.page_route import PASSWORD, SIGN_IN
+from heeler.service.permissions import Permission
+from heeler.service.routes.table import Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsolePage:
+    """A page that somebody who is signed in finds in the menu, where they may see it."""
+
+    path: str
+    title: str
+    template: str
+    permission: Permission
+
+
+MENU: Sequence[ConsolePage] = (
+    ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
+)
+"""In the order of the menu."""
+_FIRST = ("/operate", "/answer")
+"""Where somebody who signs in is led: the first of these that they may see."""
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("heeler.service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+
+
+def home(request: Request) -> Response:
+    """Lead to the page that fits the role."""
+    allowed, person = caller_of(request).permissions, caller_of(request).person
+    if person.must_change_password:
+        return RedirectResponse(PASSWORD, status_code=303)
+    seen = {page.path: page for page in MENU if page.permission in allowed}
+    return RedirectResponse(next(path for path in _FIRST if path in seen), status_code=303)
+
+
+def sign_in(request: Request) -> Response:
+    """Name and password."""
+    return _page(request, "sign_in.html", "Sign in", menu=())
+
+
+def password(request: Request) -> Response:
+    """Another password."""
+    must = caller_of(request).person.must_change_password
+    menu = () if must else _menu(request)
+    return _page(request, "password.html", "Change your password", menu=menu, must=must, shortest=MIN_LENGTH)
+
+
+def static(request: Request, path: str) -> Response:
+    """Style and scripts."""
+    return service_of(request).static.answer(path, request.headers)
+
+
+def _menu(request: Request) -> Sequence[ConsolePage]:
+    return [page for page in MENU if page.permission in caller_of(request).permissions]
+
+
+def _page(request: Request, template: str, title: str, *, menu: Sequence[ConsolePage], **more: object) -> HTMLResponse:
+    fields = {"title": title, "menu": menu, "here": request.url.path, "static": service_of(request).static.url}
+    return HTMLResponse(_TEMPLATES.get_template(template).render(fields | more))
+
+
+def _endpoint(page: ConsolePage) -> Callable[[Request], Response]:
+    def show(request: Request) -> Response:
+        return _page(request, page.template, page.title, menu=_menu(request))
+
+    show.__name__ = page.path.strip("/").replace("/", "_")
+    return show
+
+
+def _entry(path: str, permission: Permission, endpoint: Callable[..., Response]) -> Entry:
+    return Entry(method="GET", path=path, permission=permission, endpoint=endpoint, is_page=True)
+
+
+ROUTES = (
+    _entry("/static/{path:path}", Permission.PUBLIC, static),
+    _entry("/", Permission.SESSION, home),
+    _entry(SIGN_IN, Permission.PUBLIC, sign_in),
+    _entry(PASSWORD, Permission.SESSION, password),
+    *(_entry(page.path, page.permission, _endpoint(page)) for page in MENU),
+)

@@ -1,0 +1,4 @@
+// The page on which people answer.
+import { showAccount } from "./account.js";
+
+await showAccount();

@@ -1,0 +1,88 @@
+"""People, browsers and looks at pages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
+
+from heeler.core.audit import AuditLog
+from heeler.service.accounts import passwords
+from heeler.service.accounts.accounts import Accounts
+from tests.unit.service.helpers import API, PASSWORD
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+WIDE = {"viewport": {"width": 1280, "height": 860}}
+NAMES = {"ann": "annotator", "bea": "annotator", "olga": "operator", "ada": "admin", "new": "annotator"}
+"""Everybody has PASSWORD; `new` must change it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A folder of runs that is served."""
+
+    folder: Path
+    url: str
+    people: Mapping[str, str]
+    """Ids by name."""
+
+
+def make_people(folder: Path) -> dict[str, str]:
+    """The people of NAMES, before a service starts; their hashes are quick ones."""
+    quick = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
+    slow, passwords._HASHER = passwords._HASHER, quick
+    try:
+        accounts = Accounts(folder / "people.db", AuditLog(folder / "audit.jsonl"), session_idle_s=1, session_s=1)
+        ids: dict[str, str] = {}
+        for name, role in NAMES.items():
+            person, one_time = accounts.people.add("test", name=name, email=None, kind="person", role=role)
+            ids[name] = person.id
+            if name != "new":
+                accounts.people.set_password("test", person.id, PASSWORD)
+            else:
+                (folder / "one-time").write_text(str(one_time))
+        accounts.close()
+    finally:
+        passwords._HASHER = slow
+    return ids
+
+
+def context_of(chromium: Browser, place: Place, name: str | None, faults: list[str], **options: Any) -> BrowserContext:
+    """A browser of its own, signed in as `name`; what goes wrong in its pages is added to `faults`."""
+    context = chromium.new_context(base_url=place.url, **(WIDE | options))
+    context.set_default_timeout(10_000)
+
+    def hear(message: ConsoleMessage) -> None:
+        # A refused sign-in is told by the browser as an error of the page, which it is not.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            faults.append(message.text)
+
+    context.on("console", hear)
+    context.on("weberror", lambda error: faults.append(str(error.error)))
+    if name is not None:
+        body = {"name": name, "password": PASSWORD}
+        answer = context.request.post(f"{API}/session", data=body, headers={"Origin": place.url})
+        assert answer.ok, answer.text()
+    return context
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds against the page, one line each."""
+    found = Axe().run(page).response["violations"]
+    return [f"{v['id']}: {v['help']} {[node['html'][:160] for node in v['nodes']]}" for v in found]
+
+
+def is_too_wide(page: Page) -> bool:
+    """Whether the page must be scrolled sideways."""
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def look(page: Page, shots: Path | None, name: str) -> None:
+    """Keep a picture of the page, where pictures are wanted."""
+    if shots is not None:
+        shots.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=shots / f"{name}.png", full_page=True)
