@@ -17,7 +17,8 @@ class Facts:
     """Queries, segments and annotators of one store, as far as they were asked for.
 
     They are added and never changed, so that what was found once holds for good, but for annotators who are forgotten;
-    what was not found is looked for again. To be used by whoever holds the writer connection, which is one thread at a time.
+    what was not found is looked for again. To be used by whoever holds the writer connection, which
+    is one thread at a time.
     """
 
     def __init__(self) -> None:

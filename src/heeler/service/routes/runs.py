@@ -12,7 +12,7 @@ from heeler.service.context import Cursor, Limit, caller_of, number_of, service_
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
-from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, STORE_NAME, OpenRun
+from heeler.service.runs import DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, STORE_NAME, OpenRun
 
 PAUSED = "paused"
 """Setting of a store that says who paused the run."""
@@ -139,4 +139,4 @@ ROUTES = (
         answer=SettingsOut,
     ),
 )
-assert {OVERLAP, LEASE_S} == SettingsOut.model_fields.keys()
+assert {OVERLAP, LEASE_S, GOLD_SHARE} == SettingsOut.model_fields.keys()
