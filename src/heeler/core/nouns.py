@@ -1,6 +1,7 @@
 """The nouns that every room shares. Plain data: NumPy arrays and built-in types, no torch, no I/O."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,88 @@ class Segment:
         return digest.hexdigest()
 
 
+TEXT = "text"
+"""What stands for the world where segments are of text; no world may be named so."""
+
+PLAIN = "text"
+"""Role of a prompt that is plain text, which the completion continues letter by letter; all other roles are a chat's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """One message of a prompt."""
+
+    role: str
+    """Such as `system`, `user` or `assistant`; `PLAIN` for text that is no chat."""
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextSegment:
+    """A prompt with its completion: what a language model made of it, for a person to judge.
+
+    A position in the completion counts Unicode code points, as Python does: 0 is before the first one, and a part from
+    `start` to `end` is `completion[start:end]`. JavaScript's strings count UTF-16 units, of which a character beyond
+    U+FFFF (most emoji) is two: there position p of a string s is `[...s.slice(0, p)].length` here.
+    """
+
+    prompt: tuple[Message, ...]
+    """A chat's messages, the oldest first; or one message of the role `PLAIN`; or none.
+
+    Plain text is kept apart from a chat of one message, as a model is given the one as it stands and the other through
+    its chat template: neither may turn into the other on its way through a store.
+    """
+    completion: str
+    """What came of it: the next message of a chat, by the assistant, or how the plain text goes on."""
+    policy_version: int
+
+    def __len__(self) -> int:
+        return len(self.completion)
+
+    @property
+    def env_id(self) -> str:
+        """`TEXT`, where a segment of control names its world."""
+        return TEXT
+
+    @cached_property
+    def trajectory_id(self) -> str:
+        """Names the prompt, as `FIRST/WHOLE`: hashes of its first message and of all of it.
+
+        Completions of one prompt share it. Prompts that begin alike share what stands before the slash; a validation
+        split that goes by that keeps dialogues apart from their own continuations.
+        """
+        messages = [[message.role, message.content] for message in self.prompt]
+        return f"{_text_sha256(messages[:1])[:32]}/{_text_sha256(messages)[:32]}"
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether the prompt is a chat's messages, not plain text."""
+        return bool(self.prompt) and self.prompt[0].role != PLAIN
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of the content: equal content, equal id."""
+        messages = [[message.role, message.content] for message in self.prompt]
+        return _text_sha256([TEXT, self.policy_version, messages, self.completion])
+
+
+def _text_sha256(value: list[Any]) -> str:
+    """Of a value as JSON in ASCII, which holds any text there is."""
+    return hashlib.sha256(json.dumps(value, separators=(",", ":")).encode("ascii")).hexdigest()
+
+
+def plain_prompt(text: str) -> tuple[Message, ...]:
+    """A prompt that is plain text; the empty text is no prompt.
+
+    >>> plain_prompt("The sky is")
+    (Message(role='text', content='The sky is'),)
+    """
+    return (Message(role=PLAIN, content=text),) if text else ()
+
+
+AnySegment = Segment | TextSegment
+
+
 @dataclass(frozen=True, kw_only=True)
 class Query:
     """A question about one or more segments, of one kind."""
@@ -70,7 +153,7 @@ class Query:
     id: str
     kind: FeedbackKind
     segment_ids: tuple[str, ...]
-    """Two, left then right, for a preference; one for every other kind."""
+    """Two, left then right, for a preference; one for every other kind. Texts in one query share their prompt."""
     policy_version: int
     asked_step: int
     """The learner's environment steps when it asked."""

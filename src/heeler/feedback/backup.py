@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from heeler.core.errors import DataError, StoreError
-from heeler.core.nouns import Segment
+from heeler.core.nouns import AnySegment
 from heeler.feedback import rows, schema
 from heeler.feedback.database import Database
 from heeler.feedback.segment_files import SegmentFolder
@@ -99,7 +99,7 @@ def _copy_segments(segments: SegmentCopy, ids: Sequence[str]) -> list[str]:
     target, refused = SegmentFolder(segments.folder), list[str]()
     missing = [segment_id for segment_id in ids if not target.has(segment_id)]
     for start in range(0, len(missing), _FILES_AT_ONCE):
-        found: dict[str, Segment] = {}
+        found: dict[str, AnySegment] = {}
         for segment_id in missing[start : start + _FILES_AT_ONCE]:
             try:
                 found[segment_id] = segments.source.read(segment_id)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, func, select
 
 from heeler.core.errors import ConflictError, StoreError
-from heeler.core.nouns import Feedback, Query, Segment
+from heeler.core.nouns import AnySegment, Feedback, Query
 from heeler.feedback import leasing, rows, schema
 from heeler.feedback.database import Database
 from heeler.feedback.segment_files import SegmentFolder
@@ -44,7 +44,7 @@ class Load:
 
     policy_versions: Sequence[Mapping[str, Any]]
     annotators: Sequence[Mapping[str, Any]]
-    segments: Iterable[Segment]
+    segments: Iterable[AnySegment]
     queries: Iterable[Query]
     answers: Iterable[Mapping[str, Any]]
     """Rows of the feedback table, without their positions."""

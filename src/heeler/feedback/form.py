@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from heeler.core.errors import DataError, did_you_mean
-from heeler.core.nouns import FeedbackKind, Query
+from heeler.core.nouns import TEXT, FeedbackKind, Query
 
 MAX_TEXT_LENGTH = 20_000
-"""Characters in one critique or correction."""
+"""Characters of what somebody writes, but for a text in the place of another."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +18,18 @@ class SegmentFacts:
     """What checking an answer needs to know about a segment, without reading its file."""
 
     env_id: str
+    trajectory_id: str
+    """The episode, or the prompt."""
     num_steps: int
+    """Of a text, the characters of its completion."""
     observation_size: int
     action_size: int
     action_discrete: bool
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is a prompt with its completion."""
+        return self.env_id == TEXT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,16 +110,16 @@ def check_whole(value: object, field: str, *, low: float = -math.inf, high: floa
     return int(value)
 
 
-def check_text(value: object, field: str) -> str:
-    """Text that is not blank, at most `MAX_TEXT_LENGTH` characters.
+def check_text(value: object, field: str, *, max_length: int = MAX_TEXT_LENGTH) -> str:
+    """Text that is not blank, at most `max_length` characters.
 
     Raises:
         DataError: it is none.
     """
     if not isinstance(value, str) or not value.strip():
         raise DataError(f"{field}: expected some text, got {value!r}")
-    if len(value) > MAX_TEXT_LENGTH:
-        raise DataError(f"{field}: expected at most {MAX_TEXT_LENGTH} characters, got {len(value)}")
+    if len(value) > max_length:
+        raise DataError(f"{field}: expected at most {max_length} characters, got {len(value)}")
     return value
 
 

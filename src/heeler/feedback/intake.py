@@ -38,11 +38,12 @@ class Place:
             raise DataError(f"{self._name}.{error}") from error
 
 
-def check_query(query: Query, known_segments: Container[str], known_versions: Container[int]) -> None:
+def check_query(query: Query, known_segments: Mapping[str, SegmentFacts], known_versions: Container[int]) -> None:
     """Refuse a query that could not be shown or answered.
 
     Raises:
-        DataError: unknown kind, segment or policy version, or another number of segments than the kind shows.
+        DataError: unknown kind, segment or policy version, another number of segments than the kind shows, or segments
+            that nobody can compare.
     """
     check_text(query.id, "id")
     if len(query.id) > MAX_ID_LENGTH:
@@ -57,10 +58,18 @@ def check_query(query: Query, known_segments: Container[str], known_versions: Co
     for segment_id in query.segment_ids:
         if segment_id not in known_segments:
             raise DataError(f"segment_ids: no segment {segment_id!r} in the store; add it before the query")
+    _check_comparable([known_segments[segment_id] for segment_id in query.segment_ids])
     if query.policy_version not in known_versions:
         raise DataError(f"policy_version: {query.policy_version} is unknown; add it with add_policy_version first")
     check_whole(query.asked_step, "asked_step", low=0)
     check_number(query.score, "score")
+
+
+def _check_comparable(shown: Sequence[SegmentFacts]) -> None:
+    if len({segment.is_text for segment in shown}) > 1:
+        raise DataError("segment_ids: one is a text and the other is not; compare like with like")
+    if shown[0].is_text and len({segment.trajectory_id for segment in shown}) > 1:
+        raise DataError("segment_ids: completions of two different prompts; compare completions of one prompt")
 
 
 def check_feedback(

@@ -118,6 +118,12 @@ def _fresh(
     return mix_in(ordinary, list(connection.execute(golden).scalars()), wishes.gold_share)
 
 
+def held(connection: Connection, annotator: str, query_id: str, *, now_s: float) -> bool:
+    """Whether an annotator holds a lease on a query that has not run out."""
+    mine = and_(_LEASES.c.annotator == annotator, _LEASES.c.query_id == query_id, _LEASES.c.expires_unix_s > now_s)
+    return connection.execute(select(_LEASES.c.query_id).where(mine)).first() is not None
+
+
 def give_back(connection: Connection, annotator: str, query_ids: Sequence[str]) -> None:
     """End leases early, so that somebody else is asked."""
     connection.execute(delete(_LEASES).where(_LEASES.c.annotator == annotator, _LEASES.c.query_id.in_(query_ids)))

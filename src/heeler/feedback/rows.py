@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Connection, Row, String, Table, func, insert, select
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import Feedback, Query, Segment
+from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
 from heeler.feedback import schema
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import feedback_kind
@@ -76,19 +77,27 @@ def count_by(connection: Connection, column: ColumnElement[str], *conditions: Co
     return {name: total for name, total in connection.execute(wanted)}
 
 
-def segment_row(segment_id: str, segment: Segment) -> dict[str, Any]:
-    """A segment's row; its arrays are in its file."""
+def segment_row(segment_id: str, segment: AnySegment) -> dict[str, Any]:
+    """A segment's row; its arrays or its text are in its file."""
     return {
         "id": segment_id,
-        "env_id": segment.env_id,
         "policy_version": segment.policy_version,
-        "trajectory_id": segment.trajectory_id,
-        "start_step": segment.start_step,
-        "num_steps": len(segment),
-        "observation_size": segment.observation.shape[1],
-        "action_size": segment.action.shape[1],
-        "action_discrete": segment.action.dtype.kind == "i",
+        "start_step": 0 if isinstance(segment, TextSegment) else segment.start_step,
+        **asdict(facts_of(segment)),
     }
+
+
+def facts_of(segment: AnySegment) -> SegmentFacts:
+    """What its row says of a segment."""
+    is_text = isinstance(segment, TextSegment)
+    return SegmentFacts(
+        env_id=segment.env_id,
+        trajectory_id=segment.trajectory_id,
+        num_steps=len(segment),
+        observation_size=0 if is_text else segment.observation.shape[1],
+        action_size=0 if is_text else segment.action.shape[1],
+        action_discrete=not is_text and segment.action.dtype.kind == "i",
+    )
 
 
 def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, SegmentFacts]:
@@ -98,6 +107,7 @@ def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, Se
         for row in connection.execute(select(schema.segments).where(schema.segments.c.id.in_(some))):
             found[row.id] = SegmentFacts(
                 env_id=row.env_id,
+                trajectory_id=row.trajectory_id,
                 num_steps=row.num_steps,
                 observation_size=row.observation_size,
                 action_size=row.action_size,

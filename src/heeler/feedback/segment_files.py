@@ -13,7 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from heeler.core.errors import DataError, StoreError
-from heeler.core.nouns import Segment
+from heeler.core.nouns import TEXT, AnySegment, Segment, TextSegment
+from heeler.feedback import text_files
 
 _ARRAYS = ("observation", "action", "next_observation", "true_reward", "snapshot")
 _HEADER = ("env_id", "policy_version", "trajectory_id", "start_step")
@@ -24,12 +25,22 @@ _SYNCS_AT_ONCE = 8
 _LEFTOVER_AGE_S = 3600.0
 
 
-def check_segment(segment: Segment) -> None:
+def check_segment(segment: AnySegment) -> None:
     """Refuse a segment that would not come back from a file as it went in.
 
     Raises:
-        DataError: shapes or types are not what `Segment` says, it is empty, or a number is not finite.
+        DataError: shapes or types are not what `Segment` says, it is empty, or a number is not finite; or a text does
+            not hold.
     """
+    if isinstance(segment, TextSegment):
+        text_files.check_text_segment(segment)
+    else:
+        _check_control(segment)
+
+
+def _check_control(segment: Segment) -> None:
+    if segment.env_id == TEXT:
+        raise DataError(f"env_id: {TEXT!r} stands for text, and no world may be named so")
     num_steps = len(segment)
     if num_steps == 0:
         raise DataError("observation: expected at least one step, got none")
@@ -73,7 +84,7 @@ class SegmentFolder:
         """Whether the segment's file is there."""
         return self._path(segment_id).exists()
 
-    def write(self, segments: Mapping[str, Segment]) -> None:
+    def write(self, segments: Mapping[str, AnySegment]) -> None:
         """Write segments by id; when this returns they survive a power cut.
 
         Raises:
@@ -85,7 +96,7 @@ class SegmentFolder:
         if items:
             self._sync_folder()
 
-    def read(self, segment_id: str) -> Segment:
+    def read(self, segment_id: str) -> AnySegment:
         """The segment of this id.
 
         Raises:
@@ -98,7 +109,7 @@ class SegmentFolder:
             check_segment(segment)
         except FileNotFoundError as error:
             raise DataError(f"segments/{path.name}: the file is missing; {advice}") from error
-        except (SafetensorError, KeyError, ValueError, OSError) as error:
+        except (SafetensorError, KeyError, ValueError, OSError, RecursionError) as error:
             raise DataError(f"segments/{path.name}: not a readable segment ({error}); {advice}") from error
         if segment.id != segment_id:
             raise DataError(f"segments/{path.name}: altered since it was written (SHA-256 differs); {advice}")
@@ -107,7 +118,7 @@ class SegmentFolder:
     def _path(self, segment_id: str) -> Path:
         return self.folder / f"{segment_id}.safetensors"
 
-    def _write_some(self, items: Iterable[tuple[str, Segment]]) -> None:
+    def _write_some(self, items: Iterable[tuple[str, AnySegment]]) -> None:
         aside = {self._path(name): self.folder / f"{name}.{os.getpid()}.tmp" for name, _ in items}
         opened: list[int] = []
         try:
@@ -145,7 +156,9 @@ class SegmentFolder:
                     path.unlink()
 
 
-def _encode(segment: Segment) -> bytes:
+def _encode(segment: AnySegment) -> bytes:
+    if isinstance(segment, TextSegment):
+        return text_files.encode(segment)
     arrays: dict[str, np.ndarray] = {}
     for name in _ARRAYS:
         array: np.ndarray | None = getattr(segment, name)
@@ -154,11 +167,13 @@ def _encode(segment: Segment) -> bytes:
     return save(arrays, metadata={name: str(getattr(segment, name)) for name in _HEADER})
 
 
-def _load(path: Path) -> Segment:
+def _load(path: Path) -> AnySegment:
     untyped_open: Any = safe_open
     with untyped_open(path, framework="numpy") as file:
         header: Mapping[str, str] = file.metadata() or {}
         arrays: dict[str, np.ndarray] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    if text_files.MARK in header:
+        return text_files.decode(header)
     return Segment(
         observation=arrays["observation"],
         action=arrays["action"],

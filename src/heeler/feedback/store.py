@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, delete, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
-from heeler.core.nouns import Command, Feedback, Lease, PolicyVersion, Query, Segment
+from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
 from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
@@ -203,14 +203,20 @@ class Store:
 
     # Segments
 
-    def add_segments(self, segments: Sequence[Segment]) -> list[str]:
+    def add_segments(
+        self, segments: Sequence[AnySegment], *, before_commit: Callable[[], object] = lambda: None
+    ) -> list[str]:
         """Keep segments: their files first, then their rows, so that no row ever lacks its file.
+
+        Args:
+            segments: to keep.
+            before_commit: called where any is new; what it raises undoes it.
 
         Returns:
             Their ids, in order.
 
         Raises:
-            DataError: a segment's arrays or policy version do not hold; none of the batch is kept.
+            DataError: a segment's arrays, text or policy version do not hold; none of the batch is kept.
             StoreError: the disk is full or read-only.
         """
         folder = self._segments_folder()
@@ -230,9 +236,11 @@ class Store:
             known = rows.known(connection, schema.segments.c.id, by_id)
             fresh = [rows.segment_row(i, s) for i, s in by_id.items() if i not in known]
             rows.insert_all(connection, schema.segments, fresh)
+            if fresh:
+                before_commit()
         return ids
 
-    def segment(self, segment_id: str) -> Segment:
+    def segment(self, segment_id: str) -> AnySegment:
         """The segment of this id, its file's hash checked.
 
         Raises:
@@ -240,7 +248,7 @@ class Store:
         """
         return self.segments([segment_id])[segment_id]
 
-    def segments(self, segment_ids: Iterable[str]) -> dict[str, Segment]:
+    def segments(self, segment_ids: Iterable[str]) -> dict[str, AnySegment]:
         """Segments by id, their files' hashes checked.
 
         Raises:
@@ -249,14 +257,13 @@ class Store:
         folder, wanted = self._segments_folder(), list(dict.fromkeys(segment_ids))
         with self._database.reading() as connection:
             facts = rows.segment_facts(connection, wanted)
-        found: dict[str, Segment] = {}
+        found: dict[str, AnySegment] = {}
         for segment_id in wanted:
             if segment_id not in facts:
                 raise DataError(f"no segment {segment_id!r} in the store")
             found[segment_id] = segment = folder.read(segment_id)
             # The id covers the numbers but not how they are folded into rows.
-            expected = (facts[segment_id].num_steps, facts[segment_id].observation_size, facts[segment_id].action_size)
-            if (*segment.observation.shape, segment.action.shape[1]) != expected:
+            if rows.facts_of(segment) != facts[segment_id]:
                 raise DataError(f"segments/{segment_id}.safetensors: its shape was altered; restore it from a copy")
         return found
 
@@ -280,7 +287,7 @@ class Store:
             ConflictError: the same id asks about other segments.
         """
         with self._database.writing() as connection:
-            segments = rows.known(connection, schema.segments.c.id, {i for query in queries for i in query.segment_ids})
+            segments = rows.segment_facts(connection, {i for query in queries for i in query.segment_ids})
             versions = rows.known(connection, schema.policy_versions.c.version, {q.policy_version for q in queries})
             known = rows.queries_by_id(connection, [query.id for query in queries])
             fresh: dict[str, Query] = {}
@@ -352,6 +359,13 @@ class Store:
             return leasing.take(
                 connection, annotator, limit, overlap=overlap, now_s=now_s, duration_s=duration_s, wishes=wishes
             )
+
+    def held_query(self, annotator: str, query_id: str) -> Query | None:
+        """The query of this id, if this annotator holds a lease on it."""
+        with self._database.reading() as connection:
+            if not leasing.held(connection, annotator, query_id, now_s=time.time()):
+                return None
+            return rows.queries_by_id(connection, [query_id])[query_id]
 
     def give_back(self, annotator: str, query_ids: Sequence[str]) -> None:
         """End leases early; those that are not held are let be."""

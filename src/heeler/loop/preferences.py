@@ -18,6 +18,7 @@ from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_wi
 from heeler.feedback.store import Store
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
+from heeler.loop.stores import control_segments
 from heeler.rewards.preference_model import PreferenceModel, is_validation
 
 _CONSUMER = "learner"
@@ -238,8 +239,7 @@ class PreferenceLoop:
         found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
         if not found:
             return 0
-        answers = self._first_answers([feedback for _, feedback in found])
-        queries = {q.id: q for q in self.store.queries([f.query_id for f in answers])}
+        answers, queries = self._first_answers([feedback for _, feedback in found])
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
         self._take_in(useful, queries)
         self.num_answered += len(answers)
@@ -249,18 +249,22 @@ class PreferenceLoop:
         self.store.set_consumed(_CONSUMER, self.position)
         return len(answers)
 
-    def _first_answers(self, found: list[Feedback]) -> list[Feedback]:
+    def _first_answers(self, found: list[Feedback]) -> tuple[list[Feedback], dict[str, Query]]:
         """One answer a comparison, so that the budget counts comparisons, however many people answer one at once."""
+        known = self.asked if self.teacher else {f.query_id for f in found if f.kind == "preference"}
+        queries = {q.id: q for q in self.store.queries([f.query_id for f in found if f.query_id in known])}
+        # Others may have put texts into this store; a reward of observations learns nothing from them.
+        facts = self.store.segment_facts({i for query in queries.values() for i in query.segment_ids})
+        queries = {name: q for name, q in queries.items() if not facts[q.segment_ids[0]].is_text}
         answers: list[Feedback] = []
         for feedback in found:
-            known = self.teacher is None or feedback.query_id in self.asked
-            if known and feedback.kind == "preference" and feedback.query_id not in self.answered:
+            if feedback.query_id in queries and feedback.query_id not in self.answered:
                 self.answered.add(feedback.query_id)
                 answers.append(feedback)
-        return answers
+        return answers, queries
 
     def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> None:
-        segments = self.store.segments({i for f in useful for i in queries[f.query_id].segment_ids})
+        segments = control_segments(self.store, {i for f in useful for i in queries[f.query_id].segment_ids})
         pairs: list[tuple[Segment, Segment]] = []
         for feedback in useful:
             left, right = queries[feedback.query_id].segment_ids
@@ -338,7 +342,7 @@ class PreferenceLoop:
             self.num_asked = max(self.num_asked, self.store.query_count())
         self.asked = set(state["asked"])
         self.answered = set(state["answered"])
-        held = self.store.segments(state["history"])
+        held = control_segments(self.store, state["history"])
         self.history = [held[name] for name in state["history"]]
         self.generator = restore_generator(state["generator"])
         if self.teacher is not None:

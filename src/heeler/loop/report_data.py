@@ -22,7 +22,7 @@ from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.reading import policy_of, preference_model
-from heeler.loop.stores import has_store, open_store
+from heeler.loop.stores import control_segments, has_store, open_store
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import is_validation
 
@@ -220,7 +220,7 @@ def _segment_returns(
     ids = list(dict.fromkeys(i for query in queries for i in query.segment_ids))
     shown = [ids[i] for i in np.unique(np.linspace(0, len(ids) - 1, min(len(ids), MAX_SCATTER)).astype(int))]
     try:
-        segments = list(store.segments(shown).values())
+        segments = list(control_segments(store, shown).values())
     except DataError:
         # A run whose clips were thrown away has lost this chart, not its report.
         return None

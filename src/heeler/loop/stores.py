@@ -1,8 +1,10 @@
 """Where a run keeps what people and it say to each other. Light: no torch."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from heeler.core.errors import RunError
+from heeler.core.nouns import Segment
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 
@@ -49,6 +51,15 @@ def refuse_taken_store(address: str, path: Path) -> None:
 def has_store(directory: RunDirectory) -> bool:
     """Whether a run has made its store yet."""
     return directory.has_identity if _address(directory) else (directory.path / STORE_NAME).exists()
+
+
+def control_segments(store: Store, ids: Iterable[str]) -> dict[str, Segment]:
+    """The segments of these ids that are of control, by id; texts among them are left out.
+
+    Raises:
+        DataError: one is unknown, or its file is missing or altered.
+    """
+    return {name: segment for name, segment in store.segments(ids).items() if isinstance(segment, Segment)}
 
 
 def _address(directory: RunDirectory) -> str:

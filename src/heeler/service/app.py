@@ -15,6 +15,8 @@ from heeler.service.audit import Audit
 from heeler.service.callers import Callers
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
+from heeler.service.driving import Drives
+from heeler.service.films import Films
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
@@ -22,6 +24,7 @@ from heeler.service.routes import (
     care,
     commands,
     consent,
+    drive,
     events,
     feedback,
     flags,
@@ -32,6 +35,7 @@ from heeler.service.routes import (
     pay,
     people,
     session,
+    shown,
 )
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
@@ -43,6 +47,8 @@ from heeler.service.work_book import WorkBook
 _ROUTES = (
     feedback,
     leases,
+    shown,
+    drive,
     events,
     commands,
     run_routes,
@@ -124,6 +130,8 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
         book=book,
         runs=Runs(config, audit, book),
         static=StaticFiles(),
+        films=Films(),
+        drives=Drives(),
         logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),
         logins_from=RateLimit(per_s=_LOGINS_FROM_PER_S, burst=_LOGINS_FROM_BURST),
         first_password=accounts.people.make_first_admin(),

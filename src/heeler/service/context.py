@@ -9,6 +9,8 @@ from heeler.service.accounts.accounts import Accounts
 from heeler.service.audit import Audit
 from heeler.service.callers import Caller, Callers
 from heeler.service.config import ServiceConfig
+from heeler.service.driving import Drives
+from heeler.service.films import Films
 from heeler.service.guard import Guard
 from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
@@ -32,6 +34,8 @@ class Service:
     book: WorkBook
     runs: Runs
     static: StaticFiles
+    films: Films
+    drives: Drives
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None
@@ -42,6 +46,8 @@ class Service:
     def close(self) -> None:
         """Write what waits and close everything."""
         self.book.close()
+        self.films.close()
+        self.drives.close()
         self.runs.close()
         self.accounts.close()
 

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from heeler.service.config import ServiceConfig
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem, unknown
 from heeler.service.work_book import WorkBook
+from heeler.service.worlds import WorldFacts, look_at
 
 STORE_NAME = "heeler.db"
 OVERLAP, LEASE_S, GOLD_SHARE = "overlap", "lease_s", "gold_share"
@@ -51,6 +53,11 @@ class OpenRun:
         self.commits = GroupCommit(
             self._write, max_waiting=config.max_waiting_answers, max_answers=config.max_commit_answers
         )
+
+    @cached_property
+    def world(self) -> WorldFacts | None:
+        """What is known of its world; None where that cannot be made here."""
+        return look_at(self.directory.config())
 
     def setting(self, name: str) -> Any:
         """How the run asks people: `overlap`, `lease_s` or `gold_share`."""

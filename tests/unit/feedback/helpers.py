@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
+from heeler.core.nouns import Feedback, Message, PolicyVersion, Query, Segment, TextSegment, stable_id
 from heeler.feedback.store import Store
 
 
@@ -29,6 +29,13 @@ def make_segment(seed: int, *, num_steps: int = 4, discrete: bool = False, **cha
         "start_step": 0,
     }
     return Segment(**(fields | changes))
+
+
+def make_text(completion: str, *, prompt: str = "What is the sky?", policy_version: int = 0) -> TextSegment:
+    """What an assistant answered to a chat of one message."""
+    return TextSegment(
+        prompt=(Message(role="user", content=prompt),), completion=completion, policy_version=policy_version
+    )
 
 
 def make_query(name: object, *segment_ids: str, kind: str = "preference", asked_step: int = 0) -> Query:

@@ -8,12 +8,19 @@ from heeler.core.errors import DataError
 from heeler.core.nouns import FEEDBACK_KINDS, PREFERENCE_CHOICES, FeedbackKind
 from heeler.feedback.form import MAX_TEXT_LENGTH, SegmentFacts
 from heeler.feedback.kinds import KINDS
+from heeler.feedback.text_files import MAX_COMPLETION
 from tests.unit.feedback.helpers import make_query
 
 
 def facts(**changes: Any) -> SegmentFacts:
-    fields = {"env_id": "Hopper", "num_steps": 10, "observation_size": 3, "action_size": 2, "action_discrete": False}
+    fields: dict[str, Any] = {"env_id": "Hopper", "trajectory_id": "train/env-0/episode-0", "num_steps": 10}
+    fields |= {"observation_size": 3, "action_size": 2, "action_discrete": False}
     return SegmentFacts(**(fields | changes))
+
+
+def text_facts(**changes: Any) -> SegmentFacts:
+    none: dict[str, Any] = {"env_id": "text", "trajectory_id": "a/b", "observation_size": 0, "action_size": 0}
+    return facts(**(none | changes))
 
 
 SEGMENTS = {
@@ -21,6 +28,10 @@ SEGMENTS = {
     "discrete": facts(action_discrete=True),
     "other": facts(),
     "elsewhere": facts(env_id="Ant"),
+    "text": text_facts(),
+    "same prompt": text_facts(num_steps=3),
+    "other prompt": text_facts(trajectory_id="a/c"),
+    "nothing": text_facts(num_steps=0),
 }
 
 
@@ -61,7 +72,6 @@ def test_the_buttons_of_a_preference_are_its_choices() -> None:
         ("critique", {"text": "too slow", "start": 0, "end": 10}, {"text": "too slow", "start": 0, "end": 10}),
         ("critique", {"text": "x", "start": 9, "end": 10}, {"text": "x", "start": 9, "end": 10}),
         ("correction", {"step": 9, "action": (1, -2)}, {"step": 9, "action": [1.0, -2.0]}),
-        ("correction", {"text": "better"}, {"text": "better"}),
         ("demonstration", {"segment_id": "other"}, {"segment_id": "other"}),
     ],
 )
@@ -117,12 +127,55 @@ def test_a_discrete_action_is_whole() -> None:
         ("correction", {"step": 0, "action": [0]}, "value.action: expected a list of 2 numbers"),
         ("correction", {"step": 0, "action": "up"}, "value.action: expected a list of 2 numbers"),
         ("correction", {"step": 0, "action": [0, None]}, r"value.action\[1\]: expected a finite number"),
-        ("correction", {"step": 0, "text": "x"}, "value.step: unknown field"),
+        ("correction", {"step": 0, "text": "x"}, "value.text: the segment is no text; correct it by a step"),
+        ("correction", {"text": "better"}, "value.text: the segment is no text"),
+        ("correction", 3, "value: expected an object with 'step', 'action'"),
         ("correction", {}, "value.step: missing"),
         ("demonstration", {"segment_id": "gone"}, "value.segment_id: no segment 'gone'"),
         ("demonstration", {"segment_id": "elsewhere"}, "value.segment_id: expected a segment of 'Hopper'"),
+        (
+            "demonstration",
+            {"segment_id": "text"},
+            "value.segment_id: expected a segment of 'Hopper', got one of 'text'",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_by_field(kind: FeedbackKind, value: Any, message: str) -> None:
     with pytest.raises(DataError, match=f"^{message}"):
         validate(kind, value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("rating", {"score": 1.0, "low": 1.0, "high": 5.0}),
+        ("critique", {"text": "rude", "start": 9, "end": 10}),
+        ("correction", {"text": "a kinder answer"}),
+        ("correction", {"text": "x" * MAX_COMPLETION}),
+        ("demonstration", {"segment_id": "same prompt"}),
+    ],
+)
+def test_a_text_is_judged_marked_edited_and_written_anew(kind: FeedbackKind, value: dict[str, Any]) -> None:
+    assert validate(kind, value, "text") == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "segment_id", "message"),
+    [
+        ("critique", {"text": "rude", "start": 0, "end": 11}, "text", "value.end: expected 1 to 10, got 11"),
+        ("critique", {"text": "rude", "start": 0, "end": 0}, "nothing", "value.start: the completion is empty"),
+        ("correction", {"step": 0, "action": []}, "text", "value.action: the segment is a text; .* as value.text"),
+        ("correction", {"text": "x", "step": 0}, "text", "value.action: the segment is a text"),
+        ("correction", {"text": " "}, "text", "value.text: expected some text"),
+        ("correction", {"text": "x" * (MAX_COMPLETION + 1)}, "text", "value.text: expected at most 100000"),
+        ("correction", {}, "text", "value.text: missing"),
+        ("correction", None, "text", "value: expected an object with 'text'"),
+        ("demonstration", {"segment_id": "other prompt"}, "text", "value.segment_id: a completion of another prompt"),
+        ("demonstration", {"segment_id": "shown"}, "text", "value.segment_id: expected a segment of 'text'"),
+    ],
+)
+def test_a_bad_value_of_a_text_is_refused_by_field(
+    kind: FeedbackKind, value: Any, segment_id: str, message: str
+) -> None:
+    with pytest.raises(DataError, match=f"^{message}"):
+        validate(kind, value, segment_id)

@@ -11,7 +11,7 @@ from heeler.feedback.ibans import iban_end
 from heeler.feedback.numbers_in_text import is_card, is_phone
 from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import make_answer, make_query, make_segment
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment, make_text
 
 FOUND = {
     "e-mail": ["jo@example.org", "jo.doe+news@mail.ex-ample.co.uk", "JÖ@bücher.example", "a_b%c@x.museum"],
@@ -180,7 +180,7 @@ def test_a_critique_is_kept_redacted_and_the_same_words_again_are_the_same_answe
 
 
 def test_a_correction_that_grows_when_it_is_redacted_can_still_come_back_in(store: Store) -> None:
-    (segment_id,) = store.add_segments([make_segment(0)])
+    (segment_id,) = store.add_segments([make_text("ask somebody")])
     query = make_query("text", segment_id, kind="correction")
     store.add_queries([query])
     store.add_feedback([make_answer(query, value={"text": "a@b.co " * 2000})])

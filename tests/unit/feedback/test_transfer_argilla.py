@@ -11,7 +11,7 @@ from heeler.core.nouns import Query
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback
 from heeler.feedback.transfer.argilla import user_id
-from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment
+from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment, make_text
 from tests.unit.feedback.transfer_helpers import everything, filled_store
 
 SOMEBODY = "5f6d1d5e-3a52-4f0b-8f5e-2f2b8a1f3c77"
@@ -53,8 +53,8 @@ def test_records_that_somebody_answered_come_in(store: Store, tmp_path: Path) ->
 
 
 def test_ratings_and_corrections_come_in(store: Store, tmp_path: Path) -> None:
-    ids = store.add_segments([make_segment(0)])
-    queries = [make_query(kind, *ids, kind=kind) for kind in ("rating", "correction")]
+    ids = store.add_segments([make_segment(0), make_text("ask around")])
+    queries = [make_query(kind, name, kind=kind) for kind, name in zip(("rating", "correction"), ids, strict=True)]
     store.add_queries(queries)
     rating = {
         "id": queries[0].id,
@@ -65,7 +65,7 @@ def test_ratings_and_corrections_come_in(store: Store, tmp_path: Path) -> None:
     }
     words = {
         "id": queries[1].id,
-        "fields": {"segment": ids[0]},
+        "fields": {"segment": ids[1]},
         "metadata": None,
         "responses": {"correction": [{"value": "ask jo@example.org", "user_id": SOMEBODY, "status": "submitted"}]},
     }

@@ -16,7 +16,7 @@ from heeler.core.errors import ConfigError, ConflictError, DataError, HeelerErro
 from heeler.core.nouns import PolicyVersion, stable_id
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback
-from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment, open_store
+from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment, make_text, open_store
 from tests.unit.feedback.transfer_helpers import contents, everything, filled_store, lines, write_lines
 
 
@@ -39,7 +39,7 @@ def test_an_equal_store_comes_of_it_and_again_changes_nothing(filled: Store, emp
     path = tmp_path / "all.jsonl"
     exported = export_feedback(filled, str(path), "jsonl")
     assert exported.left_out == {}
-    first = import_feedback(empty, str(path), "jsonl", env_id="Hopper")
+    first = import_feedback(empty, str(path), "jsonl")
     before = contents(filled)
     assert exported.num_answers == first.num_answers == before["counts"]["feedback"] == 30
     assert (first.num_known, first.num_queries, first.num_segments) == (0, 12, 17)
@@ -118,17 +118,22 @@ GENERATED = st.lists(
 
 @settings(max_examples=25, deadline=None)
 @given(
-    GENERATED, st.lists(st.tuples(st.none() | st.floats(0, 1e12), st.none() | st.floats(0, 1)), min_size=6, max_size=6)
+    GENERATED,
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+    st.lists(st.tuples(st.none() | st.floats(0, 1e12), st.none() | st.floats(0, 1)), min_size=6, max_size=6),
 )
-def test_whatever_was_answered_comes_back(answers: list[tuple[str, Any]], rest: list[tuple[float, float]]) -> None:
+def test_whatever_was_answered_comes_back(
+    answers: list[tuple[str, Any]], prompt: str, rest: list[tuple[float, float]]
+) -> None:
     with tempfile.TemporaryDirectory() as name:
         one, other = Path(name, "one"), Path(name, "other")
         one.mkdir()
         other.mkdir()
         with open_store(one) as store, Store.open(other / "heeler.db", segments_dir=other / "segments") as into:
-            ids = store.add_segments([make_segment(seed) for seed in range(3)])
+            ids = store.add_segments([*(make_segment(seed) for seed in range(2)), make_text("four", prompt=prompt)])
             for number, (kind, value) in enumerate(answers):
-                query = make_query(number, ids[number % 3], kind=kind)
+                is_text = kind == "correction" and "text" in value
+                query = make_query(number, ids[2 if is_text else number % 2], kind=kind)
                 store.add_queries([query])
                 time_taken_s, confidence = rest[number]
                 store.add_feedback([make_answer(query, value=value, time_taken_s=time_taken_s, confidence=confidence)])
@@ -151,7 +156,7 @@ def refuses(store: Store, file: str, error: type[HeelerError], message: str, for
     """The file is refused in these words, and nothing of it stays."""
     before = contents(store), store.query_count()
     with pytest.raises(error, match=message):
-        import_feedback(store, file, format_name, env_id="Hopper")
+        import_feedback(store, file, format_name)
     assert (contents(store), store.query_count()) == before
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from heeler.core.nouns import Feedback, PolicyVersion, Query
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import make_answer, make_query, make_segment, open_store
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment, make_text, open_store
 
 VALUES: dict[str, list[dict[str, Any]]] = {
     "preference": [{"choice": choice} for choice in ("left", "right", "equal", "cant_tell")],
@@ -31,6 +31,8 @@ def filled_store(folder: Path) -> Store:
             number += 1
             segments = [make_segment(10 * number + i, discrete=False, policy_version=i % 2) for i in range(3)]
             ids = store.add_segments([*segments, replace(make_segment(10 * number + 3), true_reward=None)])
+            if kind == "correction" and "text" in value:
+                ids = store.add_segments([make_text("a text – 文\n😀", policy_version=1)])
             query = make_query((kind, number), *ids[: 2 if kind == "preference" else 1], kind=kind, asked_step=number)
             store.add_queries([replace(query, acquisition="entropy", score=0.1 * number)])
             value = {"segment_id": ids[3]} if kind == "demonstration" else value

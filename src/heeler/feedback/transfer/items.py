@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from heeler.core.errors import DataError, did_you_mean
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment
+from heeler.core.nouns import AnySegment, Feedback, PolicyVersion, Query
 from heeler.feedback.bulk import Annotator
 
 MAX_NAME_LENGTH = 200
@@ -41,7 +41,7 @@ class Incoming:
 
     place: str
     """Such as `line 3` or `record 2, annotations[0]`."""
-    item: PolicyVersion | Annotator | Segment | Query | Answer | Left
+    item: PolicyVersion | Annotator | AnySegment | Query | Answer | Left
 
 
 def check_fields(value: object, field: str, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, Any]:

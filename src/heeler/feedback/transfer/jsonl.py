@@ -2,7 +2,9 @@
 
 One JSON object a line. The first is `{"heeler": "feedback", "format": 1, "num_answers": N}`. Each of the others has one
 field that says what it is: `policy_version`, `annotator`, `segment`, `query` or `answer`, and each comes before the
-first line that names it. Arrays are base64 of their little-endian bytes. What nobody has answered is not in the file.
+first line that names it. Arrays are base64 of their little-endian bytes; a text stands as it is in the store, and comes
+back letter by letter: this format alone redacts nothing of prompts and completions, as their ids are hashes of them.
+What nobody has answered is not in the file.
 """
 
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -10,7 +12,7 @@ from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from heeler.core.errors import DataError, did_you_mean
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment
+from heeler.core.nouns import AnySegment, Feedback, PolicyVersion, Query
 from heeler.feedback.bulk import Annotator, Answered
 from heeler.feedback.form import check_number, check_whole
 from heeler.feedback.store import Store
@@ -151,7 +153,7 @@ def _read_annotator(value: object) -> Annotator:
     return Annotator(id=check_name(fields["id"], "annotator.id"), kind=kind, note=note)
 
 
-def _read_segment(value: object) -> Segment:
+def _read_segment(value: object) -> AnySegment:
     return segment_of(value)
 
 
@@ -198,7 +200,7 @@ def _short_text(value: object, field: str) -> str:
     return text
 
 
-_READERS: Mapping[str, Callable[[object], PolicyVersion | Annotator | Segment | Query | Answer]] = {
+_READERS: Mapping[str, Callable[[object], PolicyVersion | Annotator | AnySegment | Query | Answer]] = {
     "policy_version": _read_policy_version,
     "annotator": _read_annotator,
     "segment": _read_segment,

@@ -29,7 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from heeler.core.errors import ConflictError, DataError, StoreError
-from heeler.core.nouns import PolicyVersion, Query, Segment
+from heeler.core.nouns import TEXT, AnySegment, PolicyVersion, Query, Segment, TextSegment
 from heeler.feedback import rows, schema
 from heeler.feedback.bulk import Annotator, Load
 from heeler.feedback.intake import Place, check_query
@@ -95,7 +95,7 @@ class Staging:
         while some := list(islice(iterator, _ITEMS_AT_ONCE)):
             with self._plain_errors(), self._bulk.reading() as held, self._engine.begin() as aside:
                 self._take_small(some)
-                self._take_segments(held, aside, _of(some, Segment))
+                self._take_segments(held, aside, _of(some, Segment, TextSegment))
                 self._take_queries(held, aside, _of(some, Query))
                 self._take_answers(held, aside, _of(some, Answer))
 
@@ -154,9 +154,9 @@ class Staging:
         elif annotator.kind not in (None, known.kind):
             raise ConflictError(f"annotator.kind: {annotator.id!r} is a {known.kind}, not a {annotator.kind}")
 
-    def _take_segments(self, held: Connection, aside: Connection, some: list[tuple[str, Segment]]) -> None:
+    def _take_segments(self, held: Connection, aside: Connection, some: list[tuple[str, AnySegment]]) -> None:
         known = known_facts(held, aside, [segment.id for _, segment in some])
-        fresh: dict[str, Segment] = {}
+        fresh: dict[str, AnySegment] = {}
         for place, segment in some:
             with Located(place):
                 if segment.policy_version not in self._steps:
@@ -168,8 +168,15 @@ class Staging:
         texts = [{"id": name, "fields": json_text(segment_fields(segment))} for name, segment in fresh.items()]
         rows.insert_all(aside, _arrays, texts)
 
-    def _check_world(self, held: Connection, segment: Segment) -> None:
+    def _check_world(self, held: Connection, segment: AnySegment) -> None:
         """A learner that met a segment of another world or size would break down at it."""
+        if segment.env_id == TEXT and self._env_id not in (None, TEXT):
+            raise DataError(
+                f"segment: a text, and this is a run in the world {self._env_id!r}, which learns nothing from texts; "
+                "take it into a folder of texts, which import makes with --new"
+            )
+        if self._env_id == TEXT and segment.env_id != TEXT:
+            raise DataError(f"segment.env_id: a clip of {segment.env_id!r}, and this is a folder of texts")
         if self._env_id is not None and segment.env_id != self._env_id:
             raise DataError(f"segment.env_id: expected the run's own {self._env_id!r}, got {segment.env_id!r}")
         table = schema.segments
@@ -210,7 +217,7 @@ class Staging:
 
     # What was kept aside
 
-    def _segments(self) -> Generator[Segment]:
+    def _segments(self) -> Generator[AnySegment]:
         for page in self._pages(_arrays, _arrays.c.id):
             yield from (segment_of(json.loads(row["fields"])) for row in page)
 
@@ -251,12 +258,13 @@ def _private_database() -> Engine:
     return engine
 
 
-def _shape(segment: Segment) -> tuple[int, int, bool]:
-    return segment.observation.shape[1], segment.action.shape[1], segment.action.dtype.kind == "i"
+def _shape(segment: AnySegment) -> tuple[int, int, bool]:
+    facts = rows.facts_of(segment)
+    return facts.observation_size, facts.action_size, facts.action_discrete
 
 
-_T = TypeVar("_T", Segment, Query, Answer)
+_T = TypeVar("_T")
 
 
-def _of(some: Sequence[Incoming], kind: type[_T]) -> list[tuple[str, _T]]:
-    return [(incoming.place, incoming.item) for incoming in some if isinstance(incoming.item, kind)]
+def _of(some: Sequence[Incoming], *kinds: type[_T]) -> list[tuple[str, _T]]:
+    return [(incoming.place, incoming.item) for incoming in some if isinstance(incoming.item, kinds)]

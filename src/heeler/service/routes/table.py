@@ -59,7 +59,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         responses[entry.status] = {"model": entry.answer, "description": "kept"}
         options["response_model"] = None
     if entry.media_type is not None:
-        responses[entry.status] = {"content": {entry.media_type: {}}, "description": "a stream"}
+        responses[entry.status] = {"content": {entry.media_type: {}}, "description": "as it is"}
         options["response_model"] = None
     return ApiRoute(
         PREFIX + entry.path,
