@@ -174,6 +174,7 @@ class RunDetailOut(RunOut):
 
     config: dict[str, Any]
     metrics: dict[str, Any] | None
+    stale_reward_model: str | None = Field(description="in words, where it learned from answers that were withdrawn")
     paused_by: str | None
     counts: dict[str, Any] | None
 

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request
 
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.staleness import staleness
 from heeler.service import metrics_file
 from heeler.service.bodies import CheckpointOut, Page, RunDetailOut, RunOut, SettingsBody, SettingsOut, TaskOut
 from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
@@ -31,12 +32,20 @@ def get_run(request: Request, run: str) -> RunDetailOut:
     runs = service_of(request).runs
     directory = runs.directory(run)
     fields = _glance(directory)
-    counts = paused_by = None
+    counts = paused_by = stale = None
     if fields["has_store"]:
         store = runs.open(run).store
+        stale = staleness(directory, store).in_words
         counts, paused_by = store.counts(), store.setting(PAUSED, None)
     metrics = metrics_file.last_row(directory.metrics_path)
-    return RunDetailOut(**fields, config=directory.config(), metrics=metrics, paused_by=paused_by, counts=counts)
+    return RunDetailOut(
+        **fields,
+        config=directory.config(),
+        metrics=metrics,
+        stale_reward_model=stale,
+        paused_by=paused_by,
+        counts=counts,
+    )
 
 
 def get_metrics(
