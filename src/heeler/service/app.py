@@ -20,14 +20,49 @@ from heeler.service.films import Films
 from heeler.service.guard import Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
-from heeler.service.routes import commands, drive, events, feedback, health, leases, people, session, shown
+from heeler.service.routes import (
+    care,
+    commands,
+    consent,
+    drive,
+    events,
+    feedback,
+    flags,
+    forgetting,
+    gold,
+    health,
+    leases,
+    pay,
+    people,
+    session,
+    shown,
+)
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
 from heeler.service.static_files import StaticFiles
+from heeler.service.work_book import WorkBook
 
 # The first is asked most.
-_ROUTES = (feedback, leases, shown, drive, events, commands, run_routes, session, people, health, pages)
+_ROUTES = (
+    feedback,
+    leases,
+    shown,
+    drive,
+    events,
+    commands,
+    run_routes,
+    session,
+    people,
+    consent,
+    care,
+    flags,
+    gold,
+    pay,
+    forgetting,
+    health,
+    pages,
+)
 _FASTAPIS_OWN = "HTTPValidationError"
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
@@ -93,14 +128,15 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
     accounts = Accounts(
         config.runs / FILE_NAME, audit, session_idle_s=config.session_idle_s, session_s=config.session_s
     )
-    callers = Callers(accounts)
+    callers, book = Callers(accounts), WorkBook(accounts)
     return Service(
         config=config,
         audit=audit,
         accounts=accounts,
         callers=callers,
         guard=Guard(config, callers),
-        runs=Runs(config, audit),
+        book=book,
+        runs=Runs(config, audit, book),
         static=StaticFiles(),
         films=Films(),
         drives=Drives(),

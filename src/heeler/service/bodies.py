@@ -46,13 +46,6 @@ class PasswordBody(Body):
     new: str = Field(max_length=1000)
 
 
-class ConsentBody(Body):
-    """What somebody agrees to."""
-
-    version: str = Field(min_length=1, max_length=40)
-    text_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
 class PersonBody(Body):
     """A new person."""
 
@@ -99,6 +92,7 @@ class SettingsBody(Body):
 
     overlap: int | None = Field(default=None, ge=1, le=1000, description="answers of different people to each query")
     lease_s: float | None = Field(default=None, ge=5, le=7 * 86400, description="how long a query is held for somebody")
+    gold_share: float | None = Field(default=None, ge=0, le=0.5, description="how often a gold item comes instead")
 
 
 class AnswerBody(Body):
@@ -184,6 +178,7 @@ class RunDetailOut(RunOut):
 
     config: dict[str, Any]
     metrics: dict[str, Any] | None
+    stale_reward_model: str | None = Field(description="in words, where it learned from answers that were withdrawn")
     paused_by: str | None
     counts: dict[str, Any] | None
 
@@ -280,6 +275,7 @@ class SettingsOut(BaseModel):
 
     overlap: int
     lease_s: float
+    gold_share: float
 
 
 class HealthOut(BaseModel):

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     """Change how a run asks people."""
     PEOPLE = "people"
     """Add and change people and their keys."""
+    CARE = "care"
+    """Change the text that people agree to, limits of their work, and pay; see what they worked."""
 
 
 class Role(StrEnum):
@@ -41,7 +43,7 @@ _OPERATOR = _ANNOTATOR | {Permission.READ_RUNS, Permission.READ_FEEDBACK, Permis
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.ANNOTATOR: _ANNOTATOR,
     Role.OPERATOR: _OPERATOR,
-    Role.ADMIN: _OPERATOR | {Permission.SETTINGS, Permission.PEOPLE},
+    Role.ADMIN: _OPERATOR | {Permission.SETTINGS, Permission.PEOPLE, Permission.CARE},
 }
 
 SCOPES: tuple[Permission, ...] = (
@@ -51,6 +53,7 @@ SCOPES: tuple[Permission, ...] = (
     Permission.STEER,
     Permission.SETTINGS,
     Permission.PEOPLE,
+    Permission.CARE,
 )
 """What a key may be made for."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from starlette.types import Receive, Scope, Send
 from uvicorn._types import ASGI3Application
@@ -21,7 +21,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     raise Problem(503, "there are too many connections; come back later", headers={"Connection": "close"})
 
 
-_busy = Outer(_refuse)
+_busy = cast(ASGI3Application, Outer(_refuse))
 """Answers in the app's place where there are too many connections."""
 
 

@@ -1,6 +1,7 @@
 """The runs of one folder. A run's store is opened when it is first asked for, and kept."""
 
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -10,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import RunError
+from heeler.core.errors import HeelerError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.writing import Outcome
@@ -19,13 +20,15 @@ from heeler.service.audit import Audit
 from heeler.service.config import ServiceConfig
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem, unknown
+from heeler.service.work_book import WorkBook
 from heeler.service.worlds import WorldFacts, look_at
 
 STORE_NAME = "heeler.db"
-OVERLAP, LEASE_S = "overlap", "lease_s"
-DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
+OVERLAP, LEASE_S, GOLD_SHARE = "overlap", "lease_s", "gold_share"
+DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0, GOLD_SHARE: 0.05}
 """How a run asks people, where its store does not say."""
 _LOOK_EVERY_S = 0.5
+_log = logging.getLogger("heeler.service")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]{0,127}")
 
 
@@ -36,15 +39,17 @@ class OpenRun:
         directory: of the run.
         audit: takes a line for every group of answers.
         config: of the service.
+        book: counts people's time.
     """
 
-    def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig) -> None:
+    def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig, book: WorkBook) -> None:
         self.name, self.directory = directory.path.name, directory
         self._identity = _identity(directory.path / STORE_NAME)
         self._looked_s, self._is_in_place = time.monotonic(), True
         self.store = Store.open(directory.path / STORE_NAME, segments_dir=directory.path / "segments")
-        self._audit = audit
+        self._audit, self._book = audit, book
         self._known: set[str] = set()
+        self._people: set[str] = set()
         self.commits = GroupCommit(
             self._write, max_waiting=config.max_waiting_answers, max_answers=config.max_commit_answers
         )
@@ -55,7 +60,7 @@ class OpenRun:
         return look_at(self.directory.config())
 
     def setting(self, name: str) -> Any:
-        """How the run asks people: `overlap` or `lease_s`."""
+        """How the run asks people: `overlap`, `lease_s` or `gold_share`."""
         return self.store.setting(name, DEFAULTS[name])
 
     def is_in_place(self) -> bool:
@@ -76,6 +81,10 @@ class OpenRun:
     def introduce(self, person: Person) -> None:
         """Tell the store that this person answers; it learns their random id and nothing else."""
         self.store.add_annotator(person.id, person.kind)
+        if person.kind == "person":
+            if not self._people:
+                self._book.begin(self.name, self.store)
+            self._people.add(person.id)
         self._known.add(person.id)
 
     def close(self) -> None:
@@ -93,6 +102,8 @@ class OpenRun:
             by[row["annotator"]] = by.get(row["annotator"], 0) + 1
         person = next(iter(by)) if len(by) == 1 else SERVICE
         self._audit.append(person, "feedback.add", self.name, by=by, sha256=bodies_sha256(rows))
+        if not self._people.isdisjoint(by):
+            self._book.note(self.name)
 
 
 class Runs:
@@ -101,10 +112,12 @@ class Runs:
     Args:
         config: of the service.
         audit: takes a line for every change.
+        book: counts people's time.
     """
 
-    def __init__(self, config: ServiceConfig, audit: Audit) -> None:
-        self._config, self._audit = config, audit
+    def __init__(self, config: ServiceConfig, audit: Audit, book: WorkBook) -> None:
+        self._config, self._audit, self._book = config, audit, book
+        self._caught_up = False
         self._folder = config.runs.resolve()
         self._lock = threading.Lock()
         self._open: dict[str, OpenRun] = {}
@@ -158,8 +171,21 @@ class Runs:
                 replaced.close()
             if not (directory.path / STORE_NAME).is_file():
                 raise Problem(409, f"run {name!r} has not begun: it has no store yet", field="run")
-            self._open[name] = run = OpenRun(directory, self._audit, self._config)
+            self._open[name] = run = OpenRun(directory, self._audit, self._config, self._book)
             return run
+
+    def count_work(self) -> None:
+        """Have everything counted that people have answered, in whatever run and before whatever crash."""
+        if not self._caught_up:
+            for name in self._book.runs_begun():
+                try:
+                    opened = self.open(name)
+                    self._book.begin(name, opened.store)
+                except (HeelerError, Problem) as error:
+                    # It was removed, or cannot be opened now; it is counted once it is there again.
+                    _log.warning("working time: %s", error)
+            self._caught_up = True
+        self._book.catch_up()
 
     def close(self) -> None:
         """Close every store; what waits is written first."""

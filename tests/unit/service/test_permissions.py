@@ -13,7 +13,7 @@ from heeler.service.permissions import ROLES, SCOPES, Permission, Role, of_key, 
 from tests.unit.service.helpers import add_key, add_person, bearer, make_run, signed_in
 
 PUBLIC, OWN, SESSION, ANSWER = Permission.PUBLIC, Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER
-READ, STEER, PEOPLE = Permission.READ_RUNS, Permission.STEER, Permission.PEOPLE
+READ, STEER, PEOPLE, CARE = Permission.READ_RUNS, Permission.STEER, Permission.PEOPLE, Permission.CARE
 TABLE = {
     ("GET", "/health"): PUBLIC,
     ("GET", "/openapi.json"): PUBLIC,
@@ -21,7 +21,31 @@ TABLE = {
     ("GET", "/session"): OWN,
     ("DELETE", "/session"): SESSION,
     ("PUT", "/session/password"): SESSION,
+    ("GET", "/session/consent"): OWN,
     ("POST", "/session/consent"): SESSION,
+    ("GET", "/session/care"): OWN,
+    ("GET", "/session/preferences"): OWN,
+    ("PATCH", "/session/preferences"): SESSION,
+    ("GET", "/session/work"): OWN,
+    ("POST", "/session/forget"): SESSION,
+    ("GET", "/consent"): CARE,
+    ("PUT", "/consent"): CARE,
+    ("GET", "/care"): CARE,
+    ("PATCH", "/care"): CARE,
+    ("GET", "/people/{person_id}/care"): CARE,
+    ("PATCH", "/people/{person_id}/care"): CARE,
+    ("GET", "/people/{person_id}/work"): CARE,
+    ("POST", "/people/{person_id}/payments"): CARE,
+    ("GET", "/work"): CARE,
+    ("GET", "/work.csv"): CARE,
+    ("POST", "/people/{person_id}/forget"): PEOPLE,
+    ("POST", "/runs/{run}/leases/{query_id}/flag"): ANSWER,
+    ("GET", "/runs/{run}/flags"): Permission.READ_FEEDBACK,
+    ("DELETE", "/runs/{run}/flags/{query_id}/{category}"): Permission.SETTINGS,
+    ("POST", "/runs/{run}/gold"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/gold"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/gold-results"): Permission.SETTINGS,
+    ("DELETE", "/runs/{run}/gold/{query_id}"): Permission.SETTINGS,
     ("GET", "/tasks"): ANSWER,
     ("POST", "/runs/{run}/leases"): ANSWER,
     ("DELETE", "/runs/{run}/leases/{query_id}"): ANSWER,
@@ -65,7 +89,7 @@ PAGES = {
 GRANTED = {
     Role.ANNOTATOR: {OWN, SESSION, ANSWER},
     Role.OPERATOR: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER},
-    Role.ADMIN: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, Permission.SETTINGS, PEOPLE},
+    Role.ADMIN: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, Permission.SETTINGS, PEOPLE, CARE},
 }
 
 
@@ -84,10 +108,13 @@ def test_what_roles_may() -> None:
 
 def may(client: TestClient, method: str, path: str, headers: dict[str, str]) -> bool:
     """Whether a request comes past the guard; what it asks for is never there, so that nothing is changed."""
-    url = "/api/v1" + path.format(run="nowhere", query_id="none", place=0, person_id="none", key_id="none")
+    url = "/api/v1" + path.format(
+        run="nowhere", query_id="none", place=0, person_id="none", key_id="none", category="none"
+    )
     status = client.request(method, url, headers=headers, json={} if method in ("POST", "PUT", "PATCH") else None)
     assert status.status_code < 500, status.text
-    return status.status_code not in (401, 403)
+    # Who tries too many wrong keys is told 429, which lets nobody in either.
+    return status.status_code not in (401, 403, 429)
 
 
 @pytest.mark.parametrize("role", Role)

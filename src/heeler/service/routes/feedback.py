@@ -13,6 +13,7 @@ from starlette.responses import Response
 from heeler.core.errors import HeelerError
 from heeler.core.nouns import Feedback, FeedbackKind
 from heeler.service.bodies import AnswerBody, BatchBody, FeedbackOut, Page, ReceiptOut, ReceiptsOut
+from heeler.service.care import require_consent
 from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, problem_of
@@ -57,7 +58,7 @@ def list_feedback(request: Request, run: str, limit: Limit = 100, cursor: Cursor
 
 async def _run(request: Request) -> OpenRun:
     """The run, opened, and told who answers."""
-    name, person, runs = request.path_params["run"], caller_of(request).person, service_of(request).runs
+    name, person, runs = request.path_params["run"], require_consent(request).person, service_of(request).runs
     run = runs.opened(name) or await run_in_threadpool(runs.open, name)
     if not run.knows(person):
         await run_in_threadpool(run.introduce, person)
