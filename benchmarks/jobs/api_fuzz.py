@@ -22,7 +22,7 @@ import httpx2
 import numpy as np
 
 from heeler.core.audit import AUDIT_NAME, AuditLog
-from heeler.core.nouns import PolicyVersion, Query, Segment, stable_id
+from heeler.core.nouns import FeedbackKind, PolicyVersion, Query, Segment, stable_id
 from heeler.feedback.kinds import KINDS
 from heeler.feedback.store import Store
 from heeler.service import app, guard
@@ -107,10 +107,10 @@ def _segment(place: int) -> Segment:
     )
 
 
-def _query(kind: str, ids: Sequence[str], place: int) -> Query:
+def _query(kind: FeedbackKind, ids: Sequence[str], place: int) -> Query:
     shown = tuple(ids[(2 * place + number) % len(ids)] for number in range(KINDS[kind].num_segments))
     name = ZERO if kind == "preference" and place == 0 else stable_id("fuzz", kind, place)
-    return Query(id=name, kind=kind, segment_ids=shown, policy_version=0, asked_step=0)  # type: ignore[arg-type]
+    return Query(id=name, kind=kind, segment_ids=shown, policy_version=0, asked_step=0)
 
 
 def be_the_service(runs: Path) -> None:
@@ -126,11 +126,15 @@ def headers_of(caller: Caller, accounts: Accounts, url: str) -> dict[str, str]:
     """What a new person of this sort sends with every request."""
     if caller.role is None:
         return {}
-    person, _ = accounts.people.add("fuzz", name=str(uuid.uuid4()), email=None, kind="person", role=caller.role.value)
+    # A program need not agree to anything first; a person does so below.
+    kind = "person" if caller.has_session else "program"
+    person, _ = accounts.people.add("fuzz", name=str(uuid.uuid4()), email=None, kind=kind, role=caller.role.value)
     if not caller.has_session:
         scopes = [scope for scope in SCOPES if scope in ROLES[caller.role]]
         return {"Authorization": f"Bearer {accounts.keys.add('fuzz', person, label='fuzz', scopes=scopes, days=1)[1]}"}
     accounts.people.set_password("fuzz", person.id, PASSWORD)
+    text = accounts.consents.current()
+    accounts.consents.add(person.id, version=text.version, text_sha256=text.text_sha256)
     answer = httpx2.post(f"{url}{API}/session", json={"name": person.name, "password": PASSWORD})
     answer.raise_for_status()
     return {"Cookie": f"heeler_session={answer.cookies['heeler_session']}", "Origin": url}
@@ -172,7 +176,7 @@ def measure(python: str, runs: Path, *, seed: int, examples: int, quick: bool) -
     """Ask as everybody, and count."""
     prepare(runs)
     command = [sys.executable, "-m", "benchmarks.jobs.api_fuzz", "--serve", str(runs)]
-    figures = dict.fromkeys(("server_errors", "undocumented", "calls"), 0.0)
+    figures = {"server_errors": 0.0, "undocumented": 0.0, "calls": 0.0}
     log = runs / "service.log"
     with log.open("w") as errors, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors) as service:
         assert service.stdout is not None

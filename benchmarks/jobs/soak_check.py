@@ -95,7 +95,7 @@ def check_store(store: Path, clients: Told, found: Findings) -> list[Row]:
             continue
         person, body = clients.sent[key]
         kept_at, (query, kind, value, annotator, taken_s) = by_key[key]
-        kept = (kept_at, annotator, query, kind, json.loads(value), taken_s)
+        kept = (kept_at, annotator, query, kind, json.loads(str(value)), taken_s)
         sent = (position, person, body["query_id"], body["kind"], body["value"], body["time_taken_s"])
         if kept != sent:
             found.lost.append(f"{key} was acknowledged as {sent} and is in the store as {kept}")

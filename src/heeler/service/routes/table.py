@@ -99,7 +99,7 @@ def refusals_of(entry: Entry) -> list[int]:
     if "run" in names:
         # A run that has not begun has no store yet.
         found |= {409}
-    if any(True for _ in _queries(entry)):
+    if any(True for _ in _queries(entry)) or any(_parameters(entry).get(name, str) is not str for name in names):
         found |= {422}
     return sorted(found)
 
