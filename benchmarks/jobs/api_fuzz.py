@@ -49,6 +49,8 @@ ENDING_PATHS = (
     "/keys/{key_id}",
     "/people/{person_id}",
     "/people/{person_id}/one-time-password",
+    "/people/{person_id}/forget",
+    "/session/forget",
 )
 """Where somebody may end what they ask with: each is asked by callers of its own, and never by others."""
 
