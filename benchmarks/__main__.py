@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    api_fuzz,
     backflip,
     console_overhead,
+    crash_soak,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -28,6 +30,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     mujoco_batch.BENCHMARK,
     ingest.BENCHMARK,
     console_overhead.BENCHMARK,
+    crash_soak.BENCHMARK,
+    api_fuzz.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

@@ -1,4 +1,4 @@
-"""The peers that heeler is measured against; those that are packages have a virtual environment each, in `.peers/`.
+"""The peers that heeler is measured against, and what fuzzes it; each package has a virtual environment in `.peers/`.
 
 `NAME.txt` beside this file pins everything that goes into `.peers/NAME`, which is made on first use and again when the
 list changes.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT, BenchmarkError
 
-PEERS = ("sb3", "imitation")
+PEERS = ("sb3", "imitation", "schemathesis")
 HOME = ROOT / ".peers"
 LISTS = Path(__file__).resolve().parent
 

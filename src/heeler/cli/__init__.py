@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import auditing, feedback, looking, releasing, running, serving
+from heeler.cli import auditing, feedback, looking, people, releasing, running, serving
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
@@ -21,13 +21,14 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "backup": looking.backup,
     "recipes": looking.recipes,
     "serve": serving.serve,
+    "people": people.people,
     "audit": auditing.audit,
     "releases": releasing.releases,
     "doctor": looking.doctor,
 }
 
 # These have names of their own below them, and take their arguments as they come.
-_WITH_NAMES_BELOW = ("run", "audit", "feedback")
+_WITH_NAMES_BELOW = ("run", "audit", "feedback", "people")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

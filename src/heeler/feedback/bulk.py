@@ -12,6 +12,7 @@ from heeler.core.nouns import AnySegment, Feedback, Query
 from heeler.feedback import leasing, rows, schema
 from heeler.feedback.database import Database
 from heeler.feedback.segment_files import SegmentFolder
+from heeler.feedback.withdrawal import forgotten_among, is_given
 
 _ANSWERS_AT_ONCE = 1000
 _SEGMENTS_AT_ONCE = 200
@@ -98,13 +99,13 @@ class Bulk:
         """Answers up to a position."""
         table = schema.feedback
         with self.reading() as connection:
-            return connection.execute(select(func.count()).where(table.c.position <= up_to)).scalar_one()
+            return connection.execute(select(func.count()).where(table.c.position <= up_to, is_given())).scalar_one()
 
     def answered(self, up_to: int, *, page: int = _ANSWERS_AT_ONCE) -> Generator[list[Answered]]:
         """Pages of answers up to a position, in order."""
         table, after = schema.feedback, 0
         while True:
-            wanted = select(table).where(table.c.position > after, table.c.position <= up_to)
+            wanted = select(table).where(table.c.position > after, table.c.position <= up_to, is_given())
             with self.reading() as connection:
                 found = connection.execute(wanted.order_by(table.c.position).limit(page)).all()
                 queries = rows.queries_by_id(connection, [row.query_id for row in found])
@@ -117,7 +118,10 @@ class Bulk:
         """Pages of queries that have answers up to a position, in the order asked, with those answers in order."""
         asked, table, after = schema.queries, schema.feedback, 0
         has_one = (
-            select(table.c.position).where(table.c.query_id == asked.c.id, table.c.position <= up_to).limit(1).exists()
+            select(table.c.position)
+            .where(table.c.query_id == asked.c.id, table.c.position <= up_to, is_given())
+            .limit(1)
+            .exists()
         )
         while True:
             with self.reading() as connection:
@@ -125,7 +129,7 @@ class Bulk:
                 found = connection.execute(wanted.order_by(asked.c.number).limit(page)).all()
                 ids = [row.id for row in found]
                 queries = rows.queries_by_id(connection, ids)
-                given = select(table).where(table.c.query_id.in_(ids), table.c.position <= up_to)
+                given = select(table).where(table.c.query_id.in_(ids), table.c.position <= up_to, is_given())
                 answers: dict[str, list[Answered]] = {query_id: [] for query_id in ids}
                 for row in connection.execute(given.order_by(table.c.position)):
                     answers[row.query_id].append(_answered(row, queries[row.query_id]))
@@ -179,6 +183,8 @@ def _insert_policy_versions(connection: Connection, wanted: Sequence[Mapping[str
 
 def _insert_annotators(connection: Connection, wanted: Sequence[Mapping[str, Any]]) -> list[str]:
     held = rows.annotator_kinds(connection, [row["id"] for row in wanted])
+    if forgotten_among(connection, [row["id"] for row in wanted]):
+        raise ConflictError("annotator: somebody whose answers are in the file was forgotten meanwhile; do it again")
     for row in wanted:
         if held.get(row["id"], row["kind"]) != row["kind"]:
             raise ConflictError(f"annotator {row['id']!r} is a {held[row['id']]}, not a {row['kind']}, meanwhile")

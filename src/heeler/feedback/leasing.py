@@ -4,7 +4,8 @@ Everything here works on a connection inside a transaction of the store, so that
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
@@ -24,12 +25,32 @@ from sqlalchemy import (
 from heeler.core.errors import ConflictError
 from heeler.core.nouns import Feedback, Lease
 from heeler.feedback import rows, schema
+from heeler.feedback.flags import any_flags, hidden
+from heeler.feedback.gold import gold_among, mix_in
+from heeler.feedback.withdrawal import is_given
 
-_QUERIES, _LEASES, _FEEDBACK = schema.queries, schema.leases, schema.feedback
+_QUERIES, _LEASES, _FEEDBACK, _GOLD = schema.queries, schema.leases, schema.feedback, schema.gold
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What an annotator is to be asked, and what not."""
+
+    avoid: tuple[str, ...] = ()
+    """Categories of flags that they chose not to see."""
+    gold_share: float = 0.0
+    """How often a gold item takes the place of an ordinary query."""
 
 
 def take(
-    connection: Connection, annotator: str, limit: int, *, overlap: int, now_s: float, duration_s: float
+    connection: Connection,
+    annotator: str,
+    limit: int,
+    *,
+    overlap: int,
+    now_s: float,
+    duration_s: float,
+    wishes: Wishes,
 ) -> list[Lease]:
     """Lease at most `limit` queries to an annotator, those they hold already first, then the oldest.
 
@@ -40,12 +61,15 @@ def take(
         overlap: answers of different annotators that each query may have.
         now_s: Unix seconds.
         duration_s: how long the leases hold.
+        wishes: what else to go by.
     """
     _end_old(connection, now_s=now_s, duration_s=duration_s)
+    shown = [~hidden(annotator, wishes.avoid)] if any_flags(connection) else []
+    _let_go_of_hidden(connection, annotator, shown)
     held = select(_LEASES.c.query_id).where(_LEASES.c.annotator == annotator)
     mine = select(_QUERIES.c.id).where(_QUERIES.c.id.in_(held)).order_by(_QUERIES.c.number).limit(limit)
     kept = list(connection.execute(mine).scalars())
-    fresh = _free(connection, annotator, limit - len(kept), overlap) if len(kept) < limit else []
+    fresh = _fresh(connection, annotator, limit - len(kept), overlap, wishes, shown) if len(kept) < limit else []
     expires_s = now_s + duration_s
     renewed = and_(_LEASES.c.annotator == annotator, _LEASES.c.query_id.in_(kept))
     connection.execute(update(_LEASES).where(renewed).values(expires_unix_s=expires_s))
@@ -68,20 +92,41 @@ def _end_old(connection: Connection, *, now_s: float, duration_s: float) -> None
     connection.execute(update(_LEASES).where(_LEASES.c.expires_unix_s > latest_s).values(expires_unix_s=latest_s))
 
 
-def _free(connection: Connection, annotator: str, limit: int, overlap: int) -> list[str]:
-    leased = select(func.count()).where(_LEASES.c.query_id == _QUERIES.c.id).scalar_subquery()
+def _let_go_of_hidden(connection: Connection, annotator: str, shown: list[ColumnElement[bool]]) -> None:
+    """What somebody else flagged meanwhile is held no longer by who does not want to see it."""
+    if shown:
+        held = select(_LEASES.c.query_id).where(_LEASES.c.annotator == annotator)
+        hidden_ones = select(_QUERIES.c.id).where(_QUERIES.c.id.in_(held), ~shown[0])
+        give_back(connection, annotator, list(connection.execute(hidden_ones).scalars()))
+
+
+def _fresh(
+    connection: Connection,
+    annotator: str,
+    limit: int,
+    overlap: int,
+    wishes: Wishes,
+    shown: list[ColumnElement[bool]],
+) -> list[str]:
+    """Queries that the annotator has not seen, the oldest first, with gold items among them."""
     seen = or_(
         exists().where(_FEEDBACK.c.query_id == _QUERIES.c.id, _FEEDBACK.c.annotator == annotator),
         exists().where(_LEASES.c.query_id == _QUERIES.c.id, _LEASES.c.annotator == annotator),
     )
+    leased = select(func.count()).where(_LEASES.c.query_id == _QUERIES.c.id).scalar_subquery()
+    is_gold = exists().where(_GOLD.c.query_id == _QUERIES.c.id)
     wanted = (
         select(_QUERIES.c.id)
         # The first condition is implied by the second; it is what the index is for.
-        .where(_QUERIES.c.num_answers < overlap, _QUERIES.c.num_answers + leased < overlap, ~seen)
+        .where(_QUERIES.c.num_answers < overlap, _QUERIES.c.num_answers + leased < overlap, ~seen, ~is_gold, *shown)
         .order_by(_QUERIES.c.number)
         .limit(limit)
     )
-    return list(connection.execute(wanted).scalars())
+    ordinary = list(connection.execute(wanted).scalars())
+    if not ordinary or not wishes.gold_share:
+        return ordinary
+    golden = select(_QUERIES.c.id).join(_GOLD, _GOLD.c.query_id == _QUERIES.c.id).where(~seen, *shown)
+    return mix_in(ordinary, list(connection.execute(golden).scalars()), wishes.gold_share)
 
 
 def held(connection: Connection, annotator: str, query_id: str, *, now_s: float) -> bool:
@@ -101,12 +146,14 @@ class Places:
     A lease that ran out does no harm by itself: who was offline for a while may still answer what nobody else took.
     """
 
-    def __init__(self, connection: Connection, query_ids: Iterable[str], *, overlap: int, now_s: float) -> None:
+    def __init__(self, connection: Connection, query_ids: Collection[str], *, overlap: int, now_s: float) -> None:
         self._overlap = overlap
+        self._gold = gold_among(connection, query_ids)
         self._answered: defaultdict[str, set[str]] = defaultdict(set)
         self._leased: defaultdict[str, set[str]] = defaultdict(set)
         for some in rows.chunks(query_ids):
-            given = select(_FEEDBACK.c.query_id, _FEEDBACK.c.annotator).where(_FEEDBACK.c.query_id.in_(some))
+            given = select(_FEEDBACK.c.query_id, _FEEDBACK.c.annotator)
+            given = given.where(_FEEDBACK.c.query_id.in_(some), is_given())
             for query_id, annotator in connection.execute(given).all():
                 self._answered[query_id].add(annotator)
             held = select(_LEASES.c.query_id, _LEASES.c.annotator).where(
@@ -128,7 +175,8 @@ class Places:
                 place = f"feedback[{index}].query_id"
                 if answer.annotator in done:
                     raise ConflictError(f"{place}: {answer.query_id} has an answer of {answer.annotator} already")
-                if len(done | self._leased[answer.query_id] - {answer.annotator}) >= self._overlap:
+                taken_by_others = len(done | self._leased[answer.query_id] - {answer.annotator})
+                if taken_by_others >= self._overlap and answer.query_id not in self._gold:
                     raise ConflictError(
                         f"{place}: the lease on {answer.query_id} ran out, and others answer it now; ask for others"
                     )
@@ -153,7 +201,8 @@ def settle(connection: Connection, answers: Sequence[Mapping[str, Any]], *, once
         for number, same in _by_number(given).items():
             _count(connection, same, _QUERIES.c.num_answers + number)
     else:
-        number = select(func.count(_FEEDBACK.c.annotator.distinct())).where(_FEEDBACK.c.query_id == _QUERIES.c.id)
+        number = select(func.count(_FEEDBACK.c.annotator.distinct()))
+        number = number.where(_FEEDBACK.c.query_id == _QUERIES.c.id, is_given())
         _count(connection, given, number.scalar_subquery())
     pairs = {(answer["query_id"], answer["annotator"]) for answer in answers}
     for some in rows.chunks(given):

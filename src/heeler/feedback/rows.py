@@ -71,9 +71,9 @@ def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str
     connection.exec_driver_sql(str(compiled), values)
 
 
-def count(connection: Connection, table: Table) -> int:
+def count(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> int:
     """Rows of a table."""
-    return connection.execute(select(func.count()).select_from(table)).scalar_one()
+    return connection.execute(select(func.count()).select_from(table).where(*conditions)).scalar_one()
 
 
 def count_by(connection: Connection, column: ColumnElement[str], *conditions: ColumnElement[bool]) -> dict[str, int]:

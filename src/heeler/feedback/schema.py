@@ -125,6 +125,40 @@ commands = Table(
     sqlite_autoincrement=True,
 )
 
+# What people said should not be shown to everybody. No foreign key for who said so: whoever asks may say it too.
+flags = Table(
+    "flags",
+    metadata,
+    Column("query_id", String(64), ForeignKey("queries.id"), primary_key=True),
+    Column("annotator", String(200), primary_key=True),
+    Column("category", String(32), primary_key=True),
+    Column("note", Text, nullable=False),
+    Column("flagged_unix_s", Float(53), nullable=False),
+)
+
+# Queries whose right answer is known. Everybody may be asked them, whatever the overlap.
+gold = Table(
+    "gold",
+    metadata,
+    Column("query_id", String(64), ForeignKey("queries.id"), primary_key=True),
+    Column("value", JSON, nullable=False),
+    Column("person", String(200), nullable=False),
+    Column("added_unix_s", Float(53), nullable=False),
+)
+
+# Annotators who were forgotten. Their id is kept as a hash alone, so that whoever has it can be refused.
+withdrawals = Table(
+    "withdrawals",
+    metadata,
+    Column("number", Position, primary_key=True),
+    Column("annotator_sha256", String(64), nullable=False, unique=True),
+    Column("answers", String(8), nullable=False),
+    Column("num_answers", Integer, nullable=False),
+    Column("first_position", Position),
+    Column("withdrawn_unix_s", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
 settings = Table(
     "settings",
     metadata,

@@ -4,7 +4,7 @@ An answer is acknowledged after its commit was synced. Every write can be repeat
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from itertools import takewhile
 from pathlib import Path
@@ -19,9 +19,13 @@ from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
 from heeler.feedback.facts import Facts
+from heeler.feedback.flags import Flags
 from heeler.feedback.form import SegmentFacts
+from heeler.feedback.gold import Gold
 from heeler.feedback.intake import Place, check_query
 from heeler.feedback.segment_files import SegmentFolder, check_segment
+from heeler.feedback.withdrawal import Withdrawals, is_forgotten, is_given
+from heeler.feedback.work_rows import WorkRows
 from heeler.feedback.writing import BeforeCommit, Outcome, write_posts
 
 AnnotatorKind = Literal["person", "simulated", "program"]
@@ -70,6 +74,26 @@ class Store:
     def bulk(self) -> Bulk:
         """All of it at once, for export and import."""
         return Bulk(self._database, self._folder)
+
+    @property
+    def flags(self) -> Flags:
+        """What people said not everybody wants to see."""
+        return Flags(self._database)
+
+    @property
+    def gold(self) -> Gold:
+        """Queries whose right answer is known."""
+        return Gold(self._database)
+
+    @property
+    def withdrawals(self) -> Withdrawals:
+        """Annotators who were forgotten."""
+        return Withdrawals(self._database)
+
+    @property
+    def work(self) -> WorkRows:
+        """When people answered, and nothing of what."""
+        return WorkRows(self._database)
 
     # The run that it belongs to
 
@@ -164,11 +188,13 @@ class Store:
 
         Raises:
             ConflictError: the same id is of another kind.
-            DataError: the id or the note cannot be kept.
+            DataError: the id or the note cannot be kept, or this annotator was forgotten.
         """
         table = schema.annotators
         rows.check_fits(table, {"id": annotator_id, "note": note})
         with self._database.writing() as connection:
+            if is_forgotten(connection, annotator_id):
+                raise DataError("annotator: this one was forgotten, and does not come back; answer under another id")
             known = connection.execute(select(table).where(table.c.id == annotator_id)).one_or_none()
             if known is None:
                 connection.execute(insert(table).values(id=annotator_id, kind=kind, note=note))
@@ -290,7 +316,8 @@ class Store:
     def open_queries(self, limit: int) -> list[Query]:
         """Queries that were asked and have no answer yet, the oldest first, at most `limit`."""
         table = schema.queries
-        answered = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id).exists()
+        given = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id, is_given())
+        answered = given.exists()
         with self._database.reading() as connection:
             wanted = select(table.c.id).where(~answered).order_by(table.c.number).limit(limit)
             ids = connection.execute(wanted).scalars().all()
@@ -302,7 +329,16 @@ class Store:
         with self._database.reading() as connection:
             return rows.count(connection, schema.queries)
 
-    def lease(self, annotator: str, limit: int, *, overlap: int, duration_s: float) -> list[Lease]:
+    def lease(
+        self,
+        annotator: str,
+        limit: int,
+        *,
+        overlap: int,
+        duration_s: float,
+        avoid: Collection[str] = (),
+        gold_share: float = 0.0,
+    ) -> list[Lease]:
         """Hand out at most `limit` queries to one annotator: those they hold first, then the oldest that have room.
 
         Nobody is handed a query that they answered, and no more annotators hold or have answered it than `overlap`.
@@ -312,12 +348,17 @@ class Store:
             limit: the most.
             overlap: answers of different annotators that each query may have.
             duration_s: how long nobody else is asked in their place; asking again renews it.
+            avoid: categories of flags that they chose not to see.
+            gold_share: how often a gold item comes instead, which everybody may be asked.
         """
+        wishes = leasing.Wishes(avoid=tuple(avoid), gold_share=gold_share)
         with self._database.writing() as connection:
             if not rows.annotator_kinds(connection, [annotator]):
                 raise DataError(f"annotator: {annotator!r} is unknown; add them with add_annotator first")
             now_s = time.time()
-            return leasing.take(connection, annotator, limit, overlap=overlap, now_s=now_s, duration_s=duration_s)
+            return leasing.take(
+                connection, annotator, limit, overlap=overlap, now_s=now_s, duration_s=duration_s, wishes=wishes
+            )
 
     def held_query(self, annotator: str, query_id: str) -> Query | None:
         """The query of this id, if this annotator holds a lease on it."""
@@ -413,7 +454,7 @@ class Store:
             return write_posts(connection, self._facts, posts, overlap=overlap, before_commit=before_commit)
 
     def feedback_after(self, position: int, *, limit: int, up_to_step: int | None) -> list[tuple[int, Feedback]]:
-        """Answers after `position`, in order of position, with their positions.
+        """Answers after `position`, in order of position, with their positions; those that were removed are left out.
 
         It stops before the first answer that a simulated teacher gives later than `up_to_step`. After a crash the store
         may hold such answers from the stretch that was lost; a resumed learner thus meets each one when the
@@ -425,7 +466,7 @@ class Store:
             up_to_step: the learner's environment steps now; None for all.
         """
         table = schema.feedback
-        wanted = select(table).where(table.c.position > position).order_by(table.c.position).limit(limit)
+        wanted = select(table).where(table.c.position > position, is_given()).order_by(table.c.position).limit(limit)
         with self._database.reading() as connection:
             found = connection.execute(wanted).all()
         due = takewhile(lambda r: up_to_step is None or r.answered_step is None or r.answered_step <= up_to_step, found)
@@ -456,13 +497,13 @@ class Store:
     def counts(self) -> dict[str, Any]:
         """How much there is: `segments`, `queries`, `feedback`, and feedback `by_kind`, `by_choice`, `by_annotator`."""
         table = schema.feedback
-        choice = table.c.value["choice"].as_string()
+        choice, preference = table.c.value["choice"].as_string(), table.c.kind == "preference"
         with self._database.reading() as connection:
             return {
                 "segments": rows.count(connection, schema.segments),
                 "queries": rows.count(connection, schema.queries),
-                "feedback": rows.count(connection, table),
-                "by_kind": rows.count_by(connection, table.c.kind),
-                "by_choice": rows.count_by(connection, choice, table.c.kind == "preference"),
-                "by_annotator": rows.count_by(connection, table.c.annotator),
+                "feedback": rows.count(connection, table, is_given()),
+                "by_kind": rows.count_by(connection, table.c.kind, is_given()),
+                "by_choice": rows.count_by(connection, choice, preference),
+                "by_annotator": rows.count_by(connection, table.c.annotator, is_given()),
             }

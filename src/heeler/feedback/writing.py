@@ -1,7 +1,7 @@
 """Answers on their way into the store: many posts in one transaction, each of them kept whole or refused whole."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -12,6 +12,7 @@ from heeler.feedback import rows, schema
 from heeler.feedback.facts import Facts
 from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments
 from heeler.feedback.leasing import Places, settle
+from heeler.feedback.withdrawal import newest_number, removed_among
 
 Outcome = list[int] | DataError | ConflictError
 """Of one post: the position of each of its answers, or why none of them was kept."""
@@ -41,6 +42,9 @@ def write_posts(
         Of each post what came of it. An answer that was there already keeps the position it has.
     """
     everything = [answer for post in posts for answer in post]
+    withdrawn = newest_number(connection)
+    facts.expect_withdrawals(withdrawn)
+    removed = removed_among(connection, [answer.key for answer in everything]) if withdrawn else set[str]()
     check = _Checker(connection, facts, everything)
     held = rows.bodies(connection, [answer.key for answer in everything])
     places: Places | None = None
@@ -52,6 +56,7 @@ def write_posts(
     for number, post in enumerate(posts):
         try:
             checked = check.rows(post)
+            _refuse_removed(post, removed)
             _refuse_other_bodies(post, checked, bodies)
             new = {key: row for key, row in checked.items() if key not in bodies}
             if places is not None:
@@ -108,6 +113,12 @@ class _Checker:
             if checked.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
                 raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")
         return checked
+
+
+def _refuse_removed(post: Sequence[Feedback], removed: Collection[str]) -> None:
+    for index, answer in enumerate(post):
+        if answer.key in removed:
+            raise ConflictError(f"feedback[{index}].key: {answer.key} is of an answer that was withdrawn")
 
 
 def _refuse_other_bodies(post: Sequence[Feedback], checked: dict[str, dict[str, Any]], bodies: dict[str, str]) -> None:

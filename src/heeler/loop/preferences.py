@@ -54,6 +54,11 @@ class PreferenceLoop:
         self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
         self.num_asked = 0 if self.teacher else store.query_count()
+        self.taken: dict[int, str] = {}
+        """Query of each answer that the reward learns from, by the answer's position: a row of the model's data each."""
+        self.cant_tell: dict[int, str] = {}
+        """The same for answers that say nothing."""
+        self.seen_withdrawals = 0
         self.last_level: float | None = None
 
     @property
@@ -236,18 +241,61 @@ class PreferenceLoop:
             ready = self.teacher.ready(step)
             if ready:
                 self.store.add_feedback(ready)
+        self._leave_out_withdrawn()
         found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
         if not found:
             return 0
+        num_taken = self._take_in_first(found)
+        self.position = found[-1][0]
+        self.store.set_consumed(_CONSUMER, self.position)
+        return num_taken
+
+    def _take_in_first(self, found: list[tuple[int, Feedback]]) -> int:
+        """Take in those that are the first to their query; returns how many."""
         answers, queries = self._first_answers([feedback for _, feedback in found])
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
         self._take_in(useful, queries)
+        position_of = {feedback.key: position for position, feedback in found}
+        self.taken |= {position_of[f.key]: f.query_id for f in useful}
+        self.cant_tell |= {position_of[f.key]: f.query_id for f in answers if f.value["choice"] == "cant_tell"}
         self.num_answered += len(answers)
         self.num_cant_tell += len(answers) - len(useful)
         self.num_unfitted += len(useful)
-        self.position = found[-1][0]
-        self.store.set_consumed(_CONSUMER, self.position)
         return len(answers)
+
+    def _leave_out_withdrawn(self) -> None:
+        """Begin the reward anew without the answers that were withdrawn since, and fit it to the rest at once.
+
+        Where somebody else answered the same query too, their answer counts in its place.
+        """
+        newest = self.store.withdrawals.newest()
+        if newest == self.seen_withdrawals:
+            return
+        gone = set(self.store.withdrawals.positions())
+        lost = {p: q for p, q in (self.taken | self.cant_tell).items() if p in gone}
+        if lost:
+            # What the weights learned from them cannot be taken out of the weights.
+            self.model_state = self.model.without(
+                self.model_state, [p not in gone for p in self.taken], self.run_config.seed
+            )
+            num_cant_tell = sum(p in gone for p in self.cant_tell)
+            self.taken = {p: q for p, q in self.taken.items() if p not in gone}
+            self.cant_tell = {p: q for p, q in self.cant_tell.items() if p not in gone}
+            self.answered -= set(lost.values())
+            self.num_answered -= len(lost)
+            self.num_cant_tell -= num_cant_tell
+            self._take_in_first([(p, f) for p, f in self._read_again() if f.query_id in set(lost.values())])
+            self.num_unfitted = self.num_useful
+        self.seen_withdrawals = newest
+
+    def _read_again(self) -> list[tuple[int, Feedback]]:
+        """All answers that were read before, as they stand now."""
+        found: list[tuple[int, Feedback]] = []
+        after = 0
+        while page := self.store.feedback_after(after, limit=10_000, up_to_step=None):
+            found += [(position, feedback) for position, feedback in page if position <= self.position]
+            after = page[-1][0]
+        return found
 
     def _first_answers(self, found: list[Feedback]) -> tuple[list[Feedback], dict[str, Query]]:
         """One answer a comparison, so that the budget counts comparisons, however many people answer one at once."""
@@ -324,6 +372,9 @@ class PreferenceLoop:
             "budget": self.schedule.budget,
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
             "history": [segment.id for segment in self.history],
+            "taken": list(self.taken.items()),
+            "cant_tell": list(self.cant_tell.items()),
+            "seen_withdrawals": self.seen_withdrawals,
             "asked": sorted(self.asked),
             "answered": sorted(self.answered),
             "generator": generator_state(self.generator),
@@ -351,3 +402,30 @@ class PreferenceLoop:
         self.model_state.num_fits = state["num_fits"]
         self.model_state.last_fit = state["last_fit"]
         self.model_state.reliability = state["reliability"]
+        self._load_taken(state)
+        self._leave_out_withdrawn()
+
+    def _load_taken(self, state: dict[str, Any]) -> None:
+        self.seen_withdrawals = state.get("seen_withdrawals", 0)
+        if "taken" in state:
+            self.taken = {position: query_id for position, query_id in state["taken"]}
+            self.cant_tell = {position: query_id for position, query_id in state["cant_tell"]}
+            return
+        # Checkpoints of earlier versions do not say which answers they hold, and the store does.
+        self.taken, self.cant_tell = {}, {}
+        unseen = set(self.answered)
+        for position, feedback in self._read_again():
+            if feedback.kind == "preference" and feedback.query_id in unseen:
+                unseen.remove(feedback.query_id)
+                into = self.cant_tell if feedback.value["choice"] == "cant_tell" else self.taken
+                into[position] = feedback.query_id
+        data = self.model_state.comparisons
+        if len(self.taken) != (0 if data is None else len(data.outcome_Q)):
+            # Some were withdrawn before it was read again: everything that is left is taken in anew.
+            self.model_state = self.model.without(
+                self.model_state, [False] * (0 if data is None else len(data.outcome_Q)), self.run_config.seed
+            )
+            self.taken, self.cant_tell, self.answered = {}, {}, set()
+            self.num_answered = self.num_cant_tell = 0
+            self._take_in_first(self._read_again())
+            self.num_unfitted = self.num_useful

@@ -352,6 +352,23 @@ class PreferenceModel:
         scale = torch.rsqrt(moments.variance + 1e-6).float()
         return ((feature - moments.mean.float()) * scale).clamp_(-5, 5)
 
+    def without(self, state: PreferenceModelState, kept: Sequence[bool], seed: int) -> PreferenceModelState:
+        """An untrained ensemble with those of the comparisons that are to stay, to be fitted again.
+
+        Args:
+            state: holds all of them.
+            kept: whether each is to stay, in the order in which they were added.
+            seed: gives the weights.
+        """
+        fresh, data = self.init(seed), state.comparisons
+        fresh.generator = state.generator
+        if data is not None and any(kept):
+            rows = torch.tensor(kept)
+            fresh.comparisons = Comparisons(
+                data.feature_Q2LF[rows], data.outcome_Q[rows], data.weight_MQ[:, rows], data.validation_Q[rows]
+            )
+        return fresh
+
     def tensors(self, state: PreferenceModelState) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
         tensors = {f"network.{name}": tensor for name, tensor in state.network.state_dict().items()}

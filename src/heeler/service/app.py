@@ -25,13 +25,19 @@ from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
 from heeler.service.routes import audit as audit_routes
 from heeler.service.routes import (
+    care,
     commands,
+    consent,
     drive,
     events,
     feedback,
+    flags,
+    forgetting,
+    gold,
     health,
     leases,
     operate,
+    pay,
     people,
     releases,
     session,
@@ -41,10 +47,31 @@ from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
 from heeler.service.static_files import StaticFiles
+from heeler.service.work_book import WorkBook
 
 _OPERATING = (operate, releases, audit_routes)
 # The first is asked most.
-_ROUTES = (feedback, leases, shown, drive, events, commands, run_routes, *_OPERATING, session, people, health, pages)
+_ROUTES = (
+    feedback,
+    leases,
+    shown,
+    drive,
+    events,
+    commands,
+    run_routes,
+    *_OPERATING,
+    session,
+    people,
+    consent,
+    care,
+    flags,
+    gold,
+    pay,
+    forgetting,
+    health,
+    pages,
+)
+_FASTAPIS_OWN = "HTTPValidationError"
 _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
 
@@ -97,21 +124,29 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
 def _describe(app: FastAPI) -> None:
     """Make the OpenAPI document, which FastAPI then keeps."""
     document = app.openapi()
-    document["components"]["schemas"] |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
+    schemas = document["components"]["schemas"]
+    schemas |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
+    # FastAPI adds what it would answer by itself, where nothing can be wrong with the form of a request.
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        if _FASTAPIS_OWN in str(operation["responses"].get("422")):
+            del operation["responses"]["422"]
+    for name in (_FASTAPIS_OWN, "ValidationError"):
+        schemas.pop(name, None)
 
 
 def _service(config: ServiceConfig, audit: Audit) -> Service:
     accounts = Accounts(
         config.runs / FILE_NAME, audit, session_idle_s=config.session_idle_s, session_s=config.session_s
     )
-    callers = Callers(accounts)
+    callers, book = Callers(accounts), WorkBook(accounts)
     return Service(
         config=config,
         audit=audit,
         accounts=accounts,
         callers=callers,
         guard=Guard(config, callers),
-        runs=Runs(config, audit),
+        book=book,
+        runs=Runs(config, audit, book),
         static=StaticFiles(),
         clips=Clips(),
         audit_checks=AuditChecks(),

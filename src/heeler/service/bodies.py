@@ -5,6 +5,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 T = TypeVar("T")
+UUID: dict[str, Any] = {"format": "uuid"}
+"""Told in the document; a UUID is checked where it is kept, which names it better."""
 
 
 class Body(BaseModel):
@@ -44,13 +46,6 @@ class PasswordBody(Body):
     new: str = Field(max_length=1000)
 
 
-class ConsentBody(Body):
-    """What somebody agrees to."""
-
-    version: str = Field(min_length=1, max_length=40)
-    text_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
 class PersonBody(Body):
     """A new person."""
 
@@ -81,7 +76,7 @@ class KeyBody(Body):
 class CommandBody(Body):
     """What the learner is told."""
 
-    id: str = Field(description="a UUID that the client made")
+    id: str = Field(description="a UUID that the client made", json_schema_extra=UUID)
     kind: str
     value: int | None = None
 
@@ -97,12 +92,15 @@ class SettingsBody(Body):
 
     overlap: int | None = Field(default=None, ge=1, le=1000, description="answers of different people to each query")
     lease_s: float | None = Field(default=None, ge=5, le=7 * 86400, description="how long a query is held for somebody")
+    gold_share: float | None = Field(default=None, ge=0, le=0.5, description="how often a gold item comes instead")
 
 
 class AnswerBody(Body):
     """One answer."""
 
-    key: str = Field(description="a UUID that the client made: the same again is the same answer")
+    key: str = Field(
+        description="a UUID that the client made: the same again is the same answer", json_schema_extra=UUID
+    )
     query_id: str
     kind: str
     value: dict[str, Any]
@@ -182,6 +180,7 @@ class RunDetailOut(RunOut):
 
     config: dict[str, Any]
     metrics: dict[str, Any] | None
+    stale_reward_model: str | None = Field(description="in words, where it learned from answers that were withdrawn")
     paused_by: str | None
     counts: dict[str, Any] | None
 
@@ -278,6 +277,7 @@ class SettingsOut(BaseModel):
 
     overlap: int
     lease_s: float
+    gold_share: float
 
 
 class HealthOut(BaseModel):

@@ -24,6 +24,8 @@ class Caller:
     permissions: frozenset[Permission]
     session: Session | None = None
     key: ApiKey | None = None
+    has_agreed: bool = True
+    """To the text that people must agree to before they answer; programs need not."""
 
     @property
     def credential(self) -> str:
@@ -45,6 +47,7 @@ class Callers:
         self._remembered: dict[str, tuple[float, Caller]] = {}
         self._generation = 0
         self._looked_s, self._stamp = time.monotonic(), accounts.database.stamp()
+        self._acts = accounts.database.generation()
         accounts.database.on_change(self._forget)
 
     def _forget(self) -> None:
@@ -56,7 +59,10 @@ class Callers:
         if now_s - self._looked_s >= _LOOK_EVERY_S:
             self._looked_s, before, self._stamp = now_s, self._stamp, self._accounts.database.stamp()
             if self._stamp != before:
-                self._forget()
+                # Most of what is written is no act: somebody was seen, or their work was counted.
+                acts, self._acts = self._acts, self._accounts.database.generation()
+                if self._acts != acts:
+                    self._forget()
 
     async def by_key(self, text: str) -> Caller | None:
         """Who holds this key, if it is live."""
@@ -101,10 +107,15 @@ class Callers:
             if found is None:
                 return None
             key, person = found
-            return Caller(person=person, permissions=of_key(person.role, key.scopes), key=key)
+            allowed = of_key(person.role, key.scopes)
+            return Caller(person=person, permissions=allowed, key=key, has_agreed=self._has_agreed(person))
         session = self._accounts.sessions.find(sha256)
         if session is None:
             return None
         self._accounts.sessions.note_use(session)
         allowed = of_session(session.person.role, must_change_password=session.person.must_change_password)
-        return Caller(person=session.person, permissions=allowed, session=session)
+        agreed = self._has_agreed(session.person)
+        return Caller(person=session.person, permissions=allowed, session=session, has_agreed=agreed)
+
+    def _has_agreed(self, person: Person) -> bool:
+        return person.kind == "program" or self._accounts.consents.has_current(person.id)

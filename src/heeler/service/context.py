@@ -18,9 +18,10 @@ from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
 from heeler.service.runs import Runs
 from heeler.service.static_files import StaticFiles
+from heeler.service.work_book import WorkBook
 
 Limit = Annotated[int, Query(ge=1, le=1000, description="the most items of one page")]
-Cursor = Annotated[str | None, Query(max_length=100, description="`next` of the page before")]
+Cursor = Annotated[str | None, Query(max_length=300, description="`next` of the page before")]
 
 
 @dataclass(kw_only=True)
@@ -32,6 +33,7 @@ class Service:
     accounts: Accounts
     callers: Callers
     guard: Guard
+    book: WorkBook
     runs: Runs
     static: StaticFiles
     clips: Clips
@@ -47,6 +49,7 @@ class Service:
 
     def close(self) -> None:
         """Write what waits and close everything."""
+        self.book.close()
         self.films.close()
         self.drives.close()
         self.runs.close()

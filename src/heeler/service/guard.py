@@ -20,7 +20,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.rate_limits import RateLimit
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _WRONG_CREDENTIALS_PER_S, _WRONG_CREDENTIALS_BURST = 0.5, 30
 Headers = Mapping[bytes, bytes]
 
@@ -37,6 +37,7 @@ class ApiRoute(APIRoute):
         endpoint: the function that answers.
         permission: what its caller must have.
         is_plain: the endpoint takes the request and returns a response itself, without FastAPI's help.
+        takes_json: it has a body, which must be JSON.
         options: of FastAPI.
     """
 
@@ -47,10 +48,11 @@ class ApiRoute(APIRoute):
         *,
         permission: Permission,
         is_plain: bool = False,
+        takes_json: bool = False,
         **options: Any,
     ) -> None:
         self.permission = Permission(permission)
-        self._is_plain = is_plain
+        self._is_plain, self._takes_json = is_plain, takes_json
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -62,10 +64,21 @@ class ApiRoute(APIRoute):
         guard: Guard = scope["app"].state.service.guard
         headers: dict[bytes, bytes] = dict(scope["headers"])
         scope.setdefault("state", {})["caller"] = await guard.admitted(scope, headers, self.permission)
+        if scope["method"] not in self.methods:
+            raise self._wrong_method(scope)
         body = b""
-        if scope["method"] not in _SAFE_METHODS:
+        if scope["method"] not in SAFE_METHODS:
             body = await guard.body(headers, receive)
+            if self._takes_json and body:
+                check_is_json(headers)
         await super().handle(scope, _with_body(body, receive), send)
+
+    def _wrong_method(self, scope: Scope) -> Problem:
+        """405, with the methods of every route of this path: each of them is a route of its own."""
+        same = [route for route in scope["app"].router.routes if route.path == self.path]
+        allowed = sorted({method for route in same for method in route.methods})
+        detail = f"the method {scope['method']:.20} is not for this path; it takes {', '.join(allowed)}"
+        return Problem(405, detail, headers={"Allow": ", ".join(allowed)})
 
 
 def check_guarded(app: FastAPI) -> None:
@@ -100,7 +113,7 @@ class Guard:
         Raises:
             Problem: 401, 403 or 429.
         """
-        is_unsafe = scope["method"] not in _SAFE_METHODS
+        is_unsafe = scope["method"] not in SAFE_METHODS
         if permission is Permission.PUBLIC:
             self._strangers.take(address(scope))
             if is_unsafe and (b"origin" in headers or b"sec-fetch-site" in headers):
@@ -192,6 +205,17 @@ def check_origin(scope: Scope, headers: Headers) -> None:
         raise Problem(403, "a session's change needs the header Origin or Sec-Fetch-Site; programs use a key")
     if origin is not None and origin.lower() != own.lower():
         raise Problem(403, f"a page of {origin.decode('latin-1')!r:.120} asks, not of {own.decode('latin-1')!r:.120}")
+
+
+def check_is_json(headers: Headers) -> None:
+    """Refuse a body that does not say that it is JSON: a form of another site's page cannot say so.
+
+    Raises:
+        Problem: 415.
+    """
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    if kind.partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, f"Content-Type: expected application/json, got {kind!r:.60}", field="Content-Type")
 
 
 def _with_body(body: bytes, receive: Receive) -> Receive:

@@ -8,7 +8,8 @@ _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-_ALWAYS = [
+_NO_STORE = (b"cache-control", b"no-store")
+ALWAYS = [
     (b"content-security-policy", _CSP.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -16,7 +17,7 @@ _ALWAYS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 ]
-_NO_STORE = (b"cache-control", b"no-store")
+"""Headers of every answer."""
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -35,7 +36,7 @@ class Outer:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        more = [*_ALWAYS, _HSTS] if scope["scheme"] == "https" else _ALWAYS
+        more = [*ALWAYS, _HSTS] if scope["scheme"] == "https" else ALWAYS
         has_started = False
 
         async def send_more(message: Message) -> None:

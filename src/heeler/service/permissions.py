@@ -29,6 +29,8 @@ class Permission(StrEnum):
     """Change how a run asks people."""
     PEOPLE = "people"
     """Add and change people and their keys."""
+    CARE = "care"
+    """Change the text that people agree to, limits of their work, and pay; see what they worked."""
 
 
 class Role(StrEnum):
@@ -46,7 +48,7 @@ _OPERATOR |= {Permission.READ_AUDIT, Permission.PROMOTE}
 ROLES: Mapping[Role, frozenset[Permission]] = {
     Role.ANNOTATOR: _ANNOTATOR,
     Role.OPERATOR: _OPERATOR,
-    Role.ADMIN: _OPERATOR | {Permission.SETTINGS, Permission.PEOPLE},
+    Role.ADMIN: _OPERATOR | {Permission.SETTINGS, Permission.PEOPLE, Permission.CARE},
 }
 
 SCOPES: tuple[Permission, ...] = (
@@ -57,6 +59,7 @@ SCOPES: tuple[Permission, ...] = (
     Permission.READ_AUDIT,
     Permission.SETTINGS,
     Permission.PEOPLE,
+    Permission.CARE,
 )
 """What a key may be made for. Not to promote: who makes keys could make one for another person, and so be two."""
 

@@ -1,13 +1,28 @@
 """HTTP connections that cannot be held for ever: by a head that never ends, or by an answer that nobody reads."""
 
 import asyncio
-from typing import Any
+from http import HTTPStatus
+from typing import Any, cast
 
+from starlette.types import Receive, Scope, Send
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.flow_control import service_unavailable
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from heeler.service.outer import ALWAYS, Outer
+from heeler.service.problems import MEDIA_TYPE, Problem
+
 MAX_HEAD_BYTES = 64 * 1024
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    raise Problem(503, "there are too many connections; come back later", headers={"Connection": "close"})
+
+
+_busy = cast(ASGI3Application, Outer(_refuse))
+"""Answers in the app's place where there are too many connections."""
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -54,6 +69,19 @@ class PatientProtocol(HttpToolsProtocol):
         elif self.timeout_keep_alive_task is None and (self.cycle is None or self.cycle.response_complete):
             # Something came between two requests, and nothing else is waiting for the rest of it.
             self._await_head()
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what is wrong with what is no HTTP, as everything that is wrong is said, and hang up."""
+        problem = Problem(400, msg)
+        body = problem.body()
+        headers = [*ALWAYS, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+        lines = [name + b": " + value for name, value in [*headers, (b"connection", b"close")]]
+        phrase = HTTPStatus(problem.status).phrase.encode()
+        self.transport.write(b"\r\n".join([b"HTTP/1.1 %d %b" % (problem.status, phrase), *lines, b"", body]))
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        super()._start_asgi_task(cycle, _busy if app is service_unavailable else app)
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """Who has closed their half may still read the answer to what they sent whole."""

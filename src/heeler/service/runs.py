@@ -1,6 +1,7 @@
 """The runs of one folder. A run's store is opened when it is first asked for, and kept."""
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -8,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
-from heeler.core.errors import RunError, StoreError
+from heeler.core.errors import HeelerError, RunError, StoreError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import has_store, open_store, store_identity
 from heeler.feedback.writing import Outcome
@@ -18,12 +19,14 @@ from heeler.service.config import ServiceConfig
 from heeler.service.folder import may_be_served
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem, unknown
+from heeler.service.work_book import WorkBook
 from heeler.service.worlds import WorldFacts, look_at
 
-OVERLAP, LEASE_S = "overlap", "lease_s"
-DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0}
+OVERLAP, LEASE_S, GOLD_SHARE = "overlap", "lease_s", "gold_share"
+DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0, GOLD_SHARE: 0.05}
 """How a run asks people, where its store does not say."""
 _LOOK_EVERY_S, _TRY_AGAIN_S = 0.5, 0.5
+_log = logging.getLogger("heeler.service")
 
 
 class OpenRun:
@@ -33,15 +36,17 @@ class OpenRun:
         directory: of the run.
         audit: takes a line for every group of answers.
         config: of the service.
+        book: counts people's time.
     """
 
-    def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig) -> None:
+    def __init__(self, directory: RunDirectory, audit: Audit, config: ServiceConfig, book: WorkBook) -> None:
         self.name, self.directory = directory.path.name, directory
         self._identity = store_identity(directory)
         self._looked_s, self._is_in_place = time.monotonic(), True
         self.store = open_store(directory)
-        self._audit = audit
+        self._audit, self._book = audit, book
         self._known: set[str] = set()
+        self._people: set[str] = set()
         self.commits = GroupCommit(
             self._write, max_waiting=config.max_waiting_answers, max_answers=config.max_commit_answers
         )
@@ -52,7 +57,7 @@ class OpenRun:
         return look_at(self.directory.config())
 
     def setting(self, name: str) -> Any:
-        """How the run asks people: `overlap` or `lease_s`."""
+        """How the run asks people: `overlap`, `lease_s` or `gold_share`."""
         return self.store.setting(name, DEFAULTS[name])
 
     def is_in_place(self) -> bool:
@@ -73,6 +78,10 @@ class OpenRun:
     def introduce(self, person: Person) -> None:
         """Tell the store that this person answers; it learns their random id and nothing else."""
         self.store.add_annotator(person.id, person.kind)
+        if person.kind == "person":
+            if not self._people:
+                self._book.begin(self.name, self.store)
+            self._people.add(person.id)
         self._known.add(person.id)
 
     def close(self) -> None:
@@ -90,6 +99,8 @@ class OpenRun:
             by[row["annotator"]] = by.get(row["annotator"], 0) + 1
         person = next(iter(by)) if len(by) == 1 else SERVICE
         self._audit.append(person, "feedback.add", self.name, by=by, sha256=bodies_sha256(rows))
+        if not self._people.isdisjoint(by):
+            self._book.note(self.name)
 
 
 class _Opening:
@@ -116,10 +127,12 @@ class Runs:
     Args:
         config: of the service.
         audit: takes a line for every change.
+        book: counts people's time.
     """
 
-    def __init__(self, config: ServiceConfig, audit: Audit) -> None:
-        self._config, self._audit = config, audit
+    def __init__(self, config: ServiceConfig, audit: Audit, book: WorkBook) -> None:
+        self._config, self._audit, self._book = config, audit, book
+        self._caught_up = False
         self._folder = config.runs.resolve()
         self._lock = threading.Lock()
         self._open: dict[str, OpenRun] = {}
@@ -193,13 +206,26 @@ class Runs:
             replaced.close()
         if not has_store(directory):
             raise Problem(409, f"run {name!r} has not begun: it has no store yet", field="run")
-        run = OpenRun(directory, self._audit, self._config)
+        run = OpenRun(directory, self._audit, self._config, self._book)
         with self._lock:
             if not self._is_closed:
                 self._open[name] = run
                 return run
         run.close()
         raise Problem(503, "the service is stopping")
+
+    def count_work(self) -> None:
+        """Have everything counted that people have answered, in whatever run and before whatever crash."""
+        if not self._caught_up:
+            for name in self._book.runs_begun():
+                try:
+                    opened = self.open(name)
+                    self._book.begin(name, opened.store)
+                except (HeelerError, Problem) as error:
+                    # It was removed, or cannot be opened now; it is counted once it is there again.
+                    _log.warning("working time: %s", error)
+            self._caught_up = True
+        self._book.catch_up()
 
     def close(self) -> None:
         """Close every store; what waits is written first."""

@@ -1,4 +1,7 @@
-"""The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name."""
+"""The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name.
+
+`api-fuzz` needs schemathesis, and is run where the benchmark has made that an environment already.
+"""
 
 import sys
 from typing import Any
@@ -8,6 +11,12 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import RELATIONS, run_job
 from benchmarks.mujoco_batch import TASKS
+from benchmarks.peers import HOME
+
+_HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
+FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
+
+NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "ingest", "crash-soak", FUZZ]
 
 
 def smoke_test(name: str) -> dict[str, Any]:
@@ -16,12 +25,16 @@ def smoke_test(name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead"])
+@pytest.mark.parametrize(
+    "name", ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
+)
 def test_a_smoke_test_measures_every_target(name: str) -> None:
     printed = smoke_test(name)
     assert (printed["name"], printed["quick"], printed["seeds"]) == (name, True, [0])
     assert printed["targets"]
     assert set(printed["targets"]) <= set(printed["figures"])
+    if name in ("crash-soak", "api-fuzz"):
+        assert not any(printed["figures"][fault] for fault in printed["targets"] if fault != "kills")
     if name == "mujoco-batch":
         assert printed["figures"]["raw_ratio"] == min(printed["figures"][f"raw_ratio_{task}"] for task in TASKS)
 

@@ -81,6 +81,27 @@ def test_answers_of_the_first_schema_are_counted(home: Home) -> None:
         assert [position for position, _ in store.feedback_after(0, limit=9, up_to_step=None)] == [1, 2, 3, 4]
 
 
+def test_a_store_of_the_second_schema_is_taken_forward(home: Home) -> None:
+    """A store of before anybody could be forgotten, with leases, settings and answers."""
+    with home.open() as store:
+        queries = add_comparisons(store, 3)
+        store.add_feedback([make_answer(queries[0])])
+        held = store.lease("ann", 1, overlap=1, duration_s=600)
+        store.set_setting("overlap", 2)
+    database = Database(home.target)
+    migrate(database, "0002")
+    with database.reading() as connection:
+        assert not {"flags", "gold", "withdrawals"} & set(inspect(connection).get_table_names())
+    database.close()
+    with home.open() as store:
+        assert store.setting("overlap", None) == 2
+        assert [lease.query for lease in store.lease("ann", 1, overlap=1, duration_s=600)] == [held[0].query]
+        assert len(store.feedback_after(0, limit=9, up_to_step=None)) == 1
+        store.gold.add(queries[2].id, {"choice": "left"}, "admin")
+        store.flags.add(queries[1].id, "ann", "hate")
+        assert store.withdrawals.forget("ann", "remove").num_answers == 1
+
+
 def test_settings_of_sqlite(tmp_path: Path) -> None:
     database = Database(tmp_path / "heeler.db")
     names = ("journal_mode", "synchronous", "foreign_keys", "busy_timeout", "query_only")

@@ -71,7 +71,14 @@ def add_person(service: Service, name: str, role: str) -> Person:
     people = service.accounts.people
     person, _ = people.add("test", name=name, email=None, kind="person", role=role)
     people.set_password("test", person.id, PASSWORD)
+    agree(service, person.id)
     return people.get(person.id)
+
+
+def agree(service: Service, person_id: str) -> None:
+    """Have somebody agree to the text that is in force."""
+    text = service.accounts.consents.current()
+    service.accounts.consents.add(person_id, version=text.version, text_sha256=text.text_sha256)
 
 
 def add_key(service: Service, person: Person, *scopes: str, days: float = 1.0) -> str:

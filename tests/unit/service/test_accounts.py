@@ -3,6 +3,7 @@
 import hashlib
 import sqlite3
 import stat
+import uuid
 from pathlib import Path
 
 import pytest
@@ -323,7 +324,9 @@ def test_a_bad_key_is_refused_by_field(accounts, changes, message):
 
 def test_a_consent_is_kept_once_with_its_version_and_hash(tmp_path: Path, accounts, audit, clock):
     person, _ = add(accounts)
-    sha256 = hashlib.sha256(b"You may stop whenever you like.").hexdigest()
+    text = accounts.consents.change_text("admin", "You may stop whenever you like.")
+    sha256 = hashlib.sha256(b"You may stop whenever you like.\n").hexdigest()
+    assert (text.version, text.text_sha256) == ("2", sha256)
     assert not accounts.consents.has(person.id, sha256)
     accounts.consents.add(person.id, version="2", text_sha256=sha256)
     clock.now_s += 60
@@ -339,8 +342,9 @@ def test_without_its_line_nothing_is_changed(accounts, audit: Lines):
     person, password = add(accounts)
     add(accounts, "boss", "admin")
     session = accounts.sessions.find(token_sha256(accounts.sessions.begin(person, instead_of=None)))
-    key, text = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=1)
+    key, secret = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=1)
     assert session is not None
+    text = accounts.consents.current()
     audit.fails = StoreError("audit log: No space left on device")
     for change in (
         lambda: add(accounts, "bea"),
@@ -350,13 +354,24 @@ def test_without_its_line_nothing_is_changed(accounts, audit: Lines):
         lambda: accounts.sessions.end(session),
         lambda: accounts.keys.add("admin", person, label="other", scopes=["answer"], days=1),
         lambda: accounts.keys.revoke("admin", key.id),
-        lambda: accounts.consents.add(person.id, version="1", text_sha256="0" * 64),
+        lambda: accounts.consents.add(person.id, version=text.version, text_sha256=text.text_sha256),
+        lambda: accounts.consents.change_text("admin", "Another text."),
+        lambda: accounts.options.set("admin", "care", {"day_hours": 1}),
+        lambda: accounts.options.set_own("admin", person.id, {"avoid": []}),
+        lambda: accounts.work.pay(
+            "admin", person.id, payment_id=str(uuid.uuid4()), amount_minor=1, currency="EUR", note=""
+        ),
+        lambda: accounts.forgettings.begin("admin", person.id, "keep"),
+        lambda: accounts.forgettings.finish("admin", person.id),
     ):
         with pytest.raises(StoreError, match="No space left"):
             change()
     assert len(accounts.people.page(after="", limit=10)) == 2
     assert accounts.people.with_password("ann", password) == person
     assert accounts.sessions.find(session.id) == session
-    assert accounts.keys.find(token_sha256(text)) == (key, person)
+    assert accounts.keys.find(token_sha256(secret)) == (key, person)
     assert len(accounts.keys.page(after="", limit=10)) == 1
-    assert not accounts.consents.has(person.id, "0" * 64)
+    assert not accounts.consents.has_current(person.id)
+    assert accounts.consents.current() == text
+    assert (accounts.options.get("care", None), accounts.options.own(person.id)) == (None, {})
+    assert (accounts.work.payments(), accounts.forgettings.waiting()) == ([], [])

@@ -13,7 +13,7 @@ from heeler.service.permissions import ROLES, SCOPES, Permission, Role, of_key, 
 from tests.unit.service.helpers import add_key, add_person, bearer, make_run, signed_in
 
 PUBLIC, OWN, SESSION, ANSWER = Permission.PUBLIC, Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER
-AUDIT, PROMOTE = Permission.READ_AUDIT, Permission.PROMOTE
+AUDIT, PROMOTE, CARE = Permission.READ_AUDIT, Permission.PROMOTE, Permission.CARE
 READ, STEER, PEOPLE = Permission.READ_RUNS, Permission.STEER, Permission.PEOPLE
 TABLE = {
     ("GET", "/health"): PUBLIC,
@@ -22,7 +22,31 @@ TABLE = {
     ("GET", "/session"): OWN,
     ("DELETE", "/session"): SESSION,
     ("PUT", "/session/password"): SESSION,
+    ("GET", "/session/consent"): OWN,
     ("POST", "/session/consent"): SESSION,
+    ("GET", "/session/care"): OWN,
+    ("GET", "/session/preferences"): OWN,
+    ("PATCH", "/session/preferences"): SESSION,
+    ("GET", "/session/work"): OWN,
+    ("POST", "/session/forget"): SESSION,
+    ("GET", "/consent"): CARE,
+    ("PUT", "/consent"): CARE,
+    ("GET", "/care"): CARE,
+    ("PATCH", "/care"): CARE,
+    ("GET", "/people/{person_id}/care"): CARE,
+    ("PATCH", "/people/{person_id}/care"): CARE,
+    ("GET", "/people/{person_id}/work"): CARE,
+    ("POST", "/people/{person_id}/payments"): CARE,
+    ("GET", "/work"): CARE,
+    ("GET", "/work.csv"): CARE,
+    ("POST", "/people/{person_id}/forget"): PEOPLE,
+    ("POST", "/runs/{run}/leases/{query_id}/flag"): ANSWER,
+    ("GET", "/runs/{run}/flags"): Permission.READ_FEEDBACK,
+    ("DELETE", "/runs/{run}/flags/{query_id}/{category}"): Permission.SETTINGS,
+    ("POST", "/runs/{run}/gold"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/gold"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/gold-results"): Permission.SETTINGS,
+    ("DELETE", "/runs/{run}/gold/{query_id}"): Permission.SETTINGS,
     ("GET", "/tasks"): ANSWER,
     ("POST", "/runs/{run}/leases"): ANSWER,
     ("DELETE", "/runs/{run}/leases/{query_id}"): ANSWER,
@@ -79,7 +103,7 @@ GRANTED = {
     Role.ANNOTATOR: {OWN, SESSION, ANSWER},
     Role.OPERATOR: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE},
     Role.ADMIN: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE}
-    | {Permission.SETTINGS, PEOPLE},
+    | {Permission.SETTINGS, PEOPLE, CARE},
 }
 
 
@@ -102,7 +126,8 @@ def may(client: TestClient, method: str, path: str, headers: dict[str, str]) -> 
     url = "/api/v1" + path.format_map(defaultdict(lambda: "none", run="nowhere", place=0, step=1))
     status = client.request(method, url, headers=headers, json={} if method in ("POST", "PUT", "PATCH") else None)
     assert status.status_code < 500, status.text
-    return status.status_code not in (401, 403)
+    # Who tries too many wrong keys is told 429, which lets nobody in either.
+    return status.status_code not in (401, 403, 429)
 
 
 @pytest.mark.parametrize("role", Role)

@@ -39,6 +39,7 @@ from heeler.feedback.transfer.files import Located, json_text
 from heeler.feedback.transfer.items import Answer, Incoming, Left
 from heeler.feedback.transfer.segment_fields import segment_fields, segment_of
 from heeler.feedback.transfer.tally import Tally
+from heeler.feedback.withdrawal import id_sha256
 
 _ITEMS_AT_ONCE = 500
 _ROWS_AT_ONCE = 1000
@@ -60,6 +61,7 @@ class Staging:
         self._bulk, self._format_name, self._env_id = store.bulk, format_name, env_id
         self._seen_position = self._bulk.last_position()
         self._annotators = self._bulk.annotators()
+        self._forgotten = store.withdrawals.hashes()
         self._new_annotators: dict[str, Annotator] = {}
         self._steps = {policy.version: policy.step for policy in store.policy_versions()}
         self._has_policies = bool(self._steps)
@@ -142,7 +144,12 @@ class Staging:
             self._steps[policy.version] = policy.step
             self._new_policies[policy.version] = policy
 
+    def _is_forgotten(self, annotator: str) -> bool:
+        return bool(self._forgotten) and id_sha256(annotator) in self._forgotten
+
     def _take_annotator(self, annotator: Annotator) -> None:
+        if self._is_forgotten(annotator.id):
+            return
         known = self._annotators.get(annotator.id)
         if known is None:
             annotator = replace(annotator, kind=annotator.kind or "person")
@@ -205,6 +212,10 @@ class Staging:
         rows.insert_queries(aside, list(fresh.values()))
 
     def _take_answers(self, held: Connection, aside: Connection, some: list[tuple[str, Answer]]) -> None:
+        for _, answer in some:
+            if self._is_forgotten(answer.feedback.annotator):
+                self.tally.leave_out("answers of somebody who was forgotten")
+        some = [(place, answer) for place, answer in some if not self._is_forgotten(answer.feedback.annotator)]
         check = AnswerCheck(held, aside, [answer for _, answer in some], self._annotators, self._format_name)
         for place, answer in some:
             with Located(place):

@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from heeler.core.errors import StoreError
 from heeler.feedback.database import Database, Migrations
-from heeler.service.accounts.schema import VERSION_TABLE
+from heeler.service.accounts.schema import VERSION_TABLE, generation
 from heeler.service.audit import Audit
 
 PEOPLE = Migrations(
@@ -65,14 +65,20 @@ class AccountsDatabase:
         try:
             with self._database.writing() as connection:
                 yield connection
+                connection.execute(update(generation).values(number=generation.c.number + 1))
                 self._audit.append(person, act, subject, **details)
         finally:
             for forget in self._on_change:
                 forget()
 
     def stamp(self) -> tuple[tuple[int, int] | None, ...]:
-        """Changes whenever anything is written to the database, by whomever."""
+        """Changes whenever anything is written to the database, by whomever; to look costs next to nothing."""
         return tuple(_stamp(name) for name in self._files)
+
+    def generation(self) -> int:
+        """Grows with every act, by whomever, and not with what is merely noted."""
+        with self._database.reading() as connection:
+            return connection.execute(select(generation.c.number)).scalar_one()
 
     def noting(self) -> AbstractContextManager[Connection]:
         """A transaction for what is no act of anybody: when something was last used, what ran out."""

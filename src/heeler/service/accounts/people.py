@@ -121,7 +121,7 @@ class People:
             if row:
                 connection.execute(update(_TABLE).where(_TABLE.c.id == person_id).values(row))
             if before.role == Role.ADMIN.value and before.disabled_unix_s is None:
-                _refuse_no_admin(connection)
+                refuse_no_admin(connection)
             if "role" in changes or changes.get("disabled"):
                 sessions = schema.sessions
                 connection.execute(sessions.delete().where(sessions.c.person_id == person_id))
@@ -209,7 +209,12 @@ def _refuse_taken_name(connection: Connection, folded: str, person_id: str) -> N
         raise ConflictError("name: somebody has it already; choose another")
 
 
-def _refuse_no_admin(connection: Connection) -> None:
+def refuse_no_admin(connection: Connection) -> None:
+    """Keep somebody who can manage people.
+
+    Raises:
+        ConflictError: nobody would be left.
+    """
     left = select(func.count()).where(_TABLE.c.role == Role.ADMIN.value, _TABLE.c.disabled_unix_s.is_(None))
     if connection.execute(left).scalar_one() == 0:
         raise ConflictError("role: nobody would be left who can manage people; make another admin first")

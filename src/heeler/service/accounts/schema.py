@@ -1,6 +1,19 @@
 """Tables of people.db. A change here needs a new revision in `migrations/versions`; a test holds the two together."""
 
-from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, MetaData, String, Table
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
 VERSION_TABLE = "heeler_people_schema"
 
@@ -63,4 +76,88 @@ consents = Table(
     Column("text_sha256", String(64), primary_key=True),
     Column("version", String(40), nullable=False),
     Column("agreed_unix_s", Float(53), nullable=False),
+)
+
+consent_texts = Table(
+    "consent_texts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("version", String(40), nullable=False, unique=True),
+    Column("text", Text, nullable=False),
+    Column("text_sha256", String(64), nullable=False),
+    Column("created_unix_s", Float(53), nullable=False),
+)
+
+# One row, whose number grows with every act: who remembers people looks at it, and not at what is merely counted.
+generation = Table(
+    "generation",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("number", Integer, nullable=False),
+)
+
+settings = Table(
+    "settings",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+person_settings = Table(
+    "person_settings",
+    metadata,
+    Column("person_id", String(36), ForeignKey("people.id"), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("value", JSON, nullable=False),
+)
+
+# What a person did in a day, apart by what an hour was worth then: a new rate changes nothing of what was done before.
+work = Table(
+    "work",
+    metadata,
+    Column("person_id", String(36), ForeignKey("people.id"), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("rate_minor", Integer, primary_key=True, autoincrement=False),
+    Column("items", Integer, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+)
+
+# Up to which position the answers of a store are counted in `work`: changed in the same transaction.
+work_marks = Table(
+    "work_marks",
+    metadata,
+    Column("store", String(36), primary_key=True),
+    Column("run", String(128), nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+
+work_clocks = Table(
+    "work_clocks",
+    metadata,
+    Column("person_id", String(36), ForeignKey("people.id"), primary_key=True),
+    Column("last_unix_s", Float(53), nullable=False),
+    Column("free_s", Float(53), nullable=False),
+    Column("stretch_s", Float(53), nullable=False),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("person_id", String(36), ForeignKey("people.id"), nullable=False),
+    Column("amount_minor", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("note", String(200), nullable=False),
+    Column("paid_unix_s", Float(53), nullable=False),
+    Index("ix_payments_person_id", "person_id"),
+)
+
+# Who is being forgotten: from the first step until the last store has forgotten them.
+forgettings = Table(
+    "forgettings",
+    metadata,
+    Column("person_id", String(36), ForeignKey("people.id"), primary_key=True),
+    Column("answers", String(8), nullable=False),
+    Column("began_unix_s", Float(53), nullable=False),
 )

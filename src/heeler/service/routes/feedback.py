@@ -13,6 +13,7 @@ from starlette.responses import Response
 from heeler.core.errors import HeelerError
 from heeler.core.nouns import Feedback, FeedbackKind
 from heeler.service.bodies import AnswerBody, BatchBody, FeedbackOut, Page, ReceiptOut, ReceiptsOut
+from heeler.service.care import require_consent
 from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, problem_of
@@ -24,7 +25,7 @@ _ONE, _BATCH = TypeAdapter(AnswerBody), TypeAdapter(BatchBody)
 
 async def add(request: Request) -> Response:
     """Keep one answer. The same key with the same body is answered the same; with another body it is refused (409)."""
-    body = _ONE.validate_json(await _json(request))
+    body = _ONE.validate_json(await request.body())
     run, person = await _run(request), caller_of(request).person.id
     position = (await run.commits.submit([_feedback(body, person)]))[0]
     return Response(f'{{"key":"{body.key}","position":{position}}}', media_type="application/json")
@@ -32,7 +33,7 @@ async def add(request: Request) -> Response:
 
 async def add_batch(request: Request) -> Response:
     """Keep a batch of answers, all or none."""
-    answers = _BATCH.validate_json(await _json(request)).feedback
+    answers = _BATCH.validate_json(await request.body()).feedback
     most = service_of(request).config.max_batch
     if len(answers) > most:
         raise Problem(422, f"feedback: expected at most {most} answers, got {len(answers)}", field="feedback")
@@ -55,16 +56,9 @@ def list_feedback(request: Request, run: str, limit: Limit = 100, cursor: Cursor
     return Page(items=items, next=str(found[-1][0] if found else after))
 
 
-async def _json(request: Request) -> bytes:
-    kind = request.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() != "application/json":
-        raise Problem(415, f"Content-Type: expected application/json, got {kind!r:.60}", field="Content-Type")
-    return await request.body()
-
-
 async def _run(request: Request) -> OpenRun:
     """The run, opened, and told who answers."""
-    name, person, runs = request.path_params["run"], caller_of(request).person, service_of(request).runs
+    name, person, runs = request.path_params["run"], require_consent(request).person, service_of(request).runs
     run = runs.opened(name) or await run_in_threadpool(runs.open, name)
     if not run.knows(person):
         await run_in_threadpool(run.introduce, person)

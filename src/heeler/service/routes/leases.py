@@ -7,20 +7,36 @@ from heeler.feedback.form import Form
 from heeler.feedback.kinds import KINDS
 from heeler.feedback.sides import is_flipped
 from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, Page, ShownSegmentOut
+from heeler.service.care import check_day, require_consent, today_of
 from heeler.service.context import caller_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.routes.table import Entry
-from heeler.service.runs import LEASE_S, OVERLAP
+from heeler.service.runs import GOLD_SHARE, LEASE_S, OVERLAP
 
 
 def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
-    """Be asked: the queries that are held already first, then the oldest ones. Asking again renews the leases."""
-    person = caller_of(request).person
-    opened = service_of(request).runs.open(run)
+    """Be asked: the queries that are held already first, then the oldest ones. Asking again renews the leases.
+
+    Who has worked as long as a day allows is told 429, and when it goes on.
+    """
+    service, person = service_of(request), require_consent(request).person
+    opened = service.runs.open(run)
+    count, avoid = body.count, ()
+    if person.kind == "person":
+        today = today_of(service, person.id)
+        check_day(today)
+        avoid = today.preferences.avoid
+        count = body.count if today.left_items is None else min(body.count, today.left_items)
     if not opened.knows(person):
         opened.introduce(person)
-    overlap, duration_s = int(opened.setting(OVERLAP)), float(opened.setting(LEASE_S))
-    leases = opened.store.lease(person.id, body.count, overlap=overlap, duration_s=duration_s)
+    leases = opened.store.lease(
+        person.id,
+        count,
+        overlap=int(opened.setting(OVERLAP)),
+        duration_s=float(opened.setting(LEASE_S)),
+        avoid=avoid,
+        gold_share=float(opened.setting(GOLD_SHARE)),
+    )
     facts = opened.store.segment_facts({i for lease in leases for i in lease.query.segment_ids})
     num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
     return Page(items=[_lease_out(lease, num_steps) for lease in leases], next=None)

@@ -106,18 +106,32 @@ _PEOPLE, _KEYS = Permission.PEOPLE, "/keys"
 ROUTES = (
     Entry(method="GET", path="/people", permission=_PEOPLE, endpoint=list_people, answer=Page[PersonOut]),
     Entry(
-        method="POST", path="/people", permission=_PEOPLE, endpoint=add_person, answer=OneTimePasswordOut, status=201
+        method="POST",
+        path="/people",
+        permission=_PEOPLE,
+        endpoint=add_person,
+        answer=OneTimePasswordOut,
+        status=201,
+        also=(409,),
     ),
     Entry(method="GET", path="/people/{person_id}", permission=_PEOPLE, endpoint=get_person, answer=PersonOut),
-    Entry(method="PATCH", path="/people/{person_id}", permission=_PEOPLE, endpoint=change_person, answer=PersonOut),
+    Entry(
+        method="PATCH",
+        path="/people/{person_id}",
+        permission=_PEOPLE,
+        endpoint=change_person,
+        answer=PersonOut,
+        also=(409,),
+    ),
     Entry(
         method="POST",
         path="/people/{person_id}/one-time-password",
         permission=_PEOPLE,
         endpoint=reset_password,
         answer=OneTimePasswordOut,
+        also=(409,),
     ),
     Entry(method="GET", path=_KEYS, permission=_PEOPLE, endpoint=list_keys, answer=Page[KeyOut]),
-    Entry(method="POST", path=_KEYS, permission=_PEOPLE, endpoint=add_key, answer=NewKeyOut, status=201),
+    Entry(method="POST", path=_KEYS, permission=_PEOPLE, endpoint=add_key, answer=NewKeyOut, status=201, also=(404,)),
     Entry(method="DELETE", path="/keys/{key_id}", permission=_PEOPLE, endpoint=revoke_key, status=204),
 )

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import Request
 
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import has_store, shown_config
 from heeler.service import metrics_file
 from heeler.service.bodies import CheckpointOut, Page, RunDetailOut, RunOut, SettingsBody, SettingsOut, TaskOut
@@ -14,7 +15,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
 from heeler.service.run_state import PAUSED, state_of
-from heeler.service.runs import DEFAULTS, LEASE_S, OVERLAP, OpenRun, Runs
+from heeler.service.runs import DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, OpenRun, Runs
 
 
 def list_runs(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Page[RunOut]:
@@ -30,12 +31,20 @@ def get_run(request: Request, run: str) -> RunDetailOut:
     runs = service_of(request).runs
     directory = runs.directory(run)
     fields = _glance(runs, directory)
-    counts = paused_by = None
+    counts = paused_by = stale = None
     if fields["has_store"]:
         store = runs.open(run).store
+        stale = staleness(directory, store).in_words
         counts, paused_by = store.counts(), store.setting(PAUSED, None)
     metrics = metrics_file.last_row(directory.metrics_path)
-    return RunDetailOut(**fields, config=shown_config(directory), metrics=metrics, paused_by=paused_by, counts=counts)
+    return RunDetailOut(
+        **fields,
+        config=shown_config(directory),
+        metrics=metrics,
+        stale_reward_model=stale,
+        paused_by=paused_by,
+        counts=counts,
+    )
 
 
 def get_metrics(
@@ -140,4 +149,4 @@ ROUTES = (
         answer=SettingsOut,
     ),
 )
-assert {OVERLAP, LEASE_S} == SettingsOut.model_fields.keys()
+assert {OVERLAP, LEASE_S, GOLD_SHARE} == SettingsOut.model_fields.keys()

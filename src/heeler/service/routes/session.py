@@ -4,7 +4,7 @@ from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from heeler.service.accounts.sessions import token_sha256
-from heeler.service.bodies import ConsentBody, LoginBody, MeOut, PasswordBody, PersonOut
+from heeler.service.bodies import LoginBody, MeOut, PasswordBody, PersonOut
 from heeler.service.callers import COOKIE, SECURE_COOKIE, Caller
 from heeler.service.context import caller_of, service_of
 from heeler.service.guard import address, session_token
@@ -71,12 +71,6 @@ def change_password(request: Request, response: Response, body: PasswordBody) ->
     return _me(Caller(person=person, permissions=allowed, session=session))
 
 
-def consent(request: Request, body: ConsentBody) -> None:
-    """Agree to a text: its version and its SHA-256 are kept, and when; the first time stays."""
-    person = caller_of(request).person
-    service_of(request).accounts.consents.add(person.id, version=body.version, text_sha256=body.text_sha256)
-
-
 def _set_cookie(request: Request, response: Response, token: str) -> None:
     is_secure = request.url.scheme == "https"
     lifetime_s = int(service_of(request).config.session_s)
@@ -95,11 +89,10 @@ def _me(caller: Caller) -> MeOut:
 
 
 ROUTES = (
-    Entry(method="POST", path="/session", permission=Permission.PUBLIC, endpoint=login, answer=MeOut),
+    Entry(method="POST", path="/session", permission=Permission.PUBLIC, endpoint=login, answer=MeOut, also=(401,)),
     Entry(method="GET", path="/session", permission=Permission.SIGNED_IN, endpoint=me, answer=MeOut),
     Entry(method="DELETE", path="/session", permission=Permission.SESSION, endpoint=logout, status=204),
     Entry(
         method="PUT", path="/session/password", permission=Permission.SESSION, endpoint=change_password, answer=MeOut
     ),
-    Entry(method="POST", path="/session/consent", permission=Permission.SESSION, endpoint=consent, status=204),
 )

@@ -1,0 +1,98 @@
+"""`heeler people`: who is known to a folder of runs, and how somebody is forgotten."""
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from heeler.cli.arguments import OK, Json, print_json, sub_command
+from heeler.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from heeler.service.accounts.accounts import Accounts
+    from heeler.service.forgetting import OpenStore
+
+PersonId = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ID", help="of the person, as `list` shows it")]
+BY = "command-line"
+"""Who stands in the audit log for whoever sits at this machine."""
+
+
+def people(arguments: Sequence[str]) -> int:
+    """List people, or forget one: heeler people list, heeler people forget ID."""
+    return sub_command("people", {"list": list_, "forget": forget}, arguments, about=people.__doc__ or "")
+
+
+def list_(*, runs: Path = Path("runs"), json: Json = False) -> int:
+    """List everybody who may sign in, with their ids.
+
+    Args:
+        runs: the folder of runs.
+        json: print the result as JSON.
+    """
+    accounts = _accounts(runs)
+    try:
+        found = accounts.people.page(after="", limit=1_000_000)
+        leaving = accounts.forgettings.waiting()
+    finally:
+        accounts.close()
+    if json:
+        print_json({"people": [{"id": p.id, "name": p.name, "kind": p.kind, "role": p.role.value} for p in found]})
+        return OK
+    for person in found:
+        state = "being forgotten" if person.id in leaving else "disabled" if person.disabled_unix_s else ""
+        print("  ".join(filter(None, (person.id, f"{person.role.value:<9}", person.name, state))))
+    return OK
+
+
+def forget(id: PersonId, *, answers: str, runs: Path = Path("runs"), json: Json = False) -> int:
+    """Forget a person for good, while the service and learners go on; if it is stopped on the way, do it again.
+
+    Name, address, keys, consents, time and pay are removed. Backups that were made before are not touched.
+
+    Args:
+        id: of the person.
+        answers: keep them under a pseudonym that leads nowhere, or remove them; reward models are then stale.
+        runs: the folder of runs.
+        json: print the result as JSON.
+    """
+    from heeler.core.audit import AUDIT_NAME, AuditLog
+    from heeler.service.forgetting import forget as forget_person
+
+    accounts = _accounts(runs)
+    try:
+        audit = AuditLog(runs / AUDIT_NAME)
+        done = forget_person(accounts, _stores(runs), audit, by=BY, person_id=id, answers=answers)
+    except KeyError:
+        raise ConfigError(
+            f"there is nobody with the id {id!r:.80} in {runs}; heeler people list shows who is"
+        ) from None
+    finally:
+        accounts.close()
+    if json:
+        print_json({"id": id, **vars(done)})
+        return OK
+    fate = "are kept under a name that leads nowhere" if done.answers == "keep" else "were removed"
+    print(f"Forgotten. {done.num_answers:,} answers in {done.num_runs:,} runs {fate}.")
+    return OK
+
+
+def _accounts(runs: Path) -> "Accounts":
+    from heeler.core.audit import AUDIT_NAME, AuditLog
+    from heeler.service.accounts.accounts import Accounts
+    from heeler.service.accounts.database import FILE_NAME
+
+    path = runs / FILE_NAME
+    if not path.is_file():
+        raise ConfigError(f"nobody is known in {runs}: there is no {FILE_NAME}; name the folder that is served")
+    return Accounts(path, AuditLog(runs / AUDIT_NAME), session_idle_s=1.0, session_s=1.0)
+
+
+def _stores(runs: Path) -> Generator[tuple[str, "OpenStore"]]:
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.stores import has_store, open_store
+
+    for path in sorted(entry for entry in runs.iterdir() if (entry / "config.yaml").is_file()):
+        directory = RunDirectory.open(path)
+        if has_store(directory):
+            yield path.name, lambda directory=directory: open_store(directory)
