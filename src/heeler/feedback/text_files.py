@@ -33,9 +33,7 @@ def check_text_segment(segment: TextSegment) -> None:
     for index, message in enumerate(segment.prompt):
         field = f"prompt[{index}]"
         if not message.role.isprintable() or not 0 < len(message.role) <= MAX_ROLE:
-            raise DataError(
-                f"{field}.role: expected a word of at most {MAX_ROLE} characters, got {message.role!a:.80}"
-            )
+            raise DataError(f"{field}.role: expected a word of at most {MAX_ROLE} characters, got {message.role!a:.80}")
         _check_string(message.content, f"{field}.content", MAX_PROMPT)
         left -= len(message.content)
     if left < 0:
