@@ -26,6 +26,9 @@ class ConsolePage:
 
 MENU: Sequence[ConsolePage] = (
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
+    ConsolePage(path="/admin", title="Admin", template="admin.html", permission=Permission.PEOPLE),
+    ConsolePage(path="/me", title="My account", template="me.html", permission=Permission.SESSION),
+    ConsolePage(path="/consent", title="Consent", template="consent.html", permission=Permission.SESSION),
 )
 """In the order of the menu."""
 _FIRST = ("/operate", "/answer")
