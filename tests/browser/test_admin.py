@@ -1,4 +1,4 @@
-"""The pages of admins and of one's own account, in Chromium: each act, keyboard-sized checks, and script that is text."""
+"""The pages of admins and of one's own account, in Chromium: each act, at every width, and script that is text."""
 
 import pytest
 from playwright.sync_api import expect
@@ -16,7 +16,7 @@ def queries(place):
 
 @pytest.fixture
 def boss(browsers, place):
-    page = browsers("boss").new_page()
+    page = browsers("ada").new_page()
     page.goto(f"{place.url}/admin")
     expect(page.locator("#pay table")).to_be_visible()
     return page
@@ -71,7 +71,7 @@ def test_admins_set_runs_care_and_consent(boss, queries, browsers, place, shots)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("where", ["/admin", "/me"])
 def test_pages_hold_on_a_telephone(browsers, place, shots, scheme, where):
-    page = browsers("boss", color_scheme=scheme, viewport={"width": 390, "height": 844}).new_page()
+    page = browsers("ada", color_scheme=scheme, viewport={"width": 390, "height": 844}).new_page()
     page.goto(f"{place.url}{where}")
     expect(page.locator("table").first).to_be_visible()
     assert violations(page) == []

@@ -262,8 +262,7 @@ def test_whoever_is_stopped_on_the_way_can_do_it_again(service, ann, boss, queri
             append(person, act, subject, **details)
 
         monkeypatch.setattr(audit, "append", fail)
-        with pytest.raises(RuntimeError, match="killed"):
-            boss.post(path, json={"answers": "remove"})
+        assert boss.post(path, json={"answers": "remove"}).status_code == 500
     monkeypatch.setattr(audit, "append", append)
     # What was said first holds.
     assert boss.post(path, json={"answers": "keep"}).json()["answers"] == "remove"

@@ -111,11 +111,8 @@ def test_what_roles_may() -> None:
 
 def may(client: TestClient, method: str, path: str, headers: dict[str, str]) -> bool:
     """Whether a request comes past the guard; what it asks for is never there, so that nothing is changed."""
-<<<<<<< HEAD
-    url = "/api/v1" + path.format(run="nowhere", query_id="none", person_id="none", key_id="none", category="none")
-=======
-    url = "/api/v1" + path.format(run="nowhere", query_id="none", place=0, person_id="none", key_id="none")
->>>>>>> console
+    names = dict.fromkeys(("query_id", "person_id", "key_id", "category"), "none")
+    url = "/api/v1" + path.format(run="nowhere", place=0, **names)
     status = client.request(method, url, headers=headers, json={} if method in ("POST", "PUT", "PATCH") else None)
     assert status.status_code < 500, status.text
     # Who tries too many wrong keys is told 429, which lets nobody in either.
