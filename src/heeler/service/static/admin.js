@@ -107,6 +107,9 @@ async function showRun() {
 async function showCare() {
   const care = await get("/care");
   for (const name of [...NUMBERS, "currency"]) byId("care").elements[name].value = care[name] ?? "";
+}
+
+async function showConsent() {
   const text = await get("/consent");
   byId("consent").elements.text.value = text.text;
   byId("version").textContent = text.version;
@@ -153,7 +156,7 @@ on("care", async (fields) => {
 });
 on("consent", async ({ text }) => {
   await put("/consent", { text: text.value });
-  await showCare();
+  await showConsent();
 });
 byId("forget-cancel").addEventListener("click", () => byId("forget").close());
 run.addEventListener("change", () => act(showRun));
@@ -163,4 +166,4 @@ const { permissions } = await me();
 fill(byId("add-key").elements.scope, ...permissions.filter((name) => !["session", "signed_in"].includes(name)).map((name) => element("option", { text: name })));
 const runs = (await getAll("/runs")).filter((one) => one.has_store);
 fill(run, ...runs.map((one) => element("option", { text: one.name })));
-await act(() => Promise.all([showPeople(), showRun(), showCare(), showPay()]));
+await act(() => Promise.all([showPeople(), showRun(), showCare(), showConsent(), showPay()]));
