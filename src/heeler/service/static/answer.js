@@ -277,8 +277,8 @@ async function answerFor(person, run, steal = false) {
 }
 
 await showAccount();
-const { person } = await me();
-if (person.kind === "person" && !(await get("/session/consent")).agreed) {
+const [{ person }, consent] = await Promise.all([me(), get("/session/consent")]);
+if (person.kind === "person" && !consent.agreed) {
   location.assign("/consent");
   await new Promise(() => {});
 }
