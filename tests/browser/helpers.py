@@ -41,6 +41,8 @@ def make_people(folder: Path) -> dict[str, str]:
         for name, role in NAMES.items():
             person, one_time = accounts.people.add("test", name=name, email=None, kind="person", role=role)
             ids[name] = person.id
+            text = accounts.consents.current()
+            accounts.consents.add(person.id, version=text.version, text_sha256=text.text_sha256)
             if name != "new":
                 accounts.people.set_password("test", person.id, PASSWORD)
             else:

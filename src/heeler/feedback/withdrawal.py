@@ -180,7 +180,7 @@ def _replace(connection: Connection, annotator: str, answers: AnswersFate) -> No
 
 
 def _rename(connection: Connection, some: Iterable[Row[Any]], pseudonym: str) -> None:
-    changes = []
+    changes: list[dict[str, Any]] = []
     for row in some:
         answer = vars(rows.feedback_of(row)) | {"annotator": pseudonym}
         # The hash is that of the answer as it stands, so that an export of it can be taken in again.
@@ -192,7 +192,13 @@ def _rename(connection: Connection, some: Iterable[Row[Any]], pseudonym: str) ->
 def _remove(connection: Connection, some: Iterable[Row[Any]], pseudonym: str) -> None:
     some = list(some)
     change = update(_FEEDBACK).where(_FEEDBACK.c.position == bindparam("at"))
-    nothing = {"value": {}, "time_taken_s": None, "confidence": None, "answered_step": None, "received_unix_s": 0.0}
+    nothing: dict[str, Any] = {
+        "value": {},
+        "time_taken_s": None,
+        "confidence": None,
+        "answered_step": None,
+        "received_unix_s": 0.0,
+    }
     # The body's hash stays: it tells nothing to who lacks the key, and the audit log's own line can be checked by it.
     change = change.values(kind=WITHDRAWN, annotator=pseudonym, key=bindparam("hashed"), **nothing)
     connection.execute(change, [{"at": row.position, "hashed": removed_key(row.key)} for row in some])

@@ -55,7 +55,7 @@ class PreferenceLoop:
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
         self.num_asked = 0 if self.teacher else store.query_count()
         self.taken: dict[int, str] = {}
-        """Query of each answer that the reward learns from, by the answer's position: a row of the model's data each."""
+        """Query of each answer that the reward learns from, by the answer's position: a row of its data each."""
         self.cant_tell: dict[int, str] = {}
         """The same for answers that say nothing."""
         self.seen_withdrawals = 0

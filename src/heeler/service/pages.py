@@ -22,11 +22,17 @@ class ConsolePage:
     title: str
     template: str
     permission: Permission
+    in_menu: bool = True
 
 
 MENU: Sequence[ConsolePage] = (
     ConsolePage(path="/operate", title="Operate", template="operate.html", permission=Permission.READ_RUNS),
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
+    ConsolePage(path="/admin", title="Admin", template="admin.html", permission=Permission.PEOPLE),
+    ConsolePage(path="/me", title="My account", template="me.html", permission=Permission.SESSION),
+    ConsolePage(
+        path="/consent", title="Consent", template="consent.html", permission=Permission.SESSION, in_menu=False
+    ),
 )
 """In the order of the menu."""
 _FIRST = ("/operate", "/answer")
@@ -64,7 +70,7 @@ def static(request: Request, path: str) -> Response:
 
 
 def _menu(request: Request) -> Sequence[ConsolePage]:
-    return [page for page in MENU if page.permission in caller_of(request).permissions]
+    return [page for page in MENU if page.in_menu and page.permission in caller_of(request).permissions]
 
 
 def _page(request: Request, template: str, title: str, *, menu: Sequence[ConsolePage], **more: object) -> HTMLResponse:

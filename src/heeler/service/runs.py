@@ -90,7 +90,11 @@ class OpenRun:
         self.store.close()
 
     def _write(self, posts: Sequence[Post]) -> list[Outcome]:
-        return self.store.add_posts(posts, overlap=int(self.setting(OVERLAP)), before_commit=self._note)
+        outcomes = self.store.add_posts(posts, overlap=int(self.setting(OVERLAP)), before_commit=self._note)
+        # After the commit: who counts before it finds nothing, and would not look again.
+        if not self._people.isdisjoint(post[0].annotator for post in posts):
+            self._book.note(self.name)
+        return outcomes
 
     def _note(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """One line for all answers of a commit: how many of whom, and a hash of their bodies, in order."""
@@ -99,8 +103,6 @@ class OpenRun:
             by[row["annotator"]] = by.get(row["annotator"], 0) + 1
         person = next(iter(by)) if len(by) == 1 else SERVICE
         self._audit.append(person, "feedback.add", self.name, by=by, sha256=bodies_sha256(rows))
-        if not self._people.isdisjoint(by):
-            self._book.note(self.name)
 
 
 class _Opening:

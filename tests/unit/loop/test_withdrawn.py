@@ -1,4 +1,4 @@
-"""Answers that were withdrawn go out of the reward's data: what is left is what somebody who never had them would have."""
+"""Answers that were withdrawn go out of the reward's data: what is left is as if they had never been there."""
 
 import json
 
@@ -41,7 +41,6 @@ def test_what_is_left_is_what_was_never_there(tmp_path):
     reference.answer(queries[2:], "right", "bob")
     stage.loop.listen(stage.step)
     assert (stage.loop.num_answered, stage.loop.num_cant_tell) == (len(queries), 2)
-    before = stage.loop.model_state.network.state_dict()
     stage.loop.model_state, _ = stage.loop.model.fit(stage.loop.model_state)
     stage.store.withdrawals.forget("ann", "remove")
     stage.loop.listen(stage.step)
@@ -51,7 +50,8 @@ def test_what_is_left_is_what_was_never_there(tmp_path):
     for name in ("num_answered", "num_cant_tell", "num_unfitted", "num_useful"):
         assert getattr(stage.loop, name) == getattr(reference.loop, name), name
     fresh = stage.loop.model_state.network.state_dict()
-    assert all(torch.equal(fresh[name], before[name]) for name in before), "nothing is left in the weights"
+    never = reference.loop.model_state.network.state_dict()
+    assert all(torch.equal(fresh[name], never[name]) for name in never), "nothing is left in the weights"
     assert set(stage.loop.taken.values()) == {q.id for q in queries[2:]}
 
 

@@ -256,7 +256,7 @@ def test_overlap_and_lease_time_are_an_admins_to_change(client, service, ann, be
     assert refused(bea.post(POST, json=answer_to(queries[0]))) == (409, "query_id")
     assert boss.patch(path, json={"overlap": 2}).json() == {"overlap": 2, "lease_s": 600.0, "gold_share": 0.05}
     assert bea.post(POST, json=answer_to(queries[0])).status_code == 200
-    assert boss.patch(path, json={"lease_s": 60}).json() == {"overlap": 2, "lease_s": 60.0}
+    assert boss.patch(path, json={"lease_s": 60}).json() == {"overlap": 2, "lease_s": 60.0, "gold_share": 0.05}
     assert refused(boss.patch(path, json={"overlap": 0})) == (422, "overlap")
     assert refused(boss.patch(path, json={"lease_s": 1})) == (422, "lease_s")
     assert refused(boss.patch(path, json={"overlapp": 3})) == (422, "overlapp")

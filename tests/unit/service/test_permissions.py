@@ -96,6 +96,9 @@ PAGES = {
     "/password": SESSION,
     "/answer": ANSWER,
     "/operate": READ,
+    "/admin": PEOPLE,
+    "/me": SESSION,
+    "/consent": SESSION,
 }
 """The same for the pages of the console, which are all got."""
 

@@ -1,6 +1,7 @@
 // The page on which people answer, whatever kind of feedback is asked for.
 import { me, showAccount } from "./account.js";
 import { ApiError, get, remove } from "./api.js";
+import { startCare } from "./care.js";
 import { inputsOf } from "./answer-form.js";
 import { showHelp } from "./answer-help.js";
 import { Outbox } from "./answer-outbox.js";
@@ -264,6 +265,8 @@ async function answerFor(person, run, steal = false) {
       }
       page = new AnswerPage(person, run);
       page.start();
+      const flagTarget = () => (page.item === null ? null : { run, queryId: page.item.queryId });
+      startCare(byId("care"), { flagTarget, afterFlag: () => location.reload() });
       await new Promise(() => {});
     });
   } catch (error) {
@@ -274,6 +277,10 @@ async function answerFor(person, run, steal = false) {
 }
 
 await showAccount();
-const { person } = await me();
+const [{ person }, consent] = await Promise.all([me(), get("/session/consent")]);
+if (person.kind === "person" && !consent.agreed) {
+  location.assign("/consent");
+  await new Promise(() => {});
+}
 const run = await chooseRun();
 if (run !== null) await answerFor(person, run);

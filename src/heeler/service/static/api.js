@@ -75,7 +75,8 @@ export async function call(method, path, body, options = {}) {
     if (response.ok) return await content(response, as);
     if (response.status === 401 && !stay) await toSignIn();
     const problem = await problemOf(response);
-    if (isLast || !BUSY.has(response.status)) throw problem;
+    // A limit of the day holds for hours: nobody is to wait for that.
+    if (isLast || Number(response.headers.get("Retry-After") ?? 0) > 30 || !BUSY.has(response.status)) throw problem;
     await wait(Math.max(pause(tried), 1000 * Number(response.headers.get("Retry-After") ?? 0)));
   }
 }

@@ -1,0 +1,57 @@
+// Breaks and reports for the page on which people answer:
+//   import { startCare } from "./care.js";
+//   startCare(byId("care"), { flagTarget: () => ({ run, queryId }) or null, afterFlag: () => showNextItem() });
+// It shows how much of the day is over, offers a break where one is due, and lets people report what is on the screen.
+import { get, post } from "./api.js";
+import { announce, element, fill } from "./dom.js";
+import { hours } from "./work.js";
+
+const LOOK_EVERY_MS = 60_000;
+const PUT_OFF_MS = 10 * 60_000;
+const PUT_OFF = "heeler-break-put-off";
+
+export function startCare(place, { flagTarget, afterFlag }) {
+  const told = element("span", { class: "hint" });
+  const offer = element("span", { class: "row" });
+  fill(place, told, offer, flagging(flagTarget, afterFlag));
+  const look = async () => {
+    const today = await get("/session/care");
+    const of = today.day_hours === null ? "" : ` of ${today.day_hours} hours`;
+    told.textContent = `${hours(today.worked_s)}${of} today`;
+    const putOff = Number(sessionStorage.getItem(PUT_OFF) ?? 0);
+    fill(offer, ...(today.break_due && Date.now() > putOff ? breakOffer(today, offer) : []));
+  };
+  look();
+  return setInterval(look, LOOK_EVERY_MS);
+}
+
+function breakOffer(today, offer) {
+  const text = `Time for a break of ${today.break_min} minutes.`;
+  announce(text);
+  const put = () => {
+    sessionStorage.setItem(PUT_OFF, String(Date.now() + PUT_OFF_MS));
+    fill(offer);
+  };
+  return [
+    element("span", { class: "badge warn", text }),
+    element("a", { class: "button", href: "/me", text: "Take it" }),
+    element("button", { type: "button", class: "small", text: "In ten minutes", on: { click: put } }),
+  ];
+}
+
+function flagging(flagTarget, afterFlag) {
+  const names = ["violence", "sexual", "self-harm", "hate", "other"];
+  const category = element("select", { "aria-label": "What it shows" }, ...names.map((name) => element("option", { value: name, text: name })));
+  const note = element("input", { maxlength: "1000", "aria-label": "Note, if you like", placeholder: "Note, if you like" });
+  const send = async () => {
+    const target = flagTarget();
+    if (target === null) return;
+    const path = `/runs/${encodeURIComponent(target.run)}/leases/${encodeURIComponent(target.queryId)}/flag`;
+    await post(path, { category: category.value, note: note.value }, { repeatable: true });
+    note.value = "";
+    announce("Reported. You are not asked this again.");
+    afterFlag();
+  };
+  const button = element("button", { type: "button", class: "small", text: "Report and skip", on: { click: send } });
+  return element("details", {}, element("summary", { text: "Report this" }), element("div", { class: "row" }, category, note, button));
+}
