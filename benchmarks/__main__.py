@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    annotator_time,
     backflip,
+    console_latency,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -26,6 +28,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     acquisition.BENCHMARK,
     mujoco_batch.BENCHMARK,
     ingest.BENCHMARK,
+    console_latency.BENCHMARK,
+    annotator_time.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

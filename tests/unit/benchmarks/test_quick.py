@@ -1,5 +1,6 @@
 """The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name."""
 
+import shutil
 import sys
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import RELATIONS, run_job
 from benchmarks.mujoco_batch import TASKS
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def smoke_test(name: str) -> dict[str, Any]:
@@ -24,6 +27,16 @@ def test_a_smoke_test_measures_every_target(name: str) -> None:
     assert set(printed["targets"]) <= set(printed["figures"])
     if name == "mujoco-batch":
         assert printed["figures"]["raw_ratio"] == min(printed["figures"][f"raw_ratio_{task}"] for task in TASKS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: sudo apt-get install chromium")
+@pytest.mark.parametrize("name", ["console-latency", "annotator-time"])
+def test_a_smoke_test_in_chromium_measures_every_target(name: str) -> None:
+    printed = smoke_test(name)
+    assert set(printed["targets"]) <= set(printed["figures"])
+    assert printed["figures"]["comparisons"] == 6
 
 
 def test_every_benchmark_is_named_once_and_its_targets_can_be_read() -> None:
