@@ -11,6 +11,7 @@ from heeler.core.errors import ConfigError
 
 File = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE", help="the file; - for standard output")]
 FileIn = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE", help="the file; - for standard input")]
+New = Annotated[bool, tyro.conf.arg(help="make RUN, a folder of texts in which nothing learns")]
 FormatName = Annotated[str, tyro.conf.arg(help="jsonl (heeler's own, all of it), pairs, label-studio or argilla")]
 
 
@@ -42,24 +43,27 @@ def export(run: Run, file: File, *, format: FormatName = "jsonl", json: Json = F
     return OK
 
 
-def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", json: Json = False) -> int:
+def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", new: New = False, json: Json = False) -> int:
     """Take a file's answers into a run, all of them or none; the run may go on meanwhile, and doing it again is safe.
 
     Args:
         run: the run's directory.
         file: the file; - for standard input.
         format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
+        new: make RUN, a folder of texts in which nothing learns.
         json: print the result as JSON.
     """
     from heeler.loop.transferring import import_run_feedback
 
-    imported = import_run_feedback(run, file, format)
+    imported = import_run_feedback(run, file, format, new=new)
     _tell_left_out(imported.left_out, "passed over")
     if json:
         print_json({"run": str(run), "file": file, "format": format, **imported.to_dict()})
         return OK
     known = f", {imported.num_known:,} were there already" if imported.num_known else ""
     print(f"{_answers(imported.num_answers)} taken in{known}")
+    if imported.num_queries > imported.num_answers:
+        print(f"New questions: {imported.num_queries:,}, about {imported.num_segments:,} new texts or clips")
     if imported.annotators:
         print(f"New annotators: {', '.join(imported.annotators)}")
     return OK

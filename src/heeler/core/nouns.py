@@ -68,7 +68,7 @@ TEXT = "text"
 """What stands for the world where segments are of text; no world may be named so."""
 
 PLAIN = "text"
-"""Role of a prompt that is plain text, which the completion continues letter by letter; all other roles are a chat's."""
+"""Role of a prompt that is plain text, which the completion continues letter by letter; other roles are a chat's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Segments of text, checked and as files: prompt and completion stand in the header, and there are no arrays."""
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ MAX_PROMPT = 1_000_000
 """Characters of all messages of a prompt."""
 MAX_MESSAGES = 10_000
 MAX_ROLE = 64
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 MARK = "completion"
 """Field of the header that only segments of text have."""
@@ -33,9 +35,7 @@ def check_text_segment(segment: TextSegment) -> None:
     for index, message in enumerate(segment.prompt):
         field = f"prompt[{index}]"
         if not message.role.isprintable() or not 0 < len(message.role) <= MAX_ROLE:
-            raise DataError(
-                f"{field}.role: expected a word of at most {MAX_ROLE} characters, got {ascii(message.role):.80}"
-            )
+            raise DataError(f"{field}.role: expected a word of at most {MAX_ROLE} characters, got {message.role!a:.80}")
         _check_string(message.content, f"{field}.content", MAX_PROMPT)
         left -= len(message.content)
     if left < 0:
@@ -50,7 +50,7 @@ def _check_string(text: str, field: str, max_length: int) -> None:
     for place, character in enumerate(text):
         if character == "\0" or "\ud800" <= character <= "\udfff":
             raise DataError(
-                f"{field}: expected text without NUL characters and half surrogates, got {ascii(character)} "
+                f"{field}: expected text without NUL characters and half surrogates, got {character!a} "
                 f"at character {place}"
             )
 

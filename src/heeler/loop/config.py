@@ -14,6 +14,7 @@ from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.loop.stores import TEXTS
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 _MAX_SEED = 2**31
@@ -214,6 +215,8 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     """
     from pydantic import TypeAdapter, ValidationError
 
+    if values.get("recipe") == TEXTS:
+        raise ConfigError("this is a folder of texts, in which nothing learns; only its feedback goes in and out")
     refuse_unknown(RunConfig, values)
     try:
         return TypeAdapter(RunConfig).validate_python(values)

@@ -9,6 +9,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 
 STORE_NAME = "heeler.db"
+TEXTS = "texts"
+"""What stands for the recipe in a folder of texts, in which nothing learns."""
 
 
 def open_store(directory: RunDirectory) -> Store:

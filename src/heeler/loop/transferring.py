@@ -1,13 +1,15 @@
 """A run's feedback to a file and back. Light: no torch."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 from heeler.core.errors import RunError
+from heeler.core.nouns import TEXT
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.transfer import Exported, Imported, export_feedback, import_feedback
-from heeler.loop.stores import has_store, open_store
+from heeler.loop.stores import TEXTS, has_store, open_store
 
 
 def export_run_feedback(run: Path | str, target: str, format_name: str) -> Exported:
@@ -26,25 +28,45 @@ def export_run_feedback(run: Path | str, target: str, format_name: str) -> Expor
         return export_feedback(store, target, format_name)
 
 
-def import_run_feedback(run: Path | str, target: str, format_name: str) -> Imported:
+def import_run_feedback(run: Path | str, target: str, format_name: str, *, new: bool = False) -> Imported:
     """Take a file's answers into a run, all of them or none, while it trains or afterwards.
 
     Args:
         run: the run's directory.
         target: the file; `-` for standard input.
         format_name: one of `heeler.feedback.transfer.FORMATS`.
+        new: make a folder of texts where nothing is yet; it goes again where nothing could be taken into it.
 
     Raises:
-        RunError: there is no run, or it asks nobody.
+        RunError: there is no run, or it asks nobody; or there is something where a new folder was to be made.
         ConfigError: there is no such format.
         DataError: something in the file does not hold, or is of another world; nothing was taken.
         ConflictError: something in it has another content than in the run; nothing was taken.
     """
-    directory = _with_store(run)
+    if not new:
+        return _import(_with_store(run), target, format_name)
+    directory = _new_folder_of_texts(Path(run))
+    try:
+        return _import(directory, target, format_name)
+    except BaseException:
+        shutil.rmtree(directory.path)
+        raise
+
+
+def _import(directory: RunDirectory, target: str, format_name: str) -> Imported:
     world = directory.config().get("env")
     env_id = cast(Mapping[str, Any], world).get("id") if isinstance(world, Mapping) else None
     with open_store(directory) as store:
         return import_feedback(store, target, format_name, env_id=env_id)
+
+
+def _new_folder_of_texts(path: Path) -> RunDirectory:
+    """A directory like a run's, in which nothing learns: texts, questions about them, and what people say of them."""
+    if path.exists():
+        raise RunError(f"{path} is there already; leave out --new to take more into it, or name a new folder")
+    directory = RunDirectory.create(path, {"recipe": TEXTS, "env": {"id": TEXT}})
+    open_store(directory).close()
+    return directory
 
 
 def _with_store(run: Path | str) -> RunDirectory:

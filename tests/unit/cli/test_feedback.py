@@ -19,7 +19,7 @@ from tests.unit.feedback.transfer_helpers import everything, filled_store
 def run(tmp_path: Path) -> Path:
     """A run's directory with feedback of all kinds."""
     path = tmp_path / "run"
-    RunDirectory.create(path, {"env": {"id": "Hopper"}})
+    RunDirectory.create(path, {"seed": 0})
     filled_store(path).close()
     return path
 
@@ -28,7 +28,7 @@ def run(tmp_path: Path) -> Path:
 def empty_run(tmp_path: Path) -> Path:
     """A run's directory with a store in which nothing ever was."""
     path = tmp_path / "empty"
-    RunDirectory.create(path, {"env": {"id": "Hopper"}})
+    RunDirectory.create(path, {"seed": 0})
     opened(path).close()
     return path
 
@@ -146,3 +146,35 @@ def test_torch_is_not_loaded_for_it(run: Path) -> None:
     script = "import sys; from heeler.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
     command = [sys.executable, "-c", script, "feedback", "export", str(run), str(run.parent / "f")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.endswith("\nFalse\n")
+
+
+def test_a_folder_of_texts_is_made_of_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, file = tmp_path / "texts", tmp_path / "pairs.jsonl"
+    judged = {"prompt": "Say", "chosen": " a", "rejected": " b"}
+    open_pair = {"prompt": "Say", "left": " c", "right": " d"}
+    command = ["feedback", "import", str(folder), str(file), "--format", "pairs"]
+    file.write_text(json.dumps(judged) + '\n{"chosen": "x"}\n')
+    assert main([*command, "--new"]) == 2
+    assert "line 2: rejected: missing" in capsys.readouterr().err
+    assert not folder.exists(), "nothing was taken, so nothing was made"
+    file.write_text(json.dumps(judged) + "\n" + json.dumps(open_pair) + "\n")
+    assert main(command) == 2
+    assert "is not a run" in capsys.readouterr().err
+    assert main([*command, "--new"]) == 0
+    told = "1 answer taken in\nNew questions: 2, about 4 new texts or clips\nNew annotators: dataset\n"
+    assert capsys.readouterr() == (told, "")
+    assert main([*command, "--new"]) == 2
+    assert "is there already; leave out --new" in capsys.readouterr().err
+    assert main(command) == 0
+    assert capsys.readouterr().out == "0 answers taken in, 1 were there already\n"
+    assert main(["report", str(folder)]) == 2
+    assert "this is a folder of texts, in which nothing learns" in capsys.readouterr().err
+
+
+def test_a_run_of_a_world_takes_no_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, file = tmp_path / "hopper", tmp_path / "pairs.jsonl"
+    RunDirectory.create(run, {"env": {"id": "Hopper"}})
+    opened(run).close()
+    file.write_text('{"prompt": "Say", "chosen": " a", "rejected": " b"}\n')
+    assert main(["feedback", "import", str(run), str(file), "--format", "pairs"]) == 2
+    assert "line 1: segment: a text, and this is a run in the world 'Hopper'" in capsys.readouterr().err

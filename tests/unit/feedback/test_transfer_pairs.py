@@ -88,9 +88,9 @@ def test_rows_of_another_program_need_only_four_fields(store: Store, tmp_path: P
     [
         (
             {"chosen": "It is blue.", "rejected": "It is green."},
-            "chosen: expected the id of a segment .* pairs of texts",
+            "chosen: query .* asks about other segments than these two texts",
         ),
-        ({"rejected": [{"role": "assistant", "content": "x"}]}, "rejected: expected the id of a segment"),
+        ({"rejected": [{"role": "assistant", "content": "x"}]}, "rejected: expected what chosen is"),
         ({"chosen": "0" * 64}, "chosen: query .* asks about"),
         ({"query_id": "unknown"}, "query_id: no query 'unknown'"),
         ({"query_id": None}, "query_id: expected some text"),

@@ -1,16 +1,24 @@
 """`pairs`: preferences as the `prompt`, `chosen`, `rejected` datasets that language models are trained on, as JSONL.
 
-The fields are those of the preference type, in standard format, in the guide to dataset formats of Hugging Face's TRL.
-There they hold text. A segment of control has none: `prompt` is the world that both segments are of, `chosen` and
-`rejected` are the segments' ids, so that every field keeps the one type that a dataset's column has, and beside them
-stand the numbers, `chosen_observation` and `rejected_observation` [T, O], `chosen_action` and `rejected_action` [T, A].
+The fields are those of the preference type in the guide to dataset formats of Hugging Face's TRL, whose two formats are
+both read. In the standard one `prompt`, `chosen` and `rejected` are plain text; in the conversational one they are
+lists of `{"role", "content"}`, and `chosen` and `rejected` are one message of the assistant each. Without a prompt it
+is what both begin with: all messages but the last, or the words up to the first that differs. So is that of dialogues
+in one text, whose turns are paragraphs that begin with `Human:` and `Assistant:`. Completions of two prompts are
+refused. Texts are redacted before they are stored.
+
+A row of text needs no more than that. Whoever judged is `annotator`, or "dataset" where the row does not say. With
+`left` and `right` in place of `chosen` and `rejected` it is a question that nobody has answered yet. Fields of other
+programs are passed over and counted.
+
+A segment of control has no text: `prompt` is the world that both segments are of, `chosen` and `rejected` are the
+segments' ids, and beside them stand the numbers, `chosen_observation` and `rejected_observation` [T, O],
+`chosen_action` and `rejected_action` [T, A]. Such rows need `query_id` and `annotator`, and must name the segments of a
+query that the store has; arrays are not read.
+
 The other fields, from `key` to `answered_step`, are heeler's own: with them a row that was exported comes back as the
-same answer. Programs that know only the three leave the rest aside.
-
-A pair has a better side. "Equal" and "can't tell" and all other kinds of feedback are left out and counted.
-
-Rows that come in need `query_id`, `annotator`, `chosen` and `rejected`, and must name the segments of a query that the
-store has; arrays are not read. Rows of text are refused, as no store holds segments of text yet.
+same answer. A pair has a better side. "Equal" and "can't tell" and all other kinds of feedback are left out and
+counted.
 """
 
 import re
@@ -19,12 +27,14 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import Feedback, Query, Segment
+from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
 from heeler.feedback.bulk import Annotator, Answered
 from heeler.feedback.store import Store
 from heeler.feedback.transfer.files import Located, read_lines, write_lines
 from heeler.feedback.transfer.items import Answer, Incoming, check_fields, check_name, shown
 from heeler.feedback.transfer.tally import Tally
+from heeler.feedback.transfer.text_pairs import TextItem, text_items, text_row
+from heeler.feedback.transfer.texts import Policies
 
 _SIDES = ("left", "right")
 _REQUIRED = ("chosen", "rejected", "query_id", "annotator")
@@ -51,18 +61,21 @@ def write(store: Store, file: BinaryIO, tally: Tally) -> None:
         tally.num_answers += len(sided)
 
 
-def _row(answered: Answered, segments: Mapping[str, Segment]) -> dict[str, Any]:
+def _row(answered: Answered, segments: Mapping[str, AnySegment]) -> dict[str, Any]:
     answer = answered.answer
-    left, right = answered.query.segment_ids
+    left, right = (segments[name] for name in answered.query.segment_ids)
     chosen, rejected = (left, right) if answer.value["choice"] == "left" else (right, left)
+    if isinstance(chosen, TextSegment) or isinstance(rejected, TextSegment):
+        assert isinstance(chosen, TextSegment) and isinstance(rejected, TextSegment), "no query mixes them"
+        return text_row(answered, chosen, rejected)
     return {
-        "prompt": segments[chosen].env_id,
-        "chosen": chosen,
-        "rejected": rejected,
-        "chosen_observation": segments[chosen].observation.tolist(),
-        "chosen_action": segments[chosen].action.tolist(),
-        "rejected_observation": segments[rejected].observation.tolist(),
-        "rejected_action": segments[rejected].action.tolist(),
+        "prompt": chosen.env_id,
+        "chosen": chosen.id,
+        "rejected": rejected.id,
+        "chosen_observation": chosen.observation.tolist(),
+        "chosen_action": chosen.action.tolist(),
+        "rejected_observation": rejected.observation.tolist(),
+        "rejected_action": rejected.action.tolist(),
         "key": answer.key,
         "query_id": answer.query_id,
         "choice": answer.value["choice"],
@@ -74,35 +87,48 @@ def _row(answered: Answered, segments: Mapping[str, Segment]) -> dict[str, Any]:
 
 
 def read(file: BinaryIO, store: Store) -> Generator[Incoming]:
-    """Read pairs of segments of queries that the store has.
+    """Read pairs of texts, and pairs of segments of queries that the store has.
 
     Raises:
         DataError: a row does not hold; names its line and field.
     """
-    lines = read_lines(file)
+    lines, policies = read_lines(file), Policies(store)
     while some := list(islice(lines, _ROWS_AT_ONCE)):
         for place, fields in some:
             with Located(place):
                 _check(fields)
-        queries = store.bulk.queries([fields["query_id"] for _, fields in some])
+        named = [fields["query_id"] for _, fields in some if isinstance(fields.get("query_id"), str)]
+        queries = store.bulk.queries(named)
         for place, fields in some:
             with Located(place):
-                answer = _answer(fields, queries)
-            yield Incoming(place=place, item=Annotator(id=answer.feedback.annotator, kind=None))
-            yield Incoming(place=place, item=answer)
+                items = (
+                    _control_items(fields, queries) if _is_control(fields) else _text_items(fields, queries, policies)
+                )
+            yield from (Incoming(place=place, item=item) for item in items)
+
+
+def _is_control(fields: Mapping[str, Any]) -> bool:
+    """Whether a row names segments. A text may look like a hash, but no row of text brings numbers or a world."""
+    ids = (fields.get("chosen"), fields.get("rejected"))
+    are_ids = all(isinstance(name, str) and _SEGMENT_ID.fullmatch(name) for name in ids)
+    return are_ids and "query_id" in fields and "chosen_policy_version" not in fields
 
 
 def _check(fields: Mapping[str, Any]) -> None:
-    for name in ("chosen", "rejected"):
-        value = fields.get(name)
-        if name in fields and not (isinstance(value, str) and _SEGMENT_ID.fullmatch(value)):
-            raise DataError(
-                f"{name}: expected the id of a segment (64 hexadecimal digits), got {shown(value)}; "
-                "pairs of texts cannot come in, as this run has segments of numbers"
-            )
-    check_fields(fields, "", _REQUIRED, ("key", "choice", *_NUMBERS, *_NOT_READ))
-    check_name(fields["query_id"], "query_id")
-    check_name(fields["annotator"], "annotator")
+    if _is_control(fields):
+        check_fields(fields, "", _REQUIRED, ("key", "choice", *_NUMBERS, *_NOT_READ))
+        check_name(fields["query_id"], "query_id")
+        check_name(fields["annotator"], "annotator")
+
+
+def _control_items(fields: Mapping[str, Any], queries: Mapping[str, Query]) -> list[Annotator | Answer]:
+    answer = _answer(fields, queries)
+    return [Annotator(id=answer.feedback.annotator, kind=None), answer]
+
+
+def _text_items(fields: Mapping[str, Any], queries: Mapping[str, Query], policies: Policies) -> list[TextItem]:
+    # A column that a row has nothing for holds null.
+    return list(text_items({name: value for name, value in fields.items() if value is not None}, queries, policies))
 
 
 def _answer(fields: Mapping[str, Any], queries: Mapping[str, Query]) -> Answer:
