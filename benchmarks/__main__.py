@@ -10,8 +10,10 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    annotator_time,
     api_fuzz,
     backflip,
+    console_latency,
     console_overhead,
     crash_soak,
     ingest,
@@ -32,6 +34,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     console_overhead.BENCHMARK,
     crash_soak.BENCHMARK,
     api_fuzz.BENCHMARK,
+    console_latency.BENCHMARK,
+    annotator_time.BENCHMARK,
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,

@@ -25,12 +25,13 @@ from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.nouns import FeedbackKind, PolicyVersion, Query, Segment, stable_id
 from heeler.feedback.kinds import KINDS
 from heeler.feedback.store import Store
+from heeler.feedback.stores import STORE_NAME
 from heeler.service import app, guard
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
 from heeler.service.config import ServiceConfig
 from heeler.service.permissions import ROLES, SCOPES, Role
-from heeler.service.runs import OVERLAP, STORE_NAME
+from heeler.service.runs import OVERLAP
 from heeler.service.server import serve
 
 API, PASSWORD, UNLIMITED = "/api/v1", "a password of the fuzzing", 10**6

@@ -193,7 +193,7 @@ def test_a_closed_tab_sends_what_it_holds(browsers: Browsers, place: Place, aski
     assert len(answers(place, run)) == 1
 
 
-def test_one_tab_answers_at_a_time(browsers: Browsers, asking: Asking) -> None:
+def test_one_tab_answers_at_a_time(browsers: Browsers, place: Place, asking: Asking) -> None:
     run, queries = asking(["preference"] * 2)
     context = browsers("ann")
     first = open_run(context, run)
@@ -203,6 +203,13 @@ def test_one_tab_answers_at_a_time(browsers: Browsers, asking: Asking) -> None:
     second.get_by_role("button", name="Answer here instead").click()
     shown(second, queries[0])
     expect(first.get_by_text("You are answering for this run in another tab.")).to_be_visible()
+    first.keyboard.press("ArrowDown")
+    first.get_by_role("button", name="Answer here instead").click()
+    expect(second.get_by_text("You are answering for this run in another tab.")).to_be_visible()
+    first.wait_for_function("() => performance.getEntriesByName('heeler-shown').length === 2")
+    first.keyboard.press("ArrowUp")
+    shown(first, queries[1])
+    assert [answer.value["choice"] for answer in wait_for(first, place, run, 1)] == ["cant_tell"]
 
 
 def test_an_answer_that_comes_too_late_is_told_and_skipped(browsers: Browsers, place: Place, asking: Asking) -> None:

@@ -90,7 +90,7 @@ def _accounts(runs: Path) -> "Accounts":
 
 def _stores(runs: Path) -> Generator[tuple[str, "OpenStore"]]:
     from heeler.core.rundir import RunDirectory
-    from heeler.loop.stores import has_store, open_store
+    from heeler.feedback.stores import has_store, open_store
 
     for path in sorted(entry for entry in runs.iterdir() if (entry / "config.yaml").is_file()):
         directory = RunDirectory.open(path)

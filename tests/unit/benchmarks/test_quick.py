@@ -3,6 +3,7 @@
 `api-fuzz` needs schemathesis, and is run where the benchmark has made that an environment already.
 """
 
+import shutil
 import sys
 from typing import Any
 
@@ -17,6 +18,8 @@ _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 
 NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "ingest", "crash-soak", FUZZ]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def smoke_test(name: str) -> dict[str, Any]:
@@ -37,6 +40,16 @@ def test_a_smoke_test_measures_every_target(name: str) -> None:
         assert not any(printed["figures"][fault] for fault in printed["targets"] if fault != "kills")
     if name == "mujoco-batch":
         assert printed["figures"]["raw_ratio"] == min(printed["figures"][f"raw_ratio_{task}"] for task in TASKS)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: sudo apt-get install chromium")
+@pytest.mark.parametrize("name", ["console-latency", "annotator-time"])
+def test_a_smoke_test_in_chromium_measures_every_target(name: str) -> None:
+    printed = smoke_test(name)
+    assert set(printed["targets"]) <= set(printed["figures"])
+    assert printed["figures"]["comparisons"] == 6
 
 
 def test_every_benchmark_is_named_once_and_its_targets_can_be_read() -> None:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 
 from fastapi import Request, Response
 
-from heeler.core.errors import StoreError
 from heeler.feedback.store import Store
 from heeler.service.bodies_care import ForgetBody, ForgetMeBody, ForgottenOut
 from heeler.service.callers import COOKIE, SECURE_COOKIE
@@ -15,7 +14,6 @@ from heeler.service.forgetting import OpenStore, forget
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, unknown
 from heeler.service.routes.table import Entry
-from heeler.service.runs import STORE_NAME
 
 
 def forget_person(request: Request, person_id: str, body: ForgetBody) -> ForgottenOut:
@@ -49,12 +47,7 @@ def _forget(service: Service, by: str, person_id: str, answers: str) -> Forgotte
 
 def _stores(service: Service) -> Generator[tuple[str, OpenStore]]:
     for name in service.runs.names():
-        directory = service.runs.directory(name)
-        if directory.config().get("store"):
-            raise StoreError(
-                f"the store of {name} is on a server: `heeler people forget` on this machine finishes what was begun"
-            )
-        if (directory.path / STORE_NAME).is_file():
+        if service.runs.has_store(name):
             yield name, lambda name=name: _opened(service, name)
 
 

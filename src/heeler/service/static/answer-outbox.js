@@ -9,8 +9,8 @@ const AT_THE_END_BYTES = 50_000;
 const FOR_NOW = new Set([401, 403, 408, 429]);
 
 export class Outbox {
-  // `onChange` is told how many wait, `onSent` and `onRefused` of each answer.
-  constructor(person, { onChange, onSent, onRefused }) {
+  // `signal` ends its listening. `onChange` is told how many wait, `onSent` and `onRefused` of each answer.
+  constructor(person, signal, { onChange, onSent, onRefused }) {
     this.prefix = `heeler.outbox.${person}.`;
     this.lock = `heeler.outbox.${person}`;
     this.onChange = onChange;
@@ -19,9 +19,9 @@ export class Outbox {
     this.count = 0;
     this.timer = null;
     this.isLost = false;
-    addEventListener("online", () => this.send());
-    addEventListener("pagehide", () => this.sendAtTheEnd());
-    addEventListener("storage", (event) => event.key?.startsWith(this.prefix) && this.tell());
+    addEventListener("online", () => this.send(), { signal });
+    addEventListener("pagehide", () => this.sendAtTheEnd(), { signal });
+    addEventListener("storage", (event) => event.key?.startsWith(this.prefix) && this.tell(), { signal });
   }
 
   // The answers that wait, in the order in which they were given.

@@ -8,8 +8,9 @@ const FASTEST = 4;
 const SLOWEST = 1 / 64;
 
 export class Player {
-  // Builds its elements into `root`. `onStep` is told when another step is seen.
-  constructor(root, onStep = () => {}) {
+  // Builds its elements into `root`. `signal` ends it, `onStep` is told when another step is seen.
+  constructor(root, signal, onStep) {
+    this.signal = signal;
     this.onStep = onStep;
     this.clips = [];
     this.canvases = [];
@@ -124,6 +125,7 @@ export class Player {
   }
 
   tick(now) {
+    if (this.signal.aborted) return;
     const passedS = this.last === null ? 0 : Math.min(0.25, (now - this.last) / 1000);
     this.last = now;
     if (this.isPlaying && this.clips.length > 0) {

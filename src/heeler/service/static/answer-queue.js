@@ -13,7 +13,8 @@ export class Queue {
   constructor(run, { isDone, onChange }) {
     this.run = run;
     this.isDone = isDone;
-    this.onChange = onChange;
+    // What comes in after the end is nobody's any more.
+    this.onChange = (error) => this.isStopped || onChange(error);
     this.items = [];
     this.loading = new Map();
     this.current = null;

@@ -18,11 +18,11 @@ export class Text {
 
 // Shows texts side by side under the prompt that they share.
 export class TextView {
-  constructor(root) {
+  constructor(root, signal) {
     this.root = root;
     this.bodies = [];
     this.onSelect = null;
-    document.addEventListener("selectionchange", () => this.selected());
+    document.addEventListener("selectionchange", () => this.selected(), { signal });
   }
 
   show(texts, labels) {

@@ -20,9 +20,12 @@ class AnswerPage {
     this.done = new Set();
     this.left = new Set();
     this.numAnswered = 0;
-    this.player = new Player(byId("stage"), (step) => this.inputs.forEach((input) => input.onStep?.(step)));
-    this.texts = new TextView(byId("texts"));
-    this.outbox = new Outbox(person.id, {
+    // Ends all that listens, where another tab takes over.
+    this.end = new AbortController();
+    const { signal } = this.end;
+    this.player = new Player(byId("stage"), signal, (step) => this.inputs.forEach((input) => input.onStep?.(step)));
+    this.texts = new TextView(byId("texts"), signal);
+    this.outbox = new Outbox(person.id, signal, {
       onChange: (count, isLost) => this.tellWaiting(count, isLost),
       onSent: () => show(byId("notice"), ""),
       onRefused: (error) => this.tellRefused(error),
@@ -34,19 +37,24 @@ class AnswerPage {
 
   start() {
     byId("run").textContent = this.run;
-    byId("undo").addEventListener("click", () => this.undo());
-    byId("undo-empty").addEventListener("click", () => this.undo());
-    byId("send").addEventListener("click", () => this.sendForm());
-    byId("show-help").addEventListener("click", () => showHelp(this.item?.lease.kind));
-    document.addEventListener("keydown", (event) => this.keyDown(event));
-    document.addEventListener("keyup", (event) => this.inputs.forEach((input) => input.keyUp?.(event)));
-    document.addEventListener("visibilitychange", () => this.countTime());
+    const { signal } = this.end;
+    const on = (target, event, act) => target.addEventListener(event, act, { signal });
+    on(byId("undo"), "click", () => this.undo());
+    on(byId("undo-empty"), "click", () => this.undo());
+    on(byId("send"), "click", () => this.sendForm());
+    on(byId("show-help"), "click", () => showHelp(this.item?.lease.kind));
+    on(document, "keydown", (event) => this.keyDown(event));
+    on(document, "keyup", (event) => this.inputs.forEach((input) => input.keyUp?.(event)));
+    on(document, "visibilitychange", () => this.countTime());
     this.outbox.send();
     this.outbox.tell();
     this.queue.refill();
   }
 
   stop() {
+    this.end.abort();
+    this.outbox.release();
+    this.outbox.send();
     this.queue.stop();
     this.player.clear();
     this.item = null;
@@ -120,6 +128,7 @@ class AnswerPage {
 
   // Time while the page cannot be seen is not time that an answer took.
   countTime() {
+    if (this.item === null) return;
     if (this.shownAt !== null) this.spentMs += performance.now() - this.shownAt;
     this.shownAt = document.hidden ? null : performance.now();
   }
