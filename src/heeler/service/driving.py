@@ -6,6 +6,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 import numpy as np
@@ -203,11 +204,13 @@ class Drives:
             drive.close()
 
     def close(self) -> None:
-        """Close every world."""
+        """Close every world; a second time does nothing."""
         if self._timer is not None:
             self._timer.cancel()
-        self._worker.submit(lambda: [self.end(person) for person in list(self._open)]).result()
         self._worker.shutdown()
+        # The thread that owned them has ended.
+        for person in list(self._open):
+            self.end(person)
 
     def _sweep(self) -> None:
         """Close what was left alone, now and again later."""
@@ -222,4 +225,5 @@ class Drives:
         self._timer.start()
 
     def _sweep_later(self) -> None:
-        self._worker.submit(lambda: self._sweep() if self._open else None)
+        with suppress(RuntimeError):  # the service was closed meanwhile
+            self._worker.submit(lambda: self._sweep() if self._open else None)

@@ -18,6 +18,7 @@ export class DriveInput {
     this.clip = item.clips[0];
     this.path = `/runs/${encodeURIComponent(page.run)}/leases/${encodeURIComponent(item.queryId)}/drive`;
     this.held = new Set();
+    this.pressed = new Set();
     this.isMoving = false;
     this.state = null;
     this.canvas = element("canvas", { class: "driven", width: PICTURE * 2, height: PICTURE * 2, role: "img" });
@@ -60,11 +61,14 @@ export class DriveInput {
 
   async begin() {
     this.held.clear();
+    this.pressed.clear();
     await this.tried(async () => this.see(await post(this.path)));
   }
 
   press(key) {
     this.held.add(key);
+    // A short tap may begin and end within one tick, and counts for the next.
+    this.pressed.add(key);
     this.move();
   }
 
@@ -94,13 +98,14 @@ export class DriveInput {
         const action = this.action();
         this.see(await post(`${this.path}/steps`, { actions: Array.from({ length: count }, () => action) }));
         await new Promise((done) => setTimeout(done, Math.max(0, TICK_MS - (performance.now() - began))));
-      } while (this.held.size > 0 && !this.state.ended);
+      } while (this.held.size + this.pressed.size > 0 && !this.state.ended);
     });
     this.isMoving = false;
   }
 
   action() {
-    const keys = Array.from(this.held, (key) => this.actions.get(key));
+    const keys = Array.from(new Set([...this.held, ...this.pressed]), (key) => this.actions.get(key));
+    this.pressed.clear();
     const { discrete, size } = this.clip.actions;
     if (discrete) return [keys.at(-1).value];
     const numbers = Array.from({ length: size }, () => 0);

@@ -134,10 +134,10 @@ class MarksInput {
 class TextInput {
   constructor(item, page, control) {
     this.field = control.field;
-    this.area = element("textarea", { rows: 3, maxlength: item.isText ? 200000 : 20000 });
+    this.area = element("textarea", { rows: 3, maxlength: item.isText ? 100000 : 20000 });
     if (item.isText && item.lease.kind === "correction") {
-      this.original = item.clips[0].completion;
-      this.area.value = this.original;
+      this.area.value = item.clips[0].completion;
+      this.original = this.area.value;
       this.area.rows = 8;
     }
     this.element = element("label", { class: "field" }, control.label, this.area);

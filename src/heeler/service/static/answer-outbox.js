@@ -5,6 +5,7 @@ import { alone } from "./browser.js";
 
 export const UNDO_MS = 10_000;
 const RETRY_MS = 3_000;
+const AT_THE_END_BYTES = 50_000;
 const FOR_NOW = new Set([401, 403, 408, 429]);
 
 export class Outbox {
@@ -74,11 +75,20 @@ export class Outbox {
   }
 
   // The page goes. What it sends now stays in storage, since nobody hears whether it arrived; the next page sends it
-  // again, and it is the same answer.
+  // again, and it is the same answer. As a batch, so that it arrives in order.
   sendAtTheEnd() {
     this.release();
-    for (const { run, body } of this.waiting().slice(0, 20)) {
-      post(`/runs/${encodeURIComponent(run)}/feedback`, body, { keepalive: true, stay: true }).catch(() => {});
+    const byRun = new Map();
+    let size = 0;
+    for (const { run, body } of this.waiting()) {
+      size += JSON.stringify(body).length * 3;
+      // Browsers send no more than 64 KiB for a page that is gone.
+      if (size > AT_THE_END_BYTES) break;
+      byRun.set(run, [...(byRun.get(run) ?? []), body]);
+    }
+    for (const [run, feedback] of byRun) {
+      const path = `/runs/${encodeURIComponent(run)}/feedback/batch`;
+      post(path, { feedback }, { keepalive: true, stay: true }).catch(() => {});
     }
   }
 

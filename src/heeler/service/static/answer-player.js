@@ -28,7 +28,7 @@ export class Player {
       { class: "transport", role: "group", "aria-label": "Playback" },
       this.playButton,
       button("Back", ",", () => this.move(-1), "One step back"),
-      button("On", ".", () => this.move(1), "One step on"),
+      button("Next", ".", () => this.move(1), "One step on"),
       button("Slower", "[", () => this.changeSpeed(1 / 2)),
       button("Faster", "]", () => this.changeSpeed(2)),
       this.slider,
