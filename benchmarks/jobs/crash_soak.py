@@ -106,7 +106,17 @@ class Soak:
         self.port = _free_port()
         heeler = [sys.executable, "-m", "heeler"]
         serve = [*heeler, "serve", str(self.runs), "--port", str(self.port)]
-        learn = [*heeler, "run", "preferences", *LEARN.split(), "--seed", str(seed), "--run-dir", str(self.run)]
+        learn = [
+            *heeler,
+            "run",
+            "preferences",
+            "--no-serve",
+            *LEARN.split(),
+            "--seed",
+            str(seed),
+            "--run-dir",
+            str(self.run),
+        ]
         self.service = Program("service", serve, folder / "service.log")
         self.learner = Program("learner", learn, folder / "learner.log")
         self.findings = Findings()
