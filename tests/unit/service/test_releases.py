@@ -129,7 +129,7 @@ def test_bad_proposals_are_refused_by_field(people, audit, body, status, field):
     assert "release.propose" not in audit.acts
 
 
-@pytest.mark.parametrize("release", ["none", str(uuid.uuid4()), "..%2frun"])
+@pytest.mark.parametrize("release", ["none", "0c9e8a1b-7c1d-4f6e-9b1a-2d3c4b5a6f70", "..%2frun"])
 def test_releases_that_are_not_there(people, release):
     olga = people("olga")
     assert approve(olga, release).status_code == 404
