@@ -123,7 +123,10 @@ def test_the_same_again_changes_nothing(directory):
         releases.approve(proposed.id, "bea")
 
 
-@pytest.mark.parametrize("bad", ["", "x", "../run", "0c9e8a1b-7c1d-4f6e-9b1a-2d3c4b5a6f70".upper(), "." + "0c9e8a1b-7c1d-4f6e-9b1a-2d3c4b5a6f70"])
+@pytest.mark.parametrize(
+    "bad",
+    ["", "x", "../run", "0c9e8a1b-7c1d-4f6e-9b1a-2d3c4b5a6f70".upper(), "." + "0c9e8a1b-7c1d-4f6e-9b1a-2d3c4b5a6f70"],
+)
 def test_ids_are_uuids_and_lead_nowhere(directory, bad):
     releases = Releases(directory)
     with pytest.raises(DataError, match="id: expected a UUID"):

@@ -24,7 +24,7 @@ def test_all_kinds_of_feedback_come_into_either_database_and_out_again(home: Hom
         export_feedback(filled, str(first), "jsonl")
         before = contents(filled)
     with Store.open(home.target, segments_dir=home.segments) as store:
-        assert import_feedback(store, str(first), "jsonl", env_id="Hopper").num_answers == 30
+        assert import_feedback(store, str(first), "jsonl").num_answers == 30
         after = contents(store)
         assert {name: after[name] for name in ("answers", "annotators")} == {
             name: before[name] for name in ("answers", "annotators")

@@ -1,6 +1,7 @@
 """Who may do what: every route with every role and every scope of a key, so that no new route can be forgotten."""
 
 import itertools
+from collections import defaultdict
 
 import pytest
 from fastapi.routing import APIRoute
