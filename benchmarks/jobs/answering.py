@@ -83,6 +83,8 @@ def prepare(folder: Path, number: int) -> None:
     accounts = Accounts(folder / FILE_NAME, AuditLog(folder / AUDIT_NAME), session_idle_s=3600, session_s=3600)
     person, _ = accounts.people.add("benchmark", name=NAME, email=None, kind="person", role="annotator")
     accounts.people.set_password("benchmark", person.id, PASSWORD)
+    text = accounts.consents.current()
+    accounts.consents.add(person.id, version=text.version, text_sha256=text.text_sha256)
     accounts.close()
 
 

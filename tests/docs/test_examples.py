@@ -96,7 +96,7 @@ def run_command(line: str, beside: str | None, finished: Callable[[], Path]) -> 
             shutil.copytree(finished(), word)
     if words[0] == "serve":
         return serve_for_a_moment(words)
-    if "people" not in words:
+    if "--teacher" not in words or "people" not in words:
         return main(words)
     assert beside is not None, f"{line}: nothing in the docs answers"
     store = f"{words[words.index('--run-dir') + 1]}/heeler.db"
