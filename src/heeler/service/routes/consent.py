@@ -44,5 +44,7 @@ ROUTES = (
     Entry(method="GET", path=_OWN, permission=Permission.SIGNED_IN, endpoint=read, answer=OwnConsentOut),
     Entry(method="POST", path=_OWN, permission=Permission.SESSION, endpoint=agree, status=204, also=(409,)),
     Entry(method="GET", path=_ALL, permission=Permission.CARE, endpoint=get_text, answer=ConsentTextOut),
-    Entry(method="PUT", path=_ALL, permission=Permission.CARE, endpoint=change_text, answer=ConsentTextOut),
+    Entry(
+        method="PUT", path=_ALL, permission=Permission.CARE, endpoint=change_text, answer=ConsentTextOut, also=(409,)
+    ),
 )

@@ -63,6 +63,7 @@ ROUTES = (
         permission=Permission.PEOPLE,
         endpoint=forget_person,
         answer=ForgottenOut,
+        also=(409,),
     ),
     Entry(
         method="POST",
@@ -70,5 +71,6 @@ ROUTES = (
         permission=Permission.SESSION,
         endpoint=forget_me,
         answer=ForgottenOut,
+        also=(409,),
     ),
 )

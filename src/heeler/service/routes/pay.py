@@ -144,7 +144,7 @@ _CARE, _OF = Permission.CARE, "/people/{person_id}"
 ROUTES = (
     Entry(method="GET", path="/session/work", permission=Permission.SIGNED_IN, endpoint=own_work, answer=WorkOut),
     Entry(method="GET", path=f"{_OF}/work", permission=_CARE, endpoint=work_of, answer=WorkOut),
-    Entry(method="POST", path=f"{_OF}/payments", permission=_CARE, endpoint=pay, answer=PaymentOut),
+    Entry(method="POST", path=f"{_OF}/payments", permission=_CARE, endpoint=pay, answer=PaymentOut, also=(409,)),
     Entry(method="GET", path="/work", permission=_CARE, endpoint=work_of_all, answer=Page[WorkSumOut]),
     Entry(method="GET", path="/work.csv", permission=_CARE, endpoint=export, media_type="text/csv"),
 )
