@@ -10,7 +10,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
@@ -23,15 +23,13 @@ from heeler.feedback.flags import Flags
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.gold import Gold
 from heeler.feedback.intake import Place, check_query
+from heeler.feedback.ownership import Ownership
 from heeler.feedback.segment_files import SegmentFolder, check_segment
 from heeler.feedback.withdrawal import Withdrawals, is_forgotten, is_given
 from heeler.feedback.work_rows import WorkRows
 from heeler.feedback.writing import BeforeCommit, Outcome, write_posts
 
 AnnotatorKind = Literal["person", "simulated", "program"]
-
-_OWNER = "run"
-"""Setting that says which run a database belongs to."""
 
 
 class Store:
@@ -86,6 +84,11 @@ class Store:
         return Gold(self._database)
 
     @property
+    def ownership(self) -> Ownership:
+        """The run that it belongs to."""
+        return Ownership(self._database)
+
+    @property
     def withdrawals(self) -> Withdrawals:
         """Annotators who were forgotten."""
         return Withdrawals(self._database)
@@ -94,45 +97,6 @@ class Store:
     def work(self) -> WorkRows:
         """When people answered, and nothing of what."""
         return WorkRows(self._database)
-
-    # The run that it belongs to
-
-    def claim(self, run_id: str, directory: str, *, begun: bool) -> None:
-        """Have this store belong to one run for good; a second time by the same run changes nothing.
-
-        Args:
-            run_id: of the run; it stays the same wherever its directory is moved to.
-            directory: where the run is now, to be named to another one.
-            begun: whether the run has learned before, and so must have left something in its store.
-
-        Raises:
-            StoreError: it belongs to another run; or to none although this run has begun.
-        """
-        with self._database.writing() as connection:
-            if self._owner_but_for(connection, run_id):
-                return
-            if begun:
-                raise StoreError(
-                    f"store {self._database.name}: it holds nothing of the run in {directory}, which has begun; name "
-                    "the database that it began with, or restore a copy of that"
-                )
-            value = {"id": run_id, "directory": directory}
-            connection.execute(insert(schema.settings).values(name=_OWNER, value=value))
-
-    def refuse_other_runs(self, run_id: str | None) -> None:
-        """Raise what `claim` would if this store belongs to another run; None for a run that has no id yet."""
-        with self._database.reading() as connection:
-            self._owner_but_for(connection, run_id)
-
-    def _owner_but_for(self, connection: Connection, run_id: str | None) -> Any:
-        table = schema.settings
-        owner = connection.execute(select(table.c.value).where(table.c.name == _OWNER)).scalar()
-        if owner is not None and owner["id"] != run_id:
-            raise StoreError(
-                f"store {self._database.name}: it belongs to the run in {owner['directory']}; one database holds one "
-                "run: name an empty one"
-            )
-        return owner
 
     def back_up(self, file: Path, *, segments: Path | None) -> Backup:
         """Copy this store as it is at one moment, while others write to it.

@@ -37,7 +37,7 @@ def open_store(directory: RunDirectory) -> Store:
     store = Store.open(address, segments_dir=segments)
     try:
         begun = bool(directory.checkpoint_steps())
-        store.claim(directory.identity(), str(directory.path.absolute()), begun=begun)
+        store.ownership.claim(directory.identity(), str(directory.path.absolute()), begun=begun)
     except BaseException:
         store.close()
         raise
@@ -54,7 +54,7 @@ def refuse_taken_store(address: str, path: Path) -> None:
         return
     directory = RunDirectory(path)
     with Store.open(address, segments_dir=None) as store:
-        store.refuse_other_runs(directory.identity() if directory.has_identity else None)
+        store.ownership.refuse_other_runs(directory.identity() if directory.has_identity else None)
 
 
 def has_store(directory: RunDirectory) -> bool:

@@ -194,11 +194,14 @@ def test_one_learner_at_a_time(server_home: Home) -> None:
 
 def test_a_store_belongs_to_one_run(homes) -> None:
     with homes() as home, home.open() as store:
-        store.refuse_other_runs(None)
+        store.ownership.refuse_other_runs(None)
         with pytest.raises(StoreError, match="holds nothing of the run in runs/a, which has begun"):
-            store.claim("a", "runs/a", begun=True)
-        store.claim("a", "runs/a", begun=False)
-        store.claim("a", "runs/moved", begun=True)
-        for refused in (lambda: store.claim("b", "runs/b", begun=False), lambda: store.refuse_other_runs(None)):
+            store.ownership.claim("a", "runs/a", begun=True)
+        store.ownership.claim("a", "runs/a", begun=False)
+        store.ownership.claim("a", "runs/moved", begun=True)
+        for refused in (
+            lambda: store.ownership.claim("b", "runs/b", begun=False),
+            lambda: store.ownership.refuse_other_runs(None),
+        ):
             with pytest.raises(StoreError, match="belongs to the run in runs/a; one database holds one run"):
                 refused()
