@@ -32,10 +32,6 @@ _LOCK, _PATIENCE_S = ".lock", 10.0
 _MANIFEST, _STATE = "manifest.json", "state.json"
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True, kw_only=True)
 class Release:
     """A checkpoint on its way into use."""
@@ -96,7 +92,7 @@ class Releases:
         person: str,
         *,
         audit_head: str,
-        before_commit: BeforeCommit = _nothing,
+        before_commit: BeforeCommit = lambda: None,
     ) -> Release:
         """Propose the checkpoint of `step`; the same proposal again is the one that is there.
 
@@ -133,7 +129,7 @@ class Releases:
             )
             return self._write(release, before_commit)
 
-    def approve(self, release_id: str, person: str, *, before_commit: BeforeCommit = _nothing) -> Release:
+    def approve(self, release_id: str, person: str, *, before_commit: BeforeCommit = lambda: None) -> Release:
         """Put a proposed release into use; by the same person again, it is what it was.
 
         Args:
@@ -163,7 +159,7 @@ class Releases:
             approved = replace(release, approval=approval, approved_by=person, approved_unix_s=time.time())
             return self._write(approved, before_commit)
 
-    def withdraw(self, release_id: str, person: str, *, before_commit: BeforeCommit = _nothing) -> Release:
+    def withdraw(self, release_id: str, person: str, *, before_commit: BeforeCommit = lambda: None) -> Release:
         """Take a release back; the one before it is in use again, or none. A second time changes nothing.
 
         Args:

@@ -3,16 +3,13 @@
 import math
 import threading
 from collections import OrderedDict
-from io import BytesIO
 from pathlib import Path
-
-import numpy as np
 
 from heeler.core.live import LiveStretch
 from heeler.envs import draw
 from heeler.service.bodies_operate import SheetOut
+from heeler.service.pictures import SIZE, num_columns, sheet
 
-SIZE = 240
 _KEPT = 8
 
 
@@ -37,7 +34,7 @@ class Clips:
         key = (run, stretch.step)
         with self._lock:
             if key not in self._drawn:
-                self._drawn[key] = _drawn(env_id, stretch.snapshot)
+                self._drawn[key] = sheet(draw(env_id, stretch.snapshot, (SIZE, SIZE)))
                 while len(self._drawn) > _KEPT:
                     self._drawn.popitem(last=False)
             return self._drawn[key]
@@ -45,19 +42,6 @@ class Clips:
 
 def sheet_of(num_pictures: int) -> SheetOut:
     """How so many pictures are laid out."""
-    columns = max(1, math.ceil(math.sqrt(num_pictures)))
+    columns = num_columns(num_pictures)
     rows = math.ceil(num_pictures / columns)
     return SheetOut(columns=columns, rows=rows, num_pictures=num_pictures, width=SIZE, height=SIZE)
-
-
-def _drawn(env_id: str, snapshot: np.ndarray) -> bytes:
-    from PIL import Image  # here, so that a service which shows no pictures does without its memory
-
-    sheet = sheet_of(len(snapshot))
-    cells = np.zeros((sheet.rows * sheet.columns, SIZE, SIZE, 3), np.uint8)
-    cells[: len(snapshot)] = draw(env_id, snapshot, (SIZE, SIZE))
-    grid = cells.reshape(sheet.rows, sheet.columns, SIZE, SIZE, 3).swapaxes(1, 2)
-    encoded = BytesIO()
-    picture = Image.fromarray(grid.reshape(sheet.rows * SIZE, sheet.columns * SIZE, 3))
-    picture.save(encoded, format="WEBP", quality=75, method=2)
-    return encoded.getvalue()

@@ -16,7 +16,7 @@ from heeler.core.errors import DataError, HeelerError
 from heeler.core.nouns import Query, Segment
 from heeler.envs import DRAWN_IDS, World, draw, make
 from heeler.service.bodies_shown import ActionsOut, DriveOut
-from heeler.service.films import SIZE, webp
+from heeler.service.pictures import SIZE, webp
 from heeler.service.problems import Problem
 from heeler.service.worlds import WorldFacts
 

@@ -1,20 +1,16 @@
 """Segments as sheets of pictures, drawn once and kept in the run's folder `media`."""
 
 import logging
-import math
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
 from pathlib import Path
-
-import numpy as np
 
 from heeler.core.errors import RunError
 from heeler.core.nouns import Segment
 from heeler.core.rundir import write_atomically
 from heeler.envs import draw
 from heeler.service.bodies_shown import FilmOut
+from heeler.service.pictures import SIZE, num_columns, sheet
 
-SIZE = 240
 MAX_PICTURES = 60
 _FOLDER = "media"
 _log = logging.getLogger("heeler.service")
@@ -38,7 +34,7 @@ class Films:
         found = self.kept(run, segment_id)
         if found is not None:
             return found
-        content = sheet(segment)
+        content = film_sheet(segment)
         path = _path(run, segment_id)
         try:
             path.parent.mkdir(exist_ok=True)
@@ -57,28 +53,14 @@ def film_of(num_steps: int) -> FilmOut:
     """Which steps a film shows, and how its pictures lie."""
     number = min(num_steps, MAX_PICTURES)
     steps = [round(index * (num_steps - 1) / max(1, number - 1)) for index in range(number)]
-    return FilmOut(columns=math.ceil(math.sqrt(number)), width=SIZE, height=SIZE, steps=steps)
+    return FilmOut(columns=num_columns(number), width=SIZE, height=SIZE, steps=steps)
 
 
-def sheet(segment: Segment) -> bytes:
+def film_sheet(segment: Segment) -> bytes:
     """The sheet of pictures of a segment that can be drawn, as WebP."""
     assert segment.snapshot is not None
-    film = film_of(len(segment))
-    frames = draw(segment.env_id, segment.snapshot[film.steps], (SIZE, SIZE))
-    rows = math.ceil(len(frames) / film.columns)
-    cells = np.zeros((rows * film.columns, SIZE, SIZE, 3), np.uint8)
-    cells[: len(frames)] = frames
-    grid = cells.reshape(rows, film.columns, SIZE, SIZE, 3).swapaxes(1, 2)
-    return webp(grid.reshape(rows * SIZE, film.columns * SIZE, 3))
-
-
-def webp(picture: np.ndarray) -> bytes:
-    """A picture [H, W, 3] uint8 as WebP."""
-    from PIL import Image  # here, so that a service which shows no pictures does without its memory
-
-    encoded = BytesIO()
-    Image.fromarray(picture).save(encoded, format="WEBP", quality=80, method=2)
-    return encoded.getvalue()
+    steps = film_of(len(segment)).steps
+    return sheet(draw(segment.env_id, segment.snapshot[steps], (SIZE, SIZE)))
 
 
 def _path(run: Path, segment_id: str) -> Path:

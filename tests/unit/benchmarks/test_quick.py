@@ -17,7 +17,7 @@ from benchmarks.peers import HOME
 _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 
-NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "ingest", "crash-soak", FUZZ]
+NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -28,9 +28,7 @@ def smoke_test(name: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "name", ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_smoke_test_measures_every_target(name: str) -> None:
     printed = smoke_test(name)
     assert (printed["name"], printed["quick"], printed["seeds"]) == (name, True, [0])

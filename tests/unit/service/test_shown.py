@@ -14,7 +14,8 @@ from heeler.core.nouns import Query
 from heeler.envs import draw
 from heeler.service import films
 from heeler.service.context import Service
-from heeler.service.films import MAX_PICTURES, SIZE, film_of
+from heeler.service.films import MAX_PICTURES, film_of
+from heeler.service.pictures import SIZE
 from heeler.service.worlds import look_at
 from tests.shown_runs import make_asking_run, stretches, texts
 from tests.unit.service.helpers import API, add_person, make_run, signed_in
