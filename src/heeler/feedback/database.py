@@ -29,6 +29,8 @@ from heeler.feedback.schema import VERSION_TABLE
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another before it gives up."""
 
+_CACHE_KIB = 32 * 1024
+
 _SQLITE_REASONS = {
     sqlite3.SQLITE_READONLY: "it is read-only; make the file and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened; check that its folder is there and writable",
@@ -255,6 +257,9 @@ def _sqlite_engine(url: URL, begin: str, *, writable: bool) -> Engine:
         # A commit that was acknowledged survives a power cut only if each one is synced.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Keys are random, so that each new row needs another page of their index; SQLite's own cache holds 2 MiB.
+        if writable:
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
         connection.execute(f"PRAGMA query_only = {'OFF' if writable else 'ON'}")
 

@@ -4,7 +4,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeGuard, cast
 
 from heeler.core.errors import DataError, did_you_mean
 from heeler.core.nouns import TEXT, FeedbackKind, Query
@@ -82,14 +82,19 @@ def check_number(value: object, field: str, *, low: float = -math.inf, high: flo
     Raises:
         DataError: it is no number (a bool is none), not finite, or out of range.
     """
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not _is_finite(value):
+    if not _is_real(value) or not _is_finite(value):
         raise DataError(f"{field}: expected a finite number, got {value!r:.80}")
     if not low <= float(value) <= high:
         raise DataError(f"{field}: expected {_range(low, high)}, got {value!r}")
     return float(value)
 
 
-def _is_finite(value: numbers.Real) -> bool:
+def _is_real(value: object) -> TypeGuard[numbers.Real | float]:
+    # Most are floats, and an abstract type takes ten times as long to look up.
+    return isinstance(value, float) or (not isinstance(value, bool) and isinstance(value, numbers.Real))
+
+
+def _is_finite(value: numbers.Real | float) -> bool:
     try:
         return math.isfinite(value)
     except OverflowError:

@@ -1,13 +1,12 @@
 """Between the store's rows and the nouns: plain SQLAlchemy Core that any of its databases understands."""
 
-import json
 import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, Connection, Integer, Row, String, Table, func, insert, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Row, String, Table, func, insert, select
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
@@ -58,16 +57,13 @@ def _is_storable(value: Any) -> bool:
 
 
 def insert_many(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all give the same columns, in plain JSON types.
+    """Insert rows that all give the same columns, in plain types; JSON columns are given as their text.
 
     SQLAlchemy writes the statement; the values go to the driver as they are, which takes half the time.
     """
-    columns = list(rows[0])
-    compiled = insert(table).compile(dialect=connection.dialect, column_keys=columns)
-    documents = [name for name in columns if isinstance(table.c[name].type, JSON)]
-    plain = [{**row, **{name: json.dumps(row[name]) for name in documents}} for row in rows]
+    compiled = insert(table).compile(dialect=connection.dialect, column_keys=list(rows[0]))
     names = compiled.positiontup
-    values: Any = plain if names is None else list(map(itemgetter(*names), plain))
+    values: Any = rows if names is None else list(map(itemgetter(*names), rows))
     connection.exec_driver_sql(str(compiled), values)
 
 

@@ -1,5 +1,6 @@
 """Answers on their way into the store: many posts in one transaction, each of them kept whole or refused whole."""
 
+import json
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ from heeler.core.errors import ConflictError, DataError
 from heeler.core.nouns import Feedback
 from heeler.feedback import rows, schema
 from heeler.feedback.facts import Facts
-from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments
+from heeler.feedback.intake import Place, body_sha256, check_feedback, named_segments, value_text
 from heeler.feedback.leasing import Places, settle
 from heeler.feedback.withdrawal import newest_number, removed_among
 
@@ -109,7 +110,10 @@ class _Checker:
         for index, answer in enumerate(post):
             with Place(f"feedback[{index}]"):
                 row = check_feedback(answer, self.queries, self.segments, self.annotators)
-            row |= {"body_sha256": body_sha256(row), "received_unix_s": self.received_unix_s}
+            text = value_text(row["value"])
+            row["body_sha256"], row["received_unix_s"] = body_sha256(row, text), self.received_unix_s
+            # A half surrogate can stand in no column but as an escape.
+            row["value"] = text if text.isascii() else json.dumps(row["value"], sort_keys=True)
             if checked.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
                 raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")
         return checked

@@ -1,5 +1,6 @@
 """Answers of a file, checked against what the store and the file before them hold."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -12,8 +13,7 @@ from heeler.core.nouns import Query, stable_id
 from heeler.feedback import rows, schema
 from heeler.feedback.bulk import Annotator
 from heeler.feedback.form import SegmentFacts
-from heeler.feedback.intake import body_sha256, check_feedback, named_segments
-from heeler.feedback.transfer.files import json_text
+from heeler.feedback.intake import body_sha256, check_feedback, named_segments, value_text
 from heeler.feedback.transfer.items import Answer
 
 _NO_KEY = "00000000-0000-0000-0000-000000000000"
@@ -68,7 +68,9 @@ class AnswerCheck:
             return
         if not answer.is_whole and (row["key"] == _NO_KEY or row["key"] in self._bodies):
             row["key"] = stable_id("imported", self._format_name, *identity)
-        row["body_sha256"] = body_sha256(row)
+        text = value_text(row["value"])
+        # Its fields in the order in which they stand in the store when it is posted.
+        row["value"], row["body_sha256"] = json.loads(text), body_sha256(row, text)
         if self._bodies.setdefault(row["key"], row["body_sha256"]) != row["body_sha256"]:
             raise ConflictError(f"key: {row['key']} came before with another body; a new answer needs a new key")
         self._alike[identity] = row["key"]
@@ -113,4 +115,4 @@ def _answers_alike(connection: Connection, query_ids: Sequence[str]) -> dict[tup
 
 def _identity(row: Mapping[Any, Any]) -> tuple[str, str, str]:
     """What makes two answers of which only a part is known the same one: query, annotator and value."""
-    return row["query_id"], row["annotator"], json_text(row["value"])
+    return row["query_id"], row["annotator"], value_text(row["value"])
