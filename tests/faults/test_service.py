@@ -66,7 +66,7 @@ def test_people_teach_a_run_through_the_service(folder):
                 person.start()
             wait_for(lambda: (path / "heeler.db").exists() and olga.run("run").step)
             pause = olga.command("run", "pause")
-            wait_for(lambda: olga.commands("run")[0].done_unix_s is not None)
+            wait_for(lambda: next(olga.commands("run")).done_unix_s is not None)
             paused_by = olga.run("run").paused_by
             olga.command("run", "resume")
             out, err = learner.communicate(timeout=120)

@@ -204,24 +204,24 @@ def test_the_client_does_all_that_a_program_needs(programs):
     with pytest.raises(ConflictError):
         ann.answer("run", second, {"choice": "left"})
     with pytest.raises(ServiceError, match="permission 'read_runs'") as caught:
-        ann.runs()
+        next(ann.runs())
     assert caught.value.status == 403
     assert [answer.position for answer in olga.feedback("run")] == [1, 2, 3]
-    assert olga.settings("run", overlap=3).overlap == 3
+    assert olga.change_settings("run", overlap=3).overlap == 3
     assert olga.settings("run").lease_s == 600
     assert [run.name for run in olga.runs()] == ["run"]
     assert olga.run("run").step == 7
-    assert olga.checkpoints("run") == []
+    assert list(olga.checkpoints("run")) == []
     assert [row["step"] for row in olga.metrics("run", after_step=4)] == [5, 6, 7]
     told = olga.command("run", "pause")
-    assert olga.commands("run") == [told]
+    assert list(olga.commands("run")) == [told]
 
 
 def test_the_client_writes_once_although_it_asks_twice(folder, programs):
     """A service that breaks down between the commit and the answer, as the client sees it."""
     ann = programs[0]
     (lease,) = ann.lease("run", count=1)
-    real, tries = ann._http.request, []
+    real, tries = ann._transport.http.request, []
 
     def broken(*arguments, **named):
         answer = real(*arguments, **named)
@@ -230,7 +230,7 @@ def test_the_client_writes_once_although_it_asks_twice(folder, programs):
             raise httpx2.ReadError("the line went dead")
         return answer
 
-    ann._http.request = broken
+    ann._transport.http.request = broken
     assert ann.answer("run", lease, {"choice": "left"}).position == 1
     assert tries == [200, 200, 200]
     with store_of(folder) as store:
