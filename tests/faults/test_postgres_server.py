@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from psycopg import sql
 
-from heeler.core.errors import StoreError
+from heeler.core.errors import StoreAway, StoreError
 from heeler.core.nouns import Feedback
+from heeler.feedback import postgres as postgres_module
 from heeler.feedback.store import Store
 from tests.unit.feedback.helpers import Home, add_comparisons, make_answer
 
@@ -165,6 +166,27 @@ def test_a_learner_whose_place_was_taken_meanwhile_writes_nothing_more(postgres:
             store.set_consumed("learner", 8)
             with pytest.raises(StoreError, match="another learner is at work on it"), rival.sole_learner():
                 pass
+
+
+def test_a_connection_that_is_lost_while_the_place_is_taken_holds_nothing(
+    postgres: "PostgresServer", home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(connection: object) -> bool:
+        postgres.kill()
+        return wait(connection)  # type: ignore[arg-type]
+
+    wait = postgres_module._wait_for_learner_lock
+    with home.open() as store, home.open() as rival, store.sole_learner():
+        postgres.stop("fast")
+        postgres.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(postgres_module, "_wait_for_learner_lock", lost)
+            with pytest.raises(StoreAway, match="the connection to its server was lost"):
+                store.set_consumed("learner", 1)
+        postgres.start()
+        store.set_consumed("learner", 1)
+        with pytest.raises(StoreError, match="another learner is at work on it"), rival.sole_learner():
+            pass
 
 
 def test_a_learner_asks_again_once_the_server_is_back(postgres: "PostgresServer", home: Home) -> None:

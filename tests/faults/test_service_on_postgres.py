@@ -65,7 +65,7 @@ def test_it_is_served_as_a_file_is(tmp_path: Path, url: str) -> None:
             assert http.post("/runs/run/feedback", json=changed).status_code == 409
         told = olga.command("run", "pause")
         assert [command.id for command in olga.commands("run")] == [told.id]
-        assert olga.settings("run", overlap=2).overlap == 2
+        assert olga.change_settings("run", overlap=2).overlap == 2
         detail = olga.run("run")
         assert detail.has_store
         assert detail.counts is not None
@@ -141,6 +141,49 @@ def test_no_acknowledged_answer_is_lost_or_doubled_when_the_server_is_killed(
     assert all(answer.headers["retry-after"] for answer in refused)
     assert kept(tmp_path) == acknowledged
     assert len(acknowledged) == 240
+    assert "Traceback" not in told
+
+
+def test_it_refuses_while_its_server_is_away_and_recovers_by_itself(
+    postgres: "PostgresServer", tmp_path: Path, url: str
+) -> None:
+    queries = make_run(tmp_path, url, num_queries=90)
+    keys = make_keys(tmp_path, number=4)
+    acknowledged: dict[str, int] = {}
+    crashes: list[BaseException] = []
+
+    def post(served: Served, key: str, own: list[Query]) -> None:
+        try:
+            with Client(served.url, key=key, patience_s=60) as client:
+                for query in own:
+                    (receipt,) = client.answer_all("run", [answer_to(query)])
+                    acknowledged[receipt.key] = receipt.position
+        except BaseException as error:
+            crashes.append(error)
+
+    with Served(tmp_path) as served:
+        threads = [threading.Thread(target=post, args=(served, key, queries[n::3])) for n, key in enumerate(keys[:3])]
+        for thread in threads:
+            thread.start()
+        while len(acknowledged) < 15:
+            time.sleep(0.005)
+        postgres.stop("fast")
+        went_s, before = time.monotonic(), len(acknowledged)
+        assert before < 90, "all was posted before the server could be stopped"
+        with httpx2.Client(base_url=served.url + API, headers=bearer(keys[3])) as http:
+            while time.monotonic() - went_s < 3:
+                answer = http.post("/runs/run/feedback", json=answer_to(queries[0]))
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+                time.sleep(0.1)
+        # What was committed before the stop is told after it.
+        assert len(acknowledged) <= before + 3
+        postgres.start()
+        for thread in threads:
+            thread.join(timeout=60)
+        told = served.stop()
+    assert crashes == []
+    assert kept(tmp_path) == acknowledged
+    assert len(acknowledged) == 90
     assert "Traceback" not in told
 
 

@@ -1,5 +1,6 @@
 """How a run is doing, while it runs: a bar on a terminal, a plain line every few seconds elsewhere."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -10,6 +11,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
+from heeler.loop.absence import AWAY
 from heeler.loop.config import RunConfig
 from heeler.loop.words import OWN_MEANS, duration, number
 
@@ -56,6 +58,8 @@ class RunDisplay:
     def __init__(self, config: RunConfig, stream: TextIO, address: Callable[[], str | None] = lambda: None) -> None:
         self.budget = config.preferences.schedule.budget if config.preferences else None
         self.people = config.preferences is not None and config.preferences.teacher == "people"
+        self._num_first = config.num_first_answers if self.people else 0
+        self._patience_s = config.store_patience_s
         self._address = address
         self.total = config.num_updates * config.steps_per_update
         restart = config.restart_update
@@ -94,17 +98,18 @@ class RunDisplay:
 
     def __call__(self, row: Mapping[str, float]) -> None:
         """Take in a row of metrics."""
-        self.step = int(row["step"])
+        before, self.step = self.step, int(row["step"])
         now = time.monotonic()
-        if self._first is None:
+        # The time in which the run waited, was paused or went back says nothing of how fast it goes.
+        if self._first is None or self.step <= before:
             self._first = (self.step, now)
-        pace = self._pace(now)
+        pace = self._awaited(row) or self._pace(now)
         if self.is_live:
             self._progress.update(self._task, completed=self.step, pace=pace)
             self._figures.plain = ", ".join(self._words(row)) or "no episode has ended yet"
             if self.step >= self.total:
                 self._figures.append(_LAST_WORDS)
-        elif now - self._shown_s >= PLAIN_EVERY_S or self.step >= self.total:
+        elif now - self._shown_s >= PLAIN_EVERY_S or self.step >= self.total or row.get(AWAY) == 0:
             self._shown_s = now
             share = self.step / self.total
             parts = [f"{self.step:,} of {self.total:,} steps ({share:.0%})", pace, *self._words(row)]
@@ -118,6 +123,17 @@ class RunDisplay:
         if self.restart_step is not None and self.step > self.restart_step:
             words.append(f"a fresh policy since step {self.restart_step:,}")
         return words
+
+    def _awaited(self, row: Mapping[str, float]) -> str:
+        """What the run waits for, in words, where nobody can say how long that takes; empty where it goes on."""
+        if AWAY in row:
+            at_most = "" if math.isinf(self._patience_s) else f" for {duration(self._patience_s)} at most"
+            return f"the store's server has been away for {duration(row[AWAY])}: trying again{at_most}"
+        got = row.get("labels_used", 0.0)
+        if self.people and got < self._num_first:
+            answers = "answer" if self._num_first == 1 else f"{self._num_first:,} answers"
+            return f"waiting for the first {answers}: {got:,.0f} so far"
+        return ""
 
     def _pace(self, now: float) -> str:
         assert self._first is not None

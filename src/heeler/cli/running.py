@@ -23,7 +23,7 @@ from heeler.cli.recipe_flags import (
     recipe_named,
     run_arguments,
 )
-from heeler.core.errors import ConfigError, RunStopped, WorldError
+from heeler.core.errors import ConfigError, RunStopped, StoreAway, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -59,8 +59,9 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         settings.insert(0, f"total_steps={recipe_arguments.pop('total_steps')}")
     config = RECIPES[recipe.name](**recipe_arguments)
     if settings:
-        config = from_dict(assign(to_dict(config), settings))
-    if arguments.store:
+        values = assign(to_dict(config), settings)
+        config = from_dict(values | {"store": arguments.store} if arguments.store else values)
+    elif arguments.store:
         config = dataclasses.replace(config, store=arguments.store)
     path = arguments.run_dir or Path("runs") / default_name(config)
 
@@ -136,6 +137,10 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
         if not RunDirectory(path).checkpoint_steps():
             raise
         raise WorldError(f"{error}. What was learned is kept: heeler resume {shlex.quote(str(path))}") from error
+    except StoreAway as error:
+        if not (path / "config.yaml").exists():
+            raise
+        raise StoreAway(f"{error}. Once it is back, go on by: heeler resume {shlex.quote(str(path))}") from error
     except RunStopped as stopped:
         print(f"\nheeler: {stopped}; go on with it by: heeler resume {shlex.quote(str(path))}", file=sys.stderr)
         return INTERRUPTED

@@ -36,6 +36,10 @@ class StoreError(HeelerError, RuntimeError):
     """The store cannot be opened or written: newer schema, read-only, full disk."""
 
 
+class StoreAway(StoreError):
+    """The store's server cannot be reached, or was lost on the way; what was asked may be asked again."""
+
+
 class RunError(HeelerError, RuntimeError):
     """A run directory is in use, belongs to another configuration, or cannot be read or written."""
 

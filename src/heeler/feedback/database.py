@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from heeler.core.errors import StoreError
+from heeler.core.errors import StoreAway, StoreError
 from heeler.feedback import postgres
 from heeler.feedback.schema import VERSION_TABLE
 
@@ -117,6 +117,7 @@ class Database:
 
         Raises:
             StoreError: the database refused, in plain words; nothing of the transaction was kept.
+            StoreAway: its server is away, or was lost; where that was during the commit, all was kept, or nothing.
         """
         with self._thread_lock, self._plain_errors(), self._alone(), self._writer.begin() as connection:
             if not self.is_file:
@@ -130,10 +131,13 @@ class Database:
         """A reader connection that sees one consistent state and cannot write.
 
         Raises:
-            StoreError: the database refused, in plain words.
+            StoreError: the database refused, in plain words; a StoreAway where its server is away.
         """
-        with self._plain_errors(), self._readers.connect() as connection:
-            yield connection
+        with self._plain_errors():
+            # A learner that only reads for a while must notice as well that its server was started again.
+            self._stay_sole_learner()
+            with self._readers.connect() as connection:
+                yield connection
 
     @contextmanager
     def sole_learner(self) -> Generator[None]:
@@ -194,7 +198,8 @@ class Database:
         try:
             yield
         except DBAPIError as error:
-            raise StoreError(f"{noun} {self.name}: {_reason(error)}") from error
+            kind = StoreAway if not self.is_file and postgres.is_away(error) else StoreError
+            raise kind(f"{noun} {self.name}: {_reason(error)}") from error
         except PoolTimeoutError as error:
             raise StoreError(
                 f"{noun} {self.name}: all of its connections are in use; ask less of it at once"

@@ -1,5 +1,6 @@
 """A store on PostgreSQL: which URLs name one, its connections, and its errors in plain words."""
 
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -25,6 +26,10 @@ _KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_cou
 _CONNECT_TIMEOUT_S = 10
 # How long a server may need to notice that a process of its own machine was killed.
 _FAREWELL_S = 2.0
+
+# It shuts down, has crashed, or starts up.
+_AWAY_STATES = ("57P01", "57P02", "57P03")
+_CONNECTION_STATES = "08"
 
 _REASONS = {
     "25006": "it is read-only; name the server that may be written",
@@ -152,38 +157,72 @@ class LearnerLock:
     def __init__(self, url: URL, *, busy_timeout_s: float) -> None:
         self._engine = _engine(url, busy_timeout_s, isolation_level="AUTOCOMMIT", poolclass=NullPool)
         self._connection: Connection | None = None
+        self._thread_lock = threading.RLock()
 
     def take(self) -> bool:
         """Whether it is held now, which it is not while another learner holds it."""
-        self._connection = connection = self._engine.connect()
-        deadline = time.monotonic() + _FAREWELL_S
-        wanted = select(func.pg_try_advisory_lock(_LEARNER_LOCK))
-        while not (is_held := bool(connection.execute(wanted).scalar_one())):
-            if time.monotonic() > deadline:
-                self.release()
-                break
-            time.sleep(0.1)
-        return is_held
+        with self._thread_lock:
+            connection, is_held = self._engine.connect(), False
+            try:
+                is_held = _wait_for_learner_lock(connection)
+            finally:
+                # A connection that was lost on the way holds nothing, and must not be taken for one that does.
+                if is_held:
+                    self._connection = connection
+                else:
+                    _let_go(connection)
+            return is_held
 
     def keep(self) -> bool:
         """Whether it is still held, or held again: a server lets go of it when it ends, or loses the connection."""
-        if self._connection is not None:
-            try:
-                self._connection.execute(select(1))
-                return True
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-            self.release()
-        return self.take()
+        with self._thread_lock:
+            if self._connection is not None:
+                try:
+                    self._connection.execute(select(1))
+                    return True
+                except DBAPIError as error:
+                    if not is_away(error):
+                        raise
+                self.release()
+            return self.take()
 
     def release(self) -> None:
         """Let go of it; a second time does nothing."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            # A server that was away has let go already, and tells so now.
-            with suppress(DBAPIError):
-                connection.close()
+        with self._thread_lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                _let_go(connection)
+
+
+def _wait_for_learner_lock(connection: Connection) -> bool:
+    deadline = time.monotonic() + _FAREWELL_S
+    wanted = select(func.pg_try_advisory_lock(_LEARNER_LOCK))
+    while not connection.execute(wanted).scalar_one():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def _let_go(connection: Connection) -> None:
+    # A server that was away has let go already, and tells so now.
+    with suppress(DBAPIError):
+        connection.close()
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether the server was not there, or went in the middle, so that the same may be tried again."""
+    state = getattr(error.orig, "sqlstate", None)
+    return (
+        error.connection_invalidated
+        or _cannot_connect(error)
+        or state in _AWAY_STATES
+        or str(state).startswith(_CONNECTION_STATES)
+    )
+
+
+def _cannot_connect(error: DBAPIError) -> bool:
+    return getattr(error.orig, "sqlstate", None) is None and type(error.orig).__name__ == "OperationalError"
 
 
 def reason(error: DBAPIError) -> str:
@@ -196,7 +235,7 @@ def reason(error: DBAPIError) -> str:
         return f"the connection to its server was lost ({told}); try again: what was kept is not kept twice"
     if state in _REASONS:
         return _REASONS[state].format(told=told)
-    if state is None and type(original).__name__ == "OperationalError":
+    if _cannot_connect(error):
         advice = "start the server, or mend the URL; a password goes into PGPASSWORD or ~/.pgpass"
         return f"it cannot be reached ({told}); {advice}"
     return told

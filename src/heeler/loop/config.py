@@ -17,6 +17,7 @@ from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 
+DEFAULT_STORE_PATIENCE_S = 60.0
 _MAX_SEED = 2**31
 # Far more ends the process inside torch. Not this machine's cores: a run must be readable on a smaller one too.
 _MAX_TORCH_THREADS = 1024
@@ -109,6 +110,9 @@ class RunConfig:
     store: str = ""
     """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of
     the run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
+    store_patience_s: float = DEFAULT_STORE_PATIENCE_S
+    """For how long the learner waits for the server of its store when that is away, before it ends; 0 to end at once,
+    inf to wait for ever. Only for a store on PostgreSQL."""
     trackers: tuple[Literal["tensorboard", "mlflow"], ...] = ()
     """Where metrics go beside `metrics.jsonl` (extra `tracking`)."""
 
@@ -131,6 +135,7 @@ class RunConfig:
         check_seed(self.seed)
         if self.store:
             check_run_store(self.store)
+        self._check_patience()
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
@@ -141,6 +146,20 @@ class RunConfig:
                 f"total_steps must be at least one update's {self.steps_per_update} (num_envs {self.env.num_envs} x "
                 f"num_steps {self.num_steps}), got {self.total_steps}"
             )
+
+    def _check_patience(self) -> None:
+        if not self.store_patience_s >= 0:
+            raise ConfigError(f"store_patience_s must be >= 0 (inf to wait for ever), got {self.store_patience_s}")
+        if not self.store and self.store_patience_s != DEFAULT_STORE_PATIENCE_S:
+            raise ConfigError(
+                f"store_patience_s would be ignored, got {self.store_patience_s:g}: this run's store is a file and has "
+                "no server to wait for; leave it out, or name a store on PostgreSQL"
+            )
+
+    @property
+    def num_first_answers(self) -> int:
+        """Answers that are wanted before the first fit, whatever becomes of the budget; 0 where nobody is asked."""
+        return 0 if self.preferences is None else max(1, self.preferences.schedule.target(0, self.total_steps))
 
     @property
     def steps_per_update(self) -> int:

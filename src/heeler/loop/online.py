@@ -24,8 +24,10 @@ from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import World, make
 from heeler.evaluation.returns import Evaluation
+from heeler.feedback.patience import Patience, patient
 from heeler.feedback.store import Store
 from heeler.feedback.stores import open_store, refuse_taken_store
+from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
@@ -45,7 +47,7 @@ WAITING = "waiting_for_people"
 not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
-_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store")
+_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -312,6 +314,8 @@ def run(
         on_begin: called once nothing more is refused: the run's directory and store are there, and its own.
 
     Raises:
+        StoreAway: the store's server was away for longer than `store_patience_s`; `resume` goes on from the last
+            checkpoint.
         HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
     """
     _check(config)
@@ -364,8 +368,11 @@ def _learn(
     on_metrics: Callable[[Metrics], None] | None,
     on_begin: Callable[[], None] | None,
 ) -> RunResult:
-    with directory.locked(), open_store(directory) as store, store.sole_learner():
-        online, acts = OnlineRun(directory, config, store), Acts(directory)
+    with directory.locked(), open_store(directory) as opened, opened.sole_learner():
+        acts = Acts(directory)
+        absence = Absence(acts, on_metrics)
+        store = patient(opened, Patience(config.store_patience_s, absence))
+        online = absence.online = OnlineRun(directory, config, store)
         refused, steering = online.begin(), Steering(online, store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
         if on_begin is not None:

@@ -131,8 +131,7 @@ class PreferenceLoop:
 
     @property
     def _num_first(self) -> int:
-        """Answers that are wanted before the first fit, whatever became of the budget since."""
-        return max(1, self.config.schedule.target(0, self.run_config.total_steps))
+        return self.run_config.num_first_answers
 
     def _query(self, pair: tuple[Segment, Segment], score: float, step: int, index: int) -> Query:
         left, right = pair

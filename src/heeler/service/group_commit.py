@@ -8,17 +8,19 @@ refused does not touch the others.
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from heeler.core.errors import HeelerError, StoreError
+from heeler.core.errors import HeelerError, StoreAway, StoreError
 from heeler.core.nouns import Feedback
 from heeler.feedback.writing import Outcome
 from heeler.service.problems import RETRY_AFTER_S, Problem
 
 Post = Sequence[Feedback]
 Write = Callable[[Sequence[Post]], list[Outcome]]
+_TRY_AGAIN_S = 0.5
 _log = logging.getLogger("heeler.service")
 
 
@@ -43,6 +45,8 @@ class GroupCommit:
         self._queue: deque[_Waiting] = deque()
         self._num_waiting = 0
         self._closing = False
+        self._away: StoreAway | None = None
+        self._away_s = 0.0
         self._thread = threading.Thread(target=self._work, name="group-commit", daemon=True)
         self._thread.start()
 
@@ -53,6 +57,8 @@ class GroupCommit:
             Problem: 503, too much is waiting, or the service is stopping; the post was not kept.
             DataError, ConflictError: as `Store.add_feedback`.
             StoreError: the store cannot be written; nothing of the post was kept.
+            StoreAway: its server is away; if it went during the commit, the post may have been kept: the same again,
+                with the same keys, tells.
         """
         waiting = _Waiting(post, asyncio.get_running_loop().create_future())
         with self._changed:
@@ -98,8 +104,14 @@ class GroupCommit:
 
     def _outcomes(self, posts: Sequence[Post]) -> list["list[int] | Exception"]:
         """What came of each; a post on which the writer fails takes no other with it."""
+        if self._away is not None and time.monotonic() - self._away_s < _TRY_AGAIN_S:
+            # A server may take seconds to refuse: those who waited meanwhile would all wait for it once more.
+            return [self._away] * len(posts)
         try:
             return [*self._write(posts)]
+        except StoreAway as error:
+            self._away, self._away_s = error, time.monotonic()
+            return [error] * len(posts)
         except HeelerError as error:
             return [error] * len(posts)
         except Exception as error:

@@ -1,13 +1,14 @@
 """What is shown while a run goes on."""
 
 import io
+import math
 from dataclasses import replace
 
 import pytest
 
 from heeler.cli import display
 from heeler.cli.display import RunDisplay, figures
-from heeler.recipes import backflip, ppo
+from heeler.recipes import backflip, ppo, preferences
 
 ROW = {
     "step": 8192,
@@ -67,6 +68,56 @@ def test_a_fresh_policy_is_told_of_once_it_has_begun() -> None:
     before, after = stream.getvalue().splitlines()
     assert "fresh policy" not in before
     assert "a fresh policy since step 81,920" in after
+
+
+def waiting(answered: int, step: int = 8192) -> dict[str, float]:
+    return {"step": step, "update": 2, "asked": 12, "answered": answered, "labels_used": answered}
+
+
+def test_while_people_are_waited_for_it_says_so_and_tells_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    config = preferences(env="CartPole-v1", budget=48, total_steps=40 * 4096, teacher="people")
+    assert config.num_first_answers == 12
+    with RunDisplay(config, stream) as show:
+        show(waiting(0, step=4096))
+        clock.now += 6
+        show(waiting(0))
+        # Nobody answers for an hour.
+        for answered in (3, 11):
+            clock.now += 1800
+            show(waiting(answered))
+        for update in (3, 4):
+            clock.now += 6
+            show(waiting(12, step=update * 4096))
+    lines = stream.getvalue().splitlines()
+    assert [line.partition(", labels")[0] for line in lines] == [
+        "4,096 of 163,840 steps (2%), waiting for the first 12 answers: 0 so far",
+        "8,192 of 163,840 steps (5%), waiting for the first 12 answers: 0 so far",
+        "8,192 of 163,840 steps (5%), waiting for the first 12 answers: 3 so far",
+        "8,192 of 163,840 steps (5%), waiting for the first 12 answers: 11 so far",
+        "12,288 of 163,840 steps (8%), 683 steps/s, 3 min 42 s left",
+        "16,384 of 163,840 steps (10%), 683 steps/s, 3 min 36 s left",
+    ], "the hour in which it waited says nothing of its pace"
+
+
+def test_a_simulated_teacher_is_not_waited_for() -> None:
+    stream = io.StringIO()
+    with RunDisplay(preferences(env="CartPole-v1", budget=60, total_steps=40 * 4096), stream) as show:
+        show(waiting(3))
+    assert "waiting for the first" not in stream.getvalue()
+
+
+def test_a_server_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, stream = Clock(monkeypatch), io.StringIO()
+    config = replace(ppo(env="CartPole-v1", total_steps=40 * 4096), store="postgresql://h/d")
+    for patience_s in (60.0, math.inf):
+        with RunDisplay(replace(config, store_patience_s=patience_s), stream) as show:
+            show({"step": 4096.0})
+            clock.now += 6
+            show({"step": 4096.0, "store_away_s": 75.0})
+    lines = stream.getvalue().splitlines()[1::2]
+    for line, at_most in zip(lines, (" for 1 min 0 s at most", ""), strict=True):
+        assert line.endswith(f"(2%), the store's server has been away for 1 min 15 s: trying again{at_most}")
 
 
 class Terminal(io.StringIO):

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from heeler.core.errors import ConflictError, StoreError
+from heeler.core.errors import ConflictError, StoreAway, StoreError
 from heeler.core.nouns import Feedback
+from heeler.service import group_commit
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem
 
@@ -121,6 +122,27 @@ def test_a_store_that_cannot_be_written_is_told_to_all_and_works_again_later(wri
         assert await commits.submit(post("p0")) == [0]
 
     asyncio.run(run())
+
+
+def test_a_server_that_is_away_holds_nobody_up_twice(writer, commits, monkeypatch):
+    """Each try may take seconds: who waited for one that failed does not wait for another."""
+    clock = [100.0]
+    monkeypatch.setattr(group_commit.time, "monotonic", lambda: clock[0])
+
+    async def run() -> None:
+        writer.fails = StoreAway("it cannot be reached")
+        with pytest.raises(StoreAway):
+            await commits.submit(post("first"))
+        writer.fails = None
+        with pytest.raises(StoreAway, match="it cannot be reached"):
+            await commits.submit(post("early"))
+        assert writer.groups == []
+        clock[0] += 0.6
+        assert await commits.submit(post("later")) == [0]
+        assert await commits.submit(post("next")) == [0]
+
+    asyncio.run(run())
+    assert writer.groups == [["later-0"], ["next-0"]]
 
 
 def test_too_much_is_refused_and_told_when_to_come_back(writer, commits):
