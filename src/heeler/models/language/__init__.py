@@ -1,0 +1,1 @@
+"""Causal language models, of any architecture that transformers loads."""
