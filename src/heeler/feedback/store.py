@@ -19,7 +19,7 @@ from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
 from heeler.feedback.facts import Facts
-from heeler.feedback.flags import Flags
+from heeler.feedback.flags import Flags, is_set_aside
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.gold import Gold
 from heeler.feedback.intake import Place, check_query
@@ -278,12 +278,12 @@ class Store:
         return [found[query_id] for query_id in ids]
 
     def open_queries(self, limit: int) -> list[Query]:
-        """Queries that were asked and have no answer yet, the oldest first, at most `limit`."""
+        """Queries that wait for their first answer, the oldest first, at most `limit`; not those that are set aside."""
         table = schema.queries
         given = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id, is_given())
         answered = given.exists()
         with self._database.reading() as connection:
-            wanted = select(table.c.id).where(~answered).order_by(table.c.number).limit(limit)
+            wanted = select(table.c.id).where(~answered, ~is_set_aside()).order_by(table.c.number).limit(limit)
             ids = connection.execute(wanted).scalars().all()
             found = rows.queries_by_id(connection, ids)
         return [found[query_id] for query_id in ids]
@@ -451,10 +451,10 @@ class Store:
         return position or 0
 
     def answering(self) -> tuple[int, float | None]:
-        """How many queries have no answer yet, and when the newest answer came (Unix seconds; None where none has)."""
+        """How many queries wait for an answer, and when the newest answer came (Unix seconds; None where none has)."""
         queries, answers = schema.queries, schema.feedback
         newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
-        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0)
+        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0, ~is_set_aside())
         with self._database.reading() as connection:
             return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()
 

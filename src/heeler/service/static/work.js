@@ -12,6 +12,39 @@ export function money(minor, currency) {
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
+// Words of the service as a sentence.
+export function sentence(words) {
+  return words === "" ? "" : `${words[0].toUpperCase()}${words.slice(1)}.`;
+}
+
+// What is owed in each currency, in words.
+export function owedIn(owed) {
+  return Object.entries(owed).map(([currency, minor]) => money(minor, currency)).join(", ");
+}
+
+export function share(part, whole) {
+  return whole === 0 ? "" : `${Math.round((100 * part) / whole)} %`;
+}
+
+// A person's name that leads to their page.
+export function personLink(personId, name) {
+  return element("a", { href: `/person?id=${encodeURIComponent(personId)}`, text: name });
+}
+
+// The limits that are numbers, as the API and the forms name them.
+export const CARE_NUMBERS = ["break_after_min", "day_hours", "day_items", "rate_minor"];
+
+// Tell in a form's .worth what its field `name`, in a currency's smallest unit, comes to.
+export function tellWorth(form, name, after) {
+  const told = form.querySelector(".worth");
+  form.addEventListener("input", () => {
+    const amount = form.elements[name];
+    const currency = form.elements.currency;
+    const [minor, code] = [amount.value || amount.placeholder, currency.value || currency.placeholder];
+    told.textContent = /^\d+$/.test(minor) && /^[A-Z]{3}$/.test(code) ? `${money(Number(minor), code)}${after}.` : "";
+  });
+}
+
 export function table(heads, rows) {
   const head = element("tr", {}, ...heads.map((name) => element("th", { scope: "col", text: name })));
   const body = rows.map((cells) => element("tr", {}, ...cells.map((cell) => element("td", {}, cell))));
