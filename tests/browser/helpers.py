@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
@@ -18,7 +18,8 @@ from tests.unit.service.helpers import API, PASSWORD, store_of
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1280, "height": 860}}
-NAMES = {"ann": "annotator", "bea": "annotator", "olga": "operator", "ada": "admin", "new": "annotator"}
+NAMES = {"ann": "annotator", "bea": "annotator", "eve": "annotator", "fay": "annotator", "olga": "operator"}
+NAMES |= {"ada": "admin", "new": "annotator"}
 """Everybody has PASSWORD; `new` must change it."""
 
 
@@ -133,3 +134,12 @@ def shown(page: Page, query: Query) -> None:
     page.wait_for_function(
         "id => performance.getEntriesByName('heeler-shown').at(-1)?.detail === id", arg=query.id, polling=20
     )
+
+
+def tab_to(page: Page, wanted: Locator, *, back: bool = False) -> None:
+    """Press Tab, or Shift+Tab, until this has the focus."""
+    for _ in range(150):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{wanted} cannot be reached with Tab")

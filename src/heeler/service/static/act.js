@@ -46,13 +46,16 @@ export function actButton(text, label, doing, classes = "small") {
 
 // What was acted on is often gone afterwards. The focus then goes to its like, or to the part of the page it was in.
 function placeOf(active) {
-  const region = active?.closest("[tabindex='0'], [tabindex='-1']") ?? null;
-  const label = active?.getAttribute("aria-label");
+  const around = [];
+  for (let one = active; one !== null; one = one.parentElement) if (one === active || one.hasAttribute("tabindex")) around.push(one);
   return {
     keep() {
-      if (active === null || active.isConnected || region === null) return;
-      const like = [...region.querySelectorAll("[aria-label]")].find((one) => one.getAttribute("aria-label") === label);
-      (like ?? region).focus({ preventScroll: true });
+      const first = around.findIndex((one) => one.isConnected);
+      if (first <= 0) return;
+      const labels = around.slice(0, first).map((one) => one.getAttribute("aria-label"));
+      const here = [...around[first].querySelectorAll("[aria-label]")];
+      const likes = labels.map((label) => here.find((one) => one.getAttribute("aria-label") === label));
+      (likes.find((one) => one !== undefined) ?? around[first]).focus({ preventScroll: true });
     },
   };
 }

@@ -12,8 +12,10 @@ const PUT_OFF = "heeler-break-put-off";
 
 export function startCare(place, { flagTarget, afterFlag, signal }) {
   const told = element("span", { class: "hint" });
+  // A status of its own: the page's own announcements would take its place before anybody heard it.
+  const due = element("span", { role: "status" });
   const offer = element("span", { class: "row" });
-  fill(place, told, offer, flagging(flagTarget, afterFlag));
+  fill(place, told, due, offer, flagging(flagTarget, afterFlag));
   const look = async () => {
     const today = await get("/session/care").catch(ifKnown);
     // It is asked again in a minute; what was told stays until then.
@@ -21,7 +23,9 @@ export function startCare(place, { flagTarget, afterFlag, signal }) {
     const of = today.day_hours === null ? "" : ` of ${today.day_hours} hours`;
     told.textContent = `${hours(today.worked_s)}${of} today`;
     const putOff = Number(sessionStorage.getItem(PUT_OFF) ?? 0);
-    fill(offer, ...(today.break_due && Date.now() > putOff ? breakOffer(today, offer) : []));
+    const isDue = today.break_due && Date.now() > putOff;
+    fill(due, isDue ? element("span", { class: "badge warn", text: `Time for a break of ${today.break_min} minutes.` }) : null);
+    fill(offer, ...(isDue ? breakOffer(due, offer) : []));
   };
   look();
   const timer = setInterval(look, LOOK_EVERY_MS);
@@ -36,15 +40,13 @@ function ifKnown(error) {
   if (!(error instanceof ApiError || error instanceof NetworkError)) throw error;
 }
 
-function breakOffer(today, offer) {
-  const text = `Time for a break of ${today.break_min} minutes.`;
-  announce(text);
+function breakOffer(due, offer) {
   const put = () => {
     sessionStorage.setItem(PUT_OFF, String(Date.now() + PUT_OFF_MS));
+    fill(due);
     fill(offer);
   };
   return [
-    element("span", { class: "badge warn", text }),
     element("a", { class: "button", href: "/me", text: "Take it" }),
     element("button", { type: "button", class: "small", text: "In ten minutes", on: { click: put } }),
   ];
@@ -70,8 +72,8 @@ function flagging(flagTarget, afterFlag) {
     }
     note.value = "";
     details.open = false;
-    announce("Reported. You are not asked this again.");
     afterFlag(target);
+    announce("Reported. You are not asked this again.");
   };
   const button = element("button", { type: "button", class: "small", text: "Report and skip", on: { click: send } });
   details.append(element("summary", { text: "Report this" }), element("div", { class: "row" }, category, note, button), wrong);

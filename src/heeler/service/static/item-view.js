@@ -9,7 +9,9 @@ import { element, fill, isOwnKey } from "./dom.js";
 export const queryPath = (run, queryId) => `/runs/${encodeURIComponent(run)}/queries/${encodeURIComponent(queryId)}`;
 
 export class ItemView {
-  constructor() {
+  // `around`: the player's keys are heard in this too, and not only in the item itself.
+  constructor(around = null) {
+    this.around = around;
     this.element = element("div", { class: "item stack", hidden: true });
     this.end = null;
     this.clips = [];
@@ -43,7 +45,7 @@ export class ItemView {
         event.preventDefault();
       }
     };
-    this.element.addEventListener("keydown", key, { signal });
+    (this.around ?? this.element).addEventListener("keydown", key, { signal });
   }
 
   clear() {

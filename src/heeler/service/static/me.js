@@ -2,12 +2,12 @@
 import { showAccount } from "./account.js";
 import { get, patch, post } from "./api.js";
 import { byId, element, fill, show } from "./dom.js";
-import { dayTable, hours, owedIn, sentence } from "./work.js";
+import { answersIn, dayTable, hours, owedIn, sentence } from "./work.js";
 
 async function showWork() {
   const [today, work] = await Promise.all([get("/session/care"), get("/session/work")]);
   const limit = today.day_hours === null ? "" : ` of ${today.day_hours} hours`;
-  byId("today").textContent = `${hours(today.worked_s)}${limit}, ${today.items} answers. ${sentence(today.over ?? "")}`;
+  byId("today").textContent = `${hours(today.worked_s)}${limit}, ${answersIn(today.items)}. ${sentence(today.over ?? "")}`;
   const owed = owedIn(work.owed_minor);
   byId("owed").textContent = owed !== "" ? `Owed to you: ${owed}` : "Your time is not paid by the hour here.";
   fill(byId("days"), dayTable(work.days));

@@ -4,7 +4,7 @@ import { act, onSubmit } from "./act.js";
 import { get, getAll, patch, post } from "./api.js";
 import { uuid } from "./browser.js";
 import { byId, fill } from "./dom.js";
-import { CARE_NUMBERS, dayTable, hours, money, owedIn, share, table, tellWorth } from "./work.js";
+import { CARE_NUMBERS, answersIn, dayTable, hours, money, owedIn, share, table, tellWorth } from "./work.js";
 
 const personId = new URLSearchParams(location.search).get("id") ?? "";
 const path = `/people/${encodeURIComponent(personId)}`;
@@ -33,7 +33,7 @@ async function showLimits() {
 async function showWork() {
   const work = await get(`${path}/work`);
   const owed = Object.entries(work.owed_minor);
-  byId("worked").textContent = `${work.items} answers in ${hours(work.worked_s)}.`;
+  byId("worked").textContent = `${answersIn(work.items)} in ${hours(work.worked_s)}.`;
   byId("owed").textContent = owed.length > 0 ? `Owed: ${owedIn(work.owed_minor)}.` : "Nothing is owed.";
   fill(byId("days"), dayTable(work.days));
   const rows = work.payments.map((one) => [new Date(one.paid_unix_s * 1000).toLocaleDateString(), money(one.amount_minor, one.currency), one.note]);

@@ -46,7 +46,8 @@ function said(flag) {
 function viewOf(queryId, name) {
   const known = views.get(queryId);
   if (known !== undefined) return known;
-  const view = new ItemView();
+  const made = element("div", { class: "stack" });
+  const view = new ItemView(made);
   const toggle = element("button", { type: "button", "aria-expanded": "false", "aria-label": `Show item ${name}`, text: "Show the item" });
   toggle.addEventListener("click", () => act(async () => {
     if (view.element.hidden) await view.show(run.value, queryId);
@@ -55,7 +56,7 @@ function viewOf(queryId, name) {
     toggle.textContent = view.element.hidden ? "Show the item" : "Hide the item";
     toggle.setAttribute("aria-label", `${view.element.hidden ? "Show" : "Hide"} item ${name}`);
   }));
-  const made = element("div", { class: "stack" }, element("div", {}, toggle), view.element);
+  fill(made, element("div", {}, toggle), view.element);
   views.set(queryId, made);
   return made;
 }

@@ -12,6 +12,10 @@ export function money(minor, currency) {
   return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
 }
 
+export function answersIn(number) {
+  return `${number} ${number === 1 ? "answer" : "answers"}`;
+}
+
 // Words of the service as a sentence.
 export function sentence(words) {
   return words === "" ? "" : `${words[0].toUpperCase()}${words.slice(1)}.`;
