@@ -86,6 +86,8 @@ def test_nothing_is_asked_once_the_day_is_over(
     page.reload()
     expect(page.get_by_role("heading", name="That is all for today")).to_be_visible()
     expect(page.locator("#notice")).to_contain_text("You have given 1 answer today, and 1 is the limit; it goes on at ")
+    expect(page.get_by_role("button", name="Undo the last answer")).to_have_count(0)
+    expect(page.get_by_text("Report this")).to_be_hidden()
     look(page, shots, "care-day-over-phone")
     assert violations(page) == []
     assert not is_too_wide(page)

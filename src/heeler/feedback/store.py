@@ -288,6 +288,11 @@ class Store:
             found = rows.queries_by_id(connection, ids)
         return [found[query_id] for query_id in ids]
 
+    def newest_queries(self, *, limit: int, before: int | None = None) -> list[tuple[int, Query, int]]:
+        """Queries with their numbers and how many have answered, the newest first, those below number `before`."""
+        with self._database.reading() as connection:
+            return rows.newest_queries(connection, limit=limit, before=before)
+
     def query_count(self) -> int:
         """Queries asked so far."""
         with self._database.reading() as connection:

@@ -141,6 +141,14 @@ class QueryOut(BaseModel):
     set_aside: bool = Field(description="it is asked of nobody any more")
 
 
+class AskedOut(BaseModel):
+    """A query, and how far it has come."""
+
+    query_id: str
+    kind: str
+    num_answers: int
+
+
 class SetAsideBody(Body):
     """A query that nobody is to be asked any more."""
 

@@ -44,6 +44,7 @@ TABLE = {
     ("POST", "/runs/{run}/leases/{query_id}/flag"): ANSWER,
     ("GET", "/runs/{run}/flags"): Permission.READ_FEEDBACK,
     ("DELETE", "/runs/{run}/flags/{query_id}/{category}"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/queries"): Permission.READ_FEEDBACK,
     ("GET", "/runs/{run}/queries/{query_id}"): Permission.READ_FEEDBACK,
     ("GET", "/runs/{run}/queries/{query_id}/segments/{place}"): Permission.READ_FEEDBACK,
     ("GET", "/runs/{run}/queries/{query_id}/segments/{place}/film"): Permission.READ_FEEDBACK,

@@ -71,6 +71,17 @@ def test_lists_come_in_pages(people, queries):
     assert rest["next"] is None
 
 
+def test_the_newest_queries_come_first_with_how_many_answered(people, queries):
+    first, second, third = queries
+    assert people["ann"].post(f"{RUN}/feedback", json=answer_to(second)).status_code == 200
+    page = people["olga"].get(f"{RUN}/queries?limit=2").json()
+    rest = people["olga"].get(f"{RUN}/queries?limit=2&cursor={page['next']}").json()
+    found = [(item["query_id"], item["kind"], item["num_answers"]) for item in page["items"] + rest["items"]]
+    assert found == [(query.id, "preference", int(query is second)) for query in (third, second, first)]
+    assert rest["next"] is None
+    assert people["olga"].get(f"{RUN}/queries?cursor=x").json()["field"] == "cursor"
+
+
 def test_items_are_shown_to_who_reads_answers_without_a_lease(people, tmp_path, client):
     (query,) = make_asking_run(tmp_path, "run", ["preference"], stretches("CartPole-v1", 2, 5), "CartPole-v1")
     ann, olga = people["ann"], people["olga"]

@@ -8,14 +8,22 @@ from heeler.core.errors import DataError
 from heeler.core.nouns import Query
 from heeler.feedback.kinds import KINDS
 from heeler.service.bodies import Page
-from heeler.service.bodies_care import QueryOut, SetAsideBody, SetAsideOut
+from heeler.service.bodies_care import AskedOut, QueryOut, SetAsideBody, SetAsideOut
 from heeler.service.bodies_shown import ShownOut
-from heeler.service.context import Cursor, Limit, caller_of, service_of
+from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import unknown
 from heeler.service.routes.shown import KEPT, film_answer, segment_at, shown_of
 from heeler.service.routes.table import Entry
 from heeler.service.runs import OpenRun
+
+
+def list_queries(request: Request, run: str, limit: Limit = 100, cursor: Cursor = None) -> Page[AskedOut]:
+    """Queries, the newest first."""
+    before = None if cursor is None else number_of(cursor, 0)
+    found = service_of(request).runs.open(run).store.newest_queries(limit=limit, before=before)
+    items = [AskedOut(query_id=query.id, kind=query.kind, num_answers=answers) for _, query, answers in found]
+    return Page(items=items, next=str(found[-1][0]) if len(found) == limit else None)
 
 
 def get_query(request: Request, run: str, query_id: str) -> QueryOut:
@@ -85,6 +93,7 @@ _READ, _SETTINGS = Permission.READ_FEEDBACK, Permission.SETTINGS
 _QUERY, _ASIDE = "/runs/{run}/queries/{query_id}", "/runs/{run}/set-aside"
 _SEGMENT = _QUERY + "/segments/{place}"
 ROUTES = (
+    Entry(method="GET", path="/runs/{run}/queries", permission=_READ, endpoint=list_queries, answer=Page[AskedOut]),
     Entry(method="GET", path=_QUERY, permission=_READ, endpoint=get_query, answer=QueryOut),
     Entry(method="GET", path=_SEGMENT, permission=_READ, endpoint=get_segment, answer=ShownOut),
     Entry(method="GET", path=f"{_SEGMENT}/film", permission=_READ, endpoint=get_film, media_type="image/webp"),

@@ -77,7 +77,7 @@ class AnswerPage {
       return;
     }
     if (error instanceof ApiError) show(byId("notice"), `${sentence(error.detail.replace(/^care: /, ""))} This page tries again by itself.`);
-    if (this.item === null) this.showOnly("empty");
+    if (this.item === null) this.showEmpty();
   }
 
   next() {
@@ -90,9 +90,13 @@ class AnswerPage {
     this.item = null;
     this.inputs = [];
     this.player.clear();
+    this.showEmpty();
+    if (wasShown) announce("Nothing to answer now. This page looks again by itself.");
+  }
+
+  showEmpty() {
     this.showOnly("empty");
     byId("undo-empty").hidden = this.last === null;
-    if (wasShown) announce("Nothing to answer now. This page looks again by itself.");
   }
 
   show(item) {

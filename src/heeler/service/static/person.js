@@ -1,7 +1,7 @@
 // One person's limits, pay, time, payments and gold items, for admins.
 import { showAccount } from "./account.js";
 import { act, onSubmit } from "./act.js";
-import { get, getAll, patch, post } from "./api.js";
+import { get, getAll, ofEach, patch, post } from "./api.js";
 import { uuid } from "./browser.js";
 import { byId, fill } from "./dom.js";
 import { CARE_NUMBERS, answersIn, dayTable, hours, money, owedIn, share, table, tellWorth } from "./work.js";
@@ -46,7 +46,7 @@ async function showWork() {
 
 async function showGold() {
   const runs = (await getAll("/runs")).filter((one) => one.has_store).map((one) => one.name);
-  const results = await Promise.all(runs.map((run) => getAll(`/runs/${encodeURIComponent(run)}/gold-results`)));
+  const results = await ofEach(runs, (run) => getAll(`/runs/${encodeURIComponent(run)}/gold-results`));
   const mine = runs.map((run, place) => [run, results[place].find((one) => one.person_id === personId)]);
   const rows = mine
     .filter(([, one]) => one !== undefined)

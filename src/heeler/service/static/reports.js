@@ -1,7 +1,7 @@
 // What people reported, and what is set aside because of it.
 import { me, showAccount } from "./account.js";
 import { act, actButton } from "./act.js";
-import { get, getAll, post, remove } from "./api.js";
+import { get, getAll, ofEach, post, remove } from "./api.js";
 import { byId, element, fill, show } from "./dom.js";
 import { ItemView } from "./item-view.js";
 
@@ -27,7 +27,7 @@ async function look() {
 
 function article(queryId, flags, sinceS) {
   const name = queryId.slice(0, 12);
-  const state = sinceS === undefined ? ["badge warn", "still asked"] : ["badge", `set aside on ${time(sinceS)}: asked of nobody`];
+  const state = sinceS === undefined ? ["badge warn", "reported"] : ["badge", `set aside on ${time(sinceS)}: asked of nobody`];
   return element(
     "article",
     { class: "card stack", tabindex: -1, "aria-label": `Item ${name}` },
@@ -85,7 +85,9 @@ function time(unixS) {
 // Runs with reports come first, so that nobody has to look for them.
 async function showRuns() {
   const names = (await getAll("/runs")).filter((one) => one.has_store).map((one) => one.name);
-  const found = await Promise.all(names.map((name) => get(`/runs/${encodeURIComponent(name)}/flags?limit=1`).catch(() => ({ items: [] }))));
+  // A run that cannot be opened now is still to choose, and says why then.
+  const first = (name) => get(`/runs/${encodeURIComponent(name)}/flags?limit=1`).catch(() => ({ items: [] }));
+  const found = await ofEach(names, first);
   const reported = names.filter((_, place) => found[place].items.length > 0);
   const option = (name) => element("option", { value: name, text: reported.includes(name) ? `${name} (reports)` : name });
   fill(run, ...[...reported, ...names.filter((name) => !reported.includes(name))].map(option));
