@@ -57,7 +57,7 @@ def test_sides_are_flipped_on_the_screen_and_not_in_the_answer(page: Page, place
             """async ([run, query, flip]) => {
                 const { loadShown } = await import(document.querySelector("script[type=module]").src
                     .replace("answer.js", "answer-media.js"));
-                const clip = await loadShown(run, query, flip ? 1 : 0);
+                const clip = await loadShown(`/runs/${run}/leases/${query}/segments/${flip ? 1 : 0}`);
                 const canvas = document.createElement("canvas");
                 canvas.width = canvas.height = 480;
                 clip.draw(canvas.getContext("2d"), 0);

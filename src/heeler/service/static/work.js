@@ -3,7 +3,8 @@ import { element } from "./dom.js";
 
 export function hours(seconds) {
   const minutes = Math.round(seconds / 60);
-  return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, "0")} min`;
+  // It stays on one line.
+  return `${Math.floor(minutes / 60)}\u00a0h\u00a0${String(minutes % 60).padStart(2, "0")}\u00a0min`;
 }
 
 // An amount in a currency's smallest unit.
