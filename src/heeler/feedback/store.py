@@ -91,7 +91,7 @@ class Store:
     @property
     def withdrawals(self) -> Withdrawals:
         """Annotators who were forgotten."""
-        return Withdrawals(self._database)
+        return Withdrawals(self._database, self._folder)
 
     @property
     def work(self) -> WorkRows:
@@ -168,19 +168,25 @@ class Store:
     # Segments
 
     def add_segments(
-        self, segments: Sequence[AnySegment], *, before_commit: Callable[[], object] = lambda: None
+        self,
+        segments: Sequence[AnySegment],
+        *,
+        shown_by: str | None = None,
+        before_commit: Callable[[], object] = lambda: None,
     ) -> list[str]:
         """Keep segments: their files first, then their rows, so that no row ever lacks its file.
 
         Args:
             segments: to keep.
+            shown_by: the annotator who shows in them how it is done.
             before_commit: called where any is new; what it raises undoes it.
 
         Returns:
             Their ids, in order.
 
         Raises:
-            DataError: a segment's arrays, text or policy version do not hold; none of the batch is kept.
+            DataError: a segment's arrays, text or policy version do not hold, or who shows them was forgotten; none of
+                the batch is kept.
             StoreError: the disk is full or read-only.
         """
         folder = self._segments_folder()
@@ -198,6 +204,9 @@ class Store:
         folder.write({i: s for i, s in by_id.items() if i not in known or not folder.has(i)})
         with self._database.writing() as connection:
             known = rows.known(connection, schema.segments.c.id, by_id)
+            if shown_by is not None and is_forgotten(connection, shown_by):
+                folder.remove(name for name in by_id if name not in known)
+                raise DataError("annotator: this one was forgotten, and nothing of theirs is kept")
             fresh = [rows.segment_row(i, s) for i, s in by_id.items() if i not in known]
             rows.insert_all(connection, schema.segments, fresh)
             if fresh:

@@ -190,7 +190,7 @@ def test_names_are_text_and_never_markup(preferences_run: Path, tmp_path: Path) 
 def test_annotators_cannot_end_the_script_that_names_them(copied: Path) -> None:
     directory = RunDirectory.open(copied)
     with open_store(directory) as store:
-        store.add_annotator("</script><b>", "person")
+        store.add_annotator("</script><b>", "program")
         query = store.queries([store.feedback_after(0, limit=1, up_to_step=None)[0][1].query_id])[0]
         answer = {"kind": "preference", "value": {"choice": "left"}, "annotator": "</script><b>"}
         store.add_feedback([Feedback(key=stable_id("x"), query_id=query.id, **answer)])

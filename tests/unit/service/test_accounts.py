@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    for module in ("people", "sessions", "keys", "consents"):
+    for module in ("people", "sessions", "keys", "consents", "steady_clock"):
         monkeypatch.setattr(f"heeler.service.accounts.{module}.time", clock)
     return clock
 
