@@ -62,7 +62,7 @@ def let_go(connection: Connection, folder: SegmentFolder, *, shown: set[str], na
         pseudonym: in the annotator's place.
     """
     candidates = shown | named
-    used = _referred_to(connection, candidates)
+    used = referred_to(connection, candidates)
     stay = {segment_id: _under(connection, folder, segment_id, pseudonym) for segment_id in sorted(shown & used)}
     _point(connection, {old: new for old, new in stay.items() if old != new})
     gone = (candidates - used) | {old for old, new in stay.items() if old != new}
@@ -79,7 +79,7 @@ def remove_files(connection: Connection, folder: SegmentFolder | None) -> None:
         connection.execute(delete(_SETTINGS).where(_SETTINGS.c.name == _TO_REMOVE))
 
 
-def _referred_to(connection: Connection, candidates: Iterable[str]) -> set[str]:
+def referred_to(connection: Connection, candidates: Iterable[str]) -> set[str]:
     """Those that a query shows or an answer names."""
     found: set[str] = set()
     for some in rows.chunks(candidates):
