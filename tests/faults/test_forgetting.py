@@ -5,9 +5,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pytest
 from starlette.testclient import TestClient
 
@@ -22,7 +24,7 @@ from heeler.service.callers import COOKIE
 from heeler.service.config import ServiceConfig
 from tests.faults.forgetting import ANSWERED, EMAIL, NAME, NUM_ANSWERS, Known, accounts_of, make_folder, opened
 from tests.unit.feedback.helpers import make_answer
-from tests.unit.service.helpers import API, ENVIRONMENT, bearer
+from tests.unit.service.helpers import API, ENVIRONMENT, Served, answer_to, bearer, make_keys
 
 FATES = ["keep", "remove"]
 # Kills itself before or after the nth call of a method: MODULE CLASS METHOD before|after N ARGUMENT...
@@ -180,6 +182,28 @@ def test_nothing_of_them_comes_back(known: Known, answers: str, tmp_path: Path, 
     assert known.id in Path(old).read_text(), "an export of before is not touched"
     assert known.traces() == []
     assert verify(known.folder / AUDIT_NAME).problems == ()
+
+
+def test_it_is_done_beside_a_service_that_people_answer_in(copied: Known) -> None:
+    """The command is another process; whoever else answers meanwhile loses nothing."""
+    (other,) = make_keys(copied.folder)
+    with opened(copied.run("unanswered")) as store:
+        (asked, *_) = store.open_queries(9)
+    with Served(copied.folder) as served, httpx2.Client(base_url=served.url + API) as http:
+        path = "/runs/first/leases"
+        assert http.post(path, json={}, headers=bearer(copied.key)).status_code == 200
+        leased = http.post("/runs/unanswered/leases", json={}, headers=bearer(other)).json()["items"]
+        assert [item["query_id"] for item in leased] == [asked.id]
+        assert forget(copied, "remove") == 0
+        deadline = time.monotonic() + 20
+        while http.post(path, json={}, headers=bearer(copied.key)).status_code != 401:
+            assert time.monotonic() < deadline, "who is forgotten is shut out within seconds"
+            time.sleep(0.1)
+        late = http.post("/runs/unanswered/feedback", json=answer_to(asked), headers=bearer(other))
+        assert late.status_code == 200
+    assert copied.traces() == []
+    with opened(copied.run("unanswered")) as store:
+        assert len(store.feedback_after(0, limit=9, up_to_step=None)) == 2
 
 
 def test_who_is_unknown_is_refused_and_nothing_changes(
