@@ -1,18 +1,24 @@
 """A real service, people who may sign in to it, and Chromium."""
 
+import itertools
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from heeler.core.nouns import AnySegment, FeedbackKind, Query
 from tests.browser.helpers import Place, context_of, make_people
+from tests.shown_runs import make_asking_run, stretches
 from tests.unit.service.helpers import Served
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
+
+HOPPER = stretches("Hopper-v5", 12)
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,22 @@ def browsers(chromium: Browser, place: Place) -> Iterator[Browsers]:
     for context in opened:
         context.close()
     assert not faults, faults
+
+
+Asking = Callable[..., tuple[str, list[Query]]]
+
+
+@pytest.fixture
+def asking(place: Place) -> Asking:
+    """Makes a run that asks; returns its name and its queries."""
+
+    def make(
+        kinds: Sequence[FeedbackKind], segments: Sequence[AnySegment] = HOPPER, env_id: str = "Hopper-v5"
+    ) -> tuple[str, list[Query]]:
+        name = f"run-{next(_NUMBERS)}"
+        return name, make_asking_run(place.folder, name, kinds, segments, env_id)
+
+    return make
 
 
 @pytest.fixture

@@ -6,18 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from heeler.core.audit import AuditLog
+from heeler.core.nouns import Feedback, Query
 from heeler.service.accounts import passwords
 from heeler.service.accounts.accounts import Accounts
-from tests.unit.service.helpers import API, PASSWORD
+from tests.unit.service.helpers import API, PASSWORD, store_of
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1280, "height": 860}}
-NAMES = {"ann": "annotator", "bea": "annotator", "olga": "operator", "ada": "admin", "new": "annotator"}
+NAMES = {"ann": "annotator", "bea": "annotator", "eve": "annotator", "fay": "annotator", "olga": "operator"}
+NAMES |= {"ada": "admin", "new": "annotator"}
 """Everybody has PASSWORD; `new` must change it."""
 
 
@@ -94,3 +96,50 @@ def look(page: Page, shots: Path | None, name: str) -> None:
     if shots is not None:
         shots.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=shots / f"{name}.png", full_page=True)
+
+
+def answers(place: Place, run: str) -> list[Feedback]:
+    with store_of(place.folder, run) as store:
+        return [answer for _, answer in store.feedback_after(0, limit=100, up_to_step=None)]
+
+
+def wait_for(page: Page, place: Place, run: str, number: int) -> list[Feedback]:
+    """The answers of a run, once there are so many; the page is made to let go of the last one."""
+    for _ in range(100):
+        let_go(page)
+        found = answers(place, run)
+        if len(found) >= number:
+            return found
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{len(answers(place, run))} answers came, not {number}")
+
+
+def let_go(page: Page) -> None:
+    """End the time in which the last answer can be undone, as if it had passed."""
+    page.evaluate(
+        """() => { for (const name of Object.keys(localStorage)) if (name.startsWith("heeler.outbox.")) {
+            localStorage.setItem(name, JSON.stringify({ ...JSON.parse(localStorage.getItem(name)), ready_ms: 0 })); }
+            dispatchEvent(new Event("online")); }"""
+    )
+
+
+def open_run(context: BrowserContext, run: str) -> Page:
+    page = context.new_page()
+    page.goto(f"/answer?run={run}")
+    return page
+
+
+def shown(page: Page, query: Query) -> None:
+    """Wait until this query is on the screen."""
+    page.wait_for_function(
+        "id => performance.getEntriesByName('heeler-shown').at(-1)?.detail === id", arg=query.id, polling=20
+    )
+
+
+def tab_to(page: Page, wanted: Locator, *, back: bool = False) -> None:
+    """Press Tab, or Shift+Tab, until this has the focus."""
+    for _ in range(150):
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{wanted} cannot be reached with Tab")

@@ -1,75 +1,17 @@
 """The page on which people answer: every kind, every key, undo, and answers that survive bad luck."""
 
-import itertools
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
-from heeler.core.nouns import AnySegment, Feedback, FeedbackKind, Query
+from heeler.core.nouns import FeedbackKind, Query
 from heeler.feedback.sides import is_flipped
-from tests.browser.conftest import Browsers
-from tests.browser.helpers import PHONE, Place, is_too_wide, look, violations
-from tests.shown_runs import make_asking_run, stretches, texts
+from tests.browser.conftest import HOPPER, Asking, Browsers
+from tests.browser.helpers import PHONE, Place, answers, is_too_wide, look, open_run, shown, violations, wait_for
+from tests.shown_runs import stretches, texts
 from tests.unit.service.helpers import store_of
-
-HOPPER = stretches("Hopper-v5", 12)
-_NUMBERS = itertools.count()
-
-Asking = Callable[..., tuple[str, list[Query]]]
-
-
-@pytest.fixture
-def asking(place: Place) -> Asking:
-    """Makes a run that asks; returns its name and its queries."""
-
-    def make(
-        kinds: Sequence[FeedbackKind], segments: Sequence[AnySegment] = HOPPER, env_id: str = "Hopper-v5"
-    ) -> tuple[str, list[Query]]:
-        name = f"run-{next(_NUMBERS)}"
-        return name, make_asking_run(place.folder, name, kinds, segments, env_id)
-
-    return make
-
-
-def answers(place: Place, run: str) -> list[Feedback]:
-    with store_of(place.folder, run) as store:
-        return [answer for _, answer in store.feedback_after(0, limit=100, up_to_step=None)]
-
-
-def wait_for(page: Page, place: Place, run: str, number: int) -> list[Feedback]:
-    """The answers of a run, once there are so many; the page is made to let go of the last one."""
-    for _ in range(100):
-        let_go(page)
-        found = answers(place, run)
-        if len(found) >= number:
-            return found
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{len(answers(place, run))} answers came, not {number}")
-
-
-def let_go(page: Page) -> None:
-    """End the time in which the last answer can be undone, as if it had passed."""
-    page.evaluate(
-        """() => { for (const name of Object.keys(localStorage)) if (name.startsWith("heeler.outbox.")) {
-            localStorage.setItem(name, JSON.stringify({ ...JSON.parse(localStorage.getItem(name)), ready_ms: 0 })); }
-            dispatchEvent(new Event("online")); }"""
-    )
-
-
-def open_run(context: BrowserContext, run: str) -> Page:
-    page = context.new_page()
-    page.goto(f"/answer?run={run}")
-    return page
-
-
-def shown(page: Page, query: Query) -> None:
-    """Wait until this query is on the screen."""
-    page.wait_for_function(
-        "id => performance.getEntriesByName('heeler-shown').at(-1)?.detail === id", arg=query.id, polling=20
-    )
 
 
 def all_is_sent(page: Page) -> None:
@@ -115,7 +57,7 @@ def test_sides_are_flipped_on_the_screen_and_not_in_the_answer(page: Page, place
             """async ([run, query, flip]) => {
                 const { loadShown } = await import(document.querySelector("script[type=module]").src
                     .replace("answer.js", "answer-media.js"));
-                const clip = await loadShown(run, query, flip ? 1 : 0);
+                const clip = await loadShown(`/runs/${run}/leases/${query}/segments/${flip ? 1 : 0}`);
                 const canvas = document.createElement("canvas");
                 canvas.width = canvas.height = 480;
                 clip.draw(canvas.getContext("2d"), 0);

@@ -17,6 +17,7 @@ from heeler.core.nouns import Command
 from heeler.core.rundir import RunDirectory
 from tests.browser.conftest import Browsers
 from tests.browser.helpers import PHONE, Place, is_too_wide, look, violations
+from tests.unit.feedback.helpers import make_answer
 from tests.unit.service.helpers import API, ENVIRONMENT, make_run, store_of
 
 LEARN = """
@@ -276,3 +277,20 @@ def test_it_can_be_used_by_everybody(
     assert violations(page) == []
     page.keyboard.press("Escape")
     expect(page.get_by_role("button", name="Roll back…")).to_be_focused()
+
+
+def test_a_stale_reward_model_is_shown_until_a_checkpoint_did_without(
+    place: Place, browsers: Browsers, shots: Path | None
+) -> None:
+    path = kept_run(place.folder, "stale")
+    directory = RunDirectory(path)
+    with store_of(place.folder, "stale") as store:
+        store.add_feedback([make_answer(query) for query in store.open_queries(2)])
+        directory.save_checkpoint(4000, {"w": np.zeros(2)}, {"preferences": {"taken": [[1, "q"], [2, "r"]]}}, keep=9)
+        store.withdrawals.forget("ann", "remove")
+    page = opened(browsers, "olga", "stale")
+    alarm = page.locator(".alarm.warn", has_text="learned from 2 answers that were withdrawn")
+    expect(alarm).to_contain_text("train again from step 3,000")
+    look(page, shots, "operate-stale")
+    directory.save_checkpoint(5000, {"w": np.zeros(2)}, {"preferences": {"taken": []}}, keep=9)
+    expect(alarm).to_have_count(0, timeout=15_000)

@@ -73,6 +73,7 @@ def report(run: Run, *, json: Json = False) -> int:
 
     path = write_report(run)
     _tell_refused_checkpoints(run)
+    _tell_stale_reward(run)
     if json:
         print_json({"report": str(path), "size_mb": round(path.stat().st_size / 1e6, 3)})
     else:
@@ -93,6 +94,7 @@ def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
 
     files = [str(path) for path in export_run(run, out or run / "export")]
     _tell_refused_checkpoints(run)
+    _tell_stale_reward(run)
     if json:
         print_json({"files": files})
     else:
@@ -137,6 +139,20 @@ def _tell_refused_checkpoints(run: Path) -> None:
     instead = "no other is sound" if checkpoint is None else f"step-{checkpoint.step} was used instead"
     for reason in refused:
         print(f"heeler: {reason}; {instead}", file=sys.stderr)
+
+
+def _tell_stale_reward(run: Path) -> None:
+    from heeler.core.rundir import RunDirectory
+    from heeler.feedback.staleness import staleness
+    from heeler.feedback.stores import has_store, open_store
+
+    directory = RunDirectory.open(run)
+    if not has_store(directory):
+        return
+    with open_store(directory) as store:
+        words = staleness(directory, store).in_words
+    if words is not None:
+        print(f"heeler: {words}", file=sys.stderr)
 
 
 def recipes(name: RecipeName = None, *, json: Json = False) -> int:

@@ -10,6 +10,7 @@ from heeler.cli.arguments import OK, Json, print_json, sub_command
 from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from heeler.core.rundir import RunDirectory
     from heeler.service.accounts.accounts import Accounts
     from heeler.service.forgetting import OpenStore
 
@@ -62,7 +63,7 @@ def forget(id: PersonId, *, answers: str, runs: Path = Path("runs"), json: Json 
     accounts = _accounts(runs)
     try:
         audit = AuditLog(runs / AUDIT_NAME)
-        done = forget_person(accounts, _stores(runs), audit, by=BY, person_id=id, answers=answers)
+        done = forget_person(accounts, _runs(runs), audit, by=BY, person_id=id, answers=answers)
     except KeyError:
         raise ConfigError(
             f"there is nobody with the id {id!r:.80} in {runs}; heeler people list shows who is"
@@ -88,11 +89,10 @@ def _accounts(runs: Path) -> "Accounts":
     return Accounts(path, AuditLog(runs / AUDIT_NAME), session_idle_s=1.0, session_s=1.0)
 
 
-def _stores(runs: Path) -> Generator[tuple[str, "OpenStore"]]:
+def _runs(runs: Path) -> Generator[tuple["RunDirectory", "OpenStore | None"]]:
     from heeler.core.rundir import RunDirectory
     from heeler.feedback.stores import has_store, open_store
 
     for path in sorted(entry for entry in runs.iterdir() if (entry / "config.yaml").is_file()):
         directory = RunDirectory.open(path)
-        if has_store(directory):
-            yield path.name, lambda directory=directory: open_store(directory)
+        yield directory, (lambda directory=directory: open_store(directory)) if has_store(directory) else None

@@ -30,6 +30,7 @@ FOLDER, CURRENT = "releases", "current"
 _FORMAT = 1
 _LOCK, _PATIENCE_S = ".lock", 10.0
 _MANIFEST, _STATE = "manifest.json", "state.json"
+_PERSONS = ("proposed_by", "approved_by", "withdrawn_by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,20 @@ class Releases:
                 return release
             withdrawn = replace(release, withdrawn_by=person, withdrawn_unix_s=time.time())
             return self._write(withdrawn, before_commit)
+
+    def rename(self, person: str, pseudonym: str) -> None:
+        """Put a pseudonym in the place of a person who is forgotten; nothing else of any release changes.
+
+        Raises:
+            RunError: a manifest is damaged, or the disk full or read-only; it can be done again.
+        """
+        if not self.path.is_dir():
+            return
+        with self._changing():
+            for release in self.all():
+                theirs = {name: pseudonym for name in _PERSONS if getattr(release, name) == person}
+                if theirs:
+                    self._write(replace(release, **theirs), lambda: None)
 
     @contextmanager
     def _changing(self) -> Generator[None]:

@@ -25,6 +25,8 @@ from heeler.core.locks import held_alone, is_held
 
 FORMAT = 2
 RUN_ID_NAME = "run_id"
+REPORT_NAME = "report.html"
+"""Of the page about a run, which can be made anew at any time."""
 _TENSORS, _STATE, _MANIFEST = "tensors.safetensors", "state.json", "manifest.json"
 _LOCK = ".lock"
 _PATIENCE_S = 0.2

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from heeler.core.errors import StoreAway, StoreError
-from heeler.feedback import postgres
+from heeler.feedback import postgres, scrubbing
 from heeler.feedback.schema import VERSION_TABLE
 
 BUSY_TIMEOUT_S = 30.0
@@ -94,6 +94,9 @@ class Database:
             self._engines += [self._readers, self._writer]
             with self.writing() as connection:
                 _migrate(connection, migrations, self.name)
+            # It is done again when it is needed, and must keep nobody out.
+            with suppress(StoreError):
+                self.scrub()
         except BaseException:
             self.close()
             raise
@@ -171,6 +174,26 @@ class Database:
             raise StoreError(
                 f"{self._migrations.noun} {self.name}: another learner has taken it over while the connection to its "
                 "server was lost; nothing more is written. Stop one of the two"
+            )
+
+    def scrub(self) -> None:
+        """Leave nothing in an SQLite file of what a marked transaction removed; on a server nothing is done.
+
+        Raises:
+            StoreError: the disk is full or fails, or others have been reading without pause; the next one to open the
+                file does it.
+        """
+        if not self.is_file:
+            return
+        with self._thread_lock, self._plain_errors(), self._alone():
+            try:
+                is_clean = scrubbing.scrub(self._writer)
+            except sqlite3.Error as error:
+                raise StoreError(f"{self._migrations.noun} {self.name}: {_sqlite_reason(error)}") from error
+        if not is_clean:
+            raise StoreError(
+                f"{self._migrations.noun} {self.name}: others read it without pause, so that what was removed is still "
+                "in its write-ahead log; do it again"
             )
 
     def close(self) -> None:
@@ -330,7 +353,9 @@ def _refuse_newer(connection: Connection, migrations: Migrations, name: str) -> 
 
 def _reason(error: DBAPIError) -> str:
     original: Any = error.orig
-    if isinstance(original, sqlite3.Error):
-        # The low byte is the error's class, the rest tells which system call failed.
-        return _SQLITE_REASONS.get(getattr(original, "sqlite_errorcode", 0) & 0xFF, str(original))
-    return postgres.reason(error)
+    return _sqlite_reason(original) if isinstance(original, sqlite3.Error) else postgres.reason(error)
+
+
+def _sqlite_reason(error: sqlite3.Error) -> str:
+    # The low byte is the error's class, the rest tells which system call failed.
+    return _SQLITE_REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, str(error))

@@ -16,9 +16,8 @@ _T = TypeVar("_T")
 class Facts:
     """Queries, segments and annotators of one store, as far as they were asked for.
 
-    They are added and never changed, so that what was found once holds for good, but for annotators who are forgotten;
-    what was not found is looked for again. To be used by whoever holds the writer connection, which
-    is one thread at a time.
+    They are added and never changed, so that what was found once holds until somebody is forgotten; what was not found
+    is looked for again. To be used by whoever holds the writer connection, which is one thread at a time.
     """
 
     def __init__(self) -> None:
@@ -28,9 +27,10 @@ class Facts:
         self._withdrawn = 0
 
     def expect_withdrawals(self, newest: int) -> None:
-        """Look annotators up again if somebody was forgotten since; `newest` is the number of the last withdrawal."""
+        """Look everything up again if somebody was forgotten since; `newest` is the number of the last withdrawal."""
         if newest != self._withdrawn:
-            self._annotators.clear()
+            for known in (self._queries, self._segments, self._annotators):
+                known.clear()
             self._withdrawn = newest
 
     def queries(self, connection: Connection, wanted: Collection[str]) -> Mapping[str, Query]:

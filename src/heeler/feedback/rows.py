@@ -139,6 +139,15 @@ def query_row(query: Query) -> dict[str, Any]:
     }
 
 
+def newest_queries(connection: Connection, *, limit: int, before: int | None) -> list[tuple[int, Query, int]]:
+    """Queries with their numbers and how many have answered, the newest first, those below number `before`."""
+    table = schema.queries
+    wanted = select(table.c.number, table.c.id, table.c.num_answers).order_by(table.c.number.desc()).limit(limit)
+    found = connection.execute(wanted if before is None else wanted.where(table.c.number < before)).all()
+    queries = queries_by_id(connection, [row.id for row in found])
+    return [(row.number, queries[row.id], row.num_answers) for row in found]
+
+
 def insert_queries(connection: Connection, queries: Sequence[Query]) -> None:
     """Insert queries, and which segments each shows."""
     insert_all(connection, schema.queries, [query_row(query) for query in queries])

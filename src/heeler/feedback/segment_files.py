@@ -115,6 +115,19 @@ class SegmentFolder:
             raise DataError(f"segments/{path.name}: altered since it was written (SHA-256 differs); {advice}")
         return segment
 
+    def remove(self, segment_ids: Iterable[str]) -> None:
+        """Remove segments' files for good; one that is not there is fine.
+
+        Raises:
+            StoreError: the folder is read-only.
+        """
+        try:
+            for segment_id in segment_ids:
+                self._path(segment_id).unlink(missing_ok=True)
+        except OSError as error:
+            raise _store_error(self.folder, error) from error
+        self._sync_folder()
+
     def _path(self, segment_id: str) -> Path:
         return self.folder / f"{segment_id}.safetensors"
 

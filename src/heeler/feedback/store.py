@@ -19,7 +19,7 @@ from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.database import Database
 from heeler.feedback.facts import Facts
-from heeler.feedback.flags import Flags
+from heeler.feedback.flags import Flags, is_set_aside
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.gold import Gold
 from heeler.feedback.intake import Place, check_query
@@ -91,7 +91,7 @@ class Store:
     @property
     def withdrawals(self) -> Withdrawals:
         """Annotators who were forgotten."""
-        return Withdrawals(self._database)
+        return Withdrawals(self._database, self._folder)
 
     @property
     def work(self) -> WorkRows:
@@ -168,19 +168,25 @@ class Store:
     # Segments
 
     def add_segments(
-        self, segments: Sequence[AnySegment], *, before_commit: Callable[[], object] = lambda: None
+        self,
+        segments: Sequence[AnySegment],
+        *,
+        shown_by: str | None = None,
+        before_commit: Callable[[], object] = lambda: None,
     ) -> list[str]:
         """Keep segments: their files first, then their rows, so that no row ever lacks its file.
 
         Args:
             segments: to keep.
+            shown_by: the annotator who shows in them how it is done.
             before_commit: called where any is new; what it raises undoes it.
 
         Returns:
             Their ids, in order.
 
         Raises:
-            DataError: a segment's arrays, text or policy version do not hold; none of the batch is kept.
+            DataError: a segment's arrays, text or policy version do not hold, or who shows them was forgotten; none of
+                the batch is kept.
             StoreError: the disk is full or read-only.
         """
         folder = self._segments_folder()
@@ -198,6 +204,9 @@ class Store:
         folder.write({i: s for i, s in by_id.items() if i not in known or not folder.has(i)})
         with self._database.writing() as connection:
             known = rows.known(connection, schema.segments.c.id, by_id)
+            if shown_by is not None and is_forgotten(connection, shown_by):
+                folder.remove(name for name in by_id if name not in known)
+                raise DataError("annotator: this one was forgotten, and nothing of theirs is kept")
             fresh = [rows.segment_row(i, s) for i, s in by_id.items() if i not in known]
             rows.insert_all(connection, schema.segments, fresh)
             if fresh:
@@ -278,15 +287,20 @@ class Store:
         return [found[query_id] for query_id in ids]
 
     def open_queries(self, limit: int) -> list[Query]:
-        """Queries that were asked and have no answer yet, the oldest first, at most `limit`."""
+        """Queries that wait for their first answer, the oldest first, at most `limit`; not those that are set aside."""
         table = schema.queries
         given = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id, is_given())
         answered = given.exists()
         with self._database.reading() as connection:
-            wanted = select(table.c.id).where(~answered).order_by(table.c.number).limit(limit)
+            wanted = select(table.c.id).where(~answered, ~is_set_aside()).order_by(table.c.number).limit(limit)
             ids = connection.execute(wanted).scalars().all()
             found = rows.queries_by_id(connection, ids)
         return [found[query_id] for query_id in ids]
+
+    def newest_queries(self, *, limit: int, before: int | None = None) -> list[tuple[int, Query, int]]:
+        """Queries with their numbers and how many have answered, the newest first, those below number `before`."""
+        with self._database.reading() as connection:
+            return rows.newest_queries(connection, limit=limit, before=before)
 
     def query_count(self) -> int:
         """Queries asked so far."""
@@ -451,10 +465,10 @@ class Store:
         return position or 0
 
     def answering(self) -> tuple[int, float | None]:
-        """How many queries have no answer yet, and when the newest answer came (Unix seconds; None where none has)."""
+        """How many queries wait for an answer, and when the newest answer came (Unix seconds; None where none has)."""
         queries, answers = schema.queries, schema.feedback
         newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
-        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0)
+        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0, ~is_set_aside())
         with self._database.reading() as connection:
             return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()
 

@@ -1,5 +1,8 @@
 """Forgetting an annotator: their answers stay under a pseudonym that leads nowhere, or what they said is removed.
 
+Everything else that they did to the store stands under the pseudonym in either case: what they reported, the commands
+that they gave, and which right answers they knew.
+
 An answer that is removed leaves a row at its position, of the kind `withdrawn`: the learner counts by positions, and a
 position that held one answer must never hold another. The row holds nothing of what was said, by whom, or when. The
 annotator's own id is kept as a hash alone, so that answers that come late, or come back in an old export, are refused.
@@ -14,11 +17,12 @@ from typing import Any, Literal, get_args
 
 from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, insert, select, update
 
-from heeler.core.errors import DataError
+from heeler.core.errors import DataError, StoreError
 from heeler.core.nouns import stable_id
-from heeler.feedback import rows, schema
+from heeler.feedback import rows, schema, scrubbing, shown_by
 from heeler.feedback.database import Database
 from heeler.feedback.intake import body_sha256
+from heeler.feedback.segment_files import SegmentFolder
 
 AnswersFate = Literal["keep", "remove"]
 ANSWERS_FATES: tuple[AnswersFate, ...] = get_args(AnswersFate)
@@ -49,10 +53,11 @@ class Withdrawals:
 
     Args:
         database: of the store.
+        folder: of its segments; None for a store that is used without them.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, folder: SegmentFolder | None) -> None:
+        self._database, self._folder = database, folder
 
     def forget(
         self,
@@ -63,6 +68,9 @@ class Withdrawals:
     ) -> Withdrawal:
         """Forget an annotator in one transaction; a second time returns what the first did.
 
+        The files of what they showed go after it, and an SQLite file is written anew. Whoever is killed before that
+        does it by forgetting them again.
+
         Args:
             annotator: who; where the store does not know them, that they must not come back is noted all the same.
             answers: `keep` under a pseudonym, or `remove`.
@@ -70,9 +78,19 @@ class Withdrawals:
 
         Raises:
             DataError: `answers` is neither.
+            StoreError: the store or its segments cannot be written.
         """
         if answers not in ANSWERS_FATES:
             raise DataError(f"answers: expected {' or '.join(ANSWERS_FATES)}, got {answers!r:.60}")
+        done = self._forget(annotator, answers, before_commit)
+        with self._database.writing() as connection:
+            shown_by.remove_files(connection, self._folder)
+        self._database.scrub()
+        return done
+
+    def _forget(
+        self, annotator: str, answers: AnswersFate, before_commit: Callable[[Withdrawal], object]
+    ) -> Withdrawal:
         with self._database.writing() as connection:
             same = _WITHDRAWALS.c.annotator_sha256 == id_sha256(annotator)
             known = connection.execute(select(_WITHDRAWALS).where(same)).one_or_none()
@@ -87,10 +105,30 @@ class Withdrawals:
                 "withdrawn_unix_s": time.time(),
             }
             connection.execute(insert(_WITHDRAWALS).values(row))
-            _replace(connection, annotator, answers)
+            self._replace(connection, annotator, answers)
+            scrubbing.mark(connection)
             done = _withdrawal(connection.execute(select(_WITHDRAWALS).where(same)).one())
             before_commit(done)
             return done
+
+    def _replace(self, connection: Connection, annotator: str, answers: AnswersFate) -> None:
+        """Put a pseudonym in the annotator's place everywhere, and take out what they said if it is to go."""
+        pseudonym = f"{'kept' if answers == 'keep' else WITHDRAWN}-{uuid.uuid4()}"
+        shown = shown_by.shown_by(connection, annotator, id_sha256(annotator))
+        named = shown_by.named_by(connection, annotator) if answers == "remove" else set[str]()
+        table = schema.annotators
+        kind = connection.execute(select(table.c.kind).where(table.c.id == annotator)).scalar()
+        if kind is not None:
+            connection.execute(insert(table).values(id=pseudonym, kind=kind, note=""))
+            _replace_answers(connection, annotator, answers, pseudonym)
+            connection.execute(delete(schema.leases).where(schema.leases.c.annotator == annotator))
+            connection.execute(delete(table).where(table.c.id == annotator))
+        _replace_acts(connection, annotator, answers, pseudonym)
+        if not shown | named:
+            return
+        if self._folder is None:
+            raise StoreError(f"store {self._database.name}: opened without a segments folder; give segments_dir")
+        shown_by.let_go(connection, self._folder, shown=shown, named=named, pseudonym=pseudonym)
 
     def all(self) -> list[Withdrawal]:
         """Everybody who was forgotten, the first first."""
@@ -157,26 +195,28 @@ def _given(connection: Connection, annotator: str) -> tuple[int, int | None]:
     return row[0], row[1]
 
 
-def _replace(connection: Connection, annotator: str, answers: AnswersFate) -> None:
-    """Put a pseudonym in the annotator's place everywhere, and take out what they said if it is to go."""
-    pseudonym = f"{'kept' if answers == 'keep' else WITHDRAWN}-{uuid.uuid4()}"
-    table, after = schema.annotators, 0
-    kind = connection.execute(select(table.c.kind).where(table.c.id == annotator)).scalar()
-    if kind is None:
-        return
-    connection.execute(insert(table).values(id=pseudonym, kind=kind, note=""))
+def _replace_answers(connection: Connection, annotator: str, answers: AnswersFate, pseudonym: str) -> None:
+    after = 0
     while True:
         wanted = select(_FEEDBACK).where(_FEEDBACK.c.annotator == annotator, _FEEDBACK.c.position > after)
         some = connection.execute(wanted.order_by(_FEEDBACK.c.position).limit(_ROWS_AT_ONCE)).all()
         if not some:
-            break
+            return
         after = some[-1].position
         (_rename if answers == "keep" else _remove)(connection, some, pseudonym)
-    connection.execute(delete(schema.leases).where(schema.leases.c.annotator == annotator))
-    flags = schema.flags
-    changes = {"annotator": pseudonym} | ({"note": ""} if answers == "remove" else {})
-    connection.execute(update(flags).where(flags.c.annotator == annotator).values(changes))
-    connection.execute(delete(table).where(table.c.id == annotator))
+
+
+def _replace_acts(connection: Connection, annotator: str, answers: AnswersFate, pseudonym: str) -> None:
+    """What somebody did who need not be known as an annotator."""
+    flags, said = schema.flags, {"annotator": pseudonym} | ({"note": ""} if answers == "remove" else {})
+    connection.execute(update(flags).where(flags.c.annotator == annotator).values(said))
+    for table in (schema.commands, schema.gold):
+        connection.execute(update(table).where(table.c.person == annotator).values(person=pseudonym))
+    settings = schema.settings
+    for name, value in connection.execute(select(settings.c.name, settings.c.value)).all():
+        # Such as who paused the run.
+        if value == annotator:
+            connection.execute(update(settings).where(settings.c.name == name).values(value=pseudonym))
 
 
 def _rename(connection: Connection, some: Iterable[Row[Any]], pseudonym: str) -> None:

@@ -59,6 +59,8 @@ class PreferenceLoop:
         self.cant_tell: dict[int, str] = {}
         """The same for answers that say nothing."""
         self.seen_withdrawals = 0
+        self.num_given_up = 0
+        """Questions that were set aside before people answered them; others are asked in their place."""
         self.last_level: float | None = None
 
     @property
@@ -120,7 +122,7 @@ class PreferenceLoop:
             )
 
     def _due(self, step: int) -> int:
-        asked = self.num_asked - self.num_cant_tell
+        asked = self._num_in_hand
         total, schedule = self.run_config.total_steps, self.schedule
         rollouts = step // self.run_config.steps_per_update
         if self.has_reward:
@@ -128,6 +130,11 @@ class PreferenceLoop:
             return schedule.due(total if rollouts >= self.run_config.num_updates else step, total, asked)
         share = min(1.0, rollouts / self.config.num_warmup_rollouts)
         return max(0, round(self._num_first * share) - asked)
+
+    @property
+    def _num_in_hand(self) -> int:
+        """Questions that have a useful answer or may get one."""
+        return self.num_asked - self.num_cant_tell - self.num_given_up
 
     @property
     def _num_first(self) -> int:
@@ -240,6 +247,8 @@ class PreferenceLoop:
             ready = self.teacher.ready(step)
             if ready:
                 self.store.add_feedback(ready)
+        else:
+            self.num_given_up = self.store.flags.num_given_up()
         self._leave_out_withdrawn()
         found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
         if not found:
@@ -321,7 +330,7 @@ class PreferenceLoop:
     @property
     def waits_for_people(self) -> bool:
         """Whether there is nothing to act for: all first questions are put, and people are still answering them."""
-        return self.teacher is None and not self.has_reward and self.num_asked - self.num_cant_tell >= self._num_first
+        return self.teacher is None and not self.has_reward and self._num_in_hand >= self._num_first
 
     @property
     def has_enough(self) -> bool:

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-from heeler.core.rundir import RunDirectory, write_atomically
+from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts
 from heeler.loop.report_page import page
-
-REPORT_NAME = "report.html"
 
 
 def write_report(run: Path | str) -> Path:

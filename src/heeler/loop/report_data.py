@@ -17,6 +17,7 @@ from heeler.core.named import under
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
+from heeler.feedback.staleness import staleness
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
@@ -39,7 +40,7 @@ class Labels:
     choices: Counter[str]
     """How often each answer was given."""
     annotators: Counter[str]
-    """Answers of each annotator."""
+    """Answers of each annotator. People are numbered, as a report goes where nobody can forget them any more."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,6 +90,8 @@ class ReportData:
     last_clip: FilmedClip
     labels: Labels | None
     """None where nobody is asked."""
+    stale_reward_model: str | None = None
+    """What the newest checkpoint's reward model learned from that was withdrawn since, in words."""
     reliability: list[list[float]] = field(default_factory=list[list[float]])
     """Mean prediction, share that came true, and count, of each bin that has any."""
     segment_returns: SegmentReturns | None = None
@@ -144,6 +147,7 @@ def gather(directory: RunDirectory) -> ReportData:
         return ReportData(**shared)
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)
+        shared["stale_reward_model"] = staleness(directory, store).in_words
         if checkpoint is not None:
             shared["reliability"] = checkpoint.state["preferences"]["reliability"]
             shared["segment_returns"] = _segment_returns(store, labels.queries, config, checkpoint)
@@ -207,8 +211,16 @@ def _labels(store: Store) -> Labels:
     return Labels(
         queries=[query for query in queries if query.kind == "preference"],
         choices=Counter(str(answer.value["choice"]) for answer in preferences),
-        annotators=Counter(answer.annotator for answer in preferences),
+        annotators=_named(store, Counter(answer.annotator for answer in preferences)),
     )
+
+
+def _named(store: Store, answers: Counter[str]) -> Counter[str]:
+    """Answers of each simulated teacher and program by its name, and of people as `person N`."""
+    known = store.bulk.annotators()
+    people = [name for name, _ in answers.most_common() if known[name].kind == "person"]
+    numbered = {name: f"person {number}" for number, name in enumerate(people, start=1)}
+    return Counter({numbered.get(name, name): number for name, number in answers.items()})
 
 
 def _segment_returns(

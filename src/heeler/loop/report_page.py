@@ -28,7 +28,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     """
     templates = files("heeler.loop") / "templates"
     every = [chart for some in sections.values() for chart in some]
-    body = [_header(data), _refused(data), _tiles(data), _clips(data)]
+    body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [_section(name, some) for name, some in sections.items()]
     body += [_settings(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
     return Template((templates / "report.html").read_text("utf-8")).substitute(
@@ -67,8 +67,10 @@ def _when(began: datetime, ended: datetime) -> str:
     return f"{began:%d %B %Y, %H:%M} to {end}"
 
 
-def _refused(data: ReportData) -> str:
-    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in data.refused_checkpoints]
+def _notes(data: ReportData) -> str:
+    """What is wrong with checkpoints, or with what their reward models learned from."""
+    stale = [] if data.stale_reward_model is None else [data.stale_reward_model]
+    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in data.refused_checkpoints + stale]
     return "\n".join(f'<p class="note">{escape(reason)}</p>' for reason in reasons)
 
 

@@ -53,6 +53,8 @@ class RunFacts:
     last_answer_unix_s: float | None
     """When the newest answer came, or the run began where none has."""
     free_bytes: int
+    stale_reward_model: str | None
+    """What the newest checkpoint's reward model learned from that was withdrawn since, in words."""
     last_act: str | None
     """What the learner wrote last into the run's audit log; None where there is nothing."""
 
@@ -212,6 +214,19 @@ def _unanswered(rows: Rows, facts: RunFacts) -> Alarm | None:
     )
 
 
+def _stale_reward(rows: Rows, facts: RunFacts) -> Alarm | None:
+    words = facts.stale_reward_model
+    if words is None:
+        return None
+    return Alarm(
+        name="stale_reward",
+        severity="warn",
+        since_step=None,
+        words=f"{words[0].upper()}{words[1:]}.",
+        advice="A learner at work leaves these answers out by itself; resume a run that was stopped.",
+    )
+
+
 def _disk(rows: Rows, facts: RunFacts) -> Alarm | None:
     if facts.free_bytes >= _FREE_BYTES_WARN:
         return None
@@ -230,6 +245,7 @@ _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _disk,
     _agreement,
     _reward_without_agreement,
+    _stale_reward,
     _unanswered,
     _unstable,
     _slower,

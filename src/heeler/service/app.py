@@ -39,6 +39,7 @@ from heeler.service.routes import (
     operate,
     pay,
     people,
+    queries,
     releases,
     session,
     shown,
@@ -47,6 +48,7 @@ from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
 from heeler.service.runs import Runs
 from heeler.service.static_files import StaticFiles
+from heeler.service.trouble import answered
 from heeler.service.work_book import WorkBook
 
 _OPERATING = (operate, releases, audit_routes)
@@ -65,6 +67,7 @@ _ROUTES = (
     consent,
     care,
     flags,
+    queries,
     gold,
     pay,
     forgetting,
@@ -113,7 +116,7 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
         tag = module.__name__.rpartition(".")[2]
         app.router.routes.extend(route_of(entry, tag) for entry in module.ROUTES)
     _describe(app)
-    problems.install(app)
+    problems.install(app, answered)
     app.add_middleware(Outer)
     if config.behind_proxy:
         app.add_middleware(Forwarded)

@@ -75,6 +75,12 @@ class CareOut(BaseModel):
     currency: str | None
 
 
+class PersonCareOut(CareOut):
+    """What holds for one person."""
+
+    own: list[str] = Field(description="which of it was set for this person, and is not what holds for everybody")
+
+
 class TodayOut(BaseModel):
     """Where somebody's day stands."""
 
@@ -123,6 +129,38 @@ class FlagOut(BaseModel):
     category: str
     note: str
     flagged_unix_s: float
+
+
+class QueryOut(BaseModel):
+    """What a query asks."""
+
+    query_id: str
+    kind: str
+    question: str
+    num_segments: int
+    set_aside: bool = Field(description="it is asked of nobody any more")
+
+
+class AskedOut(BaseModel):
+    """A query, and how far it has come."""
+
+    query_id: str
+    kind: str
+    num_answers: int
+
+
+class SetAsideBody(Body):
+    """A query that nobody is to be asked any more."""
+
+    query_id: str = Field(max_length=64)
+
+
+class SetAsideOut(BaseModel):
+    """That a query is asked of nobody any more."""
+
+    query_id: str
+    person: str = Field(description="who said so")
+    since_unix_s: float
 
 
 class WorkDayOut(BaseModel):

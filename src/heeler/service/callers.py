@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from starlette.concurrency import run_in_threadpool
 
 from heeler.service.accounts.accounts import Accounts
-from heeler.service.accounts.keys import ApiKey, is_live
+from heeler.service.accounts.keys import ApiKey
 from heeler.service.accounts.people import Person
 from heeler.service.accounts.sessions import Session, token_sha256
 from heeler.service.permissions import Permission, of_key, of_session
@@ -77,7 +77,11 @@ class Callers:
         if caller.key is not None:
             found = await run_in_threadpool(self._accounts.keys.get, caller.key.id)
             person = await run_in_threadpool(self._accounts.people.get, found.person_id)
-            return is_live(found) and person.disabled_unix_s is None and person.role == caller.person.role
+            return (
+                self._accounts.keys.is_live(found)
+                and person.disabled_unix_s is None
+                and person.role == caller.person.role
+            )
         found = await self._find(f"session {caller.credential}")
         return found is not None and found.permissions == caller.permissions
 
@@ -97,7 +101,7 @@ class Callers:
 
     def _is_live(self, caller: Caller) -> bool:
         if caller.key is not None:
-            return is_live(caller.key)
+            return self._accounts.keys.is_live(caller.key)
         return caller.session is not None and self._accounts.sessions.is_live(caller.session)
 
     def _look_up(self, name: str) -> Caller | None:

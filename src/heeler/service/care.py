@@ -53,7 +53,8 @@ class Today:
         if self.left_s == 0:
             return f"you have answered for {hours:.1f} hours today, and {self.care.day_hours:g} is the limit"
         if self.left_items == 0:
-            return f"you have given {self.items} answers today, and {self.care.day_items} is the limit"
+            word = "answer" if self.items == 1 else "answers"
+            return f"you have given {self.items} {word} today, and {self.care.day_items} is the limit"
         return None
 
 

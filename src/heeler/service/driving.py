@@ -15,6 +15,8 @@ from gymnasium.spaces import Discrete
 from heeler.core.errors import DataError, HeelerError
 from heeler.core.nouns import Query, Segment
 from heeler.envs import DRAWN_IDS, World, draw, make
+from heeler.feedback.shown_by import trajectory_name
+from heeler.feedback.withdrawal import id_sha256
 from heeler.service.bodies_shown import ActionsOut, DriveOut
 from heeler.service.pictures import SIZE, webp
 from heeler.service.problems import Problem
@@ -104,7 +106,7 @@ class Drive:
             snapshot=None if shown[0] is None else np.stack([row for row in shown if row is not None]),
             env_id=self._facts.config.id,
             policy_version=self.query.policy_version,
-            trajectory_id=f"demonstration/{person}/{uuid.uuid4()}",
+            trajectory_id=trajectory_name(id_sha256(person)),
             start_step=0,
         )
 

@@ -3,6 +3,7 @@
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from heeler.service.problems import problem_of
+from heeler.service.trouble import answered
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
@@ -54,7 +55,7 @@ class Outer:
         try:
             await self._app(scope, receive, send_more)
         except Exception as error:
-            response = problem_of(error).response()
+            response = answered(scope, problem_of(error))
             if has_started:
                 raise
             await response(scope, receive, send_more)

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from heeler.service.accounts.passwords import MIN_LENGTH
 from heeler.service.context import caller_of, service_of
 from heeler.service.page_route import PASSWORD, SIGN_IN
 from heeler.service.permissions import Permission
+from heeler.service.rendering import rendered
 from heeler.service.routes.table import Entry
 
 
@@ -28,7 +28,9 @@ class ConsolePage:
 MENU: Sequence[ConsolePage] = (
     ConsolePage(path="/operate", title="Operate", template="operate.html", permission=Permission.READ_RUNS),
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
+    ConsolePage(path="/reports", title="Reports", template="reports.html", permission=Permission.READ_FEEDBACK),
     ConsolePage(path="/admin", title="Admin", template="admin.html", permission=Permission.PEOPLE),
+    ConsolePage(path="/person", title="Person", template="person.html", permission=Permission.CARE, in_menu=False),
     ConsolePage(path="/me", title="My account", template="me.html", permission=Permission.SESSION),
     ConsolePage(
         path="/consent", title="Consent", template="consent.html", permission=Permission.SESSION, in_menu=False
@@ -37,10 +39,6 @@ MENU: Sequence[ConsolePage] = (
 """In the order of the menu."""
 _FIRST = ("/operate", "/answer")
 """Where somebody who signs in is led: the first of these that they may see."""
-
-_TEMPLATES = Environment(
-    loader=PackageLoader("heeler.service"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
 
 
 def home(request: Request) -> Response:
@@ -74,8 +72,8 @@ def _menu(request: Request) -> Sequence[ConsolePage]:
 
 
 def _page(request: Request, template: str, title: str, *, menu: Sequence[ConsolePage], **more: object) -> HTMLResponse:
-    fields = {"title": title, "menu": menu, "here": request.url.path, "static": service_of(request).static.url}
-    return HTMLResponse(_TEMPLATES.get_template(template).render(fields | more))
+    fields: dict[str, object] = {"title": title, "menu": menu, "here": request.url.path}
+    return HTMLResponse(rendered(service_of(request).static, template, **(fields | more)))
 
 
 def _endpoint(page: ConsolePage) -> Callable[[Request], Response]:

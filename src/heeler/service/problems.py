@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.types import Scope
 
 from heeler.core.errors import ConfigError, ConflictError, DataError, HeelerError, RunError, StoreError
 
@@ -48,8 +49,11 @@ class Problem(Exception):
 
     def response(self) -> Response:
         """The answer that tells of it."""
-        headers = {"Retry-After": str(RETRY_AFTER_S)} if self.status == 503 else {}
-        return Response(self.body(), self.status, headers | self.headers, MEDIA_TYPE)
+        return Response(self.body(), self.status, self.all_headers(), MEDIA_TYPE)
+
+    def all_headers(self) -> dict[str, str]:
+        """Of the answer; who is told 503 is told too when to come back."""
+        return ({"Retry-After": str(RETRY_AFTER_S)} if self.status == 503 else {}) | self.headers
 
     def body(self) -> bytes:
         """The JSON object."""
@@ -101,11 +105,16 @@ def _of_validation(error: RequestValidationError | ValidationError) -> Problem:
     return Problem(422, f"{field}: {first['msg']}" if field else first["msg"], field=field or None)
 
 
-def install(app: FastAPI) -> None:
-    """Have every error of the app answered as a problem."""
+def install(app: FastAPI, answered: Callable[[Scope, Problem], Response]) -> None:
+    """Have every error of the app answered as a problem.
+
+    Args:
+        app: whose errors.
+        answered: the answer to a request that came to nothing.
+    """
 
     async def handle(request: Request, error: Exception) -> Response:
-        return problem_of(error).response()
+        return answered(request.scope, problem_of(error))
 
     for kind in (Problem, HeelerError, RequestValidationError, ValidationError, HTTPException):
         app.add_exception_handler(kind, handle)

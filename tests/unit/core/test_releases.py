@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,31 @@ def test_who_proposed_cannot_approve(directory):
     with pytest.raises(ConflictError, match="another person has to"):
         releases.approve(proposed.id, "ann")
     assert states(releases) == {20: "proposed"}
+
+
+def test_who_is_forgotten_goes_on_under_a_pseudonym(directory):
+    releases = Releases(directory)
+    first, second, third = (propose(releases, step, person) for step, person in ((10, "ann"), (20, "bea"), (30, "bea")))
+    releases.approve(first.id, "bea")
+    releases.approve(second.id, "ann")
+    releases.withdraw(second.id, "ann")
+    before = {release.id: release for release in releases.all()}
+    for _ in range(2):
+        releases.rename("ann", "gone-1")
+        after = {release.id: release for release in releases.all()}
+        assert after == {
+            first.id: replace(before[first.id], proposed_by="gone-1"),
+            second.id: replace(before[second.id], approved_by="gone-1", withdrawn_by="gone-1"),
+            third.id: before[third.id],
+        }
+    assert states(releases) == {10: "in use", 20: "withdrawn", 30: "proposed"}
+    assert current(directory) == first.id
+    assert not any(b"ann" in path.read_bytes() for path in releases.path.glob("*.json"))
+
+
+def test_where_there_are_no_releases_nothing_is_made(directory):
+    Releases(directory).rename("ann", "gone-1")
+    assert not (directory.path / "releases").exists()
 
 
 def test_the_checkpoint_of_a_release_outlives_the_learner_s(directory):

@@ -5,7 +5,7 @@ import pytest
 from heeler.core.errors import DataError, StoreError
 from heeler.feedback.flags import CATEGORIES
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import add_comparisons
+from tests.unit.feedback.helpers import add_comparisons, make_answer
 
 
 def asked(store: Store, annotator: str, avoid: tuple[str, ...] = (), limit: int = 9) -> list[str]:
@@ -76,3 +76,48 @@ def test_what_cannot_be_flagged_is_refused_by_field(store: Store, ids: list[str]
     with pytest.raises(StoreError, match="full"):
         store.flags.add(ids[0], "ann", "hate", before_commit=fail)
     assert store.flags.page(limit=9) == []
+
+
+def test_what_is_set_aside_is_asked_of_nobody_until_it_is_put_back(store: Store, ids: list[str]) -> None:
+    notes: list[str] = []
+    assert asked(store, "ben", limit=1) == ids[:1]
+    for _ in range(2):
+        store.flags.set_aside(ids[0], "admin", before_commit=lambda: notes.append("aside"))
+    assert notes == ["aside"]
+    assert asked(store, "ben") == asked(store, "ann") == ids[1:], "who held it holds it no longer"
+    (aside,) = store.flags.set_aside_page(limit=9)
+    assert (aside.query_id, aside.person) == (ids[0], "admin")
+    assert store.flags.set_aside_page(after=ids[0], limit=9) == []
+    assert store.flags.is_set_aside(ids[0])
+    assert not store.flags.is_set_aside(ids[1])
+    assert store.flags.page(limit=9) == [], "it is no report of anybody"
+    assert not store.flags.remove(ids[0], "set-aside"), "nor dismissed like one"
+    assert store.flags.put_back(ids[0], before_commit=lambda: notes.append("back"))
+    assert not store.flags.put_back(ids[0], before_commit=lambda: notes.append("again"))
+    assert notes == ["aside", "back"]
+    assert set(asked(store, "ben")) == set(ids)
+
+
+def test_nobody_waits_for_an_answer_to_what_is_set_aside(store: Store, ids: list[str]) -> None:
+    queries = store.queries(ids)
+    store.add_feedback([make_answer(queries[1], annotator="ann")])
+    for query_id in ids[:2]:
+        store.flags.set_aside(query_id, "admin")
+    assert [query.id for query in store.open_queries(9)] == ids[2:]
+    assert store.answering()[0] == 1
+    assert store.flags.num_given_up() == 1, "the other one has its answer"
+    # It was on its way.
+    store.add_feedback([make_answer(queries[0], annotator="ann")])
+    assert store.flags.num_given_up() == 0
+
+
+def test_what_cannot_be_set_aside_is_refused(store: Store, ids: list[str]) -> None:
+    with pytest.raises(DataError, match="query_id: no query 'nope'"):
+        store.flags.set_aside("nope", "admin")
+
+    def fail() -> None:
+        raise StoreError("audit log: full")
+
+    with pytest.raises(StoreError, match="full"):
+        store.flags.set_aside(ids[0], "admin", before_commit=fail)
+    assert not store.flags.is_set_aside(ids[0])

@@ -154,6 +154,26 @@ def test_an_answer_of_cant_tell_before_the_first_fit_is_replaced_by_another_ques
     assert stage.loop.num_useful == 10
 
 
+def test_a_question_that_is_set_aside_before_the_first_fit_is_replaced_by_another(folder):
+    stage = people_stage(folder)
+    stage.turns(3)
+    queries = stage.store.open_queries(100)
+    for query in queries[:4]:
+        stage.store.flags.set_aside(query.id, "admin")
+    stage.answer(queries[4:], "right")
+    assert stage.loop.waits_for_people
+    stage.loop.listen(stage.step)
+    assert not stage.loop.has_enough
+    assert not stage.loop.waits_for_people, "it acts once more, so that there is something new to ask about"
+    assert stage.turn()[1] is None
+    fresh = stage.store.open_queries(100)
+    assert len(fresh) == 4
+    assert not {query.id for query in fresh} & {query.id for query in queries}
+    stage.answer(fresh, "left")
+    assert stage.turn()[1] is not None
+    assert stage.loop.num_useful == 10
+
+
 def test_late_answers_are_learned_from(folder):
     stage = people_stage(folder)
     stage.turns(3)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from heeler.cli import main
 from heeler.core.errors import RunError
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.rundir import RunDirectory
@@ -190,13 +191,54 @@ def test_names_are_text_and_never_markup(preferences_run: Path, tmp_path: Path) 
 def test_annotators_cannot_end_the_script_that_names_them(copied: Path) -> None:
     directory = RunDirectory.open(copied)
     with open_store(directory) as store:
-        store.add_annotator("</script><b>", "person")
+        store.add_annotator("</script><b>", "program")
         query = store.queries([store.feedback_after(0, limit=1, up_to_step=None)[0][1].query_id])[0]
         answer = {"kind": "preference", "value": {"choice": "left"}, "annotator": "</script><b>"}
         store.add_feedback([Feedback(key=stable_id("x"), query_id=query.id, **answer)])
     page = Page(write_report(copied))
     assert "</script><b> (1)" in page.words
     assert page.all("b") == []
+
+
+def answer_as(directory: RunDirectory, *people: str) -> None:
+    """Each of them answers what the simulated teacher had answered first."""
+    with open_store(directory) as store:
+        query_id = store.feedback_after(0, limit=1, up_to_step=None)[0][1].query_id
+        answer = {"query_id": query_id, "kind": "preference", "value": {"choice": "left"}}
+        for name in people:
+            store.add_annotator(name, "person")
+            store.add_feedback([Feedback(key=stable_id(name), annotator=name, **answer)])
+
+
+def test_people_are_numbered_and_never_named(copied: Path) -> None:
+    answer_as(RunDirectory.open(copied), "0a1b-ann", "0a1b-ben")
+    path = write_report(copied)
+    assert "person 1 (1), person 2 (1)" in Page(path).words
+    assert "0a1b" not in path.read_text()
+
+
+def test_a_stale_reward_model_is_told(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = RunDirectory.open(copied)
+    answer_as(directory, "ann", "ben")
+    online_state = directory.newest_checkpoint()[0]
+    assert online_state is not None
+    with open_store(directory) as store:
+        mine = next(p for p, answer in store.feedback_after(0, limit=999, up_to_step=None) if answer.annotator == "ann")
+        state = json.loads(json.dumps(online_state.state))
+        state["preferences"]["taken"].append([mine, "q"])
+        directory.save_checkpoint(online_state.step, online_state.tensors, state, keep=9)
+        assert gather(directory).stale_reward_model is None
+        store.withdrawals.forget("ann", "keep")
+        assert gather(directory).stale_reward_model is None, "what was kept may be learned from"
+        ben = next(p for p, answer in store.feedback_after(0, limit=999, up_to_step=None) if answer.annotator == "ben")
+        state["preferences"]["taken"].append([ben, "q"])
+        directory.save_checkpoint(online_state.step, online_state.tensors, state, keep=9)
+        store.withdrawals.forget("ben", "remove")
+    words = "reward model learned from 1 answer that was withdrawn; train again from step"
+    assert f"The {words}" in Page(write_report(copied)).words
+    for command in ("report", "export"):
+        assert main([command, str(copied)]) == 0
+        assert f"heeler: the {words}" in capsys.readouterr().err
 
 
 def test_a_world_without_pictures_is_reported_without_clips(tmp_path: Path) -> None:

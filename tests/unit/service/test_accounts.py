@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch) -> Clock:
     clock = Clock()
-    for module in ("people", "sessions", "keys", "consents"):
+    for module in ("people", "sessions", "keys", "consents", "steady_clock"):
         monkeypatch.setattr(f"heeler.service.accounts.{module}.time", clock)
     return clock
 
@@ -291,6 +291,81 @@ def test_a_key_ends(accounts, clock):
     assert accounts.keys.find(token_sha256(text)) == (key, person)
     clock.now_s += 1
     assert accounts.keys.find(token_sha256(text)) is None
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_a_clock_that_went_back_lengthens_no_key_and_revives_none(tmp_path, accounts, clock, audit, restarted):
+    person, _ = add(accounts)
+    ended = accounts.keys.add("admin", person, label="short", scopes=["answer"], days=1)[1]
+    clock.now_s += DAY_S
+    _, text = accounts.keys.add("admin", person, label="long", scopes=["answer"], days=10)
+    clock.now_s += 4 * DAY_S
+    found = accounts.keys.find(token_sha256(text))
+    assert found is not None
+    # A time server sets a clock back by minutes at the most, and nothing comes of it.
+    clock.now_s -= 200
+    assert accounts.keys.find(token_sha256(text)) == found
+    clock.now_s += 200
+    clock.now_s -= 30 * DAY_S
+    if restarted:
+        accounts.close()
+        accounts = Accounts(tmp_path / "people.db", audit, session_idle_s=HOUR_S, session_s=DAY_S)
+    assert accounts.keys.find(token_sha256(ended)) is None
+    key, _ = accounts.keys.find(token_sha256(text))
+    assert key.expires_unix_s == pytest.approx(clock.now_s + 6 * DAY_S), (
+        "what is shown goes by the clock that people see"
+    )
+    clock.now_s += 6 * DAY_S - 1
+    assert accounts.keys.is_live(found[0]), "as it was read before the clock went back"
+    assert accounts.keys.find(token_sha256(text)) is not None
+    clock.now_s += 1
+    assert not accounts.keys.is_live(found[0])
+    assert accounts.keys.find(token_sha256(text)) is None
+    assert [line[3] for line in audit.lines if line[1] == "keys.clock_went_back"] == [
+        {"clock_went_back_s": round(30 * DAY_S)}
+    ]
+    accounts.close()
+
+
+def test_keys_that_are_made_after_a_clock_went_back_last_as_long_as_they_say(accounts, clock, audit):
+    person, _ = add(accounts)
+    for _ in range(3):
+        accounts.keys.add("admin", person, label="before", scopes=["answer"], days=1)
+        clock.now_s -= 100 * DAY_S
+    key, text = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=2)
+    assert (key.created_unix_s, key.expires_unix_s) == (clock.now_s, pytest.approx(clock.now_s + 2 * DAY_S))
+    assert audit.lines[-1][3]["expires_unix_s"] == pytest.approx(clock.now_s + 2 * DAY_S)
+    clock.now_s += 2 * DAY_S - 1
+    assert accounts.keys.find(token_sha256(text)) is not None
+    clock.now_s += 2
+    assert accounts.keys.find(token_sha256(text)) is None
+    assert audit.acts.count("keys.clock_went_back") == 3
+
+
+def test_a_clock_that_ran_ahead_and_was_put_right_has_used_keys_up_and_nothing_else(accounts, clock):
+    person, _ = add(accounts)
+    _, text = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=1)
+    clock.now_s += 5000 * DAY_S
+    assert accounts.keys.find(token_sha256(text)) is None
+    clock.now_s -= 5000 * DAY_S
+    assert accounts.keys.find(token_sha256(text)) is None, "it had ended"
+    _, fresh = accounts.keys.add("admin", person, label="new", scopes=["answer"], days=1)
+    assert accounts.keys.find(token_sha256(fresh)) is not None
+
+
+def test_how_late_it_is_is_noted_now_and_then_and_is_no_act(tmp_path, accounts, clock, audit):
+    person, _ = add(accounts)
+    _, text = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=1)
+    acts, generation = list(audit.acts), accounts.database.generation()
+    notes = set()
+    for _ in range(10):
+        clock.now_s += 30
+        assert accounts.keys.find(token_sha256(text)) is not None
+        connection = sqlite3.connect(tmp_path / "people.db")
+        notes |= set(connection.execute("SELECT value FROM settings WHERE name = 'steady_clock'"))
+        connection.close()
+    assert len(notes) == 5, "once a minute"
+    assert (audit.acts, accounts.database.generation()) == (acts, generation)
 
 
 def test_a_revoked_key_is_dead_at_once(accounts, audit):

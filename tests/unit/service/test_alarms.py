@@ -17,6 +17,7 @@ GOOD = RunFacts(
     num_open_queries=5,
     last_answer_unix_s=NOW - 60,
     free_bytes=100 << 30,
+    stale_reward_model=None,
     last_act="run.begin",
 )
 
@@ -146,6 +147,12 @@ def test_a_run_that_takes_twice_as_long():
     alarm = only(clean(update_s=lambda n: 2.5 if n >= 385 else 1.0))
     assert (alarm.name, alarm.severity) == ("slower", "warn")
     assert names(clean(update_s=lambda n: 1.5 if n >= 385 else 1.0)) == []
+
+
+def test_a_reward_that_learned_from_withdrawn_answers():
+    alarm = only(clean(), replace(GOOD, stale_reward_model="the reward model learned from 1 answer that was withdrawn"))
+    assert (alarm.name, alarm.severity) == ("stale_reward", "warn")
+    assert alarm.words.startswith("The reward model learned from 1 answer")
 
 
 def test_a_disk_that_is_nearly_full():

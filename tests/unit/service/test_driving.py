@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from heeler.core.errors import DataError
 from heeler.core.nouns import Query, Segment
 from heeler.service import driving
 from heeler.service.context import Service
@@ -56,7 +57,8 @@ def test_what_is_driven_becomes_the_demonstration(
     np.testing.assert_allclose(segment.next_observation[-1], after["observation"], atol=1e-4)
     person = service.accounts.people.with_password("ann", "correct horse battery staple")
     assert person is not None
-    assert segment.trajectory_id.startswith(f"demonstration/{person.id}/")
+    assert segment.trajectory_id.startswith("demonstration/")
+    assert person.id not in segment.trajectory_id
     assert segment.env_id == "CartPole-v1"
     assert audit.acts.count("segments.add") == 1
     body = {
@@ -163,3 +165,25 @@ def test_a_drive_has_a_last_step(ann: TestClient, query: Query, monkeypatch: pyt
     drive(ann, query)
     found = drive(ann, query, "/steps", {"actions": [[0], [1], [0]]}).json()
     assert (found["num_steps"], found["ended"]) == (2, True)
+
+
+def test_who_is_forgotten_while_driving_leaves_nothing(
+    ann: TestClient, service: Service, query: Query, tmp_path: Path
+) -> None:
+    """By the service, which closes the world; or by another process, of which the store knows first."""
+    drive(ann, query)
+    drive(ann, query, "/steps", {"actions": [[0], [1]]})
+    person = next(person for person in service.accounts.people.page(after="", limit=9) if person.name == "ann")
+    before = set((tmp_path / "run" / "segments").iterdir())
+    with store_of(tmp_path) as store:
+        segment = service.drives.run(lambda: service.drives.of(person.id, query.id).finish(person.id))
+        store.withdrawals.forget(person.id, "remove")
+        with pytest.raises(DataError, match="forgotten"):
+            store.add_segments([segment], shown_by=person.id)
+    assert drive(ann, query, "/finish").status_code == 404, "no lease is left"
+    add_person(service, "boss", "admin")
+    boss = signed_in(TestClient(ann.app), "boss")
+    assert boss.post(f"{API}/people/{person.id}/forget", json={"answers": "remove"}).status_code == 200
+    assert service.drives.run(lambda: service.drives._open) == {}
+    assert drive(ann, query, "/finish").status_code == 401
+    assert set((tmp_path / "run" / "segments").iterdir()) == before

@@ -1,7 +1,9 @@
 """Posts that wait share a commit; each is told of its own outcome, after the commit and not before."""
 
 import asyncio
+import itertools
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -11,6 +13,7 @@ from heeler.core.nouns import Feedback
 from heeler.service import group_commit
 from heeler.service.group_commit import GroupCommit, Post
 from heeler.service.problems import Problem
+from tests.unit.feedback.helpers import add_comparisons, make_answer, open_store
 
 
 def post(name: str, number: int = 1) -> list[Feedback]:
@@ -179,6 +182,36 @@ def test_who_has_gone_is_forgotten_and_the_answer_kept(writer, commits):
 
     asyncio.run(run())
     assert writer.groups == [["gone-0"], ["next-0"]]
+
+
+def test_a_clock_that_jumps_about_holds_nobody_up_and_loses_nothing(tmp_path, monkeypatch):
+    """Hours and years, ahead and back, at every look: each post is told its own positions, in the order it came."""
+    jumps, looks, real_time = (7.0, -5e4, 0.0, 4.9e4, -6.0, 3e5, -3e5), itertools.count(), time.time
+
+    def jumping() -> float:
+        return real_time() + 3600.0 * jumps[next(looks) % len(jumps)]
+
+    with open_store(tmp_path) as store:
+        queries = add_comparisons(store, 60)
+        monkeypatch.setattr(time, "time", jumping)
+        commits = GroupCommit(lambda posts: store.add_posts(posts, overlap=1), max_waiting=500, max_answers=7)
+
+        async def run() -> list[list[int]]:
+            posts = [[make_answer(query)] for query in queries]
+            first = await asyncio.wait_for(asyncio.gather(*map(commits.submit, posts)), timeout=30)
+            again = await asyncio.wait_for(asyncio.gather(*map(commits.submit, posts)), timeout=30)
+            assert again == first, "the same posts are the same answers, whatever the clock says"
+            return first
+
+        positions = asyncio.run(run())
+        commits.close()
+        monkeypatch.undo()
+        assert next(looks) > 10, "the clock was looked at"
+        assert [position for (position,) in positions] == list(range(1, 61))
+        kept = store.feedback_after(0, limit=99, up_to_step=None)
+        assert [(position, answer.query_id) for position, answer in kept] == list(
+            enumerate((query.id for query in queries), start=1)
+        )
 
 
 def test_closing_writes_what_waits_and_takes_no_more(writer, commits):

@@ -15,6 +15,7 @@ from heeler.core.live import LiveStretch
 from heeler.core.rundir import RunDirectory
 from heeler.service import metrics_file
 from heeler.service.context import Service
+from tests.unit.feedback.helpers import make_answer
 from tests.unit.service.helpers import API, add_key, add_person, answer_to, bearer, make_run, store_of
 
 
@@ -100,6 +101,22 @@ def test_alarms_of_a_learner_that_was_killed(olga, tmp_path):
     (alarm,) = olga.get(f"{API}/runs/run/alarms").json()["items"]
     assert (alarm["name"], alarm["severity"], alarm["since_step"]) == ("learner_gone", "bad", 7)
     AuditLog(tmp_path / "run" / AUDIT_NAME).append("learner", "run.stop", "run")
+    assert olga.get(f"{API}/runs/run/alarms").json() == {"items": []}
+
+
+def test_a_stale_reward_model_is_an_alarm_until_a_checkpoint_has_done_without(olga, tmp_path, client, service):
+    directory = RunDirectory(tmp_path / "run")
+    with store_of(tmp_path) as store:
+        store.add_feedback([make_answer(query) for query in store.open_queries(2)])
+        directory.save_checkpoint(100, {}, {"preferences": {"taken": [[1, "q"]]}}, keep=9)
+        directory.save_checkpoint(200, {}, {"preferences": {"taken": [[1, "q"], [2, "r"]]}}, keep=9)
+        assert olga.get(f"{API}/runs/run/alarms").json() == {"items": []}
+        store.withdrawals.forget("ann", "remove")
+    (alarm,) = olga.get(f"{API}/runs/run/alarms").json()["items"]
+    assert (alarm["name"], alarm["severity"]) == ("stale_reward", "warn")
+    assert alarm["words"] == ("The reward model learned from 2 answers that were withdrawn; train again from step 0.")
+    assert olga.get(f"{API}/runs/run").json()["stale_reward_model"] in alarm["words"].lower()
+    directory.save_checkpoint(300, {}, {"preferences": {"taken": []}}, keep=9)
     assert olga.get(f"{API}/runs/run/alarms").json() == {"items": []}
 
 

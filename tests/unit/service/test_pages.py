@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 import heeler.service
 from heeler.service.context import Service
 from heeler.service.pages import MENU
+from heeler.service.rate_limits import RateLimit
 from heeler.service.static_files import PLOTLY
 from tests.unit.service.helpers import add_key, add_person, bearer, signed_in
 
@@ -94,3 +95,59 @@ def test_a_key_sees_the_shell_of_a_page_and_no_more(client: TestClient, service:
     key = add_key(service, add_person(service, "ann", "annotator"), "answer")
     assert client.get("/answer", headers=bearer(key)).status_code == 200
     assert client.get("/", headers=bearer(key)).status_code == 403
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/operate", 403, "This page is not for you"),
+        ("/nothing", 404, "There is no such page"),
+        ("/a/b", 404, "no such"),
+    ],
+)
+def test_a_browser_is_told_in_words_and_led_on(client: TestClient, service: Service, path, status, words) -> None:
+    add_person(service, "ann", "annotator")
+    browser = signed_in(client, "ann")
+    found = browser.get(path, headers=BROWSER)
+    assert found.status_code == status
+    assert found.headers["content-type"] == "text/html; charset=utf-8"
+    assert found.headers["cache-control"] == "no-store"
+    assert "default-src 'none'" in found.headers["content-security-policy"]
+    assert words in found.text
+    assert re.search(r'<a class="button primary" href="/">', found.text)
+    assert ("Sign out" in found.text) == (status == 403)
+    assert browser.get(path).headers["content-type"] == "application/problem+json", "a program asks for no page"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/api/v1/runs"), ("GET", "/api/nothing"), ("POST", "/sign-in")])
+def test_the_api_answers_in_problems_whoever_asks(client: TestClient, method: str, path: str) -> None:
+    found = client.request(method, path, headers=BROWSER)
+    assert found.status_code >= 400
+    assert found.headers["content-type"] == "application/problem+json"
+
+
+def test_a_page_that_fails_is_told_in_words_too(client: TestClient, service: Service, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("a secret of the inside")
+
+    add_person(service, "ann", "annotator")
+    browser = signed_in(client, "ann")
+    monkeypatch.setattr("heeler.service.pages.rendered", fail)
+    found = browser.get("/answer", headers=BROWSER)
+    assert found.status_code == 500
+    assert "Something went wrong" in found.text
+    assert "secret" not in found.text
+
+
+def test_who_asks_too_often_is_told_in_words_when_to_come_back(client: TestClient, service: Service) -> None:
+    add_person(service, "ann", "annotator")
+    browser = signed_in(client, "ann")
+    service.guard._asked = RateLimit(per_s=0.1, burst=1)
+    assert browser.get("/answer", headers=BROWSER).status_code == 200
+    refused = browser.get("/answer", headers=BROWSER)
+    assert refused.status_code == 429
+    assert "Too much at once" in refused.text
+    assert int(refused.headers["retry-after"]) >= 1

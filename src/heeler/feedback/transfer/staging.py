@@ -32,7 +32,8 @@ from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import TEXT, AnySegment, PolicyVersion, Query, Segment, TextSegment
 from heeler.feedback import rows, schema
 from heeler.feedback.bulk import Annotator, Load
-from heeler.feedback.intake import Place, check_query
+from heeler.feedback.intake import Place, check_query, named_segments
+from heeler.feedback.shown_by import referred_to
 from heeler.feedback.store import Store
 from heeler.feedback.transfer.answer_check import AnswerCheck, known_facts, known_queries
 from heeler.feedback.transfer.files import Located, json_text
@@ -67,6 +68,7 @@ class Staging:
         self._has_policies = bool(self._steps)
         self._new_policies: dict[int, PolicyVersion] = {}
         self._shapes: dict[str, tuple[int, int, bool]] = {}
+        self._shown_by_forgotten: set[str] = set()
         self._engine = _private_database()
         self.tally = Tally()
         """Answers that the file has, and what else it has that is none."""
@@ -215,6 +217,7 @@ class Staging:
         for _, answer in some:
             if self._is_forgotten(answer.feedback.annotator):
                 self.tally.leave_out("answers of somebody who was forgotten")
+                self._shown_by_forgotten |= named_segments([answer.feedback])
         some = [(place, answer) for place, answer in some if not self._is_forgotten(answer.feedback.annotator)]
         check = AnswerCheck(held, aside, [answer for _, answer in some], self._annotators, self._format_name)
         for place, answer in some:
@@ -226,8 +229,11 @@ class Staging:
     # What was kept aside
 
     def _segments(self) -> Generator[AnySegment]:
+        with self._engine.connect() as aside:
+            # What they showed is said by nobody else: it was theirs as much as their answer.
+            left_out = self._shown_by_forgotten - referred_to(aside, self._shown_by_forgotten)
         for page in self._pages(_arrays, _arrays.c.id):
-            yield from (segment_of(json.loads(row["fields"])) for row in page)
+            yield from (segment_of(json.loads(row["fields"])) for row in page if row["id"] not in left_out)
 
     def _queries(self) -> Generator[Query]:
         for page in self._pages(schema.queries, schema.queries.c.number):

@@ -79,6 +79,11 @@ def care_of(options: Options, person_id: str | None = None) -> CareSettings:
     return CareSettings(**chosen)
 
 
+def own_care(options: Options, person_id: str) -> list[str]:
+    """Names of the settings that a person has apart from everybody's."""
+    return sorted(options.own(person_id).get(CARE, {}))
+
+
 def change_care(options: Options, by: str, changes: Mapping[str, Any]) -> CareSettings:
     """Change what holds for everybody.
 

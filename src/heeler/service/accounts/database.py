@@ -84,6 +84,14 @@ class AccountsDatabase:
         """A transaction for what is no act of anybody: when something was last used, what ran out."""
         return self._database.writing()
 
+    def scrub(self) -> None:
+        """Leave nothing in the file of what a marked transaction removed.
+
+        Raises:
+            StoreError: the disk is full or fails, or others read it without pause.
+        """
+        self._database.scrub()
+
     def close(self) -> None:
         """Close it."""
         self._database.close()

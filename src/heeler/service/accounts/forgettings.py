@@ -5,6 +5,7 @@ import time
 from sqlalchemy import delete, insert, select, update
 
 from heeler.core.errors import DataError
+from heeler.feedback import scrubbing
 from heeler.feedback.withdrawal import ANSWERS_FATES, AnswersFate
 from heeler.service.accounts import schema
 from heeler.service.accounts.database import AccountsDatabase
@@ -65,11 +66,18 @@ class Forgettings:
         return ANSWERS_FATES[ANSWERS_FATES.index(answers)]
 
     def finish(self, by: str, person_id: str) -> None:
-        """Remove all that is kept of a person: name, address, keys, consents, settings, time and pay."""
+        """Remove all that is kept of a person: name, address, keys, consents, settings, time and pay.
+
+        Raises:
+            StoreError: people.db cannot be written; or they are gone, but the file could not be written anew without
+                what was removed, which is done when it is opened the next time.
+        """
         with self._database.changing(by, "people.forget", person_id) as connection:
             for table in _OF_A_PERSON:
                 connection.execute(delete(table).where(table.c.person_id == person_id))
             connection.execute(delete(_PEOPLE).where(_PEOPLE.c.id == person_id))
+            scrubbing.mark(connection)
+        self._database.scrub()
 
     def _noted(self, person_id: str) -> AnswersFate | None:
         with self._database.reading() as connection:

@@ -11,11 +11,10 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from heeler.service.accounts import schema
 from heeler.service.accounts.database import AccountsDatabase
 from heeler.service.accounts.people import SERVICE, Person, person_of
+from heeler.service.accounts.steady_clock import SLACK_S
 
 _TABLE = schema.sessions
 _NOTE_USE_EVERY_S = 60.0
-_CLOCK_SLACK_S = 300.0
-"""A clock may be set back by so much, as time servers do, and nothing comes of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ class Sessions:
         with self._lock:
             now_s = time.time()
             went_back_s = self._newest_s - now_s
-            if went_back_s > _CLOCK_SLACK_S:
+            if went_back_s > SLACK_S:
                 details = {"clock_went_back_s": round(went_back_s)}
                 with self._database.changing(SERVICE, "session.end_all", "", **details) as connection:
                     connection.execute(delete(_TABLE))
@@ -104,7 +103,7 @@ class Sessions:
         """Whether it may still be used."""
         now_s = self._now_s()
         idle_s = now_s - session.used_unix_s
-        return now_s < session.expires_unix_s and -_CLOCK_SLACK_S <= idle_s < self._idle_s
+        return now_s < session.expires_unix_s and -SLACK_S <= idle_s < self._idle_s
 
     def note_use(self, session: Session) -> None:
         """Remember that it is in use, not more often than once a minute."""

@@ -10,9 +10,18 @@ from heeler.service.accounts.care_settings import (
     change_care,
     change_care_of,
     change_preferences,
+    own_care,
     preferences_of,
 )
-from heeler.service.bodies_care import CareBody, CareOut, OwnCareBody, PreferencesBody, PreferencesOut, TodayOut
+from heeler.service.bodies_care import (
+    CareBody,
+    CareOut,
+    OwnCareBody,
+    PersonCareOut,
+    PreferencesBody,
+    PreferencesOut,
+    TodayOut,
+)
 from heeler.service.care import today_of
 from heeler.service.context import caller_of, service_of
 from heeler.service.permissions import Permission
@@ -66,19 +75,20 @@ def set_care(request: Request, body: CareBody) -> CareOut:
     return _care_out(change_care(service.accounts.options, caller_of(request).person.id, changes))
 
 
-def get_care_of(request: Request, person_id: str) -> CareOut:
+def get_care_of(request: Request, person_id: str) -> PersonCareOut:
     """What holds for one person."""
     _expect_person(request, person_id)
-    return _care_out(care_of(service_of(request).accounts.options, person_id))
+    return _care_of_out(request, person_id)
 
 
-def set_care_of(request: Request, person_id: str, body: OwnCareBody) -> CareOut:
+def set_care_of(request: Request, person_id: str, body: OwnCareBody) -> PersonCareOut:
     """Change what holds for one person; null goes back to what holds for everybody."""
     _expect_person(request, person_id)
     service = service_of(request)
     service.runs.count_work()
     changes = body.model_dump(exclude_unset=True)
-    return _care_out(change_care_of(service.accounts.options, caller_of(request).person.id, person_id, changes))
+    change_care_of(service.accounts.options, caller_of(request).person.id, person_id, changes)
+    return _care_of_out(request, person_id)
 
 
 def _expect_person(request: Request, person_id: str) -> None:
@@ -92,12 +102,19 @@ def _care_out(care: CareSettings) -> CareOut:
     return CareOut.model_validate(care, from_attributes=True)
 
 
+def _care_of_out(request: Request, person_id: str) -> PersonCareOut:
+    options = service_of(request).accounts.options
+    care, own = care_of(options, person_id), own_care(options, person_id)
+    return PersonCareOut.model_validate(vars(care) | {"own": own})
+
+
 def _preferences_out(preferences: Preferences) -> PreferencesOut:
     avoid = list(preferences.avoid)
     return PreferencesOut(avoid=avoid, categories=list(CATEGORIES), time_zone=preferences.time_zone)
 
 
 _CARE, _OWN = Permission.CARE, Permission.SIGNED_IN
+_OF_PERSON = "/people/{person_id}/care"
 ROUTES = (
     Entry(method="GET", path="/session/care", permission=_OWN, endpoint=today, answer=TodayOut),
     Entry(method="GET", path="/session/preferences", permission=_OWN, endpoint=get_preferences, answer=PreferencesOut),
@@ -110,6 +127,6 @@ ROUTES = (
     ),
     Entry(method="GET", path="/care", permission=_CARE, endpoint=get_care, answer=CareOut),
     Entry(method="PATCH", path="/care", permission=_CARE, endpoint=set_care, answer=CareOut),
-    Entry(method="GET", path="/people/{person_id}/care", permission=_CARE, endpoint=get_care_of, answer=CareOut),
-    Entry(method="PATCH", path="/people/{person_id}/care", permission=_CARE, endpoint=set_care_of, answer=CareOut),
+    Entry(method="GET", path=_OF_PERSON, permission=_CARE, endpoint=get_care_of, answer=PersonCareOut),
+    Entry(method="PATCH", path=_OF_PERSON, permission=_CARE, endpoint=set_care_of, answer=PersonCareOut),
 )

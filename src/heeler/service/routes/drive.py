@@ -38,6 +38,7 @@ def finish(request: Request, run: str, query_id: str) -> DrivenOut:
     segment = service.drives.run(lambda: service.drives.of(person.id, query_id).finish(person.id))
     opened.store.add_segments(
         [segment],
+        shown_by=person.id,
         before_commit=lambda: service.audit.append(person.id, "segments.add", run, segment=segment.id),
     )
     return DrivenOut(segment_id=segment.id, num_steps=len(segment))

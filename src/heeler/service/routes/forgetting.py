@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from fastapi import Request, Response
 
+from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.service.bodies_care import ForgetBody, ForgetMeBody, ForgottenOut
 from heeler.service.callers import COOKIE, SECURE_COOKIE
@@ -38,17 +39,18 @@ def forget_me(request: Request, response: Response, body: ForgetMeBody) -> Forgo
 
 def _forget(service: Service, by: str, person_id: str, answers: str) -> ForgottenOut:
     try:
-        done = forget(service.accounts, _stores(service), service.audit, by=by, person_id=person_id, answers=answers)
+        done = forget(service.accounts, _runs(service), service.audit, by=by, person_id=person_id, answers=answers)
     except KeyError:
         raise unknown("person", person_id, "person_id") from None
     service.book.forget(person_id)
+    service.drives.run(lambda: service.drives.end(person_id))
     return ForgottenOut(**asdict(done))
 
 
-def _stores(service: Service) -> Generator[tuple[str, OpenStore]]:
+def _runs(service: Service) -> Generator[tuple[RunDirectory, OpenStore | None]]:
     for name in service.runs.names():
-        if service.runs.has_store(name):
-            yield name, lambda name=name: _opened(service, name)
+        has_store = service.runs.has_store(name)
+        yield service.runs.directory(name), (lambda name=name: _opened(service, name)) if has_store else None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from heeler.core.audit import AUDIT_NAME, entries, newest_number
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.envs import DRAWN_IDS
+from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import has_store
 from heeler.service import metrics_file
 from heeler.service.alarms import NUM_ROWS, RunFacts, alarms
@@ -77,9 +78,11 @@ def get_clip_sheet(request: Request, run: str, step: int) -> Response:
 def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> RunFacts:
     config, now_s = directory.config(), time.time()
     asking = config.get("preferences")
-    num_open, last_answer_s = 0, None
+    num_open, last_answer_s, stale = 0, None, None
     if has_store(directory):
-        num_open, last_answer_s = runs.open(directory.path.name).store.answering()
+        store = runs.open(directory.path.name).store
+        num_open, last_answer_s = store.answering()
+        stale = staleness(directory, store).in_words
     if last_answer_s is None:
         last_answer_s = (directory.path / "config.yaml").stat().st_mtime
     return RunFacts(
@@ -90,6 +93,7 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
         num_open_queries=num_open,
         last_answer_unix_s=last_answer_s,
         free_bytes=shutil.disk_usage(directory.path).free,
+        stale_reward_model=stale,
         last_act=_last_act(directory),
     )
 

@@ -19,14 +19,19 @@ from heeler.service.worlds import DEFAULT_STEP_S, actions_of, can_be_drawn
 
 MAX_CURVE_STEPS, MAX_CURVES = 400, 16
 # Who answers next on this browser has another cookie, and is not shown what the cache holds of the one before.
-_KEPT = {"Cache-Control": "private, max-age=86400, immutable", "Vary": "Cookie"}
+KEPT = {"Cache-Control": "private, max-age=86400, immutable", "Vary": "Cookie"}
 
 
 def get_segment(request: Request, response: Response, run: str, query_id: str, place: int) -> ShownOut:
     """A segment that is asked about: its numbers, and how its film is laid out."""
     opened = service_of(request).runs.open(run)
-    segment = opened.store.segment(segment_id_of(request, opened, query_id, place))
-    response.headers.update(_KEPT)
+    response.headers.update(KEPT)
+    return shown_of(opened, segment_id_of(request, opened, query_id, place))
+
+
+def shown_of(opened: OpenRun, segment_id: str) -> ShownOut:
+    """A segment as it is shown."""
+    segment = opened.store.segment(segment_id)
     if isinstance(segment, TextSegment):
         prompt = [MessageOut(role=message.role, content=message.content) for message in segment.prompt]
         return ShownOut(num_steps=len(segment), text=TextOut(prompt=prompt, completion=segment.completion))
@@ -43,15 +48,20 @@ def get_segment(request: Request, response: Response, run: str, query_id: str, p
 
 async def get_film(request: Request, run: str, query_id: str, place: int) -> Response:
     """The film of a segment that is asked about: one WebP sheet of pictures."""
-    service = service_of(request)
-    opened = await run_in_threadpool(service.runs.open, run)
+    opened = await run_in_threadpool(service_of(request).runs.open, run)
     segment_id = await run_in_threadpool(segment_id_of, request, opened, query_id, place)
+    return await film_answer(request, opened, segment_id)
+
+
+async def film_answer(request: Request, opened: OpenRun, segment_id: str) -> Response:
+    """The film of a segment, drawn where it was not yet."""
+    service = service_of(request)
     content = await run_in_threadpool(service.films.kept, opened.directory.path, segment_id)
     if content is None:
         content = await asyncio.get_running_loop().run_in_executor(
             service.films.worker, _draw, request, opened, segment_id
         )
-    return Response(content, media_type="image/webp", headers=_KEPT)
+    return Response(content, media_type="image/webp", headers=KEPT)
 
 
 def _draw(request: Request, opened: OpenRun, segment_id: str) -> bytes:
@@ -79,7 +89,15 @@ def segment_id_of(request: Request, opened: OpenRun, query_id: str, place: int) 
     Raises:
         Problem: 404.
     """
-    query = held_query(request, opened, query_id)
+    return segment_at(held_query(request, opened, query_id), place)
+
+
+def segment_at(query: Query, place: int) -> str:
+    """The segment at a place of a query.
+
+    Raises:
+        Problem: 404.
+    """
     if not 0 <= place < len(query.segment_ids):
         raise unknown("segment", str(place), "place")
     return query.segment_ids[place]

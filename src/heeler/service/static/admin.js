@@ -1,32 +1,16 @@
 // People, keys, runs, care and pay, for admins.
 import { me, showAccount } from "./account.js";
+import { act, actButton, onSubmit } from "./act.js";
+import { startGold } from "./admin-gold.js";
 import { get, getAll, patch, post, put, remove } from "./api.js";
 import { uuid } from "./browser.js";
 import { byId, element, fill, show } from "./dom.js";
-import { hours, money, table } from "./work.js";
+import { CARE_NUMBERS, hours, money, owedIn, personLink, table, tellWorth } from "./work.js";
 
 const ROLES = ["annotator", "operator", "admin"];
-const NUMBERS = ["break_after_min", "day_hours", "day_items", "rate_minor"];
 const run = byId("run");
-
-// Do something, tell what went wrong, and show how everything stands then.
-async function act(doing) {
-  show(byId("error"), "");
-  try {
-    await doing();
-  } catch (problem) {
-    show(byId("error"), problem.message);
-    byId("error").scrollIntoView();
-  }
-}
-
-const on = (id, doing) =>
-  byId(id).addEventListener("submit", (event) => {
-    event.preventDefault();
-    act(() => doing(event.target.elements, event.target));
-  });
-const button = (text, label, doing) =>
-  element("button", { type: "button", class: "small", "aria-label": label, text, on: { click: () => act(doing) } });
+const names = async () => new Map((await getAll("/people")).map((person) => [person.id, person.name]));
+const showGold = startGold(() => run.value, names);
 const secret = (text) => {
   show(byId("secret"), text);
   byId("secret").scrollIntoView();
@@ -34,7 +18,7 @@ const secret = (text) => {
 
 async function showPeople() {
   const people = await getAll("/people");
-  const rows = people.map((person) => [person.name, person.email ?? "", roleOf(person), acts(person)]);
+  const rows = people.map((person) => [personLink(person.id, person.name), person.email ?? "", roleOf(person), acts(person)]);
   fill(byId("people"), table(["Name", "E-mail", "Role", "What to do"], rows));
   fill(byId("add-key").elements.person, ...people.map((person) => element("option", { value: person.id, text: person.name })));
   await showKeys(new Map(people.map((person) => [person.id, person.name])));
@@ -60,9 +44,9 @@ function acts(person) {
     secret(`One-time password of ${person.name}, shown only now: ${made.one_time_password}`);
   };
   return element("span", { class: "row" },
-    button(isOff ? "Enable" : "Disable", `${isOff ? "Enable" : "Disable"} ${person.name}`, turn),
-    person.kind === "person" ? button("New password", `New password for ${person.name}`, reset) : null,
-    button("Forget", `Forget ${person.name}`, () => askToForget(person)));
+    actButton(isOff ? "Enable" : "Disable", `${isOff ? "Enable" : "Disable"} ${person.name}`, turn),
+    person.kind === "person" ? actButton("New password", `New password for ${person.name}`, reset) : null,
+    actButton("Forget", `Forget ${person.name}`, () => askToForget(person)));
 }
 
 function askToForget(person) {
@@ -85,7 +69,7 @@ function askToForget(person) {
 
 async function showKeys(names) {
   const keys = (await getAll("/keys")).filter((key) => key.revoked_unix_s === null);
-  const rows = keys.map((key) => [names.get(key.person_id) ?? "", key.label, key.scopes.join(", "), button("Revoke", `Revoke ${key.label}`, async () => {
+  const rows = keys.map((key) => [names.get(key.person_id) ?? "", key.label, key.scopes.join(", "), actButton("Revoke", `Revoke ${key.label}`, async () => {
     await remove(`/keys/${key.id}`);
     await showPeople();
   })]);
@@ -97,16 +81,13 @@ async function showRun() {
   const path = `/runs/${encodeURIComponent(run.value)}`;
   const settings = await get(`${path}/settings`);
   for (const [name, value] of Object.entries(settings)) byId("run-settings").elements[name].value = value;
-  const rows = (await getAll(`${path}/gold`)).map((item) => [item.query_id, item.value.choice ?? String(item.value.score), button("Remove", `Remove gold item ${item.query_id}`, async () => {
-    await remove(`${path}/gold/${encodeURIComponent(item.query_id)}`);
-    await showRun();
-  })]);
-  fill(byId("gold"), table(["Gold item", "Right answer", "What to do"], rows));
+  await showGold();
 }
 
 async function showCare() {
   const care = await get("/care");
-  for (const name of [...NUMBERS, "currency"]) byId("care").elements[name].value = care[name] ?? "";
+  for (const name of [...CARE_NUMBERS, "currency"]) byId("care").elements[name].value = care[name] ?? "";
+  byId("care").dispatchEvent(new Event("input"));
 }
 
 async function showConsent() {
@@ -117,47 +98,47 @@ async function showConsent() {
 
 async function showPay() {
   const rows = (await getAll("/work")).map((one) => {
-    const owed = Object.entries(one.owed_minor);
-    const paid = owed.filter(([, minor]) => minor > 0).map(([currency, minor]) =>
-      button(`Note ${money(minor, currency)} as paid`, `Note ${money(minor, currency)} to ${one.name} as paid`, async () => {
-        await post(`/people/${one.person_id}/payments`, { id: uuid(), amount_minor: minor, currency });
-        await showPay();
-      }));
-    return [one.name, String(one.items), hours(one.worked_s), owed.map(([currency, minor]) => money(minor, currency)).join(", "), element("span", { class: "row" }, ...paid)];
+    const due = Object.entries(one.owed_minor).filter(([, minor]) => minor > 0);
+    return [personLink(one.person_id, one.name), String(one.items), hours(one.worked_s), owedIn(one.owed_minor), element("span", { class: "row" }, ...due.map((sum) => payButton(one, ...sum)))];
   });
   fill(byId("pay"), table(["Name", "Answers", "Time", "Owed", "What to do"], rows));
 }
 
-on("add-person", async ({ name, email, role }, form) => {
+// The id is made with the button, so that a second click is the same payment.
+function payButton(one, currency, minor) {
+  const body = { id: uuid(), amount_minor: minor, currency };
+  return actButton(`Note ${money(minor, currency)} as paid`, `Note ${money(minor, currency)} to ${one.name} as paid`, async () => {
+    await post(`/people/${one.person_id}/payments`, body, { repeatable: true });
+    await showPay();
+  });
+}
+
+onSubmit("add-person", async ({ name, email, role }, form) => {
   const made = await post("/people", { name: name.value, email: email.value || null, role: role.value });
   secret(`One-time password of ${made.person.name}, shown only now: ${made.one_time_password}`);
   form.reset();
   await showPeople();
 });
-on("add-key", async ({ person, label, scope }) => {
+onSubmit("add-key", async ({ person, label, scope }) => {
   const made = await post("/keys", { person_id: person.value, label: label.value, scopes: [scope.value] });
   secret(`The key ${made.key.label}, shown only now: ${made.text}`);
   await showPeople();
 });
-on("run-settings", async ({ overlap, lease_s, gold_share }) => {
+onSubmit("run-settings", async ({ overlap, lease_s, gold_share }) => {
   const changes = { overlap: Number(overlap.value), lease_s: Number(lease_s.value), gold_share: Number(gold_share.value) };
   await patch(`/runs/${encodeURIComponent(run.value)}/settings`, changes);
   await showRun();
 });
-on("add-gold", async ({ query, choice }, form) => {
-  await post(`/runs/${encodeURIComponent(run.value)}/gold`, { query_id: query.value.trim(), value: { choice: choice.value } });
-  form.reset();
-  await showRun();
-});
-on("care", async (fields) => {
-  const changes = Object.fromEntries(NUMBERS.map((name) => [name, fields[name].value === "" ? null : Number(fields[name].value)]));
+onSubmit("care", async (fields) => {
+  const changes = Object.fromEntries(CARE_NUMBERS.map((name) => [name, fields[name].value === "" ? null : Number(fields[name].value)]));
   await patch("/care", { ...changes, currency: fields.currency.value || null });
   await showCare();
 });
-on("consent", async ({ text }) => {
+onSubmit("consent", async ({ text }) => {
   await put("/consent", { text: text.value });
   await showConsent();
 });
+tellWorth(byId("care"), "rate_minor", " an hour");
 byId("forget-cancel").addEventListener("click", () => byId("forget").close());
 run.addEventListener("change", () => act(showRun));
 

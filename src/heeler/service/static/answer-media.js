@@ -32,9 +32,8 @@ export class Clip {
   }
 }
 
-// What stands at a place of a query that is held: a clip or a text.
-export async function loadShown(run, queryId, place, signal) {
-  const path = `/runs/${encodeURIComponent(run)}/leases/${encodeURIComponent(queryId)}/segments/${place}`;
+// What the API shows at the path of a segment: a clip or a text.
+export async function loadShown(path, signal) {
   const shown = await get(path, { signal });
   if (shown.text !== null) return new Text(shown);
   if (shown.film === null) return new Clip(shown, null);

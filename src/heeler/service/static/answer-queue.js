@@ -91,7 +91,8 @@ export class Queue {
   async load() {
     for (const lease of this.loading.values()) {
       try {
-        const clips = await Promise.all(lease.segments.map((_, place) => loadShown(this.run, lease.query_id, place)));
+        const path = `/runs/${encodeURIComponent(this.run)}/leases/${encodeURIComponent(lease.query_id)}/segments`;
+        const clips = await Promise.all(lease.segments.map((_, place) => loadShown(`${path}/${place}`)));
         this.items.push(new Item(lease, clips));
         this.onChange(null);
       } catch (error) {

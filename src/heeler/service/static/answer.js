@@ -9,7 +9,8 @@ import { Player } from "./answer-player.js";
 import { Queue } from "./answer-queue.js";
 import { TextView } from "./answer-text.js";
 import { alone, uuid } from "./browser.js";
-import { announce, byId, element, fill, show } from "./dom.js";
+import { sentence } from "./work.js";
+import { announce, byId, element, fill, isOwnKey, show } from "./dom.js";
 
 class AnswerPage {
   constructor(person, run) {
@@ -69,12 +70,14 @@ class AnswerPage {
   // Showing
 
   queueChanged(error) {
+    const isOver = error instanceof ApiError && error.field === "care";
+    byId("empty-title").textContent = isOver ? "That is all for today" : "Nothing to answer now";
     if (error === null) {
       if (this.item === null) this.next();
       return;
     }
-    if (error instanceof ApiError) show(byId("notice"), `${error.detail}. This page tries again by itself.`);
-    if (this.item === null) this.showOnly("empty");
+    if (error instanceof ApiError) show(byId("notice"), `${sentence(error.detail.replace(/^care: /, ""))} This page tries again by itself.`);
+    if (this.item === null) this.showEmpty();
   }
 
   next() {
@@ -87,9 +90,13 @@ class AnswerPage {
     this.item = null;
     this.inputs = [];
     this.player.clear();
+    this.showEmpty();
+    if (wasShown) announce("Nothing to answer now. This page looks again by itself.");
+  }
+
+  showEmpty() {
     this.showOnly("empty");
     byId("undo-empty").hidden = this.last === null;
-    if (wasShown) announce("Nothing to answer now. This page looks again by itself.");
   }
 
   show(item) {
@@ -191,12 +198,21 @@ class AnswerPage {
     announce("Undone. Answer it again.");
   }
 
-  // Somebody else is to answer this.
-  async leave(item) {
+  // Somebody else is to answer this, or nobody.
+  skip(item) {
     this.left.add(item.queryId);
     this.next();
     this.queue.refill();
     item.close();
+  }
+
+  // Meanwhile it may have been answered.
+  flagged(queryId) {
+    if (this.item?.queryId === queryId) this.skip(this.item);
+  }
+
+  async leave(item) {
+    this.skip(item);
     await remove(`/runs/${encodeURIComponent(this.run)}/leases/${encodeURIComponent(item.queryId)}`);
   }
 
@@ -242,12 +258,6 @@ class AnswerPage {
   }
 }
 
-// Whether what is focused has a use for a key itself.
-function isOwnKey(target, key) {
-  if (target.matches("input[type=range]")) return /^(Arrow|Home|End|Page)/.test(key);
-  return target.matches("button, a") && (key === " " || key === "Enter");
-}
-
 async function chooseRun() {
   const names = (await get("/tasks")).items.map((task) => task.run);
   const wanted = new URLSearchParams(location.search).get("run");
@@ -275,7 +285,7 @@ async function answerFor(person, run, steal = false) {
       page = new AnswerPage(person, run);
       page.start();
       const flagTarget = () => (page.item === null ? null : { run, queryId: page.item.queryId });
-      startCare(byId("care"), { flagTarget, afterFlag: () => location.reload() });
+      startCare(byId("care"), { flagTarget, afterFlag: ({ queryId }) => page.flagged(queryId), signal: page.end.signal });
       await new Promise(() => {});
     });
   } catch (error) {

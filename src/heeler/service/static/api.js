@@ -5,6 +5,7 @@ const PREFIX = "/api/v1";
 const REPEATABLE = new Set(["GET", "PUT", "DELETE"]);
 const BUSY = new Set([429, 503]);
 const TRIES = 4;
+const AT_ONCE = 4;
 const FIRST_WAIT_MS = 400;
 
 export class ApiError extends Error {
@@ -41,6 +42,15 @@ export async function getAll(path) {
     if (page.next === null || page.items.length === 0) return items;
     next = page.next;
   }
+}
+
+// What `ask` finds of each item, in their order; a few at a time, so that a long list is not refused as too much at once.
+export async function ofEach(items, ask) {
+  const found = [];
+  for (let place = 0; place < items.length; place += AT_ONCE) {
+    found.push(...(await Promise.all(items.slice(place, place + AT_ONCE).map(ask))));
+  }
+  return found;
 }
 
 // Ask the API.

@@ -43,4 +43,10 @@ export function show(target, text) {
   target.hidden = text === "";
 }
 
+// Whether what is focused has a use for a key itself.
+export function isOwnKey(target, key) {
+  if (target.matches("input[type=range]")) return /^(Arrow|Home|End|Page)/.test(key);
+  return target.matches("button, a, summary") && (key === " " || key === "Enter");
+}
+
 export const wait = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));

@@ -1,15 +1,15 @@
 // One's own time, pay, choices and consents, and the way out.
 import { showAccount } from "./account.js";
 import { get, patch, post } from "./api.js";
-import { dayTable, hours, money } from "./work.js";
 import { byId, element, fill, show } from "./dom.js";
+import { answersIn, dayTable, hours, owedIn, sentence } from "./work.js";
 
 async function showWork() {
   const [today, work] = await Promise.all([get("/session/care"), get("/session/work")]);
   const limit = today.day_hours === null ? "" : ` of ${today.day_hours} hours`;
-  byId("today").textContent = `${hours(today.worked_s)}${limit}, ${today.items} answers. ${today.over ?? ""}`;
-  const owed = Object.entries(work.owed_minor).map(([currency, minor]) => money(minor, currency));
-  byId("owed").textContent = owed.length ? `Owed to you: ${owed.join(", ")}` : "Your time is not paid by the hour here.";
+  byId("today").textContent = `${hours(today.worked_s)}${limit}, ${answersIn(today.items)}. ${sentence(today.over ?? "")}`;
+  const owed = owedIn(work.owed_minor);
+  byId("owed").textContent = owed !== "" ? `Owed to you: ${owed}` : "Your time is not paid by the hour here.";
   fill(byId("days"), dayTable(work.days));
 }
 
