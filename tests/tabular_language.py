@@ -1,4 +1,4 @@
-"""A language model small enough to enumerate: two tokens, at most three of them a completion, every probability a table.
+"""A language model that can be enumerated: two tokens, at most three of them a completion, probabilities in a table.
 
 Token 0 ends a completion, token 1 goes on, so that a completion is one of four: 0, 10, 110, and 111, which is cut.
 """
@@ -39,7 +39,10 @@ class TabularModel:
 
     def outputs(self, batch: TextBatch, *, shared_prefix: bool = True) -> CompletionOutputs:
         row_T = torch.cat(
-            [batch.prompts[int(prompt)].expand(len(ids)) for prompt, ids in zip(batch.prompt_of_N, batch.completions)]
+            [
+                batch.prompts[int(prompt)].expand(len(ids))
+                for prompt, ids in zip(batch.prompt_of_N, batch.completions, strict=True)
+            ]
         )
         place_T = torch.cat([torch.arange(len(ids)) for ids in batch.completions])
         log_all_TV = torch.log_softmax(self.module.logits[row_T, place_T] / batch.temperature, -1)

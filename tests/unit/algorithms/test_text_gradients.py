@@ -1,4 +1,4 @@
-"""Every learner's gradient against exact enumeration: two tokens, completions of up to three, every outcome by its chance."""
+"""Every learner's gradient against exact enumeration: two tokens, up to three a completion, every outcome by its chance.
 
 import itertools
 import math
@@ -61,7 +61,9 @@ def token_kl(logits, reference, *, backwards=False):
     log_first, log_second = torch.log_softmax(first[0], -1), torch.log_softmax(second[0], -1)
     kl_by_place = (log_first.exp() * (log_first - log_second)).sum(-1)
     fixed = logits.detach()
-    reached = [sum(probability(fixed, number) for number in ALL if len(COMPLETIONS[number]) > place) for place in range(3)]
+    reached = [
+        sum(probability(fixed, number) for number in ALL if len(COMPLETIONS[number]) > place) for place in range(3)
+    ]
     return sum(chance * kl for chance, kl in zip(reached, kl_by_place, strict=True))
 
 
@@ -185,7 +187,10 @@ def test_gspo_has_the_gradient_of_its_surrogate():
             return torch.exp(whole / len(COMPLETIONS[number]))
 
         return -sum(
-            probability(fixed, number) * probability(fixed, other) * win(REWARD[number], REWARD[other]) * surrogate(number)
+            probability(fixed, number)
+            * probability(fixed, other)
+            * win(REWARD[number], REWARD[other])
+            * surrogate(number)
             for number, other in itertools.product(ALL, ALL)
         )
 
@@ -219,11 +224,17 @@ def test_sft_has_the_gradient_of_the_cross_entropy_and_rests_where_the_model_is_
         for number in ALL:
             learner.differentiate(state, batch_of(model, [[number]]))
             # Of one completion the mean over tokens is its sum by its length.
-            total += float(probability(table(data), number)) * len(COMPLETIONS[number]) * state.weights.gradient.view_as(total)
+            total += (
+                float(probability(table(data), number))
+                * len(COMPLETIONS[number])
+                * state.weights.gradient.view_as(total)
+            )
         return total
 
     exact = gradient_of(
-        lambda logits: -sum(probability(table(data).detach(), number) * log_probability(logits, number) for number in ALL),
+        lambda logits: (
+            -sum(probability(table(data).detach(), number) * log_probability(logits, number) for number in ALL)
+        ),
         model,
     )
     state = learner.init(model, 0)
@@ -299,7 +310,9 @@ def test_pair_losses_have_the_gradient_of_their_formula(config, formula):
         metrics = learner.differentiate(state, pairs(chosen, rejected), reference)
         objective = lambda logits, c=chosen, r=rejected: formula(lead(logits, table(reference).detach(), c, r))  # noqa: E731
         assert metrics["loss"] == pytest.approx(float(objective(table(model).detach())), abs=1e-12)
-        torch.testing.assert_close(state.weights.gradient.view(1, 3, 2), gradient_of(objective, model), atol=1e-12, rtol=0)
+        torch.testing.assert_close(
+            state.weights.gradient.view(1, 3, 2), gradient_of(objective, model), atol=1e-12, rtol=0
+        )
 
 
 def test_online_dpo_has_the_expected_gradient_of_the_pairs_that_it_samples():
