@@ -11,16 +11,10 @@ from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
 from heeler.rollouts.sampler import SamplingConfig, sample
 
-LIKED = b"a"[0]
-NUM_PROMPTS, NUM_EACH, NUM_TOKENS = 4, 4, 6
+NUM_PROMPTS, NUM_EACH, NUM_TOKENS = 4, 8, 6
 
 Learner = Any
 """One of `TEXT_ALGORITHMS`."""
-
-
-def liked_id(model: LanguageModel) -> int:
-    """The token of the letter a."""
-    return int(model.completion_ids("a")[0])
 
 
 def prompts(model: LanguageModel) -> list[Tensor]:
@@ -34,41 +28,48 @@ def sampled(model: LanguageModel, seed: int, *, num_each: int = NUM_EACH) -> Tex
     )
 
 
+def is_liked(model: LanguageModel, ids: Tensor) -> Tensor:
+    """The upper half of all tokens."""
+    return ids >= model.vocabulary_size // 2
+
+
 def rewards(model: LanguageModel, batch: TextBatch) -> list[float]:
-    """How many letters a a completion has, and a little for being short so that few rewards are the same."""
-    return [
-        float((ids == liked_id(model)).sum()) - 0.01 * len(ids) + 1e-3 * i for i, ids in enumerate(batch.completions)
-    ]
+    """The share of a completion that is liked, and a little for its number so that few rewards are the same."""
+    return [float(is_liked(model, ids).double().mean()) + 1e-4 * i for i, ids in enumerate(batch.completions)]
 
 
 def liking(model: LanguageModel) -> float:
-    """Mean log-probability of the letter a after the prompts: what every learner here should raise."""
-    with torch.no_grad():
-        return float(model.outputs(shown(model)).logprob_T.mean())
+    """The share of what the model says that is liked: what every learner here should raise, from about a half."""
+    return float(is_liked(model, sampled(model, 1000, num_each=64).token_T).double().mean())
 
 
-def shown(model: LanguageModel) -> TextBatch:
-    """Each prompt answered with the letter a, three times, without an end."""
-    answer = torch.full((3,), liked_id(model))
-    return stored(prompts(model), [answer] * NUM_PROMPTS, torch.arange(NUM_PROMPTS))
+def answers(model: LanguageModel, seed: int, *, liked: bool) -> list[Tensor]:
+    """One answer to each prompt, all of it liked or none of it."""
+    generator, middle = torch.Generator().manual_seed(seed), model.vocabulary_size // 2
+    low, high = (middle, model.vocabulary_size) if liked else (5, middle)
+    return [torch.randint(low, high, (3,), generator=generator) for _ in range(NUM_PROMPTS)]
 
 
-def other_answers(model: LanguageModel, seed: int) -> list[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return [torch.randint(5, model.vocabulary_size, (3,), generator=generator) for _ in range(NUM_PROMPTS)]
+def shown(model: LanguageModel, seed: int = 0) -> TextBatch:
+    """Demonstrations."""
+    return stored(prompts(model), answers(model, seed, liked=True), torch.arange(NUM_PROMPTS))
+
+
+def paired(model: LanguageModel, seed: int = 0) -> TextBatch:
+    """A liked and another answer to each prompt."""
+    both = zip(answers(model, seed, liked=True), answers(model, seed, liked=False), strict=True)
+    twice = torch.arange(NUM_PROMPTS).repeat_interleave(2)
+    return stored(prompts(model), [answer for pair in both for answer in pair], twice)
 
 
 def arguments(learner: Learner, model: LanguageModel, seed: int) -> tuple[Any, ...]:
     """What `update` is given beside the state, before the reference."""
-    good = list(shown(model).completions)
-    both = [answer for pair in zip(good, other_answers(model, seed), strict=True) for answer in pair]
-    twice = torch.arange(NUM_PROMPTS).repeat_interleave(2)
     if isinstance(learner, SFT):
-        return (shown(model),)
+        return (shown(model, seed),)
     if isinstance(learner, DPO):
-        return (stored(prompts(model), both, twice),)
+        return (paired(model, seed),)
     if isinstance(learner, KTO):
-        return (stored(prompts(model), both, twice), [True, False] * NUM_PROMPTS)
+        return (paired(model, seed), [True, False] * NUM_PROMPTS)
     batch = sampled(model, seed)
     return (batch, rewards(model, batch))
 

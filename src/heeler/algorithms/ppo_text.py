@@ -30,7 +30,6 @@ from heeler.core.errors import ConfigError
 from heeler.models.language.model import CompletionOutputs, LanguageModel
 from heeler.models.language.weights import OptimizerConfig
 from heeler.ops.micro_batches import joined, micro_batches
-from heeler.ops.policy_gradient import explained_variance
 from heeler.ops.text_batch import TextBatch, per_token
 from heeler.ops.text_kl import kl_terms
 from heeler.ops.text_losses import Aggregation, clipped_surrogate, clipped_value_loss, ratios
@@ -184,7 +183,8 @@ class TextPPO:
         is_kept_N = kept(batch, is_scored_N, config.truncated).to(device)
         is_kept_T = per_token(is_kept_N, length_N)
         target_T = advantage_T + value_T
-        metrics["explained_variance"] = explained_variance(value_T[is_kept_T], target_T[is_kept_T])
+        error, wanted = spread((target_T - value_T)[is_kept_T]).std, spread(target_T[is_kept_T]).std
+        metrics["explained_variance"] = 1 - (error / wanted) ** 2 if wanted else 0.0
         if config.normalize_advantages:
             seen = spread(advantage_T[is_kept_T])
             advantage_T = (advantage_T - seen.mean) / (seen.std + 1e-8)
@@ -223,9 +223,9 @@ class TextPPO:
             assert part.reference_T is not None
             term_T = term_T + state.kl_coefficient * loss_terms(config.kl, outputs.logprob_T, part.reference_T, ratio_T)
         count_surrogate(sums, part, outputs, ratio_T, surrogate)
-        sums.add("policy_loss", (part.weight_T * surrogate.loss_T).sum())
-        sums.add("value_loss", (part.weight_T * value_T).sum())
-        return (part.weight_T * term_T).sum()
+        sums.add("policy_loss", part.total(surrogate.loss_T))
+        sums.add("value_loss", part.total(value_T))
+        return part.total(term_T)
 
     def _values(self, state: TextState, outputs: CompletionOutputs) -> Tensor:
         assert state.head is not None

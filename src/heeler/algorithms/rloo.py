@@ -168,4 +168,4 @@ class RLOO:
             assert part.reference_T is not None
             term_T = term_T + state.kl_coefficient * loss_terms(config.kl, outputs.logprob_T, part.reference_T, ratio_T)
         count_surrogate(sums, part, outputs, ratio_T, surrogate)
-        return (part.weight_T * term_T).sum()
+        return part.total(term_T)

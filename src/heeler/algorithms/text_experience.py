@@ -74,6 +74,11 @@ class Experience:
         )
         return replace(self, weight_T=weight_T)
 
+    def total(self, term_T: Float[Tensor, " T"]) -> Float[Tensor, ""]:
+        """Terms of tokens by what they weigh, added up."""
+        assert self.weight_T is not None
+        return (self.weight_T * term_T).sum()
+
     def has_advantage_N(self) -> Bool[Tensor, " N"]:
         """Whether a completion is kept and has an advantage that is not 0."""
         owner_T = per_token(torch.arange(len(self.batch), device=self.advantage_T.device), self.batch.length_N)

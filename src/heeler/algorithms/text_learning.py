@@ -53,7 +53,7 @@ def begin(
     """
     head = None
     if with_values:
-        head = nn.utils.skip_init(nn.Linear, model.hidden_size, 1, device=model.device)
+        head = nn.Linear(model.hidden_size, 1, device="meta").to_empty(device=model.device)
         nn.init.zeros_(head.weight)
         nn.init.zeros_(head.bias)
     trainable = model.trainable()

@@ -39,7 +39,7 @@ def select(batch: TextBatch, completions: Sequence[int]) -> MicroBatch:
     is_new_M = torch.ones_like(prompt_M, dtype=torch.bool)
     is_new_M[1:] = prompt_M[1:] != prompt_M[:-1]
     part = TextBatch(
-        prompts=tuple(batch.prompts[i] for i in prompt_M[is_new_M].tolist()),
+        prompts=tuple(batch.prompts[int(i)] for i in prompt_M[is_new_M]),
         completions=tuple(batch.completions[i] for i in completions),
         prompt_of_N=torch.cumsum(is_new_M, 0) - 1,
         sampled_logprob_T=batch.sampled_logprob_T[token_S],
@@ -75,8 +75,8 @@ def micro_batches(batch: TextBatch, *, max_tokens: int, split_prompts: bool = Tr
 
 def _by_prompt(batch: TextBatch) -> list[list[int]]:
     chosen: dict[int, list[int]] = {}
-    for i, prompt in enumerate(batch.prompt_of_N.tolist()):
-        chosen.setdefault(prompt, []).append(i)
+    for i, prompt in enumerate(batch.prompt_of_N):
+        chosen.setdefault(int(prompt), []).append(i)
     return list(chosen.values())
 
 
@@ -103,7 +103,7 @@ def by_prompts(batch: TextBatch, num_parts: int, order_P: Int[Tensor, " P"]) -> 
     """
     by_prompt = _by_prompt(batch)
     parts = torch.tensor_split(order_P, num_parts)
-    return [select(batch, [i for prompt in part.tolist() for i in by_prompt[prompt]]) for part in parts]
+    return [select(batch, [i for prompt in part for i in by_prompt[int(prompt)]]) for part in parts]
 
 
 def stored(

@@ -45,11 +45,11 @@ def test_improves_what_it_is_told_to(algorithm):
     learner = make(algorithm)
     state = learner.init(model, 0)
     before = liking(model)
-    for round_number in range(15):
+    for round_number in range(30):
         state, metrics = update(learner, state, round_number, reference)
-    # Fresh, a letter has one chance in about 260; a few rounds of noise move that by hundredths.
-    assert -6.5 < before < -5.0
-    assert liking(model) > before + 0.5
+    # Of 256 samples of six tokens a share is known to about a hundredth.
+    assert 0.4 < before < 0.6
+    assert liking(model) > before + 0.15
     assert all(math.isfinite(value) for value in metrics.values())
 
 
@@ -161,8 +161,8 @@ def test_a_gradient_that_is_no_number_is_refused_and_changes_nothing(algorithm):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda values: values[:-1], "15 for 16"),
-        (lambda values: [*values, 1.0], "17 for 16"),
+        (lambda values: values[:-1], "31 for 32"),
+        (lambda values: [*values, 1.0], "33 for 32"),
         (lambda values: [*values[:3], math.nan, *values[4:]], "row 3"),
         (lambda values: [*values[:5], math.inf, *values[6:]], "row 5"),
         (lambda values: [None] * len(values), "None for every completion"),

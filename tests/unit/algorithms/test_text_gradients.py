@@ -1,4 +1,4 @@
-"""Every learner's gradient against exact enumeration: two tokens, up to three a completion, every outcome by its chance.
+"""Every learner's gradient against exact enumeration: two tokens, up to three in a completion, each by its chance."""
 
 import itertools
 import math
@@ -134,12 +134,13 @@ def test_rloo_with_the_kl_in_the_loss(kl):
 def test_dr_grpo_has_the_gradient_of_the_expected_reward(group_size, ratio):
     """Its mean includes the completion itself, which makes it (G - 1) / G of RLOO's."""
     model, reference = tabular(0), tabular(1)
-    config = GRPOConfig(kl=IN_REWARD, scale="none", aggregation="constant", divisor=3.0, ratio=ratio)
-    share = (group_size - 1) / group_size / 3
-    if ratio == "sequence":
-        pytest.skip("a whole completion's ratio counts once a token: see the test of GSPO") if group_size == 3 else None
-        config = GRPOConfig(kl=IN_REWARD, scale="none", aggregation="sequence_mean", ratio=ratio)
-        share = (group_size - 1) / group_size
+    shared = (group_size - 1) / group_size
+    if ratio == "token":
+        config = GRPOConfig(kl=IN_REWARD, scale="none", aggregation="constant", divisor=3.0)
+        share = shared / 3
+    else:
+        config = GRPOConfig(kl=IN_REWARD, scale="none", aggregation="sequence_mean", ratio="sequence")
+        share = shared
     exact = gradient_of(
         lambda logits: share * (BETA * sequence_kl(logits, table(reference).detach()) - expected_reward(logits)), model
     )
@@ -225,7 +226,7 @@ def test_sft_has_the_gradient_of_the_cross_entropy_and_rests_where_the_model_is_
             learner.differentiate(state, batch_of(model, [[number]]))
             # Of one completion the mean over tokens is its sum by its length.
             total += (
-                float(probability(table(data), number))
+                float(probability(table(data).detach(), number))
                 * len(COMPLETIONS[number])
                 * state.weights.gradient.view_as(total)
             )

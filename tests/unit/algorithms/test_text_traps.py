@@ -29,7 +29,7 @@ from heeler.models.language.weights import OptimizerConfig
 from heeler.ops.micro_batches import stored
 from heeler.rollouts.sampler import SamplingConfig, sample
 from tests.tabular_language import batch_of, table, tabular
-from tests.text_rounds import prompts, rewards, sampled, shown
+from tests.text_rounds import paired, prompts, rewards, sampled, shown
 from tests.tiny_models import tiny_llama
 
 NO_KL = KLConfig(coefficient=0.0)
@@ -196,6 +196,7 @@ def test_the_first_ratio_is_one_at_every_temperature(learner_class, temperature)
     assert wrong["sampling/sampling_logp_difference/mean"] > 0.01
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 def test_an_adapter_switched_off_is_the_reference():
     """Log-probabilities, gradients and what may change are as they were before and after."""
     base = tiny_llama(0)
@@ -226,7 +227,7 @@ def test_the_kl_is_measured_where_it_costs_nothing():
     _, metrics = learner.update(state, batch, rewards(state.model, batch), reference=tiny_llama(1))
     assert "kl" not in without
     assert metrics["kl_per_completion"] > 0
-    assert metrics["kl_per_token"] == pytest.approx(metrics["kl_per_completion"] * 16 / metrics["num_tokens"])
+    assert metrics["kl_per_token"] == pytest.approx(metrics["kl_per_completion"] * 32 / metrics["num_tokens"])
 
 
 @pytest.mark.parametrize(("target", "grows"), [(1e-6, True), (1e6, False)])
@@ -245,7 +246,7 @@ def test_a_kl_in_the_reward_holds_a_model_near_its_reference():
     for coefficient in (0.0, 2.0):
         learner = RLOO(RLOOConfig(optimizer=OptimizerConfig(learning_rate=3e-3), kl=KLConfig(coefficient=coefficient)))
         state = learner.init(tiny_llama(0), 0)
-        for seed in range(12):
+        for seed in range(20):
             batch = sampled(state.model, seed)
             state, metrics = learner.update(state, batch, rewards(state.model, batch), reference=tiny_llama(0))
         moved[coefficient] = metrics["kl_per_completion"]
@@ -293,10 +294,7 @@ def test_values_come_to_explain_the_rewards():
 def test_pairs_that_come_again_need_their_reference_once():
     learner = DPO(DPOConfig())
     state = learner.init(tiny_llama(0), 0)
-    model = state.model
-    other = torch.tensor([50, 51, 52])
-    answers = [answer for ids in shown(model).completions for answer in (ids, other)]
-    batch = stored(prompts(model), answers, torch.arange(4).repeat_interleave(2))
+    batch = paired(state.model)
     kept = learner.reference_logprobs(state, batch, tiny_llama(1))
     by_model = learner.differentiate(state, batch, tiny_llama(1))
     assert learner.differentiate(state, batch, kept) == by_model

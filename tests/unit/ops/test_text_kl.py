@@ -46,7 +46,7 @@ def test_trap_mean_of_k1_and_of_k3_is_the_kl_on_policy(estimator):
 def test_mean_of_k2_is_not():
     log_policy = torch.log_softmax(policy(), -1)
     mean = (log_policy.exp() * kl_terms(log_policy, REFERENCE, estimator="k2")).sum()
-    assert abs(mean - divergence(policy())) > 0.01
+    assert abs(mean - divergence(policy())) > 0.005
 
 
 def test_trap_k2_has_the_right_gradient_when_differentiated():

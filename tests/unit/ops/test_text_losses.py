@@ -126,7 +126,7 @@ def test_trap_same_mask_in_numerator_and_denominator(aggregation):
     ("aggregation", "is_fair"), [("token_mean", True), ("constant", True), ("sequence_mean", False)]
 )
 def test_trap_no_length_bias_by_token_mean_or_constant_divisor(aggregation, is_fair):
-    """A token of a long completion weighs what one of a short completion does; the mean by completion is the contrast."""
+    """A token of a long completion weighs what one of a short one does; the mean by completion is the contrast."""
     weight = token_weights(
         torch.tensor([2, 8]), KEPT[:2], aggregation=aggregation, num_kept_tokens=10, num_kept=2, divisor=8.0
     )
