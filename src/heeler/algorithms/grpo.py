@@ -158,11 +158,12 @@ class GRPO:
             spread=torch.tensor(spread(scored.reward_N[scored.is_scored_N]).std) if config.scale == "batch" else None,
             scale_by_group=config.scale == "group",
         )
+        sampled_T = batch.sampled_logprob_T.to(device)
         experience = Experience(
             batch=batch,
             is_kept_N=kept(batch, scored.is_scored_N, config.truncated).to(device),
-            advantage_T=per_token(advantage_N, batch.length_N).to(device),
-            sampled_T=batch.sampled_logprob_T.to(device),
+            advantage_T=per_token(advantage_N, batch.length_N).to(sampled_T),
+            sampled_T=sampled_T,
             reference_T=scored.reference_T,
         )
         return experience, metrics

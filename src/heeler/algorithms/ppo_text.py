@@ -171,7 +171,7 @@ class TextPPO:
         reward_N, is_scored_N = checked_rewards(batch, rewards)
         metrics = completion_metrics(batch) | reward_metrics(batch, reward_N, is_scored_N)
         sampled_T, length_N = batch.sampled_logprob_T.to(device), batch.length_N
-        reward_T = final_token(reward_N, length_N).to(device)
+        reward_T = final_token(reward_N, length_N).to(sampled_T)
         reference_T = reference_of(config.kl, state, batch, reference, max_tokens=config.max_tokens)
         if reference_T is not None:
             metrics |= measured(sampled_T, reference_T, length_N)

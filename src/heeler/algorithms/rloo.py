@@ -134,11 +134,12 @@ class RLOO:
         if config.normalize_advantages:
             seen = spread(advantage_N[scored.is_scored_N])
             advantage_N = torch.where(scored.is_scored_N, (advantage_N - seen.mean) / (seen.std + GRPO_EPSILON), 0.0)
+        sampled_T = batch.sampled_logprob_T.to(device)
         experience = Experience(
             batch=batch,
             is_kept_N=kept(batch, scored.is_scored_N, config.truncated).to(device),
-            advantage_T=per_token(advantage_N, batch.length_N).to(device),
-            sampled_T=batch.sampled_logprob_T.to(device),
+            advantage_T=per_token(advantage_N, batch.length_N).to(sampled_T),
+            sampled_T=sampled_T,
             reference_T=scored.reference_T,
         )
         return experience, metrics

@@ -125,7 +125,7 @@ def checked_rewards(
             raise DataError(f"rewards, row {i}: {reward} is no finite number; give None where a reward does not apply")
     if all(reward is None for reward in given):
         raise DataError("rewards: None for every completion, so that there is nothing to learn from")
-    reward_N = torch.tensor([0.0 if reward is None else float(reward) for reward in given])
+    reward_N = torch.tensor([0.0 if reward is None else float(reward) for reward in given], dtype=torch.float64)
     return reward_N, torch.tensor([reward is not None for reward in given])
 
 

@@ -51,7 +51,7 @@ def reward_metrics(
     seen = spread(reward_N[is_scored_N])
     group = groups(reward_N, is_scored_N, batch.prompt_of_N, len(batch.prompts))
     has_any_P = group.count_P > 0
-    num_same = (has_any_P & (group.std_P < 1e-8)).sum()
+    num_same = (has_any_P & group.is_same_P).sum()
     same, num_prompts = total(torch.stack([num_same, has_any_P.sum()]).double()).tolist()
     return {"reward": seen.mean, "reward_std": seen.std, "frac_reward_zero_std": same / num_prompts}
 

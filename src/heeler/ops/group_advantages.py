@@ -14,13 +14,15 @@ GRPO_EPSILON = 1e-4
 
 
 class Groups(NamedTuple):
-    """What the rewards of each prompt's completions are like."""
+    """What the rewards of each prompt's completions are like, in 64 bits: a rest of rounding is no spread."""
 
     count_P: Float[Tensor, " P"]
     """Completions that have a reward."""
     mean_P: Float[Tensor, " P"]
     std_P: Float[Tensor, " P"]
     """Unbiased; 0 where there are fewer than two."""
+    is_same_P: Bool[Tensor, " P"]
+    """Whether there is nothing to learn from: all rewards are the same, or there are fewer than two."""
 
 
 def groups(
@@ -34,13 +36,14 @@ def groups(
         prompt_of_N: which prompt each completion follows.
         num_prompts: P.
     """
-    zero_P = reward_N.new_zeros(num_prompts)
-    known_N = torch.where(is_scored_N, reward_N, torch.zeros_like(reward_N))
-    count_P = zero_P.index_add(0, prompt_of_N, is_scored_N.to(reward_N.dtype))
+    known_N = torch.where(is_scored_N, reward_N, torch.zeros_like(reward_N)).double()
+    zero_P = known_N.new_zeros(num_prompts)
+    count_P = zero_P.index_add(0, prompt_of_N, is_scored_N.double())
     mean_P = zero_P.index_add(0, prompt_of_N, known_N) / count_P.clamp_min(1)
-    deviation_N = torch.where(is_scored_N, known_N - mean_P[prompt_of_N], torch.zeros_like(reward_N))
+    deviation_N = torch.where(is_scored_N, known_N - mean_P[prompt_of_N], torch.zeros_like(known_N))
     variance_P = zero_P.index_add(0, prompt_of_N, deviation_N.square()) / (count_P - 1).clamp_min(1)
-    return Groups(count_P, mean_P, variance_P.sqrt())
+    std_P = variance_P.sqrt()
+    return Groups(count_P, mean_P, std_P, std_P <= 1e-12 * (1 + mean_P.abs()))
 
 
 def rloo_advantages(
@@ -69,7 +72,7 @@ def rloo_advantages(
     count_N = group.count_P[prompt_of_N]
     # r - (G m - r) / (G - 1) = (r - m) G / (G - 1)
     advantage_N = (reward_N - group.mean_P[prompt_of_N]) * count_N / (count_N - 1).clamp_min(1)
-    return torch.where(is_scored_N & (count_N > 1), advantage_N, torch.zeros_like(reward_N))
+    return _where_it_teaches(advantage_N, group, is_scored_N, prompt_of_N).to(reward_N.dtype)
 
 
 def grpo_advantages(
@@ -104,4 +107,9 @@ def grpo_advantages(
         advantage_N = advantage_N / (spread + GRPO_EPSILON)
     elif scale_by_group:
         advantage_N = advantage_N / (group.std_P[prompt_of_N] + GRPO_EPSILON)
-    return torch.where(is_scored_N & (group.count_P[prompt_of_N] > 1), advantage_N, torch.zeros_like(reward_N))
+    return _where_it_teaches(advantage_N, group, is_scored_N, prompt_of_N).to(reward_N.dtype)
+
+
+def _where_it_teaches(advantage_N: Tensor, group: Groups, is_scored_N: Tensor, prompt_of_N: Tensor) -> Tensor:
+    teaches_N = is_scored_N & ~group.is_same_P[prompt_of_N]
+    return torch.where(teaches_N, advantage_N, torch.zeros_like(advantage_N))

@@ -61,6 +61,7 @@ def test_groups_count_and_spread():
     group = groups(REWARD, SCORED, PROMPT, 4)
     assert group.count_P.tolist() == [3, 2, 3, 1]
     assert group.std_P[1] == 0 and group.std_P[3] == 0
+    assert group.is_same_P.tolist() == [False, True, False, True]
     assert group.std_P[0].item() == pytest.approx(statistics.stdev([1.0, 0.0, 0.5]))
 
 
@@ -73,5 +74,6 @@ def test_same_rewards_give_exactly_nothing():
     """A rest of rounding divided by a spread of rounding would be a large advantage from nowhere."""
     reward = torch.full((7,), 0.1)
     same, scored = torch.zeros(7, dtype=torch.int64), torch.ones(7, dtype=torch.bool)
-    assert grpo_advantages(reward, scored, same, 1).abs().max() < 1e-3
-    assert rloo_advantages(reward, scored, same, 1).abs().max() < 1e-6
+    assert (grpo_advantages(reward, scored, same, 1) == 0).all()
+    assert (rloo_advantages(reward, scored, same, 1) == 0).all()
+    assert groups(reward, scored, same, 1).is_same_P.all()
