@@ -140,7 +140,11 @@ class LanguageModel:
 
     def text(self, ids: Int[Tensor, " completion"]) -> str:
         """What tokens say, without those that say nothing themselves."""
-        return self._reader.text(ids.tolist())
+        return self.text_of(ids.tolist())
+
+    def text_of(self, ids: Sequence[int]) -> str:
+        """The same from a list."""
+        return self._reader.text(ids)
 
     # Computing
 
