@@ -128,7 +128,8 @@ class PlainDecoder:
 
     def keep(self, row_B: Int[Tensor, " B"]) -> None:
         """See `Decoder`."""
-        self._cache.batch_select_indices(row_B)
+        # Its name speaks of beams; it takes any rows, and every kind of cache has it.
+        self._cache.reorder_cache(row_B)
 
     def _taken(self, outputs: Any) -> Float[Tensor, "B V"]:
         self._is_recurrent = getattr(outputs, "past_key_values", None) is None
