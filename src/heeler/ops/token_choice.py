@@ -13,7 +13,8 @@ def choose_tokens(
 ) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"]]:
     """A token of each row from softmax(logits / temperature), by the inverse of its distribution function.
 
-    token = min {v : p(0) + ... + p(v) > u}. A row's token depends on its own number alone, whatever other rows there are.
+    token = min {v : p(0) + ... + p(v) > u}. A row's token depends on its own number alone, whatever other rows there
+    are.
 
     Args:
         logits_BV: any floating type.

@@ -46,7 +46,7 @@ class _TokenLogprobs(torch.autograd.Function):
             p_SV = log_all_SV.exp()
             logprob_T[part] = log_all_SV.gather(1, token_T[part, None])[:, 0]
             # A token that cannot come has p log p = 0, and not 0 times infinity.
-            entropy_T[part] = -torch.linalg.vecdot(p_SV, log_all_SV.clamp_min(torch.finfo(torch.float32).min))
+            entropy_T[part] = -torch.einsum("sv,sv->s", p_SV, log_all_SV.clamp_min(torch.finfo(torch.float32).min))
             if p_TV is not None:
                 p_TV[part] = p_SV
         if p_TV is not None:

@@ -1,4 +1,4 @@
-"""The completions that one version of a model is making: prompts are gone through between steps, all rows step together.
+"""The completions that one version of a model makes: prompts are gone through between steps, all rows step together.
 
 Shapes: B rows, S places of a stretch of a prompt, V tokens there are.
 """
@@ -112,8 +112,6 @@ class RowLane:
             if stream.num_read or (len(chosen) + 1) * longest > _PROMPT_TOKENS:
                 break
             chosen.append(stream)
-        for _ in chosen:
-            self._waiting.popleft()
         self._read_together(chosen)
 
     def _read_together(self, chosen: list[Stream]) -> None:
@@ -123,7 +121,8 @@ class RowLane:
         self._reserve(start + len(chosen), token_PL.shape[1])
         hidden_PLD = self._forward(token_PL, 0, slice(start, start + len(chosen)))
         last_PD = hidden_PLD[torch.arange(len(chosen), device=hidden_PLD.device), length_P.to(hidden_PLD.device) - 1]
-        self._going += chosen
+        # Not before, so that a failure finds each stream in one of the two places.
+        self._going += [self._waiting.popleft() for _ in chosen]
         choose_for(self._model.head(last_PD), chosen)
 
     def _read_stretch(self, stream: Stream) -> None:

@@ -1,7 +1,7 @@
 """Sampling completions: many at a time, each with the log-probabilities that its tokens had.
 
-Rows that have ended are dropped as soon as that saves more than it costs. Each completion has random numbers of its own,
-so that what is sampled does not depend on which rows are still there.
+Rows that have ended are dropped as soon as that saves more than it costs. Each completion has random numbers of its
+own, so that what is sampled does not depend on which rows are still there.
 
 Shapes: B rows still going, P prompts, N completions, S steps, V tokens there are.
 """
@@ -33,7 +33,7 @@ class SamplingConfig:
     temperature: float = 1.0
     """Logits are divided by it."""
     stop: tuple[str, ...] = ()
-    """Strings that end a completion beside its end-of-text token; their tokens stay part of it, as they were sampled."""
+    """Strings that end a completion, beside its end-of-text token; their tokens stay part of it, as sampled."""
     stop_ids: tuple[int, ...] = ()
     """Tokens that do."""
 
@@ -136,7 +136,9 @@ class _Writing:
     def _ends(self, token_B: Tensor, row_B: Tensor) -> Tensor:
         ends_B = torch.isin(token_B, self._end_ids) if len(self._end_ids) > 1 else token_B == self._end_ids
         if self._streams:
-            stopped = [self._has_stopped(row, token) for row, token in zip(row_B.tolist(), token_B.tolist(), strict=True)]
+            stopped = [
+                self._has_stopped(row, token) for row, token in zip(row_B.tolist(), token_B.tolist(), strict=True)
+            ]
             ends_B = ends_B | torch.tensor(stopped, device=ends_B.device)
         return ends_B
 

@@ -49,9 +49,9 @@ class _Source:
 class VllmEngine:
     """Completions by vLLM, in a thread of its own.
 
-    Weights come from folders: a model's, or those of LoRA adapters on one model, which are exchanged without loading the
-    model again. A whole model that takes another's place is there beside it until the last completion of the old one has
-    ended; `options` must leave memory for that.
+    Weights come from folders: a model's, or those of LoRA adapters on one model, which are exchanged without loading
+    the model again. A whole model that takes another's place is there beside it until the last completion of the old
+    one has ended; `options` must leave memory for that. Log-probabilities are of what is left after top_p and top_k.
 
     Args:
         model: a folder or a name on the hub.
@@ -130,7 +130,9 @@ class VllmEngine:
     def _run(self) -> None:
         while self._prepare():
             # Engines that have completions on their way, each once.
-            for engine in {id(request.source.engine): request.source.engine for request in self._requests.values()}.values():
+            for engine in {
+                id(request.source.engine): request.source.engine for request in self._requests.values()
+            }.values():
                 self._step(engine)
         for request in [*self._requests.values(), *(request for request, _, _ in self._arriving)]:
             request.tell("cancelled")

@@ -15,6 +15,8 @@ from heeler.models.language.saving import read_manifest
 Precision = Literal["auto", "float32", "bfloat16"]
 """`auto`: bfloat16 on a GPU that computes in it, else float32."""
 
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+
 
 def load_language_model(
     path_or_id: str | Path,
@@ -50,10 +52,14 @@ def load_language_model(
     if adapter is not None and lora is not None:
         raise ConfigError("adapter and lora: name one that is there, or settings of a new one, and not both")
     source = Path(path_or_id)
+    read_manifest(source)
     if source.is_dir() and (source / CONFIG_NAME).is_file() and not (source / "config.json").is_file():
         if adapter is not None:
-            raise ConfigError(f"{source} is itself an adapter; name the model that it was made for, or no other adapter")
+            raise ConfigError(
+                f"{source} is itself an adapter; name the model that it was made for, or no other adapter"
+            )
         adapter, path_or_id = source, _base_of(source)
+    _check_folder(path_or_id)
     tokenizer = _tokenizer(str(adapter) if _has_tokenizer(adapter) else str(path_or_id))
     if eos_token is not None:
         _set_eos(tokenizer, eos_token)
@@ -91,20 +97,6 @@ def _has_tokenizer(adapter: Path | None) -> bool:
     return adapter is not None and (adapter / "tokenizer_config.json").is_file()
 
 
-def _module(path_or_id: str | Path, dtype: torch.dtype) -> Any:
-    from transformers import AutoModelForCausalLM
-
-    folder = Path(path_or_id)
-    read_manifest(folder)
-    _check_folder(path_or_id)
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            str(path_or_id), dtype=dtype, use_safetensors=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise DataError(f"{path_or_id} cannot be read as a causal language model: {_first_lines(error)}") from error
-
-
 def _check_folder(path_or_id: str | Path) -> None:
     """Say what a folder lacks in plainer words than those of the hub."""
     folder = Path(path_or_id)
@@ -127,23 +119,29 @@ def _check_folder(path_or_id: str | Path) -> None:
         raise DataError(f"{folder / 'model.safetensors'} is missing{hint}")
 
 
+def _module(path_or_id: str | Path, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    # Of reading the weights, which takes a moment.
+    logging.disable_progress_bar()
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            str(path_or_id), dtype=dtype, use_safetensors=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(f"{path_or_id} cannot be read as a causal language model: {_first_lines(error)}") from error
+
+
 def _tokenizer(path_or_id: str) -> Any:
     from transformers import AutoTokenizer
 
-    _check_exists(path_or_id)
+    if Path(path_or_id).is_dir() and not any((Path(path_or_id) / name).is_file() for name in _TOKENIZER_FILES):
+        raise DataError(f"{Path(path_or_id) / 'tokenizer.json'} is missing; a model comes with its tokenizer")
     try:
         return AutoTokenizer.from_pretrained(path_or_id, trust_remote_code=False)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{path_or_id}: its tokenizer cannot be read: {_first_lines(error)}") from error
-
-
-def _check_exists(path_or_id: str) -> None:
-    folder = Path(path_or_id)
-    if not folder.is_dir():
-        _check_folder(path_or_id)
-        return
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")):
-        raise DataError(f"{folder / 'tokenizer.json'} is missing; a model comes with its tokenizer")
 
 
 def _set_eos(tokenizer: Any, eos_token: str) -> None:

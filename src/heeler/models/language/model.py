@@ -45,8 +45,8 @@ class CompletionOutputs:
 class LanguageModel:
     """A model of `AutoModelForCausalLM` with its tokenizer. Use `load_language_model` to read one.
 
-    It is put into its evaluating mode and stays there, for learning too: with dropout the log-probabilities of an update
-    would not be those that were sampled.
+    It is put into its evaluating mode and stays there, for learning too: with dropout the log-probabilities of an
+    update would not be those that were sampled.
 
     Args:
         module: transformers' model, or peft's around it.

@@ -94,9 +94,10 @@ def pack(batch: TextBatch, *, shared_prefix: bool, pad_id: int, limits: RowLimit
                 pieces.append((at, size_N[i], prompt_size, count, part))
                 start_N[i], before_N[i] = at, last
                 at += size_N[i]
-    place_T = _runs(start_N, np.array(size_N))
+    place_T = _runs(start_N, np.array(size_N, dtype=np.int64))
     source_T = place_T - 1
-    source_T[np.cumsum(size_N) - size_N] = before_N
+    ends_N = np.cumsum(size_N, dtype=np.int64)
+    source_T[ends_N - np.array(size_N, dtype=np.int64)] = before_N
     return Packed(
         **_filled(np.array(pieces), torch.cat(tokens), (len(rows), longest), pad_id),
         source_T=torch.from_numpy(source_T),

@@ -1,4 +1,4 @@
-"""Between text and tokens: prompts through the chat template, ends of completions, and what is missing in a tokenizer."""
+"""Between text and tokens: prompts through the chat template, ends of completions, what a tokenizer lacks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -79,7 +79,7 @@ class TokenReader:
         return list(ids)
 
     def _only_text(self, content: str) -> str:
-        """A message in which no token of the template is spelled out: nobody else's turn can be written into one's own."""
+        """A message in which no token of the template is spelled out: nobody writes another's turn into their own."""
         for token in self._special:
             if token in content:
                 content = content.replace(token, f"{token[0]} {token[1:]}")

@@ -10,7 +10,11 @@ from heeler.ops.text_batch import TextBatch
 
 
 def random_batch(
-    prompt_lengths: Sequence[int], completion_lengths: Sequence[Sequence[int]], *, seed: int = 0, temperature: float = 1.0
+    prompt_lengths: Sequence[int],
+    completion_lengths: Sequence[Sequence[int]],
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
 ) -> TextBatch:
     generator = torch.Generator().manual_seed(seed)
 

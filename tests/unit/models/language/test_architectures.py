@@ -1,5 +1,6 @@
 """Every architecture, by the fast ways and by the plain ones, says what it says by itself."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,8 +75,11 @@ def test_first_step_ratio_is_one(model: LanguageModel):
     with torch.no_grad():
         ratio_T = torch.exp(model.outputs(batch).logprob_T - batch.sampled_logprob_T)
     assert_close(ratio_T, torch.ones_like(ratio_T), atol=1e-3, rtol=0)
-    # Taken at another temperature they are not: the comparison would see it.
-    assert (own_logprobs(model, batch) - batch.sampled_logprob_T).abs().max() < 1e-3
+    assert_close(own_logprobs(model, batch), batch.sampled_logprob_T, atol=1e-3, rtol=0)
+    # At another temperature it is not, so that the comparison would see a wrong one.
+    with torch.no_grad():
+        elsewhere_T = model.outputs(replace(batch, temperature=1.0)).logprob_T
+    assert (elsewhere_T - batch.sampled_logprob_T).abs().max() > 0.01
 
 
 def test_fast_and_plain_sampling_choose_the_same_tokens(model: LanguageModel):

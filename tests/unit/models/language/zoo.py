@@ -32,14 +32,14 @@ def _config(name: str, **settings: Any) -> Callable[[], Any]:
 FAST: dict[str, Callable[[], Any]] = {
     "llama": _config("Llama", **_USUAL),
     "qwen3": _config("Qwen3", **_USUAL, head_dim=8),
-    "qwen3-window": _config("Qwen3", **_USUAL, head_dim=8, use_sliding_window=True, sliding_window=8, max_window_layers=1),
+    "qwen3-window": _config(
+        "Qwen3", **_USUAL, head_dim=8, use_sliding_window=True, sliding_window=8, max_window_layers=1
+    ),
     "mistral-window": _config("Mistral", **_USUAL, head_dim=8, sliding_window=8),
     "gemma2-softcap": _config("Gemma2", **_USUAL, head_dim=8, query_pre_attn_scalar=8, **_MIXED),
     "gemma3-window": _config("Gemma3Text", **_USUAL, head_dim=8, query_pre_attn_scalar=8, **_MIXED),
     "gpt2": _config("GPT2", **_GPT),
-    "gpt-neox": _config(
-        "GPTNeoX", **{name: value for name, value in _USUAL.items() if name != "num_key_value_heads"}
-    ),
+    "gpt-neox": _config("GPTNeoX", **{name: value for name, value in _USUAL.items() if name != "num_key_value_heads"}),
     "phi": _config("Phi", **_USUAL),
     "olmo2": _config("Olmo2", **_USUAL),
     "granite-scaled": _config("Granite", **_USUAL, logits_scaling=3.0),
