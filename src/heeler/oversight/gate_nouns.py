@@ -40,11 +40,6 @@ class CheckResult:
     is_worse: bool
     """Shown: see the module. `is_better` is False where the suite is no goal."""
 
-    @property
-    def num_items(self) -> int:
-        """Items taken, compared or left out."""
-        return self.num_pairs + self.num_left_out
-
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:

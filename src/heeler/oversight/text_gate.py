@@ -18,6 +18,7 @@ The decision is a function of the scores alone, so that anybody can come to it a
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -55,24 +56,16 @@ def run_gate(
         DataError: a score is not a number, or an item came twice.
     """
     taken = {check.suite: list((evidence or {}).get(check.suite, ())) for check in config.checks}
-    result = judge(config, taken, sizes)
-    while result.decision == "go on":
-        for suite in wanted(config, result.checks, sizes):
+    claims = _claims(config, taken)
+    while _decision(config, claims, sizes) == "go on":
+        for suite in _wanted(config, claims, sizes):
             start = len(taken[suite])
-            taken[suite] += draw(suite, start, min(start + config.batch_size, sizes[suite]))
-        result = judge(config, taken, sizes)
+            stop = min(start + config.batch_size, sizes[suite])
+            taken[suite] += draw(suite, start, stop)
+            assert len(taken[suite]) == stop, "a pair for each item asked for"
+        claims = _claims(config, taken)
         after_round(taken)
-    return result, taken
-
-
-def wanted(config: GateConfig, checks: Sequence[CheckResult], sizes: Mapping[str, int]) -> list[str]:
-    """Suites of which more items would tell something, and which have more."""
-    has_gain = any(seen.is_better for seen in checks)
-    return [
-        check.suite
-        for check, seen in zip(config.checks, checks, strict=True)
-        if seen.num_items < sizes[check.suite] and (not seen.is_not_worse or (check.is_goal and not has_gain))
-    ]
+    return judge(config, taken, sizes), taken
 
 
 def judge(config: GateConfig, evidence: Evidence, sizes: Mapping[str, int]) -> GateResult:
@@ -86,14 +79,61 @@ def judge(config: GateConfig, evidence: Evidence, sizes: Mapping[str, int]) -> G
     Raises:
         DataError: a score is not a number, or an item came twice.
     """
+    claims = _claims(config, evidence)
+    checks = tuple(_result(config, check, evidence, claims[check.suite]) for check in config.checks)
+    decision = _decision(config, claims, sizes)
+    reasons = {"release": reasons_to_release, "keep": reasons_to_keep}.get(decision, lambda config, checks: ())
+    return GateResult(decision=decision, reasons=reasons(config, checks), checks=checks)
+
+
+class _Claims(NamedTuple):
+    """What one suite has shown."""
+
+    num_items: int
+    is_not_worse: bool
+    is_better: bool
+    is_worse: bool
+
+
+def _claims(config: GateConfig, evidence: Evidence) -> dict[str, _Claims]:
     gain_by_suite = {check.suite: _gains(check, evidence.get(check.suite, ())) for check in config.checks}
     better = _shown_better(config, gain_by_suite)
-    checks = tuple(
-        _result(config, check, evidence.get(check.suite, ()), gain_by_suite[check.suite], check.suite in better)
-        for check in config.checks
+    found: dict[str, _Claims] = {}
+    for check in config.checks:
+        gain_N = gain_by_suite[check.suite]
+        not_worse = _evidence_above(check, gain_N, -check.margin)
+        worse = _evidence_above(check, -gain_N, check.margin)
+        found[check.suite] = _Claims(
+            num_items=len(evidence.get(check.suite, ())),
+            is_not_worse=not_worse >= -math.log(config.error_rate),
+            is_better=check.suite in better,
+            is_worse=worse >= math.log(len(config.checks) / config.error_rate),
+        )
+    return found
+
+
+def _decision(config: GateConfig, claims: Mapping[str, _Claims], sizes: Mapping[str, int]) -> GateDecision:
+    # One suite that has run out without showing that it is not worse decides it, too.
+    is_lost = any(
+        shown.is_worse or (shown.num_items >= sizes[suite] and not shown.is_not_worse)
+        for suite, shown in claims.items()
     )
-    decision, reasons = _decide(config, checks, sizes)
-    return GateResult(decision=decision, reasons=reasons, checks=checks)
+    if is_lost:
+        return "keep"
+    if any(shown.is_better for shown in claims.values()) and all(shown.is_not_worse for shown in claims.values()):
+        return "release"
+    return "go on" if _wanted(config, claims, sizes) else "keep"
+
+
+def _wanted(config: GateConfig, claims: Mapping[str, _Claims], sizes: Mapping[str, int]) -> list[str]:
+    """Suites of which more items would tell something, and which have more."""
+    has_gain = any(shown.is_better for shown in claims.values())
+    return [
+        check.suite
+        for check in config.checks
+        if claims[check.suite].num_items < sizes[check.suite]
+        and (not claims[check.suite].is_not_worse or (check.is_goal and not has_gain))
+    ]
 
 
 def _gains(check: Check, pairs: Sequence[Pair]) -> Floats:
@@ -135,12 +175,12 @@ def _shown_better(config: GateConfig, gain_by_suite: Mapping[str, Floats]) -> se
     return shown
 
 
-def _result(config: GateConfig, check: Check, pairs: Sequence[Pair], gain_N: Floats, is_better: bool) -> CheckResult:
+def _result(config: GateConfig, check: Check, evidence: Evidence, shown: _Claims) -> CheckResult:
+    pairs = evidence.get(check.suite, ())
     scored = [(c, u) for _, c, u in pairs if c is not None and u is not None]
-    low, high = interval(_as_share(check, gain_N), config.error_rate) if scored else (0.0, 1.0)
+    gain_N = _gains(check, pairs)
+    low, high = interval(_as_share(check, gain_N), config.error_rate)
     width = 2 * check.max_difference
-    not_worse = _evidence_above(check, gain_N, -check.margin)
-    worse = _evidence_above(check, -gain_N, check.margin)
     return CheckResult(
         suite=check.suite,
         num_pairs=len(scored),
@@ -150,21 +190,7 @@ def _result(config: GateConfig, check: Check, pairs: Sequence[Pair], gain_N: Flo
         gain=float(gain_N.mean()) if scored else None,
         gain_low=width * (low - 0.5),
         gain_high=width * (high - 0.5),
-        is_not_worse=not_worse >= -math.log(config.error_rate),
-        is_better=is_better,
-        is_worse=worse >= math.log(len(config.checks) / config.error_rate),
+        is_not_worse=shown.is_not_worse,
+        is_better=shown.is_better,
+        is_worse=shown.is_worse,
     )
-
-
-def _decide(
-    config: GateConfig, checks: Sequence[CheckResult], sizes: Mapping[str, int]
-) -> tuple[GateDecision, tuple[str, ...]]:
-    # One suite that has run out without showing that it is not worse decides it, too.
-    is_lost = any(seen.is_worse or (seen.num_items >= sizes[seen.suite] and not seen.is_not_worse) for seen in checks)
-    if is_lost:
-        return "keep", reasons_to_keep(config, checks)
-    if any(seen.is_better for seen in checks) and all(seen.is_not_worse for seen in checks):
-        return "release", reasons_to_release(config, checks)
-    if not wanted(config, checks, sizes):
-        return "keep", reasons_to_keep(config, checks)
-    return "go on", ()
