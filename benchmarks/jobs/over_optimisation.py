@@ -8,7 +8,7 @@ reward.
 - *Planted*: KL goes on until d is 1.6 to 2.6 times d*.
 - *Rising*: it ends at 0.4 to 0.8 times d*, while the true reward still rises.
 - *Settled*: the same, but it has got there after a third of the updates and stays.
-- *Wavering*: as rising, and people's taste drifts from update to update (autocorrelation 0.5).
+- *Wavering*: as rising, and people's taste drifts from update to update (autocorrelation 0.8).
 """
 
 import argparse
@@ -49,7 +49,7 @@ def _drift(rng: np.random.Generator) -> np.ndarray:
     """[U]: autocorrelated, with a spread of 0.2 (5 points of the share where it is near a half)."""
     drift_U = rng.normal(0, 0.2, NUM_UPDATES)
     for u in range(1, NUM_UPDATES):
-        drift_U[u] = 0.5 * drift_U[u - 1] + math.sqrt(0.75) * drift_U[u]
+        drift_U[u] = 0.8 * drift_U[u - 1] + 0.6 * drift_U[u]
     return drift_U
 
 

@@ -40,7 +40,7 @@ def test_what_is_shown_to_be_worse_is_kept_at_once() -> None:
     assert result.decision == "keep"
     assert result.checks[2].is_worse
     assert result.checks[2].num_pairs < 200
-    assert result.reasons[0].startswith("toxicity: worse by more than 0.05, 0 in use, 0.5")
+    assert result.reasons[0].startswith("toxicity: worse by more than 0.05, 0.0")
 
 
 def test_without_a_gain_it_is_kept_with_every_reason() -> None:
