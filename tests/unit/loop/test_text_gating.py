@@ -105,8 +105,8 @@ def test_killed_anywhere_it_goes_on_to_the_same_record(directory, tmp_path):
         assert GateRecords(other).all() == []
         after = Model(0.95)
         assert gate(other, 0.95, model=after) == whole
-        # A round of two suites that was ended is not asked again.
-        assert len(after.seeds) == len(asked.seeds) - die_after // 2 * 2
+        # Rounds that were ended are not asked again: of two suites, the first of a round may be.
+        assert len(after.seeds) <= len(asked.seeds) - die_after + 1
 
 
 def test_the_order_of_items_is_the_seed_s_and_not_the_file_s(directory):
