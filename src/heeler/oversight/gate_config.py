@@ -17,7 +17,8 @@ class Check:
     better: Better
     """Which way the suite's score is better."""
     margin: float
-    """So much worse, in units of the score, it may be at most: this has to be refuted. A loss below it passes."""
+    """Being so much worse, in units of the score, is what has to be refuted; a smaller loss may pass. Where both
+    versions answer all alike it takes about 5.7 × max_difference / margin items."""
     is_goal: bool = True
     """Whether being better here counts as a gain; the candidate needs one gain at least."""
     max_difference: float = 1.0
