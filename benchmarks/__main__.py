@@ -18,10 +18,12 @@ from benchmarks import (
     crash_soak,
     ingest,
     mujoco_batch,
+    over_optimisation,
     ppo_cartpole,
     ppo_hopper,
     preferences,
     preferences_imitation,
+    release_gate,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -39,6 +41,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
+    over_optimisation.BENCHMARK,
+    release_gate.BENCHMARK,
 )
 
 
