@@ -10,7 +10,7 @@ _WIDE_ENDS = frozenset("\u3002\uff01\uff1f\uff61")
 _CLOSERS = frozenset("\"'”’»)]}」』")
 _ABBREVIATIONS = frozenset(
     (
-        *("mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "no", "nr"),
+        *("mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "e.g", "i.e", "nr"),
         *("fig", "eq", "approx", "inc", "ltd", "co", "corp", "dept", "est", "bzw", "z.b", "ca", "usw"),
     )
 )

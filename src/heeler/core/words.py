@@ -5,7 +5,9 @@ import unicodedata
 
 # Scripts that put no spaces between words: each character stands for itself.
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_ALONE}]|(?:(?![{_ALONE}])\w)+(?:['’](?:(?![{_ALONE}])\w)+)*")
+# A letter with its accents.
+_LETTER = rf"(?:(?![{_ALONE}])\w[\u0300-\u036f]*)"
+_WORD = re.compile(rf"[{_ALONE}]|{_LETTER}+(?:['’]{_LETTER}+)*")
 
 
 def words(text: str) -> list[str]:

@@ -12,7 +12,7 @@ from heeler.core.words import ngrams, word_spans, words
 from heeler.safety.text_guards.findings import Action, Finding, check_action
 from heeler.safety.text_guards.timing import within
 from heeler.safety.toxicity.classifier import ToxicityClassifier
-from heeler.safety.toxicity.folding import fold
+from heeler.safety.toxicity.folding import fold, fold_with_places
 from heeler.safety.toxicity.word_list import WordList, default_words
 
 
@@ -130,7 +130,8 @@ class PromptLeak:
         """The runs, those that overlap as one."""
         secrets = [message.content for message in prompt if message.role == "system"]
         found: list[Finding] = []
-        spans = [(fold(word), start, end) for word, start, end in word_spans(text)]
+        folded, places_of = fold_with_places(text)
+        spans = [(word, places_of[start], places_of[end - 1] + 1) for word, start, end in word_spans(folded)]
         for secret in secrets if self._secret is None else [self._secret]:
             size, runs = _runs_of(secret, self._num_words)
             said = [word for word, _, _ in spans]
@@ -145,7 +146,7 @@ class PromptLeak:
 
 @lru_cache(maxsize=256)
 def _runs_of(secret: str, num_words: int) -> tuple[int, frozenset[tuple[str, ...]]]:
-    folded = [fold(word) for word in words(secret)]
+    folded = words(fold(secret))
     # Of less than three words, nothing is a leak.
     size = min(num_words, max(len(folded), 3))
     return size, frozenset(ngrams(folded, size))
@@ -230,6 +231,6 @@ class Custom:
             return []
         if said is True or (isinstance(said, str) and said):
             return [Finding(start=0, end=len(text), what=said if isinstance(said, str) else self.name)]
-        if isinstance(said, Sequence) and all(isinstance(one, Finding) for one in said):
+        if isinstance(said, Sequence) and not isinstance(said, str) and all(isinstance(one, Finding) for one in said):
             return list(said)
         raise TypeError(f"rule {self.name!r} must give True, False, words or findings, got {type(said).__name__}")

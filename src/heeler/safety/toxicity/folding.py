@@ -32,6 +32,15 @@ def fold(text: str) -> str:
     return "".join(kept).translate(_LOOK_ALIKE)
 
 
+def fold_with_places(text: str) -> tuple[str, list[int]]:
+    """The folded text, and from which character of `text` each of its characters comes."""
+    if text.isascii():
+        return fold(text), list(range(len(text)))
+    pieces = [fold(character) for character in text]
+    places = [place for place, piece in enumerate(pieces) for _ in piece]
+    return "".join(pieces), places
+
+
 def letters_for_digits(folded: str) -> str:
     """Digits and signs inside words turned into the letters that they stand for; numbers and marks stay.
 

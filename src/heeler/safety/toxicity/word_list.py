@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import groupby, pairwise
+from itertools import groupby, pairwise, takewhile
 
 from heeler.core.errors import ConfigError
-from heeler.safety.toxicity.folding import SPREAD, fold, letters_for_digits
+from heeler.safety.toxicity.folding import SPREAD, fold_with_places, letters_for_digits
 
-# A word, with signs that stand for letters.
-_TOKEN = re.compile(r"[^\W_](?:[\w@$!|+€*#]*[^\W_*])?|[@$€][\w@$!|+€*#]*[^\W_*]")
+# A word, with signs that stand for letters. Its length is bounded, so that nothing is looked at twice for long.
+_TOKEN = re.compile(r"[^\W_](?:[\w@$!|+€*#]{0,100}[^\W_*])?|[@$€!][\w@$!|+€*#]{0,100}[^\W_*]")
 _BROKEN = re.compile(r"(?<![^\W_])[^\W_]+(?:[.\-_*~|][^\W_]+)+(?![^\W_])")
 _ENDINGS = ("s", "es", "ed", "er", "ers", "ing", "in", "y")
 _MAX_BROKEN = 40
@@ -72,13 +72,29 @@ class WordList:
         >>> [hit.word for hit in WordList(("idiot",)).hits("You 1d10t, you I D I O T!")]
         ['idiot', 'idiot']
         """
-        folded, places = _folded_with_places(text)
+        folded, places = fold_with_places(text)
         found: dict[int, WordHit] = {}
-        for start, end in _candidates(folded):
+        for start, end in (*_candidates(folded), *self._within_spread(folded)):
             word = self._listed(folded[start:end])
             if word is not None and start not in found:
                 found[start] = WordHit(start=places[start], end=places[end - 1] + 1, word=word)
         return [found[start] for start in sorted(found)]
+
+    @cached_property
+    def _long_forms(self) -> frozenset[str]:
+        """Forms of four letters or more."""
+        return frozenset(form for word in self.words for form in _forms(word) if len(form) >= 4)
+
+    def _within_spread(self, folded: str) -> Iterable[tuple[int, int]]:
+        """Words among letters that were spread out, where other single letters stand before or after them."""
+        lengths = sorted({len(form) for form in self._long_forms})
+        for found in SPREAD.finditer(folded):
+            places = [found.start() + i for i, letter in enumerate(found.group()) if letter.isalnum()]
+            plain = letters_for_digits("".join(folded[place] for place in places))
+            for first in range(len(places)):
+                for length in takewhile(lambda size: first + size <= len(plain), lengths):
+                    if plain[first : first + length] in self._long_forms:
+                        yield places[first], places[first + length - 1] + 1
 
     def _listed(self, token: str) -> str | None:
         if "*" in token or "#" in token:
@@ -124,21 +140,13 @@ def _runs(word: str) -> tuple[str, tuple[int, ...]]:
 
 
 def _candidates(folded: str) -> Iterable[tuple[int, int]]:
-    for pattern in (_TOKEN, SPREAD):
-        for found in pattern.finditer(folded):
-            yield found.span()
+    for found in _TOKEN.finditer(folded):
+        yield found.span()
+    for found in SPREAD.finditer(folded):
+        yield found.span()
     for found in _BROKEN.finditer(folded):
         parts = [part.span() for part in re.finditer(r"[^\W_]+", found.group())][:_MAX_BROKEN]
         base = found.start()
         yield base + parts[0][0], base + parts[-1][1]
         for (start, _), (_, end) in pairwise(parts):
             yield base + start, base + end
-
-
-def _folded_with_places(text: str) -> tuple[str, list[int]]:
-    """The folded text, and from which character of `text` each of its characters comes."""
-    if text.isascii():
-        return fold(text), list(range(len(text)))
-    pieces = [fold(character) for character in text]
-    places = [place for place, piece in enumerate(pieces) for _ in piece]
-    return "".join(pieces), places
