@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
-from itertools import groupby, pairwise, takewhile
+from itertools import groupby, pairwise
 
 from heeler.core.errors import ConfigError
 from heeler.safety.toxicity.folding import SPREAD, fold_with_places, letters_for_digits
@@ -92,8 +92,9 @@ class WordList:
             places = [found.start() + i for i, letter in enumerate(found.group()) if letter.isalnum()]
             plain = letters_for_digits("".join(folded[place] for place in places))
             for first in range(len(places)):
-                for length in takewhile(lambda size: first + size <= len(plain), lengths):
-                    if plain[first : first + length] in self._long_forms:
+                for length in lengths:
+                    form = plain[first : first + length]
+                    if len(form) == length and form in self._long_forms:
                         yield places[first], places[first + length - 1] + 1
 
     def _listed(self, token: str) -> str | None:
