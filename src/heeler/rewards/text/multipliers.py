@@ -20,19 +20,19 @@ class MultiplierConfig:
       \lambda = \min(\lambda_\max, \max(0, K_P (c - b) + K_I I + K_D \max(0, c - c_\text{before})))$$
     """
 
-    rule: Literal["gradient", "pid"] = "gradient"
-    """How it moves."""
+    rule: Literal["gradient", "pid"] = "pid"
+    """How it moves. The gradient alone swings about the budget; the other parts of `pid` damp that."""
     initial: float = 0.0
     """λ at the beginning."""
     maximum: float = 100.0
     """Highest λ."""
     learning_rate: float = 0.1
     """η, for `gradient`."""
-    proportional: float = 0.1
+    proportional: float = 2.0
     """K_P, for `pid`."""
-    integral: float = 0.01
+    integral: float = 0.2
     """K_I, for `pid`."""
-    derivative: float = 0.01
+    derivative: float = 1.0
     """K_D, for `pid`."""
 
     def __post_init__(self) -> None:

@@ -168,7 +168,7 @@ def test_a_multiplier_clamps_at_zero_and_does_not_wind_up(rule: Any) -> None:
 
 
 def test_multipliers_by_hand() -> None:
-    gradient = MultiplierConfig(initial=1.0, learning_rate=0.5)
+    gradient = MultiplierConfig(rule="gradient", initial=1.0, learning_rate=0.5)
     assert moved(gradient, first_state(gradient), 0.3, 0.1).value == pytest.approx(1.1)
     pid = MultiplierConfig(rule="pid", initial=1.0, proportional=2.0, integral=0.5, derivative=3.0)
     once = moved(pid, first_state(pid), 0.3, 0.1)
@@ -204,12 +204,15 @@ def toxic_shares(costs: list[Budgeted]) -> list[float]:
     return shares
 
 
-@pytest.mark.parametrize("rule", ["gradient", "pid"])
-def test_toxicity_of_at_most_a_share_is_a_setting_that_is_held(rule: Any) -> None:
-    config = MultiplierConfig(rule=rule, learning_rate=0.1, proportional=2.0, integral=0.2)
+def test_toxicity_of_at_most_a_share_is_a_setting_that_is_held() -> None:
     assert toxic_shares([])[-1] > 0.98
-    shares = toxic_shares([Budgeted(part=Column("c"), budget=0.1, multiplier=config)])
+    shares = toxic_shares([Budgeted(part=Column("c"), budget=0.1)])
     assert np.mean(shares[-300:]) == pytest.approx(0.1, abs=0.02)
+    # The gradient alone swings about the budget: it is held over time only.
+    gradient = MultiplierConfig(rule="gradient", learning_rate=0.3)
+    shares = toxic_shares([Budgeted(part=Column("c"), budget=0.1, multiplier=gradient)])
+    assert np.mean(shares[200:]) == pytest.approx(0.1, abs=0.04)
+    assert np.std(shares[200:]) > 0.05
 
 
 def test_metrics_have_each_part_alone_and_what_it_tells() -> None:
