@@ -16,6 +16,7 @@ from benchmarks import (
     console_latency,
     console_overhead,
     crash_soak,
+    guards,
     ingest,
     mujoco_batch,
     over_optimisation,
@@ -24,6 +25,7 @@ from benchmarks import (
     preferences,
     preferences_imitation,
     release_gate,
+    toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -43,6 +45,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     preferences_imitation.BENCHMARK,
     over_optimisation.BENCHMARK,
     release_gate.BENCHMARK,
+    toxicity.BENCHMARK,
+    guards.BENCHMARK,
 )
 
 
