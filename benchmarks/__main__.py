@@ -22,6 +22,7 @@ from benchmarks import (
     ppo_hopper,
     preferences,
     preferences_imitation,
+    toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -39,6 +40,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
+    toxicity.BENCHMARK,
 )
 
 
