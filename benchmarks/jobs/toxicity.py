@@ -12,6 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -177,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     judge = Judge(classifier)
     figures = measure(judge, options.seed, number=number) | (measure_real(judge) if with_real else {})
     if options.write is not None:
-        card = {"about": "Is a sentence toxic?", "origin": ORIGIN, "limits": LIMITS, "command": COMMAND}
+        card: dict[str, Any] = {"about": "Is a sentence toxic?", "origin": ORIGIN, "limits": LIMITS, "command": COMMAND}
         card["measured"] = {name: round(value, 4) for name, value in figures.items()}
         replace(classifier, card=card).save(options.write)
     print(json.dumps(figures | {"ms_a_sentence": _ms_a_sentence(judge)}))
