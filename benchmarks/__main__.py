@@ -16,6 +16,7 @@ from benchmarks import (
     console_latency,
     console_overhead,
     crash_soak,
+    guards,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -41,6 +42,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
     toxicity.BENCHMARK,
+    guards.BENCHMARK,
 )
 
 

@@ -9,7 +9,7 @@ from heeler.core.nouns import PLAIN
 from heeler.core.texts import TextSample
 from heeler.core.verdict import Verdict
 from heeler.safety.text_guards.findings import Rule
-from heeler.safety.text_guards.output import check_rules, review_text
+from heeler.safety.text_guards.output import check_mark, check_rules, review_text
 
 
 class InputGuard:
@@ -33,7 +33,7 @@ class InputGuard:
         mark: str = "[{what}]",
         name: str = "input",
     ) -> None:
-        self.name, self._rules, self._roles, self._mark = name, check_rules(rules), frozenset(roles), mark
+        self.name, self._rules, self._roles, self._mark = name, check_rules(rules), frozenset(roles), check_mark(mark)
         if not self._roles:
             raise ConfigError("roles must name at least one role: without any nothing would be looked at")
 

@@ -37,7 +37,9 @@ class OutputGuard:
     def __init__(
         self, rules: Sequence[Rule], *, context: int = 400, mark: str = "[{what}]", name: str = "output"
     ) -> None:
-        self.name, self._rules, self._context, self._mark = name, check_rules(rules), context, mark
+        self.name, self._rules, self._context, self._mark = name, check_rules(rules), context, check_mark(mark)
+        if context < 0:
+            raise ConfigError(f"context must be >= 0, got {context}")
 
     def review(self, sample: TextSample) -> Verdict:
         """Judge an answer, or the next part of one."""
@@ -107,6 +109,15 @@ def check_rules(rules: Sequence[Rule]) -> tuple[Rule, ...]:
     if twice:
         raise ConfigError(f"the rules of a guard must have different names, got {twice[0]!r} more than once")
     return tuple(rules)
+
+
+def check_mark(mark: str) -> str:
+    """Raise a ConfigError unless nothing but `{what}` is to be filled in."""
+    try:
+        mark.format(what="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ConfigError(f"mark may hold {{what}} and no other braces, got {mark!r}") from error
+    return mark
 
 
 def _told(rule: Rule, finding: Finding, offset: int) -> dict[str, Any]:

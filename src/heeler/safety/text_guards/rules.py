@@ -1,4 +1,4 @@
-"""The rules that heeler brings: listed words, toxicity, personal data, a leaked system prompt, patterns, any function."""
+"""The rules that heeler brings: words, toxicity, personal data, a leaked system prompt, patterns, any function."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -31,7 +31,8 @@ class ListedWords:
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """Each listed word."""
         del prompt
-        return [Finding(start=hit.start, end=hit.end, what="listed word", score=1.0) for hit in self._words.hits(text)]
+        hits = self._words.hits(text)
+        return [Finding(start=hit.start, end=hit.end, what="listed word", score=1.0) for hit in hits]
 
 
 class Toxic:
@@ -108,13 +109,18 @@ class PromptLeak:
 
     Args:
         num_words: in a row; of a shorter secret, all of it.
-        secret: None for the system messages of the prompt. Where these hold facts that may be quoted, name what may not.
+        secret: None for the system messages of the prompt; where these hold facts that may be quoted, what may not.
         action: what becomes of it.
         name: of the rule.
     """
 
     def __init__(
-        self, *, num_words: int = 12, secret: str | None = None, action: Action = "resample", name: str = "prompt leak"
+        self,
+        *,
+        num_words: int = 12,
+        secret: str | None = None,
+        action: Action = "resample",
+        name: str = "prompt leak",
     ) -> None:
         if num_words < 3:
             raise ConfigError(f"num_words must be >= 3, as shorter runs are common speech, got {num_words}")

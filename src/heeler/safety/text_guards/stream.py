@@ -1,4 +1,4 @@
-"""Between a model and whoever reads it: nothing leaves before every guard has cleared the sentence that it stands in."""
+"""Between a model and whoever reads it: nothing leaves before every guard has cleared its sentence."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
