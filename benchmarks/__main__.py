@@ -16,12 +16,14 @@ from benchmarks import (
     console_latency,
     console_overhead,
     crash_soak,
+    guards,
     ingest,
     mujoco_batch,
     ppo_cartpole,
     ppo_hopper,
     preferences,
     preferences_imitation,
+    toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -39,6 +41,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
+    toxicity.BENCHMARK,
+    guards.BENCHMARK,
 )
 
 

@@ -20,6 +20,10 @@ class WorldError(HeelerError, RuntimeError):
     """An environment broke its own contract: spaces, shapes, or non-finite numbers."""
 
 
+class RewardError(HeelerError, ValueError):
+    """A part of a reward failed, or what it gave is no score."""
+
+
 class LearningError(HeelerError, ArithmeticError):
     """Learning has diverged: a loss or a weight is no longer a finite number."""
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, insert, select
 
 from heeler.core.errors import DataError, did_you_mean
+from heeler.core.privacy import redact
 from heeler.feedback import rows, schema
 from heeler.feedback.database import Database
 from heeler.feedback.form import MAX_TEXT_LENGTH
-from heeler.feedback.privacy import redact
 
 CATEGORIES = ("violence", "sexual", "self-harm", "hate", "other")
 _SET_ASIDE = "set-aside"

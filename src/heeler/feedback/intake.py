@@ -9,9 +9,9 @@ from typing import Any, cast
 
 from heeler.core.errors import DataError, did_you_mean
 from heeler.core.nouns import Feedback, FeedbackKind, Query
+from heeler.core.privacy import redact
 from heeler.feedback.form import SegmentFacts, check_number, check_text, check_whole
 from heeler.feedback.kinds import KINDS
-from heeler.feedback.privacy import redact
 
 MAX_ID_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

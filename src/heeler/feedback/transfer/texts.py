@@ -7,8 +7,8 @@ from typing import Any, cast
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import FeedbackKind, Message, PolicyVersion, Query, TextSegment, plain_prompt, stable_id
+from heeler.core.privacy import redact
 from heeler.feedback.intake import Place
-from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
 from heeler.feedback.text_files import check_text_segment
 from heeler.feedback.transfer.items import check_list, check_string, shown

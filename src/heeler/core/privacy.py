@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from heeler.feedback.ibans import iban_end
-from heeler.feedback.numbers_in_text import AMERICAN, is_card, is_phone, number_ends
+from heeler.core.ibans import iban_end
+from heeler.core.numbers_in_text import AMERICAN, is_card, is_phone, number_ends
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def redact(text: str) -> Redacted:
     counts: dict[str, int] = {}
     marks: list[tuple[int, int, int]] = []
     kept = 0
-    for start, end, kind in _findings(text):
+    for start, end, kind in findings(text):
         pieces += [text[kept:start], f"[{kind}]"]
         counts[kind] = counts.get(kind, 0) + 1
         marks.append((start, end, len(pieces[-1])))
@@ -87,8 +87,12 @@ _MAX_PEM = 16_384
 _BRACKETS = re.compile(r"[\[\]]")
 
 
-def _findings(text: str) -> Generator[tuple[int, int, str]]:
-    """(start, end, kind) of each finding, the leftmost first and the longest of those that begin together."""
+def findings(text: str) -> Generator[tuple[int, int, str]]:
+    """What `redact` finds: (start, end, kind), the leftmost first and the longest of those that begin together.
+
+    >>> list(findings("mail jo@example.org"))
+    [(5, 19, 'e-mail')]
+    """
     inside = _inside_tokens(text)
     end = 0
     for start in _START.finditer(text):
