@@ -124,7 +124,6 @@ class ChatEngine(Protocol):
 
         Raises:
             ChatStopped: none is.
-            ChatBusy: too many wait already.
             ContextTooLong: the prompt does not fit.
             DataError: a setting of the request does not hold.
         """

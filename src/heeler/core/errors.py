@@ -56,10 +56,6 @@ class ChatStopped(RunError):
     """Nobody is answered now: an operator stopped the model, or took back the version that was in use."""
 
 
-class ChatBusy(RunError):
-    """As many answers as the model can give at once are being given."""
-
-
 class UnknownModel(DataError):
     """No model of this name is served."""
 

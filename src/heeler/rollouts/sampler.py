@@ -136,7 +136,9 @@ class _Writing:
     def _ends(self, token_B: Tensor, row_B: Tensor) -> Tensor:
         ends_B = torch.isin(token_B, self._end_ids) if len(self._end_ids) > 1 else token_B == self._end_ids
         if self._streams:
-            stopped = [self._has_stopped(row, token) for row, token in zip(row_B.tolist(), token_B.tolist(), strict=True)]
+            stopped = [
+                self._has_stopped(row, token) for row, token in zip(row_B.tolist(), token_B.tolist(), strict=True)
+            ]
             ends_B = ends_B | torch.tensor(stopped, device=ends_B.device)
         return ends_B
 

@@ -130,7 +130,9 @@ class VllmEngine:
     def _run(self) -> None:
         while self._prepare():
             # Engines that have completions on their way, each once.
-            for engine in {id(request.source.engine): request.source.engine for request in self._requests.values()}.values():
+            for engine in {
+                id(request.source.engine): request.source.engine for request in self._requests.values()
+            }.values():
                 self._step(engine)
         for request in [*self._requests.values(), *(request for request, _, _ in self._arriving)]:
             request.tell("cancelled")

@@ -52,7 +52,9 @@ def load_language_model(
     source = Path(path_or_id)
     if source.is_dir() and (source / CONFIG_NAME).is_file() and not (source / "config.json").is_file():
         if adapter is not None:
-            raise ConfigError(f"{source} is itself an adapter; name the model that it was made for, or no other adapter")
+            raise ConfigError(
+                f"{source} is itself an adapter; name the model that it was made for, or no other adapter"
+            )
         adapter, path_or_id = source, _base_of(source)
     tokenizer = _tokenizer(str(adapter) if _has_tokenizer(adapter) else str(path_or_id))
     if eos_token is not None:

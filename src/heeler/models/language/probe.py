@@ -71,7 +71,11 @@ def _trouble(
         # Whatever a foreign architecture raises here means that it does not take what it was given.
         return f"{name}: {type(error).__name__}: {error}"
     # Not >, which NaN would pass.
-    return "" if difference <= _TOLERANCES.get(model.dtype, 1e-4) else f"{name}: logits differ by {difference:.2g} of their size"
+    return (
+        ""
+        if difference <= _TOLERANCES.get(model.dtype, 1e-4)
+        else f"{name}: logits differ by {difference:.2g} of their size"
+    )
 
 
 def _rows(model: "LanguageModel", texts: list[Tensor], own: list[Tensor]) -> float:

@@ -39,7 +39,9 @@ def save_model(module: nn.Module, tokenizer: Any, folder: Path) -> None:
         _put_in_place(aside, folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
-        raise RunError(f"cannot write {folder}: {error.strerror or error}; free some space or choose another") from error
+        raise RunError(
+            f"cannot write {folder}: {error.strerror or error}; free some space or choose another"
+        ) from error
 
 
 def _write_manifest(module: nn.Module, folder: Path) -> None:

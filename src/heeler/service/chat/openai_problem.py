@@ -7,7 +7,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Scope
 
-from heeler.core.errors import ChatBusy, ChatStopped, ContextTooLong, HeelerError, UnknownModel
+from heeler.core.errors import ChatStopped, ContextTooLong, HeelerError, UnknownModel
 from heeler.service.problems import Problem, problem_of
 
 OPENAI_PREFIX = "/v1"
@@ -22,7 +22,6 @@ _CODES: tuple[tuple[type[HeelerError], int, str], ...] = (
     (ContextTooLong, 400, "context_length_exceeded"),
     (UnknownModel, 404, "model_not_found"),
     (ChatStopped, 503, "model_stopped"),
-    (ChatBusy, 503, "overloaded"),
 )
 
 

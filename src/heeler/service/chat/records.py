@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from heeler.core.chat import ChatEngine, ChatModel
 from heeler.core.errors import ChatStopped
 from heeler.core.nouns import Feedback, Message, PolicyVersion, Query, TextSegment, stable_id
+from heeler.core.privacy import redact
 from heeler.feedback.completions import CHAT, Completion
-from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
 from heeler.service.accounts.people import SERVICE, Person
 from heeler.service.audit import Audit
