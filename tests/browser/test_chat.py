@@ -80,23 +80,21 @@ def kept(place: Place, annotator: str | None = None) -> list[Feedback]:
     return [one for one in found if annotator is None or one.annotator == place.people[annotator]]
 
 
-def share(context: BrowserContext, place: Place, browsers: Browsers, value: float) -> None:
-    answer = browsers("ada").request.patch(
-        f"{API}/runs/{RUN}/settings", data={"compare_share": value}, headers={"Origin": place.url}
-    )
-    assert answer.ok, answer.text()
+def share(place: Place, value: float) -> None:
+    with store_of(place.folder, RUN) as store:
+        store.set_setting("compare_share", value)
 
 
 @pytest.fixture
-def alone(browsers: Browsers, place: Place) -> None:
+def alone(place: Place) -> None:
     """Nothing is answered twice."""
-    share(browsers("ada"), place, browsers, 0.0)
+    share(place, 0.0)
 
 
 @pytest.fixture
-def twice(browsers: Browsers, place: Place) -> None:
+def twice(place: Place) -> None:
     """Everything is answered twice."""
-    share(browsers("ada"), place, browsers, 1.0)
+    share(place, 1.0)
 
 
 def open_chat(context: BrowserContext, path: str = "/chat") -> Page:

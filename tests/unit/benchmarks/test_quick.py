@@ -18,6 +18,7 @@ _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 
 NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
+NAMES += ["chat-load", "chat-stop"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -197,8 +197,9 @@ def _fields(body: bytes) -> dict[str, Any]:
         ) from error
     if not isinstance(value, dict):
         raise ChatProblem(400, "the body is not the JSON that was expected: no object", code="invalid_json")
-    # null is how clients leave something out.
-    given = {name: one for name, one in value.items() if one is not None}
+    given = _without_null(value)
+    if isinstance(given.get("messages"), list):
+        given["messages"] = [_without_null(one) if isinstance(one, dict) else one for one in given["messages"]]
     known = CompletionBody.model_fields
     for name in [name for name in given if name not in known]:
         if name not in _DOES_NOTHING:
@@ -212,6 +213,11 @@ def _fields(body: bytes) -> dict[str, Any]:
             )
         del given[name]
     return given
+
+
+def _without_null(fields: dict[str, Any]) -> dict[str, Any]:
+    """null is how clients leave something out."""
+    return {name: one for name, one in fields.items() if one is not None}
 
 
 def _no_constant(name: str) -> None:
