@@ -67,6 +67,15 @@ SECOND_STORE: Rows = {
     ],
     "settings": [{"name": "overlap", "value": 2}, {"name": "run", "value": {"id": "x", "directory": "/d"}}],
 }
+THIRD_STORE: Rows = {
+    **SECOND_STORE,
+    "flags": [{"query_id": Q2, "annotator": "ann", "category": "hate", "note": "ö", "flagged_unix_s": 4.5}],
+    "gold": [{"query_id": Q1, "value": {"choice": "left"}, "person": "ann", "added_unix_s": 5.5}],
+    "withdrawals": [
+        {"number": 2, "annotator_sha256": "c" * 64, "answers": "keep", "num_answers": 3}
+        | {"first_position": 1, "withdrawn_unix_s": 6.5}
+    ],
+}
 _PERSON = {"kind": "person", "must_change_password": False, "created_unix_s": 1_700_000_000.25}
 FIRST_PEOPLE: Rows = {
     "people": [
@@ -87,7 +96,7 @@ FIRST_PEOPLE: Rows = {
         {"person_id": KEY2, "text_sha256": "c" * 64, "version": "1", "agreed_unix_s": 4.25},
     ],
 }
-STORES = {"0001": FIRST_STORE, "0002": SECOND_STORE}
+STORES = {"0001": FIRST_STORE, "0002": SECOND_STORE, "0003": THIRD_STORE}
 AT_COMMIT = -1
 # Opens a database, and kills itself before the nth statement that changes it, or when all of them were carried out.
 OPENER = """
@@ -168,15 +177,16 @@ def test_every_row_of_an_earlier_store_is_there_afterwards(home: Home, revision:
     make_earlier(home.target, STORE, revision, STORES[revision])
     Database(home.target).close()
     now, found = holds(home.target, STORE)
-    assert now == "0003"
-    # Both began with rows of people and answers; the first schema did not count answers yet.
+    assert now == "0004"
+    # All began with rows of people and answers; the first schema did not count answers yet.
     assert {name: rows for name, rows in found.items() if rows} == in_order(
-        SECOND_STORE if revision == "0002" else {**FIRST_STORE, "queries": SECOND_STORE["queries"]}, schema.metadata
+        {**FIRST_STORE, "queries": SECOND_STORE["queries"]} if revision == "0001" else STORES[revision], schema.metadata
     )
     with Store.open(home.target, segments_dir=home.segments) as store:
         store.add_annotator("cid", "person")
         (lease,) = store.lease("cid", 9, overlap=2, duration_s=60)
         assert lease.query.id == Q2
+        assert store.completions.conversations("ann", limit=9, before=None) == []
         assert store.withdrawals.forget("ann", "remove").num_answers == 2
         assert store.counts()["by_annotator"] == {"ben": 1}
 
@@ -204,7 +214,7 @@ def test_a_migration_that_is_killed_leaves_the_old_store(home: Home, revision: s
     assert holds(home.target, STORE) == before, "all of it, or nothing"
     Database(home.target).close()
     now, found = holds(home.target, STORE)
-    assert (now, found["feedback"]) == ("0003", before[1]["feedback"])
+    assert (now, found["feedback"]) == ("0004", before[1]["feedback"])
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, AT_COMMIT])

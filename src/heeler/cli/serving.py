@@ -1,35 +1,52 @@
-"""`heeler serve`. What is heavy, and what the extra brings, is imported inside."""
+"""`heeler serve`. What is heavy, and what the extras bring, is imported inside."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from heeler.cli.arguments import OK
 from heeler.core.errors import ConfigError
 
-Runs = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUNS", help="the folder of runs")]
+if TYPE_CHECKING:
+    from heeler.loop.serving import ServedChat
+
+What = Annotated[
+    tyro.conf.Positional[Path],
+    tyro.conf.arg(metavar="RUNS", help="a folder of runs, a language model, or a run of one"),
+]
+_OF_CHATS = ("config.json", "adapter_config.json", "config.yaml")
 
 
 def serve(
-    runs: Runs = Path("runs"),
+    runs: What = Path("runs"),
     *,
     host: str = "127.0.0.1",
     port: int = 8642,
     certificate: Path | None = None,
     private_key: Path | None = None,
     behind_proxy: bool = False,
+    keep_in: Path = Path("runs"),
+    max_streams: int = 64,
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto",
+    device: str = "auto",
+    unguarded: bool = False,
 ) -> int:
-    """Serve a folder of runs to people and programs, until Ctrl-C.
+    """Serve a folder of runs to people and programs, until Ctrl-C; of a language model or its run, the chat too.
 
     Args:
-        runs: the folder; each run in it is served.
+        runs: a folder of runs, each of which is served; the folder of a language model; or a run of one.
         host: address to listen on; others than this machine can reach only what is not 127.0.0.1.
         port: where to listen; 0 for any that is free.
         certificate: PEM file of the certificate chain, for TLS.
         private_key: PEM file of its private key.
         behind_proxy: a proxy on this machine ends TLS and says in X-Forwarded-* who asks.
+        keep_in: folder of runs in which what is said to a model without a run is kept.
+        max_streams: answers of a model that are made at a time.
+        dtype: what a model computes in.
+        device: on which: auto, cpu or cuda.
+        unguarded: let in and out what heeler's guards would keep back.
     """
     try:
         from heeler.service.config import ServiceConfig
@@ -38,8 +55,12 @@ def serve(
         raise ConfigError(
             f"heeler serve needs a package that is missing ({error.name}): pip install 'heeler[service]'"
         ) from error
+    chat = None
+    if any((runs / name).is_file() for name in _OF_CHATS):
+        chat = _chat(runs, keep_in=keep_in, max_streams=max_streams, dtype=dtype, device=device, guarded=not unguarded)
+    folder = runs if chat is None else chat.runs
     config = ServiceConfig(
-        runs=runs,
+        runs=folder,
         host=host,
         port=port,
         certificate=certificate,
@@ -48,7 +69,9 @@ def serve(
     )
 
     def tell(url: str, password: str | None) -> None:
-        print(f"Serving {runs} on {url}", flush=True)
+        print(f"Serving {folder} on {url}", flush=True)
+        if chat is not None:
+            print(f"Chat with {chat.setup.run}: {url}/chat, and {url}/v1 for programs", flush=True)
         if password is not None:
             print(f"First start: sign in as `admin` with the one-time password {password}", flush=True)
         if not config.is_local and certificate is None and not behind_proxy:
@@ -58,5 +81,20 @@ def serve(
                 flush=True,
             )
 
-    serve_folder(config, on_start=tell)
+    try:
+        serve_folder(config, chat=None if chat is None else chat.setup, on_start=tell)
+    finally:
+        if chat is not None:
+            chat.setup.engine.close()
     return OK
+
+
+def _chat(path: Path, **options: object) -> "ServedChat":
+    try:
+        from heeler.loop.serving import ServeOptions, chat_of
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"a language model needs a package that is missing ({error.name}): pip install 'heeler[lm]'"
+        ) from error
+    chosen: ServeOptions = ServeOptions(**options)  # type: ignore[arg-type]
+    return chat_of(path, chosen)

@@ -52,6 +52,18 @@ class RunStopped(RunError):
     """An operator stopped the run; what it learned is kept."""
 
 
+class ChatStopped(RunError):
+    """Nobody is answered now: an operator stopped the model, or took back the version that was in use."""
+
+
+class UnknownModel(DataError):
+    """No model of this name is served."""
+
+
+class ContextTooLong(DataError):
+    """A prompt, with the answer that is to follow it, does not fit into the model's context."""
+
+
 class CheckpointError(HeelerError, RuntimeError):
     """A checkpoint is torn, altered or made by an incompatible version."""
 

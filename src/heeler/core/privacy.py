@@ -26,6 +26,8 @@ class Redacted:
     """With a mark such as `[e-mail]` for each finding."""
     counts: Mapping[str, int]
     """Findings by kind: `e-mail`, `phone`, `card number`, `IBAN`, `IP address`, `key`; only kinds that were found."""
+    marks: tuple[tuple[int, int, int], ...] = ()
+    """(start, end, length) of each finding in the text as it came, and of the mark that stands in its place."""
 
 
 def redact(text: str) -> Redacted:
@@ -44,12 +46,14 @@ def redact(text: str) -> Redacted:
     """
     pieces: list[str] = []
     counts: dict[str, int] = {}
+    marks: list[tuple[int, int, int]] = []
     kept = 0
     for start, end, kind in findings(text):
         pieces += [text[kept:start], f"[{kind}]"]
         counts[kind] = counts.get(kind, 0) + 1
+        marks.append((start, end, len(pieces[-1])))
         kept = end
-    return Redacted(text="".join([*pieces, text[kept:]]), counts=counts)
+    return Redacted(text="".join([*pieces, text[kept:]]), counts=counts, marks=tuple(marks))
 
 
 # What follows the first group of an IPv6 address, or of any other chain of short groups with colons.

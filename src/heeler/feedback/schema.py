@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
 VERSION_TABLE = "heeler_schema"
@@ -156,6 +157,25 @@ withdrawals = Table(
     Column("num_answers", Integer, nullable=False),
     Column("first_position", Position),
     Column("withdrawn_unix_s", Float(53), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# Answers of a chat by the ids under which they were given out. A title is the beginning of what was asked first.
+completions = Table(
+    "completions",
+    metadata,
+    Column("number", Position, primary_key=True),
+    Column("id", String(64), nullable=False),
+    Column("choice", Integer, nullable=False),
+    Column("segment_id", String(64), ForeignKey("segments.id"), nullable=False),
+    Column("annotator", String(200), ForeignKey("annotators.id"), nullable=False),
+    Column("conversation", String(36)),
+    Column("title", Text, nullable=False),
+    Column("marks", JSON, nullable=False),
+    Column("created_unix_s", Float(53), nullable=False),
+    UniqueConstraint("id", "choice"),
+    Index("ix_completions_annotator", "annotator", "conversation"),
+    Index("ix_completions_segment_id", "segment_id"),
     sqlite_autoincrement=True,
 )
 

@@ -1,6 +1,7 @@
 """Segments as files: `<id>.safetensors`, written aside, synced and renamed; the id is the hash that reading checks."""
 
 import os
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -132,7 +133,9 @@ class SegmentFolder:
         return self.folder / f"{segment_id}.safetensors"
 
     def _write_some(self, items: Iterable[tuple[str, AnySegment]]) -> None:
-        aside = {self._path(name): self.folder / f"{name}.{os.getpid()}.tmp" for name, _ in items}
+        # Two threads may keep the same at the same time, such as the same answer to the same words.
+        mine = f"{os.getpid()}.{threading.get_ident()}.tmp"
+        aside = {self._path(name): self.folder / f"{name}.{mine}" for name, _ in items}
         opened: list[int] = []
         try:
             for (_, segment), path in zip(items, aside.values(), strict=True):

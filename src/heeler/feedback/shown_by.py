@@ -80,9 +80,11 @@ def remove_files(connection: Connection, folder: SegmentFolder | None) -> None:
 
 
 def referred_to(connection: Connection, candidates: Iterable[str]) -> set[str]:
-    """Those that a query shows or an answer names."""
+    """Those that a query shows, an answer names, or somebody was given in a chat."""
     found: set[str] = set()
     for some in rows.chunks(candidates):
+        given = schema.completions.c.segment_id
+        found.update(connection.execute(select(given).where(given.in_(some))).scalars())
         found.update(connection.execute(select(_SHOWN.c.segment_id).where(_SHOWN.c.segment_id.in_(some))).scalars())
         names = select(_SEGMENT_ID).where(_FEEDBACK.c.kind == "demonstration", _SEGMENT_ID.in_(some))
         found.update(connection.execute(names).scalars())

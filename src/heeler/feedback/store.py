@@ -17,6 +17,7 @@ from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersio
 from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
+from heeler.feedback.completions import Completions, is_of_chat
 from heeler.feedback.database import Database
 from heeler.feedback.facts import Facts
 from heeler.feedback.flags import Flags, is_set_aside
@@ -72,6 +73,11 @@ class Store:
     def bulk(self) -> Bulk:
         """All of it at once, for export and import."""
         return Bulk(self._database, self._folder)
+
+    @property
+    def completions(self) -> Completions:
+        """Answers of chats, by the ids under which they were given out."""
+        return Completions(self._database)
 
     @property
     def flags(self) -> Flags:
@@ -292,7 +298,8 @@ class Store:
         given = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id, is_given())
         answered = given.exists()
         with self._database.reading() as connection:
-            wanted = select(table.c.id).where(~answered, ~is_set_aside()).order_by(table.c.number).limit(limit)
+            waiting = (~answered, ~is_set_aside(), ~is_of_chat())
+            wanted = select(table.c.id).where(*waiting).order_by(table.c.number).limit(limit)
             ids = connection.execute(wanted).scalars().all()
             found = rows.queries_by_id(connection, ids)
         return [found[query_id] for query_id in ids]
@@ -468,7 +475,8 @@ class Store:
         """How many queries wait for an answer, and when the newest answer came (Unix seconds; None where none has)."""
         queries, answers = schema.queries, schema.feedback
         newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
-        unanswered = select(func.count()).select_from(queries).where(queries.c.num_answers == 0, ~is_set_aside())
+        waiting = (queries.c.num_answers == 0, ~is_set_aside(), ~is_of_chat())
+        unanswered = select(func.count()).select_from(queries).where(*waiting)
         with self._database.reading() as connection:
             return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()
 

@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, 
 
 from heeler.core.errors import DataError, StoreError
 from heeler.core.nouns import stable_id
-from heeler.feedback import rows, schema, scrubbing, shown_by
+from heeler.feedback import completions, rows, schema, scrubbing, shown_by
 from heeler.feedback.database import Database
 from heeler.feedback.intake import body_sha256
 from heeler.feedback.segment_files import SegmentFolder
@@ -116,6 +116,7 @@ class Withdrawals:
         pseudonym = f"{'kept' if answers == 'keep' else WITHDRAWN}-{uuid.uuid4()}"
         shown = shown_by.shown_by(connection, annotator, id_sha256(annotator))
         named = shown_by.named_by(connection, annotator) if answers == "remove" else set[str]()
+        chatted = completions.let_go(connection, annotator)
         table = schema.annotators
         kind = connection.execute(select(table.c.kind).where(table.c.id == annotator)).scalar()
         if kind is not None:
@@ -124,6 +125,9 @@ class Withdrawals:
             connection.execute(delete(schema.leases).where(schema.leases.c.annotator == annotator))
             connection.execute(delete(table).where(table.c.id == annotator))
         _replace_acts(connection, annotator, answers, pseudonym)
+        if answers == "remove":
+            _remove_about(connection, chatted, pseudonym)
+        named |= chatted
         if not shown | named:
             return
         if self._folder is None:
@@ -204,6 +208,15 @@ def _replace_answers(connection: Connection, annotator: str, answers: AnswersFat
             return
         after = some[-1].position
         (_rename if answers == "keep" else _remove)(connection, some, pseudonym)
+
+
+def _remove_about(connection: Connection, chatted: set[str], pseudonym: str) -> None:
+    """What anybody, a guard too, said of somebody's chats goes, and those queries show nothing any more."""
+    for some in rows.chunks(completions.queries_about(connection, chatted)):
+        said = connection.execute(select(_FEEDBACK).where(_FEEDBACK.c.query_id.in_(some), is_given())).all()
+        if said:
+            _remove(connection, said, pseudonym)
+        connection.execute(delete(schema.query_segments).where(schema.query_segments.c.query_id.in_(some)))
 
 
 def _replace_acts(connection: Connection, annotator: str, answers: AnswersFate, pseudonym: str) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import insert, select
 
 from heeler.feedback import schema
+from heeler.feedback.completions import is_of_chat
 from heeler.feedback.database import Database
 from heeler.feedback.withdrawal import is_given
 
@@ -48,13 +49,16 @@ class WorkRows:
         return known
 
     def after(self, position: int, *, limit: int) -> list[WorkRow]:
-        """Answers of people after a position, in order; those of programs are left out."""
-        table, who = schema.feedback, schema.annotators
+        """Answers of people after a position, in order; those of programs are left out, and what somebody said of their
+        own chat, which is no work.
+        """
+        table, who, asked = schema.feedback, schema.annotators, schema.queries
         columns = (table.c.position, table.c.annotator, table.c.received_unix_s, table.c.time_taken_s)
         wanted = (
             select(*columns)
             .join(who, who.c.id == table.c.annotator)
-            .where(table.c.position > position, who.c.kind == "person", is_given())
+            .join(asked, asked.c.id == table.c.query_id)
+            .where(table.c.position > position, who.c.kind == "person", is_given(), ~is_of_chat())
             .order_by(table.c.position)
             .limit(limit)
         )

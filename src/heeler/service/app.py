@@ -14,6 +14,8 @@ from heeler.service.accounts.database import FILE_NAME
 from heeler.service.audit import Audit
 from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Callers
+from heeler.service.chat.chat import Chat
+from heeler.service.chat.setup import ChatSetup
 from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
@@ -26,6 +28,7 @@ from heeler.service.rate_limits import RateLimit
 from heeler.service.routes import audit as audit_routes
 from heeler.service.routes import (
     care,
+    chat,
     commands,
     consent,
     drive,
@@ -36,6 +39,7 @@ from heeler.service.routes import (
     gold,
     health,
     leases,
+    openai,
     operate,
     pay,
     people,
@@ -55,6 +59,8 @@ _OPERATING = (operate, releases, audit_routes)
 # The first is asked most.
 _ROUTES = (
     feedback,
+    openai,
+    chat,
     leases,
     shown,
     drive,
@@ -79,12 +85,13 @@ _LOGINS_PER_S, _LOGINS_BURST = 1 / 60, 5
 _LOGINS_FROM_PER_S, _LOGINS_FROM_BURST = 1 / 5, 30
 
 
-def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
+def create_app(config: ServiceConfig, audit: Audit | None = None, chat: ChatSetup | None = None) -> FastAPI:
     """The application of a folder of runs.
 
     Args:
         config: of the service.
         audit: takes a line for every change before it is committed; without one, audit.jsonl in the folder.
+        chat: the model that people talk to, if any.
 
     Raises:
         ConfigError: the folder is none, or a route has no permission.
@@ -92,7 +99,7 @@ def create_app(config: ServiceConfig, audit: Audit | None = None) -> FastAPI:
     """
     if not config.runs.is_dir():
         raise ConfigError(f"runs must be a folder, got {config.runs}, which is none; make it first")
-    service = _service(config, audit if audit is not None else AuditLog(config.runs / AUDIT_NAME))
+    service = _service(config, audit if audit is not None else AuditLog(config.runs / AUDIT_NAME), chat)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -137,11 +144,12 @@ def _describe(app: FastAPI) -> None:
         schemas.pop(name, None)
 
 
-def _service(config: ServiceConfig, audit: Audit) -> Service:
+def _service(config: ServiceConfig, audit: Audit, chat_setup: ChatSetup | None) -> Service:
     accounts = Accounts(
         config.runs / FILE_NAME, audit, session_idle_s=config.session_idle_s, session_s=config.session_s
     )
     callers, book = Callers(accounts), WorkBook(accounts)
+    runs = Runs(config, audit, book)
     return Service(
         config=config,
         audit=audit,
@@ -149,12 +157,13 @@ def _service(config: ServiceConfig, audit: Audit) -> Service:
         callers=callers,
         guard=Guard(config, callers),
         book=book,
-        runs=Runs(config, audit, book),
+        runs=runs,
         static=StaticFiles(),
         clips=Clips(),
         audit_checks=AuditChecks(),
         films=Films(),
         drives=Drives(),
+        chat=None if chat_setup is None else Chat(chat_setup, runs, audit),
         logins_of_name=RateLimit(per_s=_LOGINS_PER_S, burst=_LOGINS_BURST),
         logins_from=RateLimit(per_s=_LOGINS_FROM_PER_S, burst=_LOGINS_FROM_BURST),
         first_password=accounts.people.make_first_admin(),

@@ -93,6 +93,9 @@ class SettingsBody(Body):
     overlap: int | None = Field(default=None, ge=1, le=1000, description="answers of different people to each query")
     lease_s: float | None = Field(default=None, ge=5, le=7 * 86400, description="how long a query is held for somebody")
     gold_share: float | None = Field(default=None, ge=0, le=0.5, description="how often a gold item comes instead")
+    compare_share: float | None = Field(
+        default=None, ge=0, le=1, description="how often a chat gives two answers, to be compared"
+    )
 
 
 class AnswerBody(Body):
@@ -278,6 +281,7 @@ class SettingsOut(BaseModel):
     overlap: int
     lease_s: float
     gold_share: float
+    compare_share: float
 
 
 class HealthOut(BaseModel):

@@ -9,6 +9,7 @@ from heeler.service.accounts.accounts import Accounts
 from heeler.service.audit import Audit
 from heeler.service.audit_pages import AuditChecks
 from heeler.service.callers import Caller, Callers
+from heeler.service.chat.chat import Chat
 from heeler.service.clip import Clips
 from heeler.service.config import ServiceConfig
 from heeler.service.driving import Drives
@@ -40,6 +41,8 @@ class Service:
     audit_checks: AuditChecks
     films: Films
     drives: Drives
+    chat: Chat | None
+    """What people talk to; None where no model is served."""
     logins_of_name: RateLimit
     logins_from: RateLimit
     first_password: str | None
@@ -49,6 +52,8 @@ class Service:
 
     def close(self) -> None:
         """Write what waits and close everything."""
+        if self.chat is not None:
+            self.chat.close()
         self.book.close()
         self.films.close()
         self.drives.close()
@@ -59,6 +64,17 @@ class Service:
 def service_of(request: Request) -> Service:
     """The service that is asked."""
     return request.app.state.service
+
+
+def chat_of(service: Service) -> Chat:
+    """What people talk to.
+
+    Raises:
+        Problem: 404, no model is served.
+    """
+    if service.chat is None:
+        raise Problem(404, "no model is served here; start one with `heeler serve MODEL_OR_RUN`")
+    return service.chat
 
 
 def caller_of(request: Request) -> Caller:

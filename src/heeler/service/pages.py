@@ -7,7 +7,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from heeler.service.accounts.passwords import MIN_LENGTH
-from heeler.service.context import caller_of, service_of
+from heeler.service.context import caller_of, chat_of, service_of
 from heeler.service.page_route import PASSWORD, SIGN_IN
 from heeler.service.permissions import Permission
 from heeler.service.rendering import rendered
@@ -23,10 +23,13 @@ class ConsolePage:
     template: str
     permission: Permission
     in_menu: bool = True
+    needs_chat: bool = False
+    """It is there only where a model is served."""
 
 
 MENU: Sequence[ConsolePage] = (
     ConsolePage(path="/operate", title="Operate", template="operate.html", permission=Permission.READ_RUNS),
+    ConsolePage(path="/chat", title="Chat", template="chat.html", permission=Permission.CHAT, needs_chat=True),
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
     ConsolePage(path="/reports", title="Reports", template="reports.html", permission=Permission.READ_FEEDBACK),
     ConsolePage(path="/admin", title="Admin", template="admin.html", permission=Permission.PEOPLE),
@@ -68,7 +71,8 @@ def static(request: Request, path: str) -> Response:
 
 
 def _menu(request: Request) -> Sequence[ConsolePage]:
-    return [page for page in MENU if page.in_menu and page.permission in caller_of(request).permissions]
+    has_chat, allowed = service_of(request).chat is not None, caller_of(request).permissions
+    return [page for page in MENU if page.in_menu and page.permission in allowed and (has_chat or not page.needs_chat)]
 
 
 def _page(request: Request, template: str, title: str, *, menu: Sequence[ConsolePage], **more: object) -> HTMLResponse:
@@ -78,6 +82,8 @@ def _page(request: Request, template: str, title: str, *, menu: Sequence[Console
 
 def _endpoint(page: ConsolePage) -> Callable[[Request], Response]:
     def show(request: Request) -> Response:
+        if page.needs_chat:
+            chat_of(service_of(request))
         return _page(request, page.template, page.title, menu=_menu(request))
 
     show.__name__ = page.path.strip("/").replace("/", "_")

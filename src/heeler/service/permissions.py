@@ -15,6 +15,8 @@ class Permission(StrEnum):
     """To have signed in with the password: what a stolen key must not be able to do."""
     ANSWER = "answer"
     """Be asked and answer."""
+    CHAT = "chat"
+    """Talk to the model that is served, and say what its answers are worth."""
     READ_RUNS = "read_runs"
     """See runs, their metrics and what they learn, true rewards included."""
     READ_FEEDBACK = "read_feedback"
@@ -41,7 +43,7 @@ class Role(StrEnum):
     ADMIN = "admin"
 
 
-_ANNOTATOR = frozenset({Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER})
+_ANNOTATOR = frozenset({Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER, Permission.CHAT})
 _OPERATOR = _ANNOTATOR | {Permission.READ_RUNS, Permission.READ_FEEDBACK, Permission.STEER}
 _OPERATOR |= {Permission.READ_AUDIT, Permission.PROMOTE}
 
@@ -53,6 +55,7 @@ ROLES: Mapping[Role, frozenset[Permission]] = {
 
 SCOPES: tuple[Permission, ...] = (
     Permission.ANSWER,
+    Permission.CHAT,
     Permission.READ_RUNS,
     Permission.READ_FEEDBACK,
     Permission.STEER,

@@ -15,6 +15,7 @@ from heeler.service.outer import ALWAYS, Outer
 from heeler.service.problems import MEDIA_TYPE, Problem
 
 MAX_HEAD_BYTES = 64 * 1024
+_GO_ON, _ASK_EVERY_S = b"HTTP/1.1 100 Continue\r\n\r\n", 1.0
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
@@ -44,6 +45,7 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
+        self._gone_timer: asyncio.TimerHandle | None = None
         self._num_head_bytes = 0
         self._in_head = True
         self._has_ended = False
@@ -89,8 +91,17 @@ class PatientProtocol(HttpToolsProtocol):
         is_answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
         if is_answering and self.scheme == "http":
             self.cycle.keep_alive = False
+            self._ask_whether_gone()
             return True
         return None
+
+    def _ask_whether_gone(self) -> None:
+        """Who has gone altogether looks as who has closed their half, until what is sent to them comes back."""
+        if self.cycle is None or self.cycle.response_started or self.transport.is_closing():
+            return
+        # To who reads, this says nothing.
+        self.transport.write(_GO_ON)
+        self._gone_timer = self.loop.call_later(_ASK_EVERY_S, self._ask_whether_gone)
 
     def on_message_begin(self) -> None:
         """A head begins."""
@@ -134,10 +145,10 @@ class PatientProtocol(HttpToolsProtocol):
         self.transport.abort()
 
     def _stop_timers(self) -> None:
-        for timer in (self._head_timer, self._send_timer):
+        for timer in (self._head_timer, self._send_timer, self._gone_timer):
             if timer is not None:
                 timer.cancel()
-        self._head_timer = self._send_timer = None
+        self._head_timer = self._send_timer = self._gone_timer = None
 
 
 def patient(*, header_timeout_s: float, send_timeout_s: float) -> type[PatientProtocol]:

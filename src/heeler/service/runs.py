@@ -22,8 +22,8 @@ from heeler.service.problems import Problem, unknown
 from heeler.service.work_book import WorkBook
 from heeler.service.worlds import WorldFacts, look_at
 
-OVERLAP, LEASE_S, GOLD_SHARE = "overlap", "lease_s", "gold_share"
-DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0, GOLD_SHARE: 0.05}
+OVERLAP, LEASE_S, GOLD_SHARE, COMPARE_SHARE = "overlap", "lease_s", "gold_share", "compare_share"
+DEFAULTS: Mapping[str, float] = {OVERLAP: 1, LEASE_S: 600.0, GOLD_SHARE: 0.05, COMPARE_SHARE: 0.1}
 """How a run asks people, where its store does not say."""
 _LOOK_EVERY_S, _TRY_AGAIN_S = 0.5, 0.5
 _log = logging.getLogger("heeler.service")
@@ -57,7 +57,7 @@ class OpenRun:
         return look_at(self.directory.config())
 
     def setting(self, name: str) -> Any:
-        """How the run asks people: `overlap`, `lease_s` or `gold_share`."""
+        """How the run asks people: `overlap`, `lease_s`, `gold_share` or `compare_share`."""
         return self.store.setting(name, DEFAULTS[name])
 
     def is_in_place(self) -> bool:
@@ -90,13 +90,13 @@ class OpenRun:
         self.store.close()
 
     def _write(self, posts: Sequence[Post]) -> list[Outcome]:
-        outcomes = self.store.add_posts(posts, overlap=int(self.setting(OVERLAP)), before_commit=self._note)
+        outcomes = self.store.add_posts(posts, overlap=int(self.setting(OVERLAP)), before_commit=self.note)
         # After the commit: who counts before it finds nothing, and would not look again.
         if not self._people.isdisjoint(post[0].annotator for post in posts):
             self._book.note(self.name)
         return outcomes
 
-    def _note(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def note(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """One line for all answers of a commit: how many of whom, and a hash of their bodies, in order."""
         by: dict[str, int] = {}
         for row in rows:

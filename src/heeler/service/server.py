@@ -13,6 +13,7 @@ from heeler.core.errors import ConfigError, RunError
 from heeler.core.locks import held_alone
 from heeler.service.app import create_app
 from heeler.service.audit import Audit
+from heeler.service.chat.setup import ChatSetup
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
 from heeler.service.folder import LOCK_NAME, tell_address
@@ -40,6 +41,7 @@ def serve(
     config: ServiceConfig,
     *,
     audit: Audit | None = None,
+    chat: ChatSetup | None = None,
     on_start: Callable[[str, str | None], None],
 ) -> None:
     """Serve until the process is told to stop.
@@ -47,6 +49,7 @@ def serve(
     Args:
         config: of the service.
         audit: takes a line for every change.
+        chat: the model that people talk to, if any.
         on_start: called with the address, and with the one-time password of `admin` where this is the first start.
 
     Raises:
@@ -57,7 +60,7 @@ def serve(
     if not config.runs.is_dir():
         raise ConfigError(f"runs must be a folder, got {config.runs}, which is none; make it first")
     with _locked(config), _listening(config) as listener:
-        app = create_app(config, audit)
+        app = create_app(config, audit, chat)
         service: Service = app.state.service
         scheme = "http" if config.certificate is None else "https"
         host = f"[{config.host}]" if ":" in config.host else config.host

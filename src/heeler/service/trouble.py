@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Scope
 
+from heeler.service.chat.openai_problem import is_openai, response_of
 from heeler.service.guard import SAFE_METHODS
 from heeler.service.problems import Problem
 from heeler.service.rendering import rendered
@@ -33,6 +34,8 @@ _OTHER = _Words("Something went wrong", "The service failed to show this page; i
 
 def answered(scope: Scope, problem: Problem) -> Response:
     """The answer that tells of a problem."""
+    if is_openai(scope):
+        return response_of(problem)
     if not _is_for_a_person(scope):
         return problem.response()
     words = _WORDS.get(problem.status, _OTHER)

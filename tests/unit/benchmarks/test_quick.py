@@ -19,6 +19,7 @@ FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, 
 
 NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
 NAMES += ["over-optimisation", "release-gate"]
+NAMES += ["chat-load", "chat-stop"]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -109,7 +109,11 @@ from pathlib import Path
 from heeler.service.config import ServiceConfig
 from heeler.service.server import serve
 settings = json.loads(sys.argv[2])
-serve(ServiceConfig(runs=Path(sys.argv[1]), **settings), on_start=lambda url, _: print(url, flush=True))
+chat = None
+if settings.pop("chat", False):
+    from tests.unit.service.chatting import ScriptedEngine, echo, setup_of
+    chat = setup_of(ScriptedEngine(echo))
+serve(ServiceConfig(runs=Path(sys.argv[1]), **settings), chat=chat, on_start=lambda url, _: print(url, flush=True))
 """
 
 
@@ -118,7 +122,7 @@ class Served:
 
     Args:
         folder: of runs.
-        settings: of the service, but for the folder.
+        settings: of the service, but for the folder; `chat` serves a model that says what it is told.
     """
 
     def __init__(self, folder: Path, **settings: Any) -> None:

@@ -23,13 +23,17 @@ from heeler.service.accounts.accounts import Accounts
 from heeler.service.client import Client, Conflict, Invalid, NotFound, ServiceError, TooMany, Unavailable, Unreachable
 from heeler.service.client import transport as client_transport
 from tests.shown_runs import make_asking_run, stretches
+from tests.unit.service.chatting import make_talks
 from tests.unit.service.client_calls import CALLS, World
 from tests.unit.service.helpers import PASSWORD, Served, make_keys
 
 ROUTES = sorted(
-    f"{entry.method} {entry.path}" for module in app._ROUTES for entry in module.ROUTES if not entry.is_page
+    f"{entry.method} {(entry.prefix + entry.path).removeprefix('/api/v1')}"
+    for module in app._ROUTES
+    for entry in module.ROUTES
+    if not entry.is_page
 )
-SCOPES = ("answer", "read_runs", "read_feedback", "steer", "read_audit", "settings", "people", "care")
+SCOPES = ("answer", "chat", "read_runs", "read_feedback", "steer", "read_audit", "settings", "people", "care")
 
 
 def make_runs(folder: Path) -> None:
@@ -59,9 +63,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("runs")
     make_runs(folder)
     make_operators(folder, "olga", "omar")
-    (ann_key,), (boss_key,) = make_keys(folder), make_keys(folder, "admin", *SCOPES)
+    make_talks(folder)
+    (ann_key,), (boss_key,) = make_keys(folder, "annotator", "answer", "chat"), make_keys(folder, "admin", *SCOPES)
     with (
-        Served(folder, requests_per_s=1000, request_burst=10_000) as served,
+        Served(folder, requests_per_s=1000, request_burst=10_000, chat=True) as served,
         Client(served.url, key=ann_key, patience_s=5) as ann,
         Client(served.url, key=boss_key, patience_s=5) as boss,
         Client(served.url, patience_s=5) as olga,
@@ -92,7 +97,8 @@ def test_every_route_has_a_method(world: World, asked: list[tuple[str, str, int]
     assert route in CALLS, f"the client has no method for {route}, or client_calls.py does not call it"
     CALLS[route](world)
     method, _, path = route.partition(" ")
-    pattern = "/api/v1" + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    prefix = "" if path.startswith("/v1/") else "/api/v1"
+    pattern = prefix + re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
     assert [status for how, where, status in asked if how == method and re.fullmatch(pattern, where) and status < 300]
 
 

@@ -18,6 +18,7 @@ from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
 from heeler.service.guard import ApiRoute
 from heeler.service.permissions import ROLES, SCOPES, Permission, Role
+from tests.unit.service.chatting import ScriptedEngine, echo, make_talks, setup_of
 from tests.unit.service.helpers import HERE, Lines, add_key, add_person, ask, bearer, make_run
 
 DIGITS = b"9" * 5000
@@ -71,8 +72,9 @@ VALUES: Mapping[str, dict[str, Any]] = {
 def asked(tmp_path: Path) -> Iterator[TestClient]:
     """A program with a key for everything, on a service with the run `run`; what it gets is checked."""
     make_run(tmp_path)
+    make_talks(tmp_path)
     config = ServiceConfig(runs=tmp_path, requests_per_s=1e6, request_burst=10**6)
-    with TestClient(create_app(config, Lines()), base_url=HERE) as client:
+    with TestClient(create_app(config, Lines(), setup_of(ScriptedEngine(echo))), base_url=HERE) as client:
         document = client.get("/api/v1/openapi.json").json()
         client.event_hooks = {"response": [lambda response: check(document, client, response)]}
         yield client
@@ -85,8 +87,11 @@ def check(document: Mapping[str, Any], client: TestClient, response: httpx2.Resp
     told = f"{request.method} {request.url}: {response.status_code} {response.text[:300]}"[:700]
     assert response.status_code < 500, told
     if response.status_code >= 400:
-        assert response.headers["content-type"] == "application/problem+json", told
-        assert response.json()["status"] == response.status_code
+        if request.url.path.startswith("/v1/"):
+            assert set(response.json()["error"]) == {"message", "type", "param", "code"}, told
+        else:
+            assert response.headers["content-type"] == "application/problem+json", told
+            assert response.json()["status"] == response.status_code
     assert "default-src 'none'" in response.headers["content-security-policy"], told
     path = request.extensions.get("template")
     if path is not None and response.status_code not in (404, 405):
@@ -181,7 +186,7 @@ def test_nasty_fields(asked: TestClient) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nasty_values(asked: TestClient, tmp_path: Path, kind: str) -> None:
-    route = next(route for route, _ in routes(asked) if route.path_format.endswith("/feedback"))
+    route = next(route for route, _ in routes(asked) if route.path_format.endswith("{run}/feedback"))
     headers = credentials(asked, route) | {"Content-Type": "application/json"}
     if KINDS[kind].num_segments == 1:
         name = ask(tmp_path, kind).id

@@ -15,6 +15,7 @@ from tests.unit.service.helpers import add_key, add_person, bearer, make_run, si
 
 PUBLIC, OWN, SESSION, ANSWER = Permission.PUBLIC, Permission.SIGNED_IN, Permission.SESSION, Permission.ANSWER
 AUDIT, PROMOTE, CARE = Permission.READ_AUDIT, Permission.PROMOTE, Permission.CARE
+CHAT = Permission.CHAT
 READ, STEER, PEOPLE = Permission.READ_RUNS, Permission.STEER, Permission.PEOPLE
 TABLE = {
     ("GET", "/health"): PUBLIC,
@@ -66,6 +67,15 @@ TABLE = {
     ("POST", "/runs/{run}/feedback"): ANSWER,
     ("POST", "/runs/{run}/feedback/batch"): ANSWER,
     ("GET", "/runs/{run}/feedback"): Permission.READ_FEEDBACK,
+    ("POST", "/v1/chat/completions"): CHAT,
+    ("GET", "/v1/models"): CHAT,
+    ("GET", "/v1/models/{model}"): CHAT,
+    ("GET", "/chat"): CHAT,
+    ("POST", "/chat/feedback"): CHAT,
+    ("GET", "/chat/conversations"): CHAT,
+    ("GET", "/chat/conversations/{conversation}"): CHAT,
+    ("POST", "/chat/stop"): STEER,
+    ("POST", "/chat/resume"): STEER,
     ("GET", "/runs"): READ,
     ("GET", "/runs/{run}"): READ,
     ("GET", "/runs/{run}/metrics"): READ,
@@ -103,6 +113,7 @@ PAGES = {
     "/": SESSION,
     "/password": SESSION,
     "/answer": ANSWER,
+    "/chat": CHAT,
     "/operate": READ,
     "/reports": Permission.READ_FEEDBACK,
     "/admin": PEOPLE,
@@ -113,9 +124,9 @@ PAGES = {
 """The same for the pages of the console, which are all got."""
 
 GRANTED = {
-    Role.ANNOTATOR: {OWN, SESSION, ANSWER},
-    Role.OPERATOR: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE},
-    Role.ADMIN: {OWN, SESSION, ANSWER, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE}
+    Role.ANNOTATOR: {OWN, SESSION, ANSWER, CHAT},
+    Role.OPERATOR: {OWN, SESSION, ANSWER, CHAT, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE},
+    Role.ADMIN: {OWN, SESSION, ANSWER, CHAT, READ, Permission.READ_FEEDBACK, STEER, AUDIT, PROMOTE}
     | {Permission.SETTINGS, PEOPLE, CARE},
 }
 
@@ -125,18 +136,24 @@ def test_every_route_stands_in_the_table_with_its_permission(client: TestClient)
     for route in client.app.router.routes:  # type: ignore[attr-defined]
         assert isinstance(route, ApiRoute)
         (method,) = route.methods - {"HEAD"}
-        found[method, route.path.removeprefix("/api/v1")] = route.permission
-    assert found == TABLE | {("GET", path): permission for path, permission in PAGES.items()}
+        found[method, route.path] = route.permission
+    table = {(method, address(path)): permission for (method, path), permission in TABLE.items()}
+    assert found == table | {("GET", path): permission for path, permission in PAGES.items()}
 
 
 def test_what_roles_may() -> None:
     assert {role: set(allowed) for role, allowed in ROLES.items()} == GRANTED
 
 
+def address(path: str) -> str:
+    """Where a route of the table is: what is in OpenAI's form stands beside the rest of the API."""
+    return path if path.startswith("/v1/") else f"/api/v1{path}"
+
+
 def may(client: TestClient, method: str, path: str, headers: dict[str, str]) -> bool:
     """Whether a request comes past the guard; what it asks for is never there, so that nothing is changed."""
     # What a route asks for is never there, whatever it is called; places and steps are numbers.
-    url = "/api/v1" + path.format_map(defaultdict(lambda: "none", run="nowhere", place=0, step=1))
+    url = address(path).format_map(defaultdict(lambda: "none", run="nowhere", place=0, step=1))
     status = client.request(method, url, headers=headers, json={} if method in ("POST", "PUT", "PATCH") else None)
     assert status.status_code < 500, status.text
     # Who tries too many wrong keys is told 429, which lets nobody in either.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from heeler.core.errors import ConfigError, DataError
+from heeler.core.errors import ConfigError, ContextTooLong, DataError
 from heeler.core.nouns import PLAIN, Message
 
 
@@ -48,13 +48,16 @@ class TokenReader:
         """Tokens of a prompt.
 
         Raises:
-            DataError: it is longer than the model's context, or is a chat and the tokenizer has no template.
+            ContextTooLong: it is longer than the model's context.
+            DataError: it is a chat, and the tokenizer has no template or its template refuses it.
         """
         ids = self._plain_ids(prompt) if not prompt or prompt[0].role == PLAIN else self._chat_ids(prompt)
         # Something must come before the first token of a completion.
         ids = ids or [self.eos_id]
         if len(ids) >= self._max_length:
-            raise DataError(f"prompt: {len(ids)} tokens, and the model's context holds {self._max_length}; shorten it")
+            raise ContextTooLong(
+                f"prompt: {len(ids)} tokens, and the model's context holds {self._max_length}; shorten it"
+            )
         return ids
 
     def _plain_ids(self, prompt: Sequence[Message]) -> list[int]:

@@ -6,6 +6,7 @@ from typing import Any
 from heeler.service.bodies import HealthOut, MeOut
 from heeler.service.client.account import Account
 from heeler.service.client.answering import Answering
+from heeler.service.client.chat import Chat
 from heeler.service.client.managing import Audit, Flags, Gold, Releases
 from heeler.service.client.operating import Operating
 from heeler.service.client.people import Care, People
@@ -27,6 +28,8 @@ class Client(Answering, Operating):
 
     def __init__(self, url: str, *, key: str | None = None, timeout_s: float = 30.0, patience_s: float = 60.0) -> None:
         super().__init__(Transport(url, key=key, timeout_s=timeout_s, patience_s=patience_s))
+        self.chat = Chat(self._transport)
+        """The model that is served: its answers, and what they are worth."""
         self.account = Account(self._transport)
         """One's own account: sign in and out, consent, work, being forgotten."""
         self.people = People(self._transport)

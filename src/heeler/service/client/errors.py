@@ -1,6 +1,8 @@
 """What the service refuses, as exceptions: each carries the fields of the problem that it was told by."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx2
@@ -107,7 +109,9 @@ def error_of(response: httpx2.Response) -> ServiceError:
         problem = ProblemBody.model_validate_json(response.content)
         detail, title, field = problem.detail, problem.title, problem.field
     except ValidationError:
-        # Not by the service, but by something on the way.
-        pass
+        # In OpenAI's form; or not by the service, but by something on the way.
+        with suppress(ValueError, KeyError, TypeError):
+            error = json.loads(response.content)["error"]
+            detail, title, field = str(error["message"]), str(error["type"]), error["param"]
     refusal = Refusal(status=status, title=title, field=field, retry_after_s=retry_after_s)
     return _KINDS.get(status, ServiceError)(detail, refusal)

@@ -23,6 +23,7 @@ class SettingsChanges(TypedDict, total=False):
     overlap: int
     lease_s: float
     gold_share: float
+    compare_share: float
 
 
 class Operating(Calls):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from heeler.core.errors import DataError
 from heeler.service.bodies import Page
+from heeler.service.chat.openai_problem import OPENAI_PREFIX
 from heeler.service.client.errors import NotFound, ServiceError, TooMany, Unavailable, Unreachable, error_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -103,7 +104,7 @@ class Transport:
         deadline, pause_s, may_be_done = time.monotonic() + self.patience_s, _FIRST_PAUSE_S, False
         while True:
             try:
-                return _accepted(self.http.request(method, path, params=query, json=body))
+                return _accepted(self.http.request(method, self._address(path), params=query, json=body))
             except NotFound:
                 if may_be_done and repeat is Repeat.GONE:
                     return httpx2.Response(204)
@@ -121,6 +122,10 @@ class Transport:
                 raise failure
             time.sleep(wait_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _address(self, path: str) -> str:
+        """Of a route: what is in OpenAI's form stands beside the rest of the API."""
+        return self.url + path if path.startswith(f"{OPENAI_PREFIX}/") else path
 
     def events(self, path: str, *, query: Query | None = None, place: str | None = None) -> Iterator[Event]:
         """(name, id, value) of each whole event of one connection, from after the id `place` on.

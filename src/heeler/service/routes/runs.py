@@ -15,7 +15,7 @@ from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
 from heeler.service.run_state import PAUSED, state_of
-from heeler.service.runs import DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, OpenRun, Runs
+from heeler.service.runs import COMPARE_SHARE, DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, OpenRun, Runs
 
 
 def list_runs(request: Request, limit: Limit = 100, cursor: Cursor = None) -> Page[RunOut]:
@@ -149,4 +149,4 @@ ROUTES = (
         answer=SettingsOut,
     ),
 )
-assert {OVERLAP, LEASE_S, GOLD_SHARE} == SettingsOut.model_fields.keys()
+assert {OVERLAP, LEASE_S, GOLD_SHARE, COMPARE_SHARE} == SettingsOut.model_fields.keys()

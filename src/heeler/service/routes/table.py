@@ -26,7 +26,7 @@ class Entry:
 
     method: str
     path: str
-    """After the prefix, which a page has none of."""
+    """After the prefix."""
     permission: Permission
     endpoint: Callable[..., Any]
     answer: Any = None
@@ -40,6 +40,8 @@ class Entry:
     """Statuses of refusals that do not follow from the route's form; see `refusals_of`."""
     is_page: bool = False
     """For the address bar of a browser, and no part of the API."""
+    prefix: str = PREFIX
+    """Which a page has none of."""
 
 
 def route_of(entry: Entry, tag: str) -> ApiRoute:
@@ -70,7 +72,7 @@ def route_of(entry: Entry, tag: str) -> ApiRoute:
         responses[entry.status] = {"content": {entry.media_type: {}}, "description": "as it is"}
         options["response_model"] = None
     return ApiRoute(
-        PREFIX + entry.path,
+        entry.prefix + entry.path,
         entry.endpoint,
         permission=entry.permission,
         is_plain=entry.plain_body is not None,

@@ -124,8 +124,9 @@ onSubmit("add-key", async ({ person, label, scope }) => {
   secret(`The key ${made.key.label}, shown only now: ${made.text}`);
   await showPeople();
 });
-onSubmit("run-settings", async ({ overlap, lease_s, gold_share }) => {
-  const changes = { overlap: Number(overlap.value), lease_s: Number(lease_s.value), gold_share: Number(gold_share.value) };
+onSubmit("run-settings", async (fields) => {
+  const names = ["overlap", "lease_s", "gold_share", "compare_share"];
+  const changes = Object.fromEntries(names.map((name) => [name, Number(fields[name].value)]));
   await patch(`/runs/${encodeURIComponent(run.value)}/settings`, changes);
   await showRun();
 });

@@ -1,0 +1,190 @@
+"""Which version of a run's model answers: the release that is in use, and none that was taken back."""
+
+import hashlib
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+
+from heeler.core.errors import CheckpointError, HeelerError
+from heeler.core.named import under
+from heeler.core.releases import CURRENT, Release, Releases, newest_approved
+from heeler.loop.chat_engine import LanguageChat, ServedVersion
+from heeler.models.language.model import LanguageModel
+
+MODEL_PREFIX = "model."
+"""What the names of the model's weights begin with in a checkpoint of a run of a language model."""
+LOOK_EVERY_S = 0.2
+_TRY_AGAIN_S = 5.0
+_log = logging.getLogger("heeler.serving")
+
+Load = Callable[[Release], ServedVersion]
+
+
+class ReleaseWatch:
+    """Has a chat answer by the release that is in use, from the next answer on.
+
+    A release that comes into use is loaded while the one before it goes on answering. One that is taken back answers
+    nobody from that moment on: the one before it, which is kept ready for that, takes its place.
+
+    Args:
+        releases: of the run.
+        chat: answers.
+        first: the model before any release.
+        load: reads a release.
+    """
+
+    def __init__(self, releases: Releases, chat: LanguageChat, first: ServedVersion, load: Load) -> None:
+        self._releases, self._chat, self._first, self._load = releases, chat, first, load
+        self._lock = threading.Lock()
+        self._ready: dict[str | None, ServedVersion] = {None: first}
+        self._seen: object = None
+        self._failed: dict[str, float] = {}
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="release-watch", daemon=True)
+
+    def begin(self) -> None:
+        """Load what is in use, then watch.
+
+        Raises:
+            CheckpointError: the release in use is damaged.
+            RunError: a manifest is.
+        """
+        in_use = self._releases.in_use()
+        if in_use is not None:
+            self._ready[in_use.id] = self._load(in_use)
+        self._settle()
+        self._chat.on_ask, self._chat.on_close = self.look, self.close
+        self._thread.start()
+
+    def look(self) -> None:
+        """Notice what has changed since the last look; takes microseconds where nothing has."""
+        stamp = self._stamp()
+        if stamp != self._seen:
+            self._settle()
+
+    def _stamp(self) -> object:
+        # Each change puts a new file in the folder's place of another.
+        stamps: list[object] = []
+        for path in (self._releases.path, self._releases.path / CURRENT):
+            try:
+                found = path.stat()
+                stamps.append((found.st_ino, found.st_mtime_ns))
+            except OSError:
+                stamps.append(None)
+        return stamps
+
+    def _settle(self) -> tuple[Release | None, Release | None]:
+        """Put into use what is to be in use; returns it, and what takes its place if it is taken back."""
+        with self._lock:
+            self._seen = self._stamp()
+            found = self._releases.all()
+            wanted = newest_approved(found)
+            before = newest_approved([release for release in found if wanted is None or release.id != wanted.id])
+            name = None if wanted is None else wanted.id
+            if name in self._ready:
+                self._chat.put(self._ready[name])
+            elif not _may_go_on(self._chat.current, found):
+                self._chat.take_back(
+                    "the version in use was taken back, and the one before it is being loaded; try again"
+                )
+            kept = {None, name, None if before is None else before.id, self._chat.current.release_id}
+            self._ready = {one: version for one, version in self._ready.items() if one in kept}
+            return wanted, before
+
+    def _work(self) -> None:
+        while not self._is_over.wait(LOOK_EVERY_S):
+            try:
+                for release in self._settle():
+                    if release is not None and release.id not in self._ready and self._may_be_tried(release):
+                        self._make_ready(release)
+            except HeelerError as error:
+                _log.error("releases cannot be followed: %s", error)
+
+    def _may_be_tried(self, release: Release) -> bool:
+        return time.monotonic() - self._failed.get(release.id, -_TRY_AGAIN_S) >= _TRY_AGAIN_S
+
+    def _make_ready(self, release: Release) -> None:
+        try:
+            version = self._load(release)
+        except HeelerError as error:
+            self._failed[release.id] = time.monotonic()
+            _log.error("release %s cannot be served: %s", release.id, error)
+            return
+        with self._lock:
+            self._ready[release.id] = version
+        self._settle()
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._is_over.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+
+def _may_go_on(current: ServedVersion, releases: list[Release]) -> bool:
+    """Whether a version may answer until another one is ready: not once its release was taken back."""
+    if current.release_id is None:
+        return True
+    return any(release.id == current.release_id and release.withdrawn_by is None for release in releases)
+
+
+def released_version(folder: Path, release: Release, base: LanguageModel) -> ServedVersion:
+    """The model that a release holds.
+
+    Args:
+        folder: of the release's checkpoint.
+        release: its manifest.
+        base: the model that the run began with; it stays as it is.
+
+    Raises:
+        CheckpointError: a file is missing or altered, it does not say its version, or it is of another model.
+    """
+    if release.policy_version is None:
+        raise CheckpointError(f"{folder}: its state.json does not say the policy version; it cannot be served")
+    tensors = _checked_tensors(folder, release.checkpoint_sha256)
+    model = base.frozen_copy()
+    parameters = dict(model.module.named_parameters())
+    unknown = sorted(set(tensors) - set(parameters))
+    if unknown or not tensors:
+        what = (
+            f"the model has no {unknown[0]}"
+            if unknown
+            else f"it holds no weights (names that begin with {MODEL_PREFIX})"
+        )
+        raise CheckpointError(f"{folder}: {what}; it is of another model than the run began with")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if parameters[name].shape != tensor.shape:
+                raise CheckpointError(
+                    f"{folder}: {name} has the shape {list(tensor.shape)}, not {list(parameters[name].shape)}"
+                )
+            parameters[name].copy_(tensor)
+    return ServedVersion(
+        model=model,
+        version=release.policy_version,
+        release_id=release.id,
+        step=release.step,
+        checkpoint_sha256=release.checkpoint_sha256,
+    )
+
+
+def _checked_tensors(folder: Path, sha256: str) -> dict[str, torch.Tensor]:
+    try:
+        manifest = (folder / "manifest.json").read_bytes()
+        if hashlib.sha256(manifest).hexdigest() != sha256:
+            raise CheckpointError(f"{folder}: its manifest.json is not the one that was released")
+        content = (folder / "tensors.safetensors").read_bytes()
+        if hashlib.sha256(content).hexdigest() != json.loads(manifest)["sha256"]["tensors.safetensors"]:
+            raise CheckpointError(f"{folder}: the SHA-256 of tensors.safetensors does not match its manifest")
+        return under(MODEL_PREFIX, load(content))
+    except OSError as error:
+        raise CheckpointError(f"{folder}: {error.filename or folder} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: it is damaged ({error}); withdraw the release") from error

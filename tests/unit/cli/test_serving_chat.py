@@ -1,0 +1,105 @@
+"""`heeler serve MODEL_OR_RUN` as a process of its own, with the `openai` client at the other end."""
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import pytest
+
+from heeler.cli import main
+from heeler.core.releases import Releases
+from heeler.core.rundir import RunDirectory
+from heeler.loop.chat_releases import MODEL_PREFIX
+from tests.tiny_models import tiny_llama
+from tests.unit.service.helpers import ENVIRONMENT, make_keys, store_of
+
+HI: Any = [{"role": "user", "content": "Hi"}]
+
+
+@contextmanager
+def serving(*arguments: str) -> Generator[str]:
+    command = [sys.executable, "-m", "heeler", "serve", *arguments, "--port", "0", "--unguarded"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert " on http" in line, process.communicate(timeout=30)[1]
+        told = process.stdout.readline()
+        assert told.startswith("Chat with ") and "/chat" in told
+        try:
+            yield line.rpartition(" on ")[2].strip()
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+
+
+def test_a_model_is_talked_to(tmp_path: Path) -> None:
+    tiny_llama(0, max_length=128).save(tmp_path / "tiny model")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (key,) = make_keys(runs, "annotator", "chat")
+    with serving(str(tmp_path / "tiny model"), "--keep-in", str(runs)) as url:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=key, max_retries=0) as client:
+            assert [model.id for model in client.models.list()] == ["tiny-model", "tiny-model@0"]
+            stream = client.chat.completions.create(model="tiny-model", messages=HI, stream=True, max_tokens=8, seed=1)
+            chunks = list(stream)
+            whole = client.chat.completions.create(
+                model="tiny-model@0", messages=HI, max_tokens=8, seed=1, logprobs=True, temperature=1.0
+            )
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+            assert whole.choices[0].message.content == text, "the same seed says the same"
+            assert whole.choices[0].logprobs is not None and whole.choices[0].logprobs.content
+            with pytest.raises(openai.BadRequestError) as long:
+                client.chat.completions.create(model="tiny-model", messages=[{"role": "user", "content": "x" * 500}])
+            assert long.value.code == "context_length_exceeded"
+        body = {"key": str(uuid.uuid4()), "completion_id": whole.id, "kind": "evaluation", "value": {"thumbs": "up"}}
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx2.post(f"{url}/api/v1/chat/feedback", json=body, headers=headers).status_code == 200
+    with store_of(runs, "tiny-model") as store:
+        assert store.counts()["by_kind"] == {"evaluation": 1}
+        assert [version.version for version in store.policy_versions()] == [0]
+
+
+def test_a_run_is_talked_to_by_its_release(tmp_path: Path) -> None:
+    model = tiny_llama(0, max_length=128)
+    directory = RunDirectory.create(tmp_path / "runs" / "talk", {"recipe": "helpdesk"})
+    model.save(directory.path / "model")
+    weights = {MODEL_PREFIX + name: p.detach().numpy() + 0.01 for name, p in model.module.named_parameters()}
+    directory.save_checkpoint(64, weights, {"lineage": {"policy_version": 5, "answers": 1}}, keep=2)
+    releases, release_id = Releases(directory), str(uuid.uuid4())
+    releases.propose(release_id, 64, "ann", audit_head="0" * 64)
+    releases.approve(release_id, "bea")
+    (key,), (boss,) = (
+        make_keys(tmp_path / "runs", "annotator", "chat"),
+        make_keys(tmp_path / "runs", "operator", "steer"),
+    )
+    with serving(str(directory.path)) as url, openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+        assert client.chat.completions.create(model="talk", messages=HI, max_tokens=2).model == "talk@5"
+        path = f"{url}/api/v1/runs/talk/releases/{release_id}/withdraw"
+        assert httpx2.post(path, headers={"Authorization": f"Bearer {boss}"}).status_code == 200
+        assert client.chat.completions.create(model="talk", messages=HI, max_tokens=2).model == "talk@0"
+    with store_of(tmp_path / "runs", "talk") as store:
+        assert [(one.version, one.step) for one in store.policy_versions()] == [(0, 0), (5, 64)]
+
+
+def test_what_is_no_model_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RunDirectory.create(tmp_path / "run", {"recipe": "ppo"})
+    assert main(["serve", str(tmp_path / "run")]) == 2
+    assert "a run without a language model; serve its folder" in capsys.readouterr().err
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_text("{")
+    assert main(["serve", str(broken), "--keep-in", str(tmp_path / "kept")]) == 2
+    assert "broken" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists(), "nothing half-made"
+    assert main(["serve", str(tmp_path / "none")]) == 2
+    assert os.listdir(tmp_path) and "must be a folder" in capsys.readouterr().err
