@@ -4,19 +4,21 @@ Small networks spend more time on the bookkeeping of each tensor than on arithme
 are one operation each.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 
 class FlatParameters:
-    """Makes every parameter of `module`, and its gradient, a view of one tensor.
+    """Makes every parameter of a module, and its gradient, a view of one tensor.
 
     Args:
-        module: on the device that it will stay on.
+        module: on the device that it will stay on; or some parameters, of one type.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        parameters = list(module.parameters())
+    def __init__(self, module: nn.Module | Sequence[nn.Parameter]) -> None:
+        parameters = list(module.parameters() if isinstance(module, nn.Module) else module)
         self.flat = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
         self.flat.grad = torch.zeros_like(self.flat)
         sizes = [p.numel() for p in parameters]

@@ -30,7 +30,8 @@ class CompletionOutputs:
     entropy_T: Float[Tensor, " T"]
     """Of the distribution from which it was sampled, in nats; not differentiated."""
     hidden_TD: Float[Tensor, "T D"]
-    """Last hidden states at the places of the tokens themselves: what value heads read."""
+    """Last hidden states from which each token was predicted: what value heads read, since a value must not see the
+    token that it is compared with."""
 
 
 class LanguageModel:
@@ -105,7 +106,8 @@ class LanguageModel:
         """
         packed = self._pack(batch, shared_prefix=shared_prefix)
         hidden_XD = self._hidden(packed)
-        logits_TV = self._logits(hidden_XD, packed) / batch.temperature
+        hidden_TD = hidden_XD[packed.source_T.to(self.device)]
+        logits_TV = self.head(hidden_TD) / batch.temperature
         log_all_TV = torch.log_softmax(logits_TV.float(), -1)
         token_T = batch.token_T.to(self.device)
         with torch.no_grad():
@@ -113,7 +115,7 @@ class LanguageModel:
         return CompletionOutputs(
             logprob_T=log_all_TV.gather(1, token_T[:, None])[:, 0],
             entropy_T=entropy_T,
-            hidden_TD=hidden_XD[packed.place_T.to(self.device)],
+            hidden_TD=hidden_TD,
         )
 
     def last_hidden(self, batch: TextBatch) -> Float[Tensor, "N D"]:
@@ -161,9 +163,6 @@ class LanguageModel:
             packed.token_RL.to(device), position_RL=packed.position_RL.to(device), mask=packed.mask_R1LL.to(device)
         )
         return hidden_RLD.flatten(0, 1)
-
-    def _logits(self, hidden_XD: Tensor, packed: Packed) -> Float[Tensor, "T V"]:
-        return self.head(hidden_XD[packed.source_T.to(self.device)])
 
     def save(self, folder: Path) -> None:
         """Write it as safetensors with its tokenizer, as transformers does; an adapter alone where there is one."""
