@@ -1,23 +1,27 @@
 """Sampling completions: many at a time, each with the log-probabilities that its tokens had.
 
-Prompts are gone through once, whatever is sampled after them. Rows are filled up on the right, where nothing sees it,
-and each goes on at its own place. Rows that have ended are dropped as soon as that saves more than it costs.
+Rows that have ended are dropped as soon as that saves more than it costs. Each completion has random numbers of its own,
+so that what is sampled does not depend on which rows are still there.
 
-Shapes: B rows still going, P prompts, N completions, L places, V tokens there are.
+Shapes: B rows still going, P prompts, N completions, S steps, V tokens there are.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from heeler.core.errors import ConfigError
-from heeler.models.language.cache import RowCache
+from heeler.models.language.decoding import Decoder, decoder_for
 from heeler.models.language.model import LanguageModel
-from heeler.models.language.packing import padded
 from heeler.ops.text_batch import TextBatch
+from heeler.ops.token_choice import choose_tokens
+from heeler.rollouts.text_stream import TextStream
+
+# Of the rows: with fewer left it pays to copy them together.
+_WORTH_KEEPING = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +32,18 @@ class SamplingConfig:
     """Where a completion is cut."""
     temperature: float = 1.0
     """Logits are divided by it."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a completion beside its end-of-text token; their tokens stay part of it, as they were sampled."""
+    stop_ids: tuple[int, ...] = ()
+    """Tokens that do."""
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens must be >= 1, got {self.max_new_tokens}")
-        if not self.temperature > 0:
+        if not 0 < self.temperature < float("inf"):
             raise ConfigError(f"temperature must be > 0, got {self.temperature}")
+        if "" in self.stop:
+            raise ConfigError("stop must hold no empty string, which every text ends with")
 
 
 @torch.inference_mode()
@@ -56,90 +66,94 @@ def sample(
 
     Returns:
         `num_each` completions of each prompt, in the order of the prompts.
+
+    Raises:
+        ConfigError: a prompt leaves no room in the model's context, or there is nothing to sample.
     """
+    if not prompts or num_each < 1:
+        raise ConfigError(f"prompts and num_each must be at least one, got {len(prompts)} and {num_each}")
     longest = max(len(ids) for ids in prompts)
-    most = min(config.max_new_tokens, model.max_length - longest)
-    if most < 1:
+    num_steps = min(config.max_new_tokens, model.max_length - longest)
+    if num_steps < 1:
         raise ConfigError(f"a prompt of {longest} tokens leaves no room in the model's context of {model.max_length}")
-    device = model.device
-    cache, logits_BV, place_B = _prefill(model, prompts, most, num_each)
-    row_B = torch.arange(len(place_B), device=device)
-    num_rows = len(row_B)
-    token_NL = torch.full((num_rows, most), model.eos_id, device=device)
-    logprob_NL = torch.zeros(num_rows, most, device=device)
-    length_N = torch.full((num_rows,), most, device=device)
-    truncated_N = torch.ones(num_rows, dtype=torch.bool, device=device)
-    going_B = torch.ones(num_rows, dtype=torch.bool, device=device)
-    for step in range(most):
-        token_B, logprob_B = _choose(logits_BV / config.temperature, generator)
-        token_NL[row_B, step], logprob_NL[row_B, step] = token_B, logprob_B
-        has_ended_B = going_B & (token_B == model.eos_id)
-        length_N[row_B[has_ended_B]], truncated_N[row_B[has_ended_B]] = step + 1, False
-        going_B &= ~has_ended_B
-        num_going = int(going_B.sum())
-        if num_going == 0 or step == most - 1:
-            break
-        if num_going < 0.75 * len(going_B):
-            left = going_B.nonzero()[:, 0]
-            cache.keep_rows(left)
-            row_B, place_B, token_B, going_B = row_B[left], place_B[left], token_B[left], going_B[left]
-        logits_BV = _next(model, cache, token_B, place_B)
-        place_B = place_B + 1
-    return _batch(prompts, num_each, config, token_NL, logprob_NL, length_N, truncated_N)
+    uniform_SN = torch.rand(num_steps, len(prompts) * num_each, generator=generator, device=model.device)
+    writing = _Writing(model, uniform_SN, config)
+    for members in _together(model, prompts):
+        decoder = decoder_for(model)
+        logits_BV = decoder.start([prompts[member] for member in members], num_each)
+        first_P = torch.tensor(members, device=model.device) * num_each
+        row_B = (first_P[:, None] + torch.arange(num_each, device=model.device)).flatten()
+        writing.write(decoder, logits_BV, row_B)
+    return writing.batch(prompts, num_each)
 
 
-def _prefill(
-    model: LanguageModel, prompts: Sequence[Tensor], most: int, num_each: int
-) -> tuple[RowCache, Float[Tensor, "B V"], Int[Tensor, " B"]]:
-    """Go through the prompts; the cache, what may come next, and the place where it goes, of each completion."""
-    token_PL, length_P = padded(prompts, model.pad_id)
-    token_PL, length_P = token_PL.to(model.device), length_P.to(model.device)
-    longest = token_PL.shape[1]
-    place_PL = torch.arange(longest, device=model.device).expand_as(token_PL)
-    cache = RowCache(longest + most)
-    cache.place_BS, cache.num_seen = place_PL, longest
-    mask = torch.ones(longest, longest, dtype=torch.bool, device=model.device).tril()[None, None]
-    mask = mask.expand(len(prompts), 1, longest, longest)
-    hidden_PLD = model.forward(token_PL, position_RL=place_PL, mask=mask, cache=cache)
-    last_PD = hidden_PLD[torch.arange(len(prompts), device=model.device), length_P - 1]
-    row_B = torch.arange(len(prompts), device=model.device).repeat_interleave(num_each)
-    cache.keep_rows(row_B)
-    return cache, model.head(last_PD)[row_B], length_P[row_B]
+def _together(model: LanguageModel, prompts: Sequence[Tensor]) -> list[list[int]]:
+    """Prompts that can be gone through in one pass: all, or those of one length."""
+    if model.support.cache:
+        return [list(range(len(prompts)))]
+    by_length: dict[int, list[int]] = {}
+    for member, ids in enumerate(prompts):
+        by_length.setdefault(len(ids), []).append(member)
+    return list(by_length.values())
 
 
-def _next(model: LanguageModel, cache: RowCache, token_B: Tensor, place_B: Tensor) -> Float[Tensor, "B V"]:
-    """Logits after one more token in each row."""
-    cache.place_BS, cache.num_seen = place_B[:, None], int(place_B.max()) + 1
-    seen_B11L: Bool[Tensor, "B 1 1 L"] = (
-        torch.arange(cache.num_seen, device=place_B.device) <= place_B[:, None, None, None]
-    )
-    hidden_B1D = model.forward(token_B[:, None], position_RL=place_B[:, None], mask=seen_B11L, cache=cache)
-    return model.head(hidden_B1D[:, 0])
+class _Writing:
+    """All completions, while they are written."""
 
+    def __init__(self, model: LanguageModel, uniform_SN: Float[Tensor, "S N"], config: SamplingConfig) -> None:
+        self._model, self._uniform_SN, self._config = model, uniform_SN, config
+        num_steps, size = uniform_SN.shape
+        device = model.device
+        self._token_NS = torch.full((size, num_steps), model.eos_id, device=device)
+        self._logprob_NS = torch.zeros(size, num_steps, device=device)
+        self._length_N = torch.full((size,), num_steps, device=device)
+        self._truncated_N = torch.ones(size, dtype=torch.bool, device=device)
+        self._end_ids = torch.tensor([*model.end_ids, *config.stop_ids], device=device)
+        self._streams = [TextStream(model, config.stop) for _ in range(size)] if config.stop else []
 
-def _choose(logits_BV: Tensor, generator: torch.Generator) -> tuple[Int[Tensor, " B"], Float[Tensor, " B"]]:
-    """A token of each row, and its log-probability."""
-    log_all_BV = torch.log_softmax(logits_BV.float(), -1)
-    token_B = torch.multinomial(log_all_BV.exp(), 1, generator=generator)[:, 0]
-    return token_B, log_all_BV.gather(1, token_B[:, None])[:, 0]
+    def write(self, decoder: Decoder, logits_BV: Float[Tensor, "B V"], row_B: Int[Tensor, " B"]) -> None:
+        """Write the completions `row_B` to their ends."""
+        is_going_B = torch.ones(len(row_B), dtype=torch.bool, device=row_B.device)
+        num_steps = len(self._uniform_SN)
+        for step in range(num_steps):
+            uniform_B = self._uniform_SN[step, row_B]
+            token_B, logprob_B = choose_tokens(logits_BV, uniform_B, self._config.temperature)
+            self._token_NS[row_B, step], self._logprob_NS[row_B, step] = token_B, logprob_B
+            has_ended_B = is_going_B & self._ends(token_B, row_B)
+            # Without picking out rows, which would have to wait for the device.
+            self._length_N[row_B] = torch.where(has_ended_B, step + 1, self._length_N[row_B])
+            self._truncated_N[row_B] &= ~has_ended_B
+            is_going_B &= ~has_ended_B
+            num_going = int(is_going_B.sum())
+            if num_going == 0 or step == num_steps - 1:
+                return
+            if num_going < len(row_B) and (decoder.is_full or num_going < _WORTH_KEEPING * len(row_B)):
+                left_B = is_going_B.nonzero()[:, 0]
+                decoder.keep(left_B)
+                row_B, token_B, is_going_B = row_B[left_B], token_B[left_B], is_going_B[left_B]
+            logits_BV = decoder.step(token_B)
 
+    def _ends(self, token_B: Tensor, row_B: Tensor) -> Tensor:
+        ends_B = torch.isin(token_B, self._end_ids) if len(self._end_ids) > 1 else token_B == self._end_ids
+        if self._streams:
+            stopped = [self._has_stopped(row, token) for row, token in zip(row_B.tolist(), token_B.tolist(), strict=True)]
+            ends_B = ends_B | torch.tensor(stopped, device=ends_B.device)
+        return ends_B
 
-def _batch(
-    prompts: Sequence[Tensor],
-    num_each: int,
-    config: SamplingConfig,
-    token_NL: Tensor,
-    logprob_NL: Tensor,
-    length_N: Tensor,
-    truncated_N: Tensor,
-) -> TextBatch:
-    lengths = length_N.tolist()
-    is_token_NL = torch.arange(token_NL.shape[1]) < length_N.cpu()[:, None]
-    return TextBatch(
-        prompts=tuple(prompts),
-        completions=tuple(row[:length] for row, length in zip(token_NL.cpu(), lengths, strict=True)),
-        prompt_of_N=torch.arange(len(prompts)).repeat_interleave(num_each),
-        sampled_logprob_T=logprob_NL.cpu()[is_token_NL],
-        truncated_N=truncated_N.cpu(),
-        temperature=config.temperature,
-    )
+    def _has_stopped(self, row: int, token: int) -> bool:
+        stream = self._streams[row]
+        stream.push(token)
+        return stream.has_stopped
+
+    def batch(self, prompts: Sequence[Tensor], num_each: int) -> TextBatch:
+        """What was written."""
+        lengths, token_NS = self._length_N.cpu(), self._token_NS.cpu()
+        is_token_NS = torch.arange(token_NS.shape[1]) < lengths[:, None]
+        return TextBatch(
+            prompts=tuple(prompts),
+            completions=tuple(row[:length].clone() for row, length in zip(token_NS, lengths.tolist(), strict=True)),
+            prompt_of_N=torch.arange(len(prompts)).repeat_interleave(num_each),
+            sampled_logprob_T=self._logprob_NS.cpu()[is_token_NS],
+            truncated_N=self._truncated_N.cpu(),
+            temperature=self._config.temperature,
+        )
