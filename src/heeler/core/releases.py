@@ -6,6 +6,9 @@ that it outlives the checkpoints that the learner keeps. `releases/current` name
 What counts is what the manifests say: the one in use is that of the newest approval that was not withdrawn. Each change
 is one manifest that appears whole or not at all; `current` follows it, and whoever changes or looks after a kill in
 between puts it right. So read it by `Releases.in_use`, which never gives one that was withdrawn.
+
+A release may carry what a gate decided about it (`core.gate_records`). One that the gate kept back is not approved, nor
+is one that the gate compared with another version than the one in use.
 """
 
 import hashlib
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from heeler.core.errors import CheckpointError, ConflictError, DataError, RunError
+from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.locks import held_alone
 from heeler.core.rundir import RunDirectory, flush_directory, write_atomically
 
@@ -57,6 +61,8 @@ class Release:
     approved_unix_s: float | None = None
     withdrawn_by: str | None = None
     withdrawn_unix_s: float | None = None
+    gate_sha256: str | None = None
+    """Of the gate's record about it; None where no gate was asked."""
 
 
 class Releases:
@@ -64,10 +70,12 @@ class Releases:
 
     Args:
         directory: of the run.
+        needs_gate: nothing is approved that no gate has passed.
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(self, directory: RunDirectory, *, needs_gate: bool = False) -> None:
         self._run, self.path = directory, directory.path / FOLDER
+        self._gates, self._needs_gate = GateRecords(directory), needs_gate
 
     def all(self) -> list[Release]:
         """Every release, the newest proposal first.
@@ -93,6 +101,7 @@ class Releases:
         person: str,
         *,
         audit_head: str,
+        gate: GateRecord | None = None,
         before_commit: BeforeCommit = lambda: None,
     ) -> Release:
         """Propose the checkpoint of `step`; the same proposal again is the one that is there.
@@ -102,21 +111,29 @@ class Releases:
             step: of a checkpoint of the run.
             person: the id of who proposes it.
             audit_head: hash of the run's newest audit entry.
+            gate: what a gate decided about it; one that it kept back is kept with the reasons, for people to see.
             before_commit: called once nothing can be refused any more; what it raises undoes the proposal.
 
         Raises:
             DataError: the id is no UUID.
-            ConflictError: there is no such checkpoint or it is damaged, or the id came before with something else.
+            ConflictError: there is no such checkpoint or it is damaged, the gate decided about another, or the id came
+                before with something else.
             RunError: the disk is full or read-only; nothing was proposed.
         """
         _check_id(release_id)
         with self._changing():
             known = self._find(release_id)
+            gate_sha256 = None if gate is None else gate.sha256
             if known is not None:
-                if (known.step, known.proposed_by) != (step, person):
+                if (known.step, known.proposed_by, known.gate_sha256) != (step, person, gate_sha256):
                     raise ConflictError(f"id: {release_id} came before with another proposal; a new one needs a new id")
                 return known
             sha256, state = self._keep_checkpoint(step, self.path / release_id)
+            if gate is not None:
+                if gate.candidate_sha256 != sha256:
+                    shutil.rmtree(self.path / release_id)
+                    raise ConflictError(f"gate: it decided about another checkpoint than that of step {step:,}")
+                self._gates.keep(gate)
             lineage = cast(dict[str, Any], state.get("lineage") or {})
             release = Release(
                 id=release_id,
@@ -127,6 +144,7 @@ class Releases:
                 audit_head=audit_head,
                 proposed_by=person,
                 proposed_unix_s=time.time(),
+                gate_sha256=gate_sha256,
             )
             return self._write(release, before_commit)
 
@@ -140,7 +158,8 @@ class Releases:
 
         Raises:
             KeyError: there is no such release.
-            ConflictError: the same person proposed it, another approved it, it was withdrawn, or its files altered.
+            ConflictError: the same person proposed it, another approved it, it was withdrawn, its files or its gate's
+                record were altered, or its gate did not pass it against the release in use.
             RunError: the disk is full or read-only; nothing was approved.
         """
         with self._changing():
@@ -156,6 +175,7 @@ class Releases:
             sha256, _ = _checked(self.checkpoint_folder(release))
             if sha256 != release.checkpoint_sha256:
                 raise ConflictError("release: its checkpoint is not the one that was proposed; withdraw it")
+            self._check_gate(release)
             approval = 1 + max((other.approval or 0 for other in self.all()), default=0)
             approved = replace(release, approval=approval, approved_by=person, approved_unix_s=time.time())
             return self._write(approved, before_commit)
@@ -192,6 +212,24 @@ class Releases:
                 theirs = {name: pseudonym for name in _PERSONS if getattr(release, name) == person}
                 if theirs:
                     self._write(replace(release, **theirs), lambda: None)
+
+    def _check_gate(self, release: Release) -> None:
+        """Refuse a release that its gate has not passed against the one in use."""
+        if release.gate_sha256 is None:
+            if self._needs_gate:
+                raise ConflictError("gate: no gate has passed this release; let the gate decide, and propose it anew")
+            return
+        try:
+            gate = self._gates.get(release.gate_sha256)
+        except CheckpointError as error:
+            raise ConflictError(f"gate: {error}") from error
+        in_use = self.in_use()
+        if not gate.passed:
+            raise ConflictError(f"gate: it kept this release back ({'; '.join(gate.reasons)})")
+        if gate.candidate_sha256 != release.checkpoint_sha256:
+            raise ConflictError("gate: it decided about another checkpoint")
+        if gate.current_sha256 != (None if in_use is None else in_use.checkpoint_sha256):
+            raise ConflictError("gate: it compared this with another release than the one in use; gate it anew")
 
     @contextmanager
     def _changing(self) -> Generator[None]:

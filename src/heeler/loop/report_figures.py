@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from heeler.evaluation.agreement import wilson_interval
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.loop.report_chart import Chart, Trace, axes, band, column, line, numbers, over_steps, rows_with
 from heeler.loop.report_data import Labels, ReportData, SegmentReturns
@@ -194,14 +195,6 @@ def reliability_chart(reliability: Sequence[Sequence[float]]) -> Chart | None:
             x_format=".0%",
         ),
     )
-
-
-def wilson_interval(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % interval of shares seen in `count` trials each (Wilson 1927)."""
-    z = _NORMAL_95
-    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return np.minimum(centre - half, share), np.maximum(centre + half, share)
 
 
 def scatter_chart(segments: SegmentReturns) -> Chart:

@@ -1,1 +1,1 @@
-"""Monitors, overseers, interventions, gates, releases and rollback. Empty so far."""
+"""Who checks what learns: the gate before a release, and the watch over learning. Shares no code with learners."""

@@ -24,7 +24,7 @@ from heeler.loop.reading import newest_sound_checkpoint, policy_of, preference_m
 from heeler.loop.report import write_report
 from heeler.loop.report_chart import MAX_POINTS, rows_with
 from heeler.loop.report_data import gather
-from heeler.loop.report_figures import charts, reliability_chart, wilson_interval
+from heeler.loop.report_figures import charts, reliability_chart
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 
@@ -334,12 +334,6 @@ def test_a_run_that_holds_no_answer_out_says_nothing_of_calibration(tmp_path: Pa
     assert "reliability" not in page.charts
     assert "only the fitted ones are shown" in page.words
     assert {trace["name"] for trace in page.charts["scatter"]["traces"]} == {"in fitting"}
-
-
-def test_wilson_intervals() -> None:
-    low, high = wilson_interval(np.array([0.5, 0.0, 1.0]), np.array([10.0, 10.0, 5.0]))
-    np.testing.assert_allclose(low, [0.2366, 0.0, 0.5655], atol=1e-3)
-    np.testing.assert_allclose(high, [0.7634, 0.2775, 1.0], atol=1e-3)
 
 
 def test_calibration_counts_its_answers() -> None:
