@@ -5,12 +5,13 @@ Shapes: Q comparisons, B buckets, X numbers of all rows one after the other, M c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding_bag, softplus
 
 from heeler.models.ngrams import SparseRows
 
@@ -33,11 +34,11 @@ class Differences:
 
     def times(self, weight_BM: Float[Tensor, "B M"]) -> Float[Tensor, "Q M"]:
         """D w."""
-        return _bags(self.bucket_X, weight_BM, self.start_Q, self.value_X)
+        return bags(self.bucket_X, weight_BM, self.start_Q, self.value_X)
 
     def transposed_times(self, value_QM: Float[Tensor, "Q M"]) -> Float[Tensor, "B M"]:
         """Dᵀ v."""
-        return _bags(self.by_bucket_X, value_QM, self.start_B, self.sorted_value_X)
+        return bags(self.by_bucket_X, value_QM, self.start_B, self.sorted_value_X)
 
     @property
     def mean_square(self) -> float:
@@ -45,7 +46,15 @@ class Differences:
         return float((self.value_X.double() ** 2).sum()) / max(1, len(self.start_Q))
 
 
-def _bags(index_X: Tensor, table: Tensor, start: Tensor, value_X: Tensor) -> Tensor:
+def bags(index_X: Tensor, table: Tensor, start: Tensor, value_X: Tensor) -> Tensor:
+    """Weighted sums of a table's rows.
+
+    Args:
+        index_X: int64, which row.
+        table: [rows, M].
+        start: int64, where each sum begins in `index_X`.
+        value_X: weight of each.
+    """
     return embedding_bag(index_X, table, start, mode="sum", per_sample_weights=value_X)
 
 
@@ -82,19 +91,22 @@ def fit_linear(
     target_Q: Float[Tensor, " Q"],
     weight_QM: Float[Tensor, "Q M"],
     ridge_M: Float[Tensor, " M"],
+    margin_Q: Float[Tensor, " Q"] | None = None,
     tolerance: float = 1e-4,
 ) -> Float[Tensor, "B M"]:
     r"""Bradley–Terry rewards with a ridge penalty, one column for each set of weights.
 
-    $$\min_w \sum_q c_q \left[\log(1 + e^{d_q}) - t_q d_q\right] + \frac{\lambda}{2} |w|^2,\qquad d = D w$$
+    $$\min_w \sum_q c_q \left[\log(1 + e^{d_q}) - t_q d_q\right] + \frac{\lambda}{2} |w|^2,\qquad d = D w - m$$
 
     Newton's method, each step by conjugate gradients and halved until it gains.
 
     Args:
         data: D.
-        target_Q: t, the probability that the chosen one is the better: 1, less where answers are doubted, 0.5 for equals.
+        target_Q: t, the probability that the chosen one is the better: 1, less where answers are doubted, 0.5 for
+            equals.
         weight_QM: c, at least 0; 0 leaves a comparison out.
         ridge_M: λ, above 0.
+        margin_Q: m, by how much the chosen one should lead; None for 0.
         tolerance: of the gradient's length, as a share of what it is at the beginning.
 
     Returns:
@@ -102,7 +114,7 @@ def fit_linear(
     """
     weight_BM = torch.zeros(len(data.start_B), weight_QM.shape[1])
     target_Q1 = target_Q[:, None]
-    lead_QM = torch.zeros_like(weight_QM)
+    lead_QM = torch.zeros_like(weight_QM) if margin_Q is None else -margin_Q[:, None].expand_as(weight_QM)
     first_M: Tensor | None = None
     for _ in range(_MAX_NEWTON):
         probability_QM = torch.sigmoid(lead_QM)
@@ -115,15 +127,33 @@ def fit_linear(
         step_BM = _conjugate_gradients(data, curvature_QM, ridge_M, gradient_BM)
         step_QM = data.times(step_BM)
 
-        def value(size_M: Tensor, step_BM: Tensor = step_BM, step_QM: Tensor = step_QM) -> Tensor:
-            lead = lead_QM - size_M * step_QM
-            losses = weight_QM * (torch.nn.functional.softplus(lead) - target_Q1 * lead)
-            return losses.sum(0) + ridge_M / 2 * (weight_BM - size_M * step_BM).square().sum(0)
-
+        value = partial(
+            _value,
+            weight_QM=weight_QM,
+            target_Q1=target_Q1,
+            ridge_M=ridge_M,
+            at=(weight_BM, lead_QM),
+            step=(step_BM, step_QM),
+        )
         size_M = _halved(value, torch.ones_like(ridge_M))
         weight_BM = weight_BM - size_M * step_BM
         lead_QM = lead_QM - size_M * step_QM
     return weight_BM
+
+
+def _value(
+    size_M: Tensor,
+    *,
+    weight_QM: Tensor,
+    target_Q1: Tensor,
+    ridge_M: Tensor,
+    at: tuple[Tensor, Tensor],
+    step: tuple[Tensor, Tensor],
+) -> Tensor:
+    """What is to be minimised, a step of this size back from `at`; both are (weights [B, M], leads [Q, M])."""
+    lead_QM = at[1] - size_M * step[1]
+    losses_QM = weight_QM * (softplus(lead_QM) - target_Q1 * lead_QM)
+    return losses_QM.sum(0) + ridge_M / 2 * (at[0] - size_M * step[0]).square().sum(0)
 
 
 def _halved(value: Callable[[Tensor], Tensor], size_M: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import PLAIN, Message
 from heeler.core.text_data import TextPair
 from heeler.models.language.model import LanguageModel
+from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
 
 LongPrompts = Literal["refuse", "drop", "truncate_left"]
@@ -43,7 +44,9 @@ class PairTokens:
     def batch(self, pairs: Sequence[int]) -> TextBatch:
         """Some of them, the chosen completion of each before the rejected one, behind one prompt."""
         completions = [ids for pair in pairs for ids in (self.chosen[pair], self.rejected[pair])]
-        return stored_batch([self.prompts[pair] for pair in pairs], completions, num_each=2)
+        return stored(
+            [self.prompts[pair] for pair in pairs], completions, torch.arange(len(pairs)).repeat_interleave(2)
+        )
 
 
 def check_long_prompts(value: str) -> None:
@@ -82,8 +85,8 @@ def pair_tokens(model: LanguageModel, pairs: Sequence[TextPair], long_prompts: L
         kept.append((prompt, chosen, rejected, number))
     if not kept:
         raise DataError(
-            f"{pairs[0].place if pairs else 'pairs'}: no pair fits into the model's context of {model.max_length} tokens; "
-            "take a model with a longer one, or set long_prompts to truncate_left"
+            f"{pairs[0].place if pairs else 'pairs'}: no pair fits into the model's context of {model.max_length} "
+            "tokens; take a model with a longer one, or set long_prompts to truncate_left"
         )
     prompts, chosen_ids, rejected_ids, numbers = zip(*kept, strict=True)
     return PairTokens(
@@ -100,8 +103,8 @@ def _too_long(model: LanguageModel, pair: TextPair, prompt: int, chosen: int, re
     field, tokens = ("chosen", chosen) if chosen >= rejected else ("rejected", rejected)
     if tokens >= model.max_length:
         return (
-            f"{pair.place}: {field}: {tokens} tokens, and the model's context holds {model.max_length}; completions are "
-            "not cut: take a model with a longer context, or set long_prompts to drop"
+            f"{pair.place}: {field}: {tokens} tokens, and the model's context holds {model.max_length}; completions "
+            "are not cut: take a model with a longer context, or set long_prompts to drop"
         )
     return (
         f"{pair.place}: prompt: {prompt} tokens, with {tokens} of {field} more than the model's context of "
@@ -119,20 +122,7 @@ def untruncated_ids(model: LanguageModel, prompt: Sequence[Message]) -> Int[Tens
     return torch.tensor(ids or [model.eos_id])
 
 
-def stored_batch(prompts: Sequence[Tensor], completions: Sequence[Tensor], *, num_each: int) -> TextBatch:
-    """A batch of completions that no model sampled here, the same number of each prompt."""
-    return TextBatch(
-        prompts=tuple(prompts),
-        completions=tuple(completions),
-        prompt_of_N=torch.arange(len(prompts)).repeat_interleave(num_each),
-        # There is none; whoever takes it for one gets no number from it.
-        sampled_logprob_T=torch.full((sum(len(ids) for ids in completions),), torch.nan),
-        truncated_N=torch.zeros(len(completions), dtype=torch.bool),
-        temperature=1.0,
-    )
-
-
-def micro_batches(tokens: PairTokens, pairs: Sequence[int], *, max_tokens: int) -> list[list[int]]:
+def pair_batches(tokens: PairTokens, pairs: Sequence[int], *, max_tokens: int) -> list[list[int]]:
     """Pairs in parts of at most `max_tokens` places each, filling included; those of like length together.
 
     Args:

@@ -69,7 +69,10 @@ def test_strength_ties_and_groups(tmp_path: Path, more: dict[str, Any], expected
     [
         ({"prompt": "x", "chosen": "a"}, r"rejected: missing; pairs have chosen, rejected"),
         ({"prompt": "x", "choosen": "a", "rejected": "b"}, r"chosen: missing; .*Did you mean 'choosen'\?"),
-        ({"prompt": "x", "completion": "a", "label": True}, r"chosen: missing; .*the row has prompt, completion, label"),
+        (
+            {"prompt": "x", "completion": "a", "label": True},
+            r"chosen: missing; .*the row has prompt, completion, label",
+        ),
         (GOOD | {"chosen": 3}, r"rejected: expected what chosen is"),
         (GOOD | {"chosen": 3, "rejected": 4}, r"chosen: expected text or a list of messages, got 3"),
         ({"prompt": [USER], "chosen": [USER], "rejected": [GREEN]}, r"chosen: expected one message of the assistant"),
@@ -79,7 +82,10 @@ def test_strength_ties_and_groups(tmp_path: Path, more: dict[str, Any], expected
         (GOOD | {"margin": -1}, r"margin: expected at least 0"),
         (GOOD | {"margin": "much"}, r"margin: expected a finite number, got 'much'"),
         (GOOD | {"margin": float("inf")}, r"not JSON: Infinity"),
-        (GOOD | {"chosen_score": 1, "rejected_score": 2}, r"chosen_score: expected at least rejected_score \(2\), got 1"),
+        (
+            GOOD | {"chosen_score": 1, "rejected_score": 2},
+            r"chosen_score: expected at least rejected_score \(2\), got 1",
+        ),
         (GOOD | {"choice": "none"}, r"choice: expected 'left', 'right' or 'equal', got 'none'"),
         (GOOD | {"choice": "equal", "margin": 2}, r"margin: neither is better"),
     ],
@@ -162,7 +168,10 @@ def test_demonstrations_may_be_plain(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"content": "x"}, "messages: missing; expected messages, or prompt and completion, or text; the row has content"),
+        (
+            {"content": "x"},
+            "messages: missing; expected messages, or prompt and completion, or text; the row has content",
+        ),
         ({"messages": "x"}, "messages: expected a list of messages, got 'x'"),
         ({"messages": [USER]}, "messages: none of them is the assistant's"),
         ({"completion": "x"}, "prompt: missing"),
