@@ -284,7 +284,7 @@ class RewardLearner:
     # The end
 
     def finish(self, state: RewardState, data: RewardData) -> tuple[RewardState, dict[str, float]]:
-        """Centre every member on the completions that it was fitted to; choose the temperature on pairs that it was not.
+        """Centre every member on the completions it was fitted to; choose the temperature on pairs that it was not.
 
         Returns:
             The state, and `temperature`, with `validation_accuracy` and `validation_loss` where there is a trunk.
