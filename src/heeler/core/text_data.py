@@ -35,7 +35,9 @@ class TextPair(PromptedText):
     is_equal: bool = False
     """Whether neither was found better; `chosen` is then just the one that is named first."""
     group: str = ""
-    """Who judged, or what kind of prompt it is, where its file says so: agreement is told for each."""
+    """What kind of pair it is, where its file says so: agreement is told for each."""
+    annotator: str = ""
+    """Who judged, where its file says so; told by number alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

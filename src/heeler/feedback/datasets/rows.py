@@ -12,7 +12,7 @@ from heeler.feedback.transfer.segment_fields import message_of
 from heeler.feedback.transfer.texts import ASSISTANT, completions_of, prompt_of
 
 _SCORES = ("chosen_score", "rejected_score"), ("score_chosen", "score_rejected")
-_GROUPS = ("group", "annotator", "category")
+_GROUPS = ("group", "category")
 
 
 class Unusable(Exception):
@@ -24,7 +24,7 @@ def pair_of(fields: Mapping[str, Any], place: str) -> TextPair:
 
     Beside them may stand `margin`, or the two scores of which it is the difference (`chosen_score` and
     `rejected_score`, or `score_chosen` and `score_rejected`); `choice`, which is "equal" where neither is better; and
-    `group`, `annotator` or `category`.
+    `group` or `category`, and `annotator`.
 
     Raises:
         DataError: a column is missing or wrong; names it.
@@ -48,7 +48,8 @@ def pair_of(fields: Mapping[str, Any], place: str) -> TextPair:
         rejected=rejected,
         margin=margin,
         is_equal=is_equal,
-        group=_group(fields),
+        group=_name(fields, _GROUPS),
+        annotator=_name(fields, ("annotator",)),
         place=place,
     )
 
@@ -133,8 +134,8 @@ def _number(value: object, field: str) -> float:
     return float(value)
 
 
-def _group(fields: Mapping[str, Any]) -> str:
-    for name in _GROUPS:
+def _name(fields: Mapping[str, Any], columns: Sequence[str]) -> str:
+    for name in columns:
         value = fields.get(name)
         if isinstance(value, (str, int)):
             return str(value)

@@ -55,13 +55,13 @@ def test_pairs_with_a_prompt_of_their_own_or_a_shared_beginning(
         ({"chosen_score": 9, "rejected_score": 7.5}, (1.5, False, "")),
         ({"score_chosen": 4, "score_rejected": 4}, (0.0, False, "")),
         ({"choice": "equal"}, (0.0, True, "")),
-        ({"choice": "left", "annotator": "ann"}, (0.0, False, "ann")),
-        ({"group": "safety", "annotator": "ann"}, (0.0, False, "safety")),
+        ({"choice": "left", "category": 3}, (0.0, False, "3")),
+        ({"group": "safety", "category": "x"}, (0.0, False, "safety")),
     ],
 )
 def test_strength_ties_and_groups(tmp_path: Path, more: dict[str, Any], expected: tuple[float, bool, str]) -> None:
-    (pair,) = read_pairs(file(tmp_path, GOOD | more)).items
-    assert (pair.margin, pair.is_equal, pair.group) == expected
+    (pair,) = read_pairs(file(tmp_path, GOOD | more | {"annotator": "ann"})).items
+    assert (pair.margin, pair.is_equal, pair.group, pair.annotator) == (*expected, "ann")
 
 
 @pytest.mark.parametrize(
