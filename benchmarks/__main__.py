@@ -16,6 +16,7 @@ from benchmarks import (
     console_latency,
     console_overhead,
     crash_soak,
+    hh_reward_model,
     ingest,
     mujoco_batch,
     ppo_cartpole,
@@ -39,6 +40,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
+    hh_reward_model.BENCHMARK,
 )
 
 

@@ -3,16 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from heeler.core.errors import ConfigError
 from heeler.feedback.datasets import DataConfig
 from heeler.loop.config import check_seed, validated
 from heeler.models.language.adapters import Lora
-from heeler.models.language.loading import Precision
 from heeler.models.language.small import SmallModelConfig
 from heeler.models.language.weights import OptimizerConfig
-from heeler.rewards.language_model import RewardModelConfig
+from heeler.rewards.reward_settings import RewardModelConfig
 
 SMALL = "small"
 """Stands for a model that is made from nothing."""
@@ -24,14 +23,16 @@ class TrunkConfig:
 
     model: str = SMALL
     """A folder or a hub id; or `small` for one that is made from nothing."""
-    dtype: Precision = "auto"
-    """What it computes in."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What it computes in; auto is bfloat16 on a GPU that does, else float32."""
     lora: Lora | None = None
     """An adapter that learns in place of the model's own weights."""
     made: SmallModelConfig | None = None
     """Size of a model that is made from nothing."""
     num_pretraining_epochs: int = 0
     """Passes over the training texts in which it learns what comes next, before it learns what is better."""
+    pretraining_pairs: int = 8
+    """Pairs whose texts are in one step of those."""
     pretraining: OptimizerConfig = field(
         default_factory=lambda: OptimizerConfig(
             learning_rate=2e-3, num_warmup_updates=50, final_learning_rate_share=0.0, weight_decay=0.1
@@ -40,6 +41,8 @@ class TrunkConfig:
     """How long steps are in those."""
 
     def __post_init__(self) -> None:
+        if self.pretraining_pairs < 1:
+            raise ConfigError(f"pretraining_pairs must be >= 1, got {self.pretraining_pairs}")
         if self.num_pretraining_epochs < 0:
             raise ConfigError(f"num_pretraining_epochs must be >= 0, got {self.num_pretraining_epochs}")
         if self.model == SMALL and self.lora is not None:
@@ -92,7 +95,7 @@ class RewardRunConfig:
         if not self.data:
             raise ConfigError("data must name a file, a folder or a hub id, got nothing")
         if self.trunk is None and self.model.ngrams is None:
-            raise ConfigError("a reward model needs a trunk or n-grams: give --model, or leave the n-grams in")
+            raise ConfigError("a reward model needs a trunk or n-grams: name a model, or leave the n-grams in")
 
     @property
     def default_name(self) -> str:

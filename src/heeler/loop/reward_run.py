@@ -7,13 +7,15 @@ import hashlib
 import json
 import time
 from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 import yaml
 
-from heeler.algorithms.sft import SFT, SFTConfig
-from heeler.algorithms.text_learning import TextState
-from heeler.core.errors import RunError
+from heeler.core.errors import ConfigError, RunError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
@@ -22,14 +24,17 @@ from heeler.feedback.datasets import Dataset, read_pairs, split
 from heeler.loop.config import to_dict
 from heeler.loop.reward_agreement import Agreement, measure, save_agreement, saved_agreement
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
-from heeler.models.language.loading import load_language_model
-from heeler.models.language.model import LanguageModel
 from heeler.models.language.small import new_language_model
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
 from heeler.rewards.pair_tokens import PairTokens, pair_tokens
 from heeler.rewards.reward_files import save_reward
 from heeler.rewards.reward_learner import RewardData, RewardLearner, RewardState
+
+if TYPE_CHECKING:
+    from heeler.algorithms.sft import SFT
+    from heeler.algorithms.text_learning import TextState
+    from heeler.models.language.model import LanguageModel
 
 Metrics = dict[str, float]
 MODEL_NAME = "model"
@@ -45,7 +50,7 @@ class Sources:
     pairs: list[TextPair]
     """To learn from."""
     held_out: list[TextPair]
-    trunk: LanguageModel | None
+    trunk: "LanguageModel | None"
     """None without one, or where it is made from nothing."""
 
 
@@ -59,8 +64,10 @@ def sources(config: RewardRunConfig) -> Sources:
     dataset = read_pairs(config.data, config.reading)
     pairs, held_out = split(dataset.items, held_out_share=config.held_out_share, seed=config.seed)
     trunk = None
-    if config.trunk is not None and config.trunk.model != SMALL:
-        trunk = load_language_model(config.trunk.model, dtype=config.trunk.dtype, lora=config.trunk.lora)
+    if config.trunk is not None and config.trunk.model == SMALL:
+        _need_transformers()
+    elif config.trunk is not None:
+        trunk = _loaded(config.trunk.model, dtype=config.trunk.dtype, lora=config.trunk.lora)
     return Sources(dataset=dataset, pairs=pairs, held_out=held_out, trunk=trunk)
 
 
@@ -77,8 +84,6 @@ class RewardRun:
         self.directory, self.config = directory, config
         self.dataset, self.pairs, self.held_out = made_of.dataset, made_of.pairs, made_of.held_out
         self.learner = RewardLearner(config.model)
-        pretraining = (config.trunk or TrunkConfig()).pretraining
-        self.sft = SFT(SFTConfig(optimizer=pretraining, max_tokens=config.model.max_tokens))
         self.trunk = made_of.trunk
         self.tokens: PairTokens | None = None
         self.texts: TextState | None = None
@@ -112,7 +117,7 @@ class RewardRun:
             return
         base = self.directory.path / _BASE_NAME
         if self.trunk is None and base.exists():
-            self.trunk = load_language_model(base, dtype="float32", device="cpu")
+            self.trunk = _loaded(base, dtype="float32", device="cpu")
         elif self.trunk is None:
             texts = [message.content for pair in self.pairs for message in pair.prompt]
             texts += [text for pair in self.pairs for text in (pair.chosen, pair.rejected)]
@@ -120,6 +125,14 @@ class RewardRun:
             # Kept, as nobody promises that the next version of its library learns the same tokens.
             self.trunk.save(base)
         self.tokens = pair_tokens(self.trunk, self.pairs, self.config.model.long_prompts)
+
+    @cached_property
+    def sft(self) -> "SFT":
+        """How the trunk learns what comes next."""
+        from heeler.algorithms.sft import SFT, SFTConfig
+
+        pretraining = (self.config.trunk or TrunkConfig()).pretraining
+        return SFT(SFTConfig(optimizer=pretraining, max_tokens=self.config.model.max_tokens))
 
     # How far it is
 
@@ -131,7 +144,8 @@ class RewardRun:
         return self.config.trunk.num_pretraining_epochs * self._pretraining_per_epoch(self.tokens)
 
     def _pretraining_per_epoch(self, tokens: PairTokens) -> int:
-        return -(-len(tokens) // self.config.model.batch_pairs)
+        assert self.config.trunk is not None
+        return -(-len(tokens) // self.config.trunk.pretraining_pairs)
 
     @property
     def num_updates(self) -> int:
@@ -154,7 +168,7 @@ class RewardRun:
         else:
             self.texts = None
             state, data = self._ready()
-            learn = self.learner.fit_ngrams if self.step == self.num_pretraining else self.learner.update
+            learn = self.learner.fit_linear if self.step == self.num_pretraining else self.learner.update
             self.state, figures = learn(state, data)
         self.step += 1
         if self.is_finished:
@@ -181,7 +195,8 @@ class RewardRun:
             self.texts = self.sft.init(self.trunk, self.config.seed)
         epoch, number = divmod(self.step, self._pretraining_per_epoch(self.tokens))
         order = stream(self.config.seed, f"texts {epoch}").permutation(len(self.tokens))
-        size = self.config.model.batch_pairs
+        assert self.config.trunk is not None
+        size = self.config.trunk.pretraining_pairs
         batch = _whole_texts(self.tokens, order[number * size : (number + 1) * size].tolist())
         self.texts, metrics = self.sft.update(self.texts, batch, progress=self.step / self.num_pretraining)
         return {f"pretraining_{name}": value for name, value in metrics.items()}
@@ -240,6 +255,22 @@ class RewardRun:
             found = measure(reward, self.held_out, self.config.seed, checkpoint.sha256)
             save_agreement(self.directory, found)
         return found
+
+
+def _need_transformers() -> None:
+    try:
+        import_module("transformers")
+    except ImportError as error:
+        raise ConfigError(
+            f"a package is missing ({error.name}): pip install 'heeler[lm]', or fit a reward of n-grams alone"
+        ) from error
+
+
+def _loaded(path_or_id: str | Path, **settings: Any) -> "LanguageModel":
+    _need_transformers()
+    from heeler.models.language.loading import load_language_model
+
+    return load_language_model(path_or_id, **settings)
 
 
 def _whole_texts(tokens: PairTokens, pairs: list[int]) -> TextBatch:

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 from heeler.loop.config import REWARD_MODEL
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
-from heeler.models.language.weights import OptimizerConfig
-from heeler.rewards.language_model import RewardModelConfig
+from heeler.rewards.reward_settings import RewardModelConfig
 
 
-def reward_model(*, data: str, model: str = "", ngrams: bool = True, seed: int = 0) -> RewardRunConfig:
+def reward_model(*, data: str, model: str = "", trunk_only: bool = False, seed: int = 0) -> RewardRunConfig:
     """Fit a reward model to pairs of texts that people judged.
 
     Args:
@@ -16,15 +15,14 @@ def reward_model(*, data: str, model: str = "", ngrams: bool = True, seed: int =
             id.
         model: language model whose hidden states it reads: a folder, a hub id, or small for one that is made and
             trained from nothing; without it the reward is one of n-grams alone.
-        ngrams: whether the reward has a linear part on n-grams of words and letters.
+        trunk_only: the reward is the language model's alone, without its linear part on n-grams.
         seed: everything random in the run follows from it, the split of the prompts too.
     """
-    reward = RewardModelConfig() if ngrams else RewardModelConfig(ngrams=None)
+    reward = RewardModelConfig(ngrams=None) if trunk_only else RewardModelConfig()
     trunk = None
     if model == SMALL:
-        trunk = TrunkConfig(model=SMALL, num_pretraining_epochs=3)
-        steps = OptimizerConfig(learning_rate=3e-4, num_warmup_updates=10, final_learning_rate_share=0.0)
-        reward = replace(reward, optimizer=steps, num_epochs=2)
+        # All that a model of this size knows it has from the pairs' own texts: more would be learned by rote.
+        trunk, reward = TrunkConfig(model=SMALL, num_pretraining_epochs=4), replace(reward, learning="heads")
     elif model:
         trunk = TrunkConfig(model=model)
     return RewardRunConfig(recipe=REWARD_MODEL, data=data, trunk=trunk, model=reward, seed=seed)

@@ -1,10 +1,11 @@
 """A reward of texts: heads on a language model's trunk, a linear reward of n-grams, or the sum of both.
 
-Shapes: N texts, Q pairs, M members of the ensemble, D hidden numbers, B buckets of n-grams.
+Shapes: N texts, Q pairs, M members of the ensemble, D hidden numbers, B buckets of n-grams, F features of a trunk.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,62 +15,16 @@ from torch import Tensor, nn
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.text_data import TextPair
 from heeler.core.texts import TextSample
-from heeler.models.language.model import LanguageModel
-from heeler.models.language.weights import OptimizerConfig
-from heeler.models.ngrams import NgramConfig, Ngrams, SparseRows
+from heeler.models.ngrams import Ngrams
 from heeler.ops.micro_batches import micro_batches, stored
 from heeler.ops.text_batch import TextBatch
 from heeler.rewards.linear_preferences import bags
-from heeler.rewards.pair_tokens import LongPrompts, PairTokens, check_long_prompts, pair_batches, untruncated_ids
+from heeler.rewards.pair_tokens import PairTokens, pair_batches, untruncated_ids
+from heeler.rewards.reward_settings import RewardModelConfig
+from heeler.rewards.trunk_features import num_features, trunk_features
 
-
-@dataclass(frozen=True, kw_only=True)
-class RewardModelConfig:
-    """Settings of a reward model of texts."""
-
-    num_heads: int = 5
-    """Members of the ensemble; each learns from its own bootstrap sample of the pairs."""
-    ngrams: NgramConfig | None = field(default_factory=NgramConfig)
-    """What is counted of a completion for the linear part; None leaves that part out."""
-    ridges: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0)
-    """Weights of the linear part's penalty, in units of the mean squared length of what it sees; the one that foretells
-    pairs of other prompts best is taken."""
-    num_ridge_folds: int = 5
-    """Parts of the training pairs, by prompt, each of which is foretold from the others to choose among `ridges`."""
-    optimizer: OptimizerConfig = field(default_factory=lambda: OptimizerConfig(learning_rate=1e-5))
-    """How the trunk and its heads take steps."""
-    num_epochs: int = 1
-    """Passes over the pairs in which the trunk learns."""
-    batch_pairs: int = 32
-    """Pairs of one step."""
-    max_tokens: int = 4096
-    """Places gone through at a time; what is learned does not depend on it."""
-    validation_share: float = 0.1
-    """Share of the training prompts on which the trunk does not learn, for its temperature and the figures shown."""
-    label_smoothing: float = 0.0
-    """Share of answers taken to be the wrong way round, below 0.5."""
-    margin_weight: float = 0.0
-    """How far a chosen answer should lead for each unit of its rated strength; 0 pays no heed to strength."""
-    centring: float = 0.01
-    """Weight in the trunk's loss of the squared sum of a pair's rewards; it keeps them about zero while it learns."""
-    long_prompts: LongPrompts = "truncate_left"
-    """What becomes of pairs that are longer than the trunk's context: `refuse`, `drop` or `truncate_left`."""
-
-    def __post_init__(self) -> None:
-        check_long_prompts(self.long_prompts)
-        for name in ("num_heads", "num_epochs", "batch_pairs", "max_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if self.num_ridge_folds < 2:
-            raise ConfigError(f"num_ridge_folds must be >= 2, got {self.num_ridge_folds}")
-        if not self.ridges or any(not 0 < ridge < np.inf for ridge in self.ridges):
-            raise ConfigError(f"ridges must be positive numbers, got {self.ridges}")
-        for name in ("label_smoothing", "validation_share"):
-            if not 0 <= getattr(self, name) < 0.5:
-                raise ConfigError(f"{name} must be at least 0 and below 0.5, got {getattr(self, name)}")
-        for name in ("margin_weight", "centring"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ConfigError(f"{name} must be >= 0 and finite, got {getattr(self, name)}")
+if TYPE_CHECKING:
+    from heeler.models.language.model import LanguageModel
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,8 +50,9 @@ class LanguageReward:
 
     $$r_m(x, y) = \big(w_m \cdot h(x, y) + v_m \cdot \phi(y) - b_m\big) / \tau$$
 
-    with h the trunk's last hidden state at the completion's last token, φ the completion's n-grams, b the mean over the
-    completions that were learned from, and τ a temperature that makes σ of a difference the chance to be preferred.
+    with h the trunk's last hidden state at the completion's last token (or, where the trunk does not learn, all of
+    `trunk_features`), φ the completion's n-grams, b the mean over the completions that were learned from, and τ a
+    temperature that makes σ of a difference the chance to be preferred.
 
     Args:
         config: settings.
@@ -106,14 +62,19 @@ class LanguageReward:
         ConfigError: neither a trunk nor n-grams.
     """
 
-    def __init__(self, config: RewardModelConfig, trunk: LanguageModel | None) -> None:
+    def __init__(self, config: RewardModelConfig, trunk: "LanguageModel | None") -> None:
         if trunk is None and config.ngrams is None:
             raise ConfigError("a reward model needs a trunk or n-grams: name a model, or set ngrams")
         self.config, self.trunk = config, trunk
         self.ngrams = Ngrams(config.ngrams) if config.ngrams is not None else None
         self.head_MD: nn.Parameter | None = None
-        if trunk is not None:
+        """Where the trunk learns."""
+        self.feature_weight_FM: Tensor | None = None
+        """Where it does not; each feature's scale is in it."""
+        if trunk is not None and config.learning == "trunk":
             self.head_MD = nn.Parameter(torch.zeros(config.num_heads, trunk.hidden_size, device=trunk.device))
+        elif trunk is not None:
+            self.feature_weight_FM = torch.zeros(num_features(trunk), config.num_heads)
         num_buckets = config.ngrams.num_buckets if config.ngrams is not None else 0
         self.ngram_weight_BM = torch.zeros(num_buckets, config.num_heads)
         self.offset_M = torch.zeros(config.num_heads)
@@ -169,19 +130,27 @@ class LanguageReward:
                 raw_Q2M[part] += self.head_scores(tokens.batch(part)).cpu().unflatten(0, (len(part), 2))
         return raw_Q2M
 
+    def features_of_pairs(self, tokens: PairTokens) -> Float[Tensor, "Q 2 F"]:
+        """What a trunk that does not learn says of chosen and rejected."""
+        assert self.trunk is not None
+        feature_Q2F = torch.zeros(len(tokens), 2, num_features(self.trunk))
+        for part in pair_batches(tokens, range(len(tokens)), max_tokens=self.config.max_tokens):
+            feature_Q2F[part] = trunk_features(self.trunk, tokens.batch(part)).unflatten(0, (len(part), 2))
+        return feature_Q2F
+
     def head_scores(self, batch: TextBatch) -> Float[Tensor, "N M"]:
-        """The trunk's part of every member's reward, differentiable."""
-        assert self.trunk is not None and self.head_MD is not None
+        """The trunk's part of every member's reward; differentiable where it learns."""
+        assert self.trunk is not None
+        if self.feature_weight_FM is not None:
+            return trunk_features(self.trunk, batch) @ self.feature_weight_FM
+        assert self.head_MD is not None
         return self.trunk.last_hidden(batch).float() @ self.head_MD.T
 
     def ngram_scores(self, completions: Sequence[str]) -> Float[Tensor, "N M"]:
         """The n-grams' part of every member's reward."""
         if self.ngrams is None or not completions:
             return torch.zeros(len(completions), self.config.num_heads)
-        return self.row_scores(self.ngrams.rows(completions))
-
-    def row_scores(self, rows: SparseRows) -> Float[Tensor, "N M"]:
-        """The same, of rows that were made before."""
+        rows = self.ngrams.rows(completions)
         bucket_X, start_N = torch.from_numpy(rows.bucket_X), torch.from_numpy(rows.start_N)
         return bags(bucket_X, self.ngram_weight_BM, start_N, torch.from_numpy(rows.value_X))
 

@@ -85,7 +85,7 @@ def differences(chosen: SparseRows, rejected: SparseRows) -> Differences:
     )
 
 
-def fit_linear(
+def fit_ridge(
     data: Differences,
     *,
     target_Q: Float[Tensor, " Q"],

@@ -5,20 +5,21 @@ Shapes: Q pairs.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from heeler.core.errors import ConfigError, DataError
+from heeler.core.errors import DataError
 from heeler.core.nouns import PLAIN, Message
 from heeler.core.text_data import TextPair
-from heeler.models.language.model import LanguageModel
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
+from heeler.rewards.reward_settings import LongPrompts
 
-LongPrompts = Literal["refuse", "drop", "truncate_left"]
+if TYPE_CHECKING:
+    from heeler.models.language.model import LanguageModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +50,7 @@ class PairTokens:
         )
 
 
-def check_long_prompts(value: str) -> None:
-    """Refuse what is none of `LongPrompts`."""
-    if value not in get_args(LongPrompts):
-        raise ConfigError(f"long_prompts must be one of {', '.join(get_args(LongPrompts))}, got {value!r}")
-
-
-def pair_tokens(model: LanguageModel, pairs: Sequence[TextPair], long_prompts: LongPrompts) -> PairTokens:
+def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts: LongPrompts) -> PairTokens:
     """Tokenise pairs.
 
     Args:
@@ -99,7 +94,7 @@ def pair_tokens(model: LanguageModel, pairs: Sequence[TextPair], long_prompts: L
     )
 
 
-def _too_long(model: LanguageModel, pair: TextPair, prompt: int, chosen: int, rejected: int) -> str:
+def _too_long(model: "LanguageModel", pair: TextPair, prompt: int, chosen: int, rejected: int) -> str:
     field, tokens = ("chosen", chosen) if chosen >= rejected else ("rejected", rejected)
     if tokens >= model.max_length:
         return (
@@ -112,7 +107,7 @@ def _too_long(model: LanguageModel, pair: TextPair, prompt: int, chosen: int, re
     )
 
 
-def untruncated_ids(model: LanguageModel, prompt: Sequence[Message]) -> Int[Tensor, " prompt"]:
+def untruncated_ids(model: "LanguageModel", prompt: Sequence[Message]) -> Int[Tensor, " prompt"]:
     """Tokens of a prompt as `LanguageModel.prompt_ids` gives them, of any length."""
     if prompt and prompt[0].role != PLAIN:
         messages = [{"role": message.role, "content": message.content} for message in prompt]

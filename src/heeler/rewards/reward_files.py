@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,11 @@ from safetensors.numpy import load, save
 from heeler import __version__
 from heeler.core.errors import CheckpointError, DataError, RunError
 from heeler.core.rundir import flush_directory
-from heeler.models.language.loading import Precision, load_language_model
-from heeler.rewards.language_model import LanguageReward, RewardModelConfig
+from heeler.rewards.language_model import LanguageReward
+from heeler.rewards.reward_settings import RewardModelConfig
+
+if TYPE_CHECKING:
+    from heeler.models.language.loading import Precision
 
 FORMAT = 1
 DESCRIPTION_NAME, TENSORS_NAME, TRUNK_NAME = "reward.json", "reward.safetensors", "trunk"
@@ -78,7 +81,7 @@ def save_reward(reward: LanguageReward, folder: Path, *, origin: Mapping[str, An
 
 
 def load_reward(
-    folder: Path, *, dtype: Precision = "auto", device: str = "auto", trainable: bool = False
+    folder: Path, *, dtype: "Precision" = "auto", device: str = "auto", trainable: bool = False
 ) -> LanguageReward:
     """Read what `save_reward` wrote.
 
@@ -107,6 +110,8 @@ def load_reward(
         config = TypeAdapter(RewardModelConfig).validate_python(description["config"])
         trunk = None
         if description["has_trunk"]:
+            from heeler.models.language.loading import load_language_model
+
             trunk = load_language_model(folder / TRUNK_NAME, dtype=dtype, device=device, trainable=trainable)
         reward = LanguageReward(config, trunk)
         reward.temperature = float(description["temperature"])
@@ -133,6 +138,8 @@ def _arrays(reward: LanguageReward) -> dict[str, np.ndarray]:
     arrays = {"offset": reward.offset_M.numpy()}
     if reward.head_MD is not None:
         arrays["head"] = reward.head_MD.detach().float().cpu().numpy()
+    if reward.feature_weight_FM is not None:
+        arrays["feature_weight"] = reward.feature_weight_FM.numpy()
     if reward.ngrams is not None:
         # Most buckets hold nothing that was ever seen.
         bucket_K = torch.nonzero(reward.ngram_weight_BM.abs().sum(1))[:, 0]
@@ -146,6 +153,8 @@ def _fill(reward: LanguageReward, arrays: Mapping[str, np.ndarray]) -> None:
     reward.offset_M = torch.from_numpy(arrays["offset"].copy())
     if reward.head_MD is not None:
         reward.head_MD.data.copy_(torch.from_numpy(arrays["head"].copy()))
+    if reward.feature_weight_FM is not None:
+        reward.feature_weight_FM = torch.from_numpy(arrays["feature_weight"].copy())
     if reward.ngrams is not None:
         bucket_K, weight_KM = (torch.from_numpy(arrays[name].copy()) for name in ("ngram_bucket", "ngram_weight"))
         reward.ngram_weight_BM[bucket_K] = weight_KM

@@ -1,11 +1,12 @@
 """How a reward of texts is fitted to pairs: the linear part to the end at once, the trunk step by step.
 
-Shapes: Q pairs, M members, X numbers of n-grams.
+Shapes: Q pairs, M members, F features of a trunk that does not learn.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +19,17 @@ from heeler.core.named import under
 from heeler.core.seeding import stream
 from heeler.core.text_data import TextPair
 from heeler.feedback.datasets import fold_of, split
-from heeler.models.language.model import LanguageModel
 from heeler.models.language.weights import Weights
+from heeler.models.ngrams import SparseRows
 from heeler.ops.preference_losses import centring_penalty
-from heeler.rewards.language_model import LanguageReward, RewardModelConfig
-from heeler.rewards.linear_preferences import Differences, differences, fit_linear
+from heeler.rewards.language_model import LanguageReward
+from heeler.rewards.linear_preferences import Differences, differences, fit_ridge
 from heeler.rewards.pair_tokens import PairTokens, pair_batches, pair_tokens
+from heeler.rewards.reward_settings import RewardModelConfig
+from heeler.rewards.trunk_features import beside
+
+if TYPE_CHECKING:
+    from heeler.models.language.model import LanguageModel
 
 # Batches among which pairs of like length are put together: so little is filled up, and batches still come by chance.
 _BATCHES_AT_ONCE = 8
@@ -37,7 +43,9 @@ class RewardData:
     tokens: PairTokens | None
     """None without a trunk."""
     differences: Differences | None
-    """None without n-grams."""
+    """What the linear part sees; None where there is none."""
+    scale_F: Float[Tensor, " F"]
+    """What each feature of the trunk was multiplied by in that."""
     target_Q: Float[Tensor, " Q"]
     """Probability that the chosen one is the better, as far as answers are trusted; 0.5 where neither is."""
     margin_Q: Float[Tensor, " Q"]
@@ -60,7 +68,7 @@ class RewardState:
 
     reward: LanguageReward
     weights: Weights | None
-    """Trunk and heads; None without a trunk."""
+    """Trunk and heads; None where no trunk learns."""
     seed: int
     foretold_Q: Float[Tensor, " Q"] | None = None
     """What the linear part says of each pair's lead when it has not learned from its prompt."""
@@ -68,7 +76,7 @@ class RewardState:
 
 
 class RewardLearner:
-    r"""Fits a `LanguageReward`. `init` makes a state; then come `fit_ngrams`, `update` as often as `num_updates` says,
+    r"""Fits a `LanguageReward`. `init` makes a state; then come `fit_linear`, `update` as often as `num_updates` says,
     and `finish`, each of which returns the next state and what there is to know.
 
     Every part minimises the Bradley–Terry loss of each member on its bootstrap sample (Poisson weights c):
@@ -77,8 +85,8 @@ class RewardLearner:
       \left[t_q \log\sigma(d_{qm} - \mu_q) + (1 - t_q) \log\sigma(\mu_q - d_{qm})\right]$$
 
     with d the lead of the chosen completion, μ its margin (Touvron et al. 2023, arXiv 2307.09288) and t less than 1 by
-    `label_smoothing`, or 1/2 for equals. Where there are both parts, the trunk learns what the linear part leaves over:
-    its lead is added to what the linear part says of a pair when it has not seen the pair's prompt.
+    `label_smoothing`, or 1/2 for equals. Where a trunk learns beside n-grams, it learns what the linear part leaves
+    over: its lead is added to what the linear part says of a pair when it has not seen the pair's prompt.
 
     Args:
         config: settings.
@@ -87,7 +95,7 @@ class RewardLearner:
     def __init__(self, config: RewardModelConfig) -> None:
         self.config = config
 
-    def init(self, trunk: LanguageModel | None, seed: int) -> RewardState:
+    def init(self, trunk: "LanguageModel | None", seed: int) -> RewardState:
         """An untrained reward; `trunk` itself will be changed.
 
         Raises:
@@ -111,17 +119,14 @@ class RewardLearner:
         if trunk is not None:
             tokens = pair_tokens(trunk, pairs, config.long_prompts)
             pairs = [pairs[number] for number in tokens.kept]
-        rows = None
-        if state.reward.ngrams is not None:
-            chosen, rejected = [pair.chosen for pair in pairs], [pair.rejected for pair in pairs]
-            state.reward.ngrams.fit([*chosen, *rejected])
-            rows = differences(state.reward.ngrams.rows(chosen), state.reward.ngrams.rows(rejected))
-        validation_Q = self._validation(pairs, state.seed) if trunk is not None else torch.zeros(len(pairs)).bool()
+        rows, scale_F = self._linear_rows(state.reward, pairs, tokens)
+        validation_Q = self._validation(pairs, state)
         right = 1 - config.label_smoothing
         return RewardData(
             pairs=tuple(pairs),
             tokens=tokens,
             differences=rows,
+            scale_F=scale_F,
             target_Q=torch.tensor([0.5 if pair.is_equal else right for pair in pairs]),
             margin_Q=torch.tensor([config.margin_weight * pair.margin for pair in pairs]),
             weight_QM=self._weights(len(pairs), state.seed) * ~validation_Q[:, None],
@@ -130,10 +135,36 @@ class RewardLearner:
             num_truncated=0 if tokens is None else tokens.num_truncated,
         )
 
-    def _validation(self, pairs: Sequence[TextPair], seed: int) -> Bool[Tensor, " Q"]:
-        if self.config.validation_share == 0:
+    def _linear_rows(
+        self, reward: LanguageReward, pairs: Sequence[TextPair], tokens: PairTokens | None
+    ) -> tuple[Differences | None, Float[Tensor, " F"]]:
+        """What the linear part sees of chosen less rejected, and what the trunk's features were multiplied by."""
+        texts = ([pair.chosen for pair in pairs], [pair.rejected for pair in pairs])
+        rows: list[SparseRows] | None = None
+        if reward.ngrams is not None:
+            reward.ngrams.fit([*texts[0], *texts[1]])
+            rows = [reward.ngrams.rows(side) for side in texts]
+        if reward.feature_weight_FM is None:
+            return (None if rows is None else differences(*rows)), torch.zeros(0)
+        assert tokens is not None
+        feature_Q2F = reward.features_of_pairs(tokens)
+        # Numbers of like size, all together as long as is asked for: a ridge treats all columns alike.
+        size_F = (feature_Q2F[:, 0] - feature_Q2F[:, 1]).square().mean(0).sqrt()
+        scale_F = torch.where(size_F > 1e-6 * size_F.max(), 1 / size_F, torch.zeros(())) / math.sqrt(len(size_F))
+        if rows is not None:
+            scale_F = scale_F * self.config.trunk_weight * math.sqrt(differences(*rows).mean_square)
+        dense_Q2F = (feature_Q2F * scale_F).numpy()
+        first = self.config.ngrams.num_buckets if self.config.ngrams is not None else 0
+        beside_each = [
+            beside(None if rows is None else rows[side], dense_Q2F[:, side], first_bucket=first) for side in (0, 1)
+        ]
+        return differences(*beside_each), scale_F
+
+    def _validation(self, pairs: Sequence[TextPair], state: RewardState) -> Bool[Tensor, " Q"]:
+        if self.config.validation_share == 0 or state.weights is None:
             return torch.zeros(len(pairs)).bool()
-        held_out = {id(pair) for pair in split(pairs, held_out_share=self.config.validation_share, seed=seed + 1)[1]}
+        share = self.config.validation_share
+        held_out = {id(pair) for pair in split(pairs, held_out_share=share, seed=state.seed + 1)[1]}
         return torch.tensor([id(pair) in held_out for pair in pairs])
 
     def _weights(self, num_pairs: int, seed: int) -> Float[Tensor, "Q M"]:
@@ -145,7 +176,7 @@ class RewardLearner:
 
     # The linear part
 
-    def fit_ngrams(self, state: RewardState, data: RewardData) -> tuple[RewardState, dict[str, float]]:
+    def fit_linear(self, state: RewardState, data: RewardData) -> tuple[RewardState, dict[str, float]]:
         """Choose the penalty by foretelling pairs from those of other prompts, and fit every member with it.
 
         Returns:
@@ -155,22 +186,32 @@ class RewardLearner:
             return state, {}
         rows, scale = data.differences, data.differences.mean_square
         ridge, lead_Q, loss = self._choose_ridge(data, state.seed)
-        weight_BM = fit_linear(
+        weight_BM = fit_ridge(
             rows,
             target_Q=data.target_Q,
             weight_QM=data.weight_QM,
             ridge_M=torch.full((self.config.num_heads,), ridge * scale),
             margin_Q=data.margin_Q,
         )
-        reward = state.reward
-        reward.ngram_weight_BM.zero_()
-        reward.ngram_weight_BM[rows.column_B] = weight_BM
+        self._hand_over(state.reward, data, weight_BM)
         # A pair that was kept for validation was not learned from anyway.
         foretold_Q = torch.where(data.validation_Q, rows.times(weight_BM).mean(1), lead_Q)
         state.foretold_Q = foretold_Q
         decided_Q = data.target_Q != 0.5
         accuracy = _accuracy(foretold_Q[decided_Q])
         return state, {"ridge": ridge, "foretold_accuracy": accuracy, "foretold_loss": loss}
+
+    def _hand_over(self, reward: LanguageReward, data: RewardData, weight_BM: Float[Tensor, "B M"]) -> None:
+        """Give the reward its weights: of n-grams, and of the trunk's features as they were before they were scaled."""
+        assert data.differences is not None
+        num_buckets, column_B = len(reward.ngram_weight_BM), data.differences.column_B
+        is_ngram_B = column_B < num_buckets
+        reward.ngram_weight_BM.zero_()
+        reward.ngram_weight_BM[column_B[is_ngram_B]] = weight_BM[is_ngram_B]
+        if reward.feature_weight_FM is not None:
+            place_B = column_B[~is_ngram_B] - num_buckets
+            reward.feature_weight_FM.zero_()
+            reward.feature_weight_FM[place_B] = weight_BM[~is_ngram_B] * data.scale_F[place_B, None]
 
     def _choose_ridge(self, data: RewardData, seed: int) -> tuple[float, Float[Tensor, " Q"], float]:
         """The best ridge, what is foretold with it, and its loss."""
@@ -182,7 +223,7 @@ class RewardLearner:
         if len(present) < 2:
             raise DataError(f"{data.pairs[0].place}: too few prompts to learn from; bring pairs of more prompts")
         columns = [(fold, ridge) for fold in present for ridge in ridges]
-        weight_BC = fit_linear(
+        weight_BC = fit_ridge(
             data.differences,
             target_Q=data.target_Q,
             weight_QM=torch.stack([((fold_Q != fold) & used_Q).float() for fold, _ in columns], 1),
@@ -201,8 +242,9 @@ class RewardLearner:
     # The trunk
 
     def num_updates(self, data: RewardData) -> int:
-        """Steps of the trunk in all epochs; 0 without a trunk."""
-        return self.config.num_epochs * self._updates_per_epoch(data) if data.tokens is not None else 0
+        """Steps of the trunk in all epochs; 0 where no trunk learns."""
+        learns = data.tokens is not None and self.config.learning == "trunk"
+        return self.config.num_epochs * self._updates_per_epoch(data) if learns else 0
 
     def _updates_per_epoch(self, data: RewardData) -> int:
         return max(1, math.ceil(int((~data.validation_Q).sum()) / self.config.batch_pairs))
@@ -287,7 +329,7 @@ class RewardLearner:
         """Centre every member on the completions it was fitted to; choose the temperature on pairs that it was not.
 
         Returns:
-            The state, and `temperature`, with `validation_accuracy` and `validation_loss` where there is a trunk.
+            The state, and `temperature`, with `validation_accuracy` and `validation_loss` where a trunk learns.
         """
         reward = state.reward
         raw_Q2M = reward.raw_of_pairs(data.pairs, data.tokens)
@@ -295,7 +337,7 @@ class RewardLearner:
             raise LearningError("a reward is not finite; lower the learning rate")
         reward.offset_M = raw_Q2M[~data.validation_Q].mean((0, 1))
         decided_Q = data.target_Q != 0.5
-        if data.tokens is None:
+        if state.weights is None:
             assert state.foretold_Q is not None
             reward.temperature = best_temperature(state.foretold_Q[decided_Q])
             return state, {"temperature": reward.temperature}
@@ -320,6 +362,8 @@ class RewardLearner:
                 "ngram_weight": reward.ngram_weight_BM,
                 "ngram_rarity": torch.from_numpy(reward.ngrams.weight_B),
             }
+        if reward.feature_weight_FM is not None:
+            tensors["feature_weight"] = reward.feature_weight_FM
         if state.foretold_Q is not None:
             tensors["foretold"] = state.foretold_Q
         if state.weights is not None:
@@ -334,6 +378,8 @@ class RewardLearner:
         if reward.ngrams is not None:
             reward.ngram_weight_BM = tensors["ngram_weight"]
             reward.ngrams.weight_B = tensors["ngram_rarity"].numpy()
+        if reward.feature_weight_FM is not None:
+            reward.feature_weight_FM = tensors["feature_weight"]
         state.foretold_Q = tensors.get("foretold")
         if state.weights is not None:
             state.weights.load_tensors(under("weights.", tensors))

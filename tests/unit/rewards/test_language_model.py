@@ -15,10 +15,11 @@ from heeler.core.texts import TextSample
 from heeler.models.language.model import LanguageModel
 from heeler.models.language.weights import OptimizerConfig
 from heeler.models.ngrams import NgramConfig
-from heeler.rewards.language_model import RewardModelConfig
 from heeler.rewards.pair_tokens import pair_batches, pair_tokens
 from heeler.rewards.reward_files import load_reward, save_reward
 from heeler.rewards.reward_learner import RewardData, RewardLearner, RewardState, best_temperature
+from heeler.rewards.reward_settings import RewardModelConfig
+from heeler.rewards.trunk_features import num_features, trunk_features
 from tests.tiny_models import tiny_llama
 from tests.unit.rewards.text_pairs import made_pairs
 
@@ -35,6 +36,7 @@ TRUNK = RewardModelConfig(
     num_epochs=2,
 )
 BOTH = replace(TRUNK, ngrams=NGRAMS)
+HEADS = replace(LINEAR, learning="heads")
 PAIRS = made_pairs(40)
 
 
@@ -44,7 +46,7 @@ def fitted(
     learner = RewardLearner(config)
     state = learner.init(trunk, seed)
     data = learner.prepare(state, pairs)
-    state, _ = learner.fit_ngrams(state, data)
+    state, _ = learner.fit_linear(state, data)
     for _ in range(learner.num_updates(data)):
         state, _ = learner.update(state, data)
     state, _ = learner.finish(state, data)
@@ -52,7 +54,9 @@ def fitted(
 
 
 @pytest.mark.parametrize(
-    ("config", "with_trunk"), [(LINEAR, False), (TRUNK, True), (BOTH, True)], ids=["ngrams", "trunk", "both"]
+    ("config", "with_trunk"),
+    [(LINEAR, False), (TRUNK, True), (BOTH, True), (HEADS, True), (replace(HEADS, ngrams=None), True)],
+    ids=["ngrams", "trunk", "both", "heads", "heads alone"],
 )
 def test_it_learns_which_text_is_better(config: RewardModelConfig, with_trunk: bool) -> None:
     state, _ = fitted(config, trunk=tiny_llama() if with_trunk else None)
@@ -64,7 +68,7 @@ def test_it_learns_which_text_is_better(config: RewardModelConfig, with_trunk: b
 def test_of_random_labels_nothing_is_foretold() -> None:
     learner = RewardLearner(LINEAR)
     state = learner.init(None, 0)
-    _, metrics = learner.fit_ngrams(state, learner.prepare(state, made_pairs(200, mistakes=0.5)))
+    _, metrics = learner.fit_linear(state, learner.prepare(state, made_pairs(200, mistakes=0.5)))
     assert 0.35 < metrics["foretold_accuracy"] < 0.65
     # The strongest penalty comes nearest to saying nothing, whose loss is log 2.
     assert metrics["ridge"] == max(LINEAR.ridges)
@@ -97,7 +101,7 @@ def test_reward_models_are_invariant_to_a_shift() -> None:
     np.testing.assert_allclose(state.reward.score(samples).member_NM, before, atol=2e-4)
 
 
-@pytest.mark.parametrize(("config", "with_trunk"), [(LINEAR, False), (BOTH, True)])
+@pytest.mark.parametrize(("config", "with_trunk"), [(LINEAR, False), (BOTH, True), (HEADS, True)])
 def test_centred_on_the_completions_that_were_learned_from(config: RewardModelConfig, with_trunk: bool) -> None:
     state, data = fitted(config, trunk=tiny_llama() if with_trunk else None)
     learned = [pair for pair, held_out in zip(data.pairs, data.validation_Q, strict=True) if not held_out]
@@ -141,7 +145,7 @@ def gradient(config: RewardModelConfig, pairs: list[TextPair] = PAIRS) -> torch.
     learner = RewardLearner(config)
     state = learner.init(tiny_llama(), 0)
     data = learner.prepare(state, pairs)
-    state, _ = learner.fit_ngrams(state, data)
+    state, _ = learner.fit_linear(state, data)
     learner.differentiate(state, data, range(16))
     assert state.weights is not None
     return state.weights.gradient.clone()
@@ -210,6 +214,41 @@ def test_no_texts_have_no_scores() -> None:
     assert state.reward.score([]).member_NM.shape == (0, 2)
 
 
+def test_what_the_trunk_says_of_a_completion_is_weighed_as_it_was_fitted() -> None:
+    state, data = fitted(HEADS, trunk=tiny_llama())
+    assert data.differences is not None and data.tokens is not None
+    raw_Q2M = state.reward.raw_of_pairs(data.pairs, data.tokens)
+    # By columns that were scaled, all at once, and by the reward's own weights, a batch at a time.
+    reward = state.reward
+    assert reward.feature_weight_FM is not None
+    both_BM = torch.cat([reward.ngram_weight_BM, reward.feature_weight_FM / data.scale_F[:, None]])
+    lead_QM = data.differences.times(both_BM[data.differences.column_B])
+    torch.testing.assert_close(raw_Q2M[:, 0] - raw_Q2M[:, 1], lead_QM, atol=1e-3, rtol=1e-3)
+
+
+def test_a_trunk_that_does_not_learn_stays_as_it_is() -> None:
+    trunk = tiny_llama()
+    before = [parameter.detach().clone() for parameter in trunk.module.parameters()]
+    state, _ = fitted(HEADS, trunk=trunk)
+    assert state.weights is None
+    assert all(torch.equal(a, b) for a, b in zip(before, trunk.module.parameters(), strict=True))
+
+
+def test_features_of_a_trunk_are_those_of_one_completion_alone() -> None:
+    model = tiny_llama()
+    tokens = pair_tokens(model, PAIRS[:3], "refuse")
+    found_NF = trunk_features(model, tokens.batch([0, 1, 2]))
+    assert found_NF.shape == (6, num_features(model))
+    ids = torch.cat([tokens.prompts[1], tokens.rejected[1]])
+    with torch.no_grad():
+        out = model.module(input_ids=ids[None], output_hidden_states=True)
+    begin = len(tokens.prompts[1])
+    hidden_TD = out.hidden_states[-1][0, begin - 1 : -1]
+    logprob = torch.log_softmax(out.logits[0, begin - 1 : -1], -1).gather(1, ids[begin:, None]).sum()
+    expected = torch.cat([hidden_TD[-1], hidden_TD.mean(0), logprob[None], logprob[None] / len(hidden_TD)])
+    torch.testing.assert_close(found_NF[3], expected, atol=1e-4, rtol=1e-4)
+
+
 # Lengths
 
 
@@ -274,7 +313,7 @@ def test_going_on_is_bit_identical_at_epoch_boundaries_too(stopped_after: int) -
     state = learner.init(tiny_llama(), 0)
     data = learner.prepare(state, PAIRS)
     assert learner.num_updates(data) == 8, "four updates an epoch"
-    state, _ = learner.fit_ngrams(state, data)
+    state, _ = learner.fit_linear(state, data)
     for _ in range(stopped_after):
         state, _ = learner.update(state, data)
     kept = {name: tensor.clone() for name, tensor in learner.tensors(state).items()}
@@ -290,7 +329,7 @@ def test_going_on_is_bit_identical_at_epoch_boundaries_too(stopped_after: int) -
     assert np.array_equal(state.reward.margins(PAIRS), other.reward.margins(PAIRS))
 
 
-@pytest.mark.parametrize(("config", "with_trunk"), [(LINEAR, False), (TRUNK, True), (BOTH, True)])
+@pytest.mark.parametrize(("config", "with_trunk"), [(LINEAR, False), (TRUNK, True), (BOTH, True), (HEADS, True)])
 def test_saved_and_loaded_it_says_the_same(tmp_path: Path, config: RewardModelConfig, with_trunk: bool) -> None:
     state, _ = fitted(config, PAIRS[:12], trunk=tiny_llama() if with_trunk else None)
     for _ in range(2):
@@ -371,6 +410,8 @@ def test_a_loss_that_is_not_finite_changes_nothing() -> None:
         ({"label_smoothing": 0.5}, "label_smoothing must be"),
         ({"margin_weight": -1.0}, "margin_weight must be"),
         ({"num_ridge_folds": 1}, "num_ridge_folds must be"),
+        ({"learning": "all"}, "learning must be one of trunk, heads"),
+        ({"trunk_weight": 0.0}, "trunk_weight must be"),
         ({"long_prompts": "cut"}, "long_prompts must be one of"),
     ],
 )

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from heeler.models.ngrams import NgramConfig, Ngrams, SparseRows
-from heeler.rewards.linear_preferences import Differences, differences, fit_linear
+from heeler.rewards.linear_preferences import Differences, differences, fit_ridge
 
 torch.set_num_threads(1)
 
@@ -55,7 +55,7 @@ def test_the_minimum_is_that_of_plain_gradient_descent(with_margin: bool) -> Non
     weight_QM = torch.tensor([[1.0, 2.0]] * 11 + [[0.0, 1.0]])
     ridge_M = torch.tensor([0.3, 2.0])
     margin_Q = torch.linspace(0, 1, 12) if with_margin else torch.zeros(12)
-    found_BM = fit_linear(
+    found_BM = fit_ridge(
         data,
         target_Q=target_Q,
         weight_QM=weight_QM,
@@ -76,7 +76,7 @@ def test_newtons_steps_never_lose_even_from_far_apart() -> None:
     data, dense_QB = example(7)
     long = Differences(**{**vars(data), "value_X": data.value_X * 200, "sorted_value_X": data.sorted_value_X * 200})
     target_Q, weight_QM, ridge_M = torch.ones(12), torch.ones(12, 1), torch.tensor([1e-3])
-    found_BM = fit_linear(long, target_Q=target_Q, weight_QM=weight_QM, ridge_M=ridge_M)
+    found_BM = fit_ridge(long, target_Q=target_Q, weight_QM=weight_QM, ridge_M=ridge_M)
     lead_QM = 200 * dense_QB @ found_BM
     value = float((softplus(lead_QM) - lead_QM).sum() + 5e-4 * found_BM.square().sum())
     assert np.isfinite(value)
@@ -86,7 +86,7 @@ def test_newtons_steps_never_lose_even_from_far_apart() -> None:
 def test_columns_do_not_touch_each_other() -> None:
     data, _ = example(2)
     both = {"target_Q": torch.ones(12), "weight_QM": torch.ones(12, 2), "ridge_M": torch.tensor([0.5, 50.0])}
-    together = fit_linear(data, **both)
-    alone = fit_linear(data, target_Q=torch.ones(12), weight_QM=torch.ones(12, 1), ridge_M=torch.tensor([0.5]))
+    together = fit_ridge(data, **both)
+    alone = fit_ridge(data, target_Q=torch.ones(12), weight_QM=torch.ones(12, 1), ridge_M=torch.tensor([0.5]))
     torch.testing.assert_close(together[:, :1], alone, atol=1e-3, rtol=1e-3)
     assert together[:, 1].norm() < together[:, 0].norm()

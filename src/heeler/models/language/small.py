@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from heeler.core.errors import ConfigError
-from heeler.models.language.model import LanguageModel
+
+if TYPE_CHECKING:
+    from heeler.models.language.model import LanguageModel
 
 PAD, END = "<|pad|>", "<|end|>"
 ROLES = ("system", "user", "assistant")
@@ -47,7 +49,7 @@ class SmallModelConfig:
             )
 
 
-def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: int) -> LanguageModel:
+def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: int) -> "LanguageModel":
     """A Llama of random weights that reads a byte-pair encoding (Sennrich et al. 2016, arXiv 1508.07909) of `texts`.
 
     Any text can be written in it, as bytes are tokens, and it has a chat template.
@@ -58,6 +60,8 @@ def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: 
         seed: of the weights.
     """
     from transformers import LlamaConfig, LlamaForCausalLM
+
+    from heeler.models.language.model import LanguageModel
 
     tokenizer = _tokenizer(config.vocabulary_size, texts)
     architecture = LlamaConfig(
