@@ -259,7 +259,8 @@ class RewardRun:
 
 def _need_transformers() -> None:
     try:
-        import_module("transformers")
+        # Its bars would stand between the lines of the run's own progress.
+        import_module("transformers.utils.logging").disable_progress_bar()
     except ImportError as error:
         raise ConfigError(
             f"a package is missing ({error.name}): pip install 'heeler[lm]', or fit a reward of n-grams alone"
