@@ -23,6 +23,7 @@ from benchmarks import (
     ppo_hopper,
     preferences,
     preferences_imitation,
+    sft_rm_trl,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -41,6 +42,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
     hh_reward_model.BENCHMARK,
+    sft_rm_trl.BENCHMARK,
 )
 
 
