@@ -51,6 +51,8 @@ def _compared(kind: str, own: Any, peer: Any, num_tokens: int) -> Figures:
         raise BenchmarkError(f"{kind}: {len(own['losses'])} steps of ours and {len(peer['losses'])} of the peer's")
     return {
         f"{kind}_speed_ratio": peer["seconds"] / own["seconds"],
+        # Less shaken by whatever else the machine does, and blind to cores that stand idle.
+        f"{kind}_cpu_ratio": peer["cpu_seconds"] / own["cpu_seconds"],
         f"{kind}_tokens_per_s": num_tokens / own["seconds"],
         f"peer_{kind}_tokens_per_s": num_tokens / peer["seconds"],
         # Of the first step: from there on, differences of rounding grow with the weights.
