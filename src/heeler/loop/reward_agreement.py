@@ -70,6 +70,8 @@ def agreement_of(margin_N: np.ndarray, pairs: Sequence[TextPair], seed: int, che
         seed: of the resampling.
         checkpoint_sha256: of the checkpoint that holds the model.
     """
+    if not pairs:
+        raise DataError("there is no held-out pair to judge by, or none that fits into the model's context")
     choice_N = np.array([0.5 if pair.is_equal else 1.0 for pair in pairs])
     chosen_N = np.array([float(len(pair.chosen)) for pair in pairs])
     rejected_N = np.array([float(len(pair.rejected)) for pair in pairs])

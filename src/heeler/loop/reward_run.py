@@ -5,6 +5,7 @@ Like every run it can be killed at any moment: what a checkpoint does not hold f
 
 import hashlib
 import json
+import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from heeler.core.seeding import stream
 from heeler.core.text_data import TextPair
 from heeler.feedback.datasets import Dataset, read_pairs, split
 from heeler.loop.config import to_dict
-from heeler.loop.reward_agreement import Agreement, measure, save_agreement, saved_agreement
+from heeler.loop.reward_agreement import EVALUATION_NAME, Agreement, measure, save_agreement, saved_agreement
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
 from heeler.models.language.small import new_language_model
 from heeler.ops.micro_batches import stored
@@ -105,11 +106,18 @@ class RewardRun:
             raise RunError(f"{self.directory.path} cannot be gone on with: {'; '.join(refused)}; begin another run")
         if checkpoint is not None:
             self._refuse_changes(checkpoint)
+        self._sweep()
         self._make_trunk()
         self.directory.truncate_metrics(0 if checkpoint is None else checkpoint.state["metrics_size"])
         if checkpoint is not None:
             self._load(checkpoint)
         return refused
+
+    def _sweep(self) -> None:
+        """Remove what processes that were killed had written aside."""
+        for name in (_BASE_NAME, MODEL_NAME, EVALUATION_NAME):
+            for left in self.directory.path.glob(f".{name}.*.tmp"):
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def _make_trunk(self) -> None:
         config = self.config.trunk
@@ -252,7 +260,8 @@ class RewardRun:
         if found is None or found.checkpoint_sha256 != checkpoint.sha256:
             origin = {"run": self.directory.path.resolve().name, "checkpoint_sha256": checkpoint.sha256}
             save_reward(reward, self.directory.path / MODEL_NAME, origin=origin)
-            found = measure(reward, self.held_out, self.config.seed, checkpoint.sha256)
+            judged = [pair for pair in self.held_out if reward.fits(pair)]
+            found = measure(reward, judged, self.config.seed, checkpoint.sha256)
             save_agreement(self.directory, found)
         return found
 

@@ -109,6 +109,16 @@ class LanguageReward:
         texts = [self.trunk.text(ids) for ids in batch.completions]
         return self._scores(self._trunk_scores(batch) + self.ngram_scores(texts))
 
+    def fits(self, pair: TextPair) -> bool:
+        """Whether both completions fit into the trunk's context, if need be with their prompt cut."""
+        if self.trunk is None:
+            return True
+        longest = max(len(self.trunk.completion_ids(text)) for text in (pair.chosen, pair.rejected))
+        room = self.trunk.max_length - longest
+        return room >= (
+            1 if self.config.long_prompts == "truncate_left" else len(untruncated_ids(self.trunk, pair.prompt))
+        )
+
     def margins(self, pairs: Sequence[TextPair]) -> np.ndarray:
         """[Q] log-odds that `chosen` is preferred, by the members' mean."""
         samples = [

@@ -57,8 +57,8 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
         model: gives tokenizer and context.
         pairs: to tokenise.
         long_prompts: what becomes of a pair that does not fit into the context: `refuse` ends with the first, `drop`
-            leaves it out and counts it, `truncate_left` cuts its prompt at the beginning and counts it; a completion is
-            never cut, as what was judged is all of it.
+            leaves it out and counts it, `truncate_left` cuts its prompt at the beginning and counts it. A completion is
+            never cut, as what was judged is all of it: a pair with one that does not fit is left out then.
 
     Raises:
         DataError: a pair does not fit; names its place.
@@ -70,9 +70,9 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
         chosen, rejected = model.completion_ids(pair.chosen), model.completion_ids(pair.rejected)
         room = model.max_length - max(len(chosen), len(rejected))
         if len(prompt) > room:
-            if long_prompts == "refuse" or (long_prompts == "truncate_left" and room < 1):
+            if long_prompts == "refuse":
                 raise DataError(_too_long(model, pair, len(prompt), len(chosen), len(rejected)))
-            if long_prompts == "drop":
+            if long_prompts == "drop" or room < 1:
                 num_dropped += 1
                 continue
             prompt = prompt[-room:]
@@ -81,7 +81,7 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
     if not kept:
         raise DataError(
             f"{pairs[0].place if pairs else 'pairs'}: no pair fits into the model's context of {model.max_length} "
-            "tokens; take a model with a longer one, or set long_prompts to truncate_left"
+            "tokens; take a model with a longer one"
         )
     prompts, chosen_ids, rejected_ids, numbers = zip(*kept, strict=True)
     return PairTokens(

@@ -15,6 +15,7 @@ from heeler.core.texts import TextSample
 from heeler.models.language.model import LanguageModel
 from heeler.models.language.weights import OptimizerConfig
 from heeler.models.ngrams import NgramConfig
+from heeler.rewards.language_model import LanguageReward
 from heeler.rewards.pair_tokens import pair_batches, pair_tokens
 from heeler.rewards.reward_files import load_reward, save_reward
 from heeler.rewards.reward_learner import RewardData, RewardLearner, RewardState, best_temperature
@@ -274,9 +275,14 @@ def test_a_completion_is_never_cut() -> None:
     model = tiny_llama(max_length=32)
     pair = replace(PAIRS[0], rejected="y" * 40, place="long.jsonl, line 7")
     with pytest.raises(DataError, match=r"long\.jsonl, line 7: rejected: 41 tokens, and the model's context holds 32"):
-        pair_tokens(model, [pair], "truncate_left")
-    with pytest.raises(DataError, match="no pair fits"):
+        pair_tokens(model, [pair], "refuse")
+    with pytest.raises(DataError, match=r"long\.jsonl, line 7: no pair fits"):
         pair_tokens(model, [pair], "drop")
+    short = replace(PAIRS[1], chosen="a", rejected="b", prompt=plain_prompt("x"))
+    kept = pair_tokens(model, [pair, short], "truncate_left")
+    assert (kept.kept, kept.num_dropped) == ((1,), 1)
+    reward = LanguageReward(TRUNK, model)
+    assert [reward.fits(each) for each in (pair, short)] == [False, True]
 
 
 def test_long_prompts_are_cut_in_scoring_too() -> None:

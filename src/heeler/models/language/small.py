@@ -31,7 +31,7 @@ class SmallModelConfig:
     """Layers."""
     num_attention_heads: int = 4
     """Heads of each."""
-    max_length: int = 512
+    max_length: int = 1024
     """Tokens of its context."""
 
     def __post_init__(self) -> None:
