@@ -19,6 +19,7 @@ from benchmarks import (
     console_overhead,
     crash_soak,
     guards,
+    hh_reward_model,
     ingest,
     mujoco_batch,
     over_optimisation,
@@ -28,6 +29,7 @@ from benchmarks import (
     preferences_imitation,
     release_gate,
     toxicity,
+    sft_rm_trl,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -51,6 +53,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     release_gate.BENCHMARK,
     toxicity.BENCHMARK,
     guards.BENCHMARK,
+    hh_reward_model.BENCHMARK,
+    sft_rm_trl.BENCHMARK,
 )
 
 

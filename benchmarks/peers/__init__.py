@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT, BenchmarkError
 
-PEERS = ("sb3", "imitation", "schemathesis")
+PEERS = ("sb3", "imitation", "schemathesis", "trl")
 HOME = ROOT / ".peers"
 LISTS = Path(__file__).resolve().parent
 

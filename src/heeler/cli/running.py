@@ -23,6 +23,7 @@ from heeler.cli.recipe_flags import (
     recipe_named,
     run_arguments,
 )
+from heeler.cli.reward_running import resume_reward, run_reward
 from heeler.core.errors import ConfigError, RunStopped, StoreAway, WorldError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run_recipe(arguments: Sequence[str]) -> int:
 
 
 def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
-    from heeler.loop.config import from_dict, to_dict
+    from heeler.loop.config import RunConfig, from_dict, to_dict
     from heeler.loop.online import run
     from heeler.loop.settings import assign
     from heeler.recipes import RECIPES
@@ -58,6 +59,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         # Settings may change how long an update is; the run must be as long as theirs, not as the recipe's own.
         settings.insert(0, f"total_steps={recipe_arguments.pop('total_steps')}")
     config = RECIPES[recipe.name](**recipe_arguments)
+    if not isinstance(config, RunConfig):
+        return run_reward(config, arguments, settings)
     if settings:
         values = assign(to_dict(config), settings)
         config = from_dict(values | {"store": arguments.store} if arguments.store else values)
@@ -100,13 +103,15 @@ def resume(
     from heeler.core.rundir import RunDirectory
 
     directory = RunDirectory.open(run)
-    from heeler.loop.config import from_dict
+    from heeler.loop.config import REWARD_MODEL, from_dict
     from heeler.loop.online import resume as go_on
 
     def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
         return go_on(run, on_metrics=on_metrics, on_begin=on_begin)
 
     flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
+    if directory.config().get("recipe") == REWARD_MODEL:
+        return resume_reward(run, json=json, flags=flags)
     return _learn(from_dict(directory.config()), run, json, flags, learn)
 
 

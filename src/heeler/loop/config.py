@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from heeler.algorithms.ppo import PPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
@@ -18,6 +18,8 @@ from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 DEFAULT_STORE_PATIENCE_S = 60.0
+REWARD_MODEL = "reward-model"
+"""Recipe of runs that fit a reward model to pairs of texts."""
 _MAX_SEED = 2**31
 # Far more ends the process inside torch. Not this machine's cores: a run must be readable on a smaller one too.
 _MAX_TORCH_THREADS = 1024
@@ -221,7 +223,7 @@ def check_learns(config: RunConfig) -> None:
     )
 
 
-def to_dict(config: RunConfig) -> dict[str, Any]:
+def to_dict(config: Any) -> dict[str, Any]:
     """The configuration as YAML-ready values; infinities as the strings `inf` and `-inf`."""
     return _plain(dataclasses.asdict(config))
 
@@ -232,13 +234,29 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     if values.get("recipe") == TEXTS:
         raise ConfigError("this is a folder of texts, in which nothing learns; only its feedback goes in and out")
-    refuse_unknown(RunConfig, values)
+    if values.get("recipe") == REWARD_MODEL:
+        raise ConfigError(
+            "this is the run of a reward model, in which nothing acts: heeler run, resume and report are for it"
+        )
+    return validated(RunConfig, values)
+
+
+Config = TypeVar("Config")
+
+
+def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    """A configuration of this class from YAML-ready values.
+
+    Raises:
+        ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    refuse_unknown(config_class, values)
     try:
-        return TypeAdapter(RunConfig).validate_python(values)
+        return TypeAdapter(config_class).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
         where = _place(values, first["loc"])

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.loop.config import REWARD_MODEL
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts
 from heeler.loop.report_page import page
+from heeler.loop.reward_report import write_reward_report
 
 
 def write_report(run: Path | str) -> Path:
@@ -23,6 +25,8 @@ def write_report(run: Path | str) -> Path:
         RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
     """
     directory = RunDirectory.open(Path(run))
+    if directory.config().get("recipe") == REWARD_MODEL:
+        return write_reward_report(directory.path)
     data = gather(directory)
     path = directory.path / REPORT_NAME
     write_atomically(path, page(data, charts(data)).encode())

@@ -29,19 +29,20 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     templates = files("heeler.loop") / "templates"
     every = [chart for some in sections.values() for chart in some]
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
-    body += [_section(name, some) for name, some in sections.items()]
-    body += [_settings(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
+    body += [section_of(name, some) for name, some in sections.items()]
+    body += [settings_table(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
     return Template((templates / "report.html").read_text("utf-8")).substitute(
         title=escape(f"{data.name} · heeler"),
         css=(templates / "report.css").read_text("utf-8"),
         body="\n".join(body),
-        charts=_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
+        charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
         plotly=get_plotlyjs(),
         script=(templates / "report.js").read_text("utf-8"),
     )
 
 
-def _json(value: Any) -> str:
+def as_json(value: Any) -> str:
+    """JSON that may stand in a script element."""
     # Nothing in a string may end the script element that holds it.
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("</", "<\\/").replace("<!--", "<\\!--")
 
@@ -120,7 +121,8 @@ def _clip(data: ReportData, clip: FilmedClip) -> str:
     )
 
 
-def _section(name: str, charts: Sequence[Chart]) -> str:
+def section_of(name: str, charts: Sequence[Chart]) -> str:
+    """Charts under a heading."""
     # The last of an odd number would leave half a row empty.
     widest = charts[-1] if len(charts) % 2 else None
     figures = "\n".join(_figure(chart, wide=chart is widest) for chart in charts)
@@ -137,7 +139,8 @@ def _figure(chart: Chart, *, wide: bool) -> str:
     )
 
 
-def _settings(values: Mapping[str, Any]) -> str:
+def settings_table(values: Mapping[str, Any]) -> str:
+    """Everything that a run follows from, folded up."""
     rows = "\n".join(
         f"<tr><td>{escape(name)}</td><td>{escape(_setting(value))}</td></tr>" for name, value in dotted(values).items()
     )

@@ -6,10 +6,17 @@
 from collections.abc import Callable, Mapping
 
 from heeler.loop.config import RunConfig
+from heeler.loop.reward_config import RewardRunConfig
 from heeler.recipes.backflip import backflip
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
+from heeler.recipes.reward_model import reward_model
 
-RECIPES: Mapping[str, Callable[..., RunConfig]] = {"backflip": backflip, "preferences": preferences, "ppo": ppo}
+RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig]] = {
+    "backflip": backflip,
+    "preferences": preferences,
+    "ppo": ppo,
+    "reward-model": reward_model,
+}
 
-__all__ = ["RECIPES", "backflip", "ppo", "preferences"]
+__all__ = ["RECIPES", "backflip", "ppo", "preferences", "reward_model"]

@@ -20,6 +20,17 @@ FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, 
 NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
 NAMES += ["over-optimisation", "release-gate"]
 NAMES += ["chat-load", "chat-stop"]
+NAMES = [
+    "backflip",
+    "preferences",
+    "hh-reward-model",
+    "acquisition",
+    "mujoco-batch",
+    "console-overhead",
+    "ingest",
+    "crash-soak",
+    FUZZ,
+]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

@@ -22,6 +22,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.reward_config import reward_config_from_dict
 from heeler.loop.settings import assign, dotted
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.recipes import RECIPES
@@ -265,13 +266,15 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     """And as `--set` takes it: what is shown, given back, is the same configuration."""
     assert main(["recipes", name, "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    config = to_dict(RECIPES[name](**({} if name == "backflip" else {"env": "ENV"})))
+    needed = {"backflip": {}, "reward-model": {"data": "DATA"}}.get(name, {"env": "ENV"})
+    config = to_dict(RECIPES[name](**needed))
     assert {setting["name"] for setting in settings} >= dotted(config).keys()
     assert all(setting["help"] for setting in settings)
     assert main(["recipes", name]) == 0
     shown = re.findall(r"^(\S+ = .*)  \(.*\)$", capsys.readouterr().out, re.M)
     assert len(shown) == len(settings)
-    assert to_dict(from_dict(assign(config, [line.replace(" = ", "=", 1) for line in shown]))) == config
+    read = reward_config_from_dict if name == "reward-model" else from_dict
+    assert to_dict(read(assign(config, [line.replace(" = ", "=", 1) for line in shown]))) == config
 
 
 @pytest.mark.parametrize("name", ["backflip", "preferences"])

@@ -1,0 +1,144 @@
+"""`heeler run reward-model` and going on with it: what is shown, and what is told at the end."""
+
+import dataclasses
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from heeler.cli.arguments import INTERRUPTED, OK, print_json
+from heeler.cli.console import ServeFlags
+from heeler.cli.recipe_flags import RunArguments
+from heeler.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from heeler.evaluation.agreement import Share
+    from heeler.loop.reward_config import RewardRunConfig
+    from heeler.loop.reward_running import OnUpdate, RewardRunResult
+
+_EVERY_S = 5.0
+
+
+def run_reward(config: "RewardRunConfig", arguments: RunArguments, settings: Sequence[str]) -> int:
+    """Fit a reward model, or go on with it.
+
+    Args:
+        config: from the recipe.
+        arguments: of the command line.
+        settings: `a.b=value` each.
+    """
+    from heeler.loop.config import to_dict
+    from heeler.loop.reward_config import reward_config_from_dict
+    from heeler.loop.reward_running import run_reward_model
+    from heeler.loop.settings import assign
+
+    _refuse_service(arguments.serve)
+    if arguments.store:
+        raise ConfigError("store would be ignored: a reward model is fitted to a file, and nobody is asked")
+    if settings:
+        config = reward_config_from_dict(assign(to_dict(config), settings))
+    path = arguments.run_dir or Path("runs") / config.default_name
+
+    def learn(on_metrics: "OnUpdate") -> "RewardRunResult":
+        return run_reward_model(config, path, on_metrics=on_metrics)
+
+    return _learn(path, arguments.json, learn)
+
+
+def resume_reward(path: Path, *, json: bool, flags: ServeFlags) -> int:
+    """Go on with a run that fits a reward model."""
+    from heeler.loop.reward_running import resume_reward_model
+
+    _refuse_service(flags)
+
+    def learn(on_metrics: "OnUpdate") -> "RewardRunResult":
+        return resume_reward_model(path, on_metrics=on_metrics)
+
+    return _learn(path, json, learn)
+
+
+def _refuse_service(flags: ServeFlags) -> None:
+    # What was not asked for either way is fine.
+    if flags.wants(people=False):
+        raise ConfigError(
+            "a reward model is fitted to a file: there is nothing to serve; leave out --serve, --port, --open"
+        )
+
+
+def _learn(path: Path, as_json: bool, learn: "Callable[[OnUpdate], RewardRunResult]") -> int:
+    from heeler.loop.report import write_report
+
+    stream = sys.stderr if as_json else sys.stdout
+    shown = _Lines(stream)
+    print(f"reward model in {path}", file=stream, flush=True)
+    try:
+        result = learn(shown)
+        report = write_report(path)
+    except KeyboardInterrupt:
+        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        begun = (path / "config.yaml").exists()
+        print(f"\nheeler: stopped at update {shown.step:,}{again if begun else ''}", file=sys.stderr)
+        return INTERRUPTED
+    for refused in result.refused_checkpoints:
+        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+    for words in _left_out(result):
+        print(f"heeler: {words}", file=sys.stderr)
+    if as_json:
+        agreement = dataclasses.asdict(result.agreement)
+        print_json({"run": str(path), "model": str(path / "model"), "report": str(report), "agreement": agreement})
+    else:
+        print(f"{_in_words(result)}\nReport: {report}")
+    return OK
+
+
+class _Lines:
+    """A line every few seconds."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._shown_s = -_EVERY_S
+        self.step = 0
+
+    def __call__(self, row: Mapping[str, float], total: int) -> None:
+        self.step = int(row["step"])
+        if time.monotonic() - self._shown_s < _EVERY_S and self.step < total:
+            return
+        self._shown_s = time.monotonic()
+        names = ("pretraining_loss", "loss", "accuracy", "foretold_accuracy", "validation_accuracy")
+        told = [f"{name.replace('_', ' ')} {row[name]:.3f}" for name in names if name in row]
+        print(f"  update {self.step:,} of {total:,}: {', '.join(told)}", file=self._stream, flush=True)
+
+
+def _left_out(result: "RewardRunResult") -> list[str]:
+    words = [f"{count} rows were left out ({reason})" for reason, count in result.dropped.items()]
+    if words:
+        words[0] += f"; the first is {result.first_dropped}"
+    if result.num_too_long:
+        words.append(f"{result.num_too_long} pairs were left out: longer than the model's context")
+    if result.num_truncated:
+        words.append(f"{result.num_truncated} prompts were cut at the beginning to fit into the model's context")
+    return words
+
+
+def _in_words(result: "RewardRunResult") -> str:
+    agreement = result.agreement
+    lines = [
+        f"Learned from {result.num_pairs:,} pairs; of {agreement.accuracy.count:,} pairs of other prompts:",
+        f"  agrees with people: {_share(agreement.accuracy)}",
+        f"  the shorter text wins: {_share(agreement.shorter)}",
+        f"  calibration error {agreement.calibration.expected_error:.1%}",
+        f"  log-loss {agreement.calibration.log_loss:.3f} (a coin's is 0.693)",
+    ]
+    for each in agreement.by_length:
+        lines.append(
+            f"  chosen {each.shortest:+,.0f} to {each.longest:+,.0f} characters longer: {_share(each.accuracy)}"
+        )
+    if len(agreement.by_group.groups) > 1:
+        lines += [f"  {name}: {_share(share)}" for name, share in agreement.by_group.groups.items()]
+    return "\n".join(lines)
+
+
+def _share(share: "Share") -> str:
+    return f"{share.mean:.1%} (95 % interval {share.low:.1%} to {share.high:.1%}, {share.count:,} pairs)"

@@ -1,0 +1,179 @@
+"""`report.html` of a run that fits a reward model: agreement with held-out pairs, and how learning went."""
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from heeler import __version__
+from heeler.core.errors import RunError
+from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.evaluation.agreement import LengthBin, Share
+from heeler.loop.report_chart import Chart, Trace, axes, column, line, numbers, rows_with
+from heeler.loop.report_page import as_json, section_of, settings_table
+from heeler.loop.reward_agreement import Agreement, saved_agreement
+from heeler.loop.reward_config import RewardRunConfig, reward_config_from_dict
+from heeler.loop.words import duration, number
+
+Rows = list[dict[str, Any]]
+
+
+def write_reward_report(run: Path | str) -> Path:
+    """Write the report of a run that fits a reward model, finished or not; one that is there is replaced.
+
+    Raises:
+        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
+    """
+    directory = RunDirectory.open(Path(run))
+    values, rows = directory.config(), directory.metrics()
+    if not rows:
+        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
+    path = directory.path / REPORT_NAME
+    page = _page(directory.path.resolve().name, values, rows, saved_agreement(directory))
+    write_atomically(path, page.encode())
+    return path
+
+
+def _page(name: str, values: Mapping[str, Any], rows: Rows, agreement: Agreement | None) -> str:
+    config = reward_config_from_dict(values)
+    sections = _sections(rows, agreement)
+    templates = files("heeler.loop") / "templates"
+    body = [_header(name, config, agreement), _tiles(rows, agreement)]
+    body += [section_of(title, charts) for title, charts in sections.items()]
+    body += [settings_table(values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
+    every = [chart for charts in sections.values() for chart in charts]
+    return Template((templates / "report.html").read_text("utf-8")).substitute(
+        title=escape(f"{name} · heeler"),
+        css=(templates / "report.css").read_text("utf-8"),
+        body="\n".join(body),
+        charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
+        plotly=get_plotlyjs(),
+        script=(templates / "report.js").read_text("utf-8"),
+    )
+
+
+def _header(name: str, config: RewardRunConfig, agreement: Agreement | None) -> str:
+    parts = [] if config.trunk is None else [f"language model {config.trunk.model}"]
+    parts += [] if config.model.ngrams is None else ["n-grams"]
+    kind, state = ("going", "not finished") if agreement is None else ("finished", "finished")
+    return f"""<header>
+<h1>{escape(name)}</h1>
+<p class="about">Recipe {escape(config.recipe)}, data {escape(Path(config.data).name)}, reward of
+{escape(" and ".join(parts))}, seed {config.seed}. <span class="state {kind}">{state}</span></p>
+</header>"""
+
+
+def _tiles(rows: Rows, agreement: Agreement | None) -> str:
+    tiles: list[tuple[str, str, str]] = []
+    if agreement is not None:
+        held_out = f"of {agreement.accuracy.count:,} held-out pairs"
+        tiles.append(
+            ("Agrees with people", f"{agreement.accuracy.mean:.1%}", f"{_between(agreement.accuracy)}, {held_out}")
+        )
+        tiles.append(("Shorter is better", f"{agreement.shorter.mean:.1%}", f"what that rule agrees, {held_out}"))
+        error = agreement.calibration.expected_error
+        tiles.append(("Calibration error", f"{error:.1%}", "mean gap between foretold and happened"))
+        loss = agreement.calibration.log_loss
+        tiles.append(("Log-loss", number(loss), "nats a pair; 0.693 is that of a coin"))
+    tiles.append(("Updates", f"{rows[-1]['step']:,}", "of the whole run"))
+    tiles.append(("Time", duration(rows[-1]["elapsed_s"]), "learning"))
+    items = "\n".join(
+        f'<div class="card"><dt>{escape(title)}</dt><dd class="figure">{escape(figure)}</dd>'
+        f'<dd class="detail">{escape(detail)}</dd></div>'
+        for title, figure, detail in tiles
+    )
+    return f'<dl class="tiles">\n{items}\n</dl>'
+
+
+def _between(share: Share) -> str:
+    return f"95 % interval {share.low:.1%} to {share.high:.1%}"
+
+
+def _sections(rows: Rows, agreement: Agreement | None) -> dict[str, list[Chart]]:
+    sections: dict[str, list[Chart]] = {}
+    if agreement is not None:
+        charts = [_calibration(agreement), _by_length(agreement)]
+        charts += [_by_group(agreement)] if len(agreement.by_group.groups) > 1 else []
+        sections["Held-out pairs"] = charts
+    learning = [
+        _curve(
+            rows, "pretraining_loss", "Learning what comes next", "Loss of each token of the training texts.", "nats"
+        ),
+        _curve(rows, "loss", "Learning what is better", "Loss of each pair; 0.693 is that of a coin.", "nats"),
+        _curve(rows, "accuracy", "Right of what it learns from", "Share of each batch's pairs.", "share"),
+    ]
+    if any(learning):
+        sections["Learning"] = [chart for chart in learning if chart is not None]
+    return sections
+
+
+def _curve(rows: Rows, name: str, title: str, caption: str, unit: str) -> Chart | None:
+    found = rows_with(rows, name)
+    if len(found) < 2:
+        return None
+    traces = [line(column(found, "step"), column(found, name), title, "blue")]
+    layout = axes("updates", unit, legend=False)
+    return Chart(id=name.replace("_", "-"), title=title, caption=caption, traces=traces, layout=layout)
+
+
+def _calibration(agreement: Agreement) -> Chart:
+    bins = agreement.calibration.bins
+    traces = [line([0.5, 1], [0.5, 1], "as good as can be", "grey", dash="dot")]
+    traces.append(_marks([each.foretold for each in bins], [each.happened for each in bins], "held-out pairs"))
+    return Chart(
+        id="calibration",
+        title="Does it happen as often as foretold?",
+        caption="Pairs sorted by how sure the model is; bars are 95 % intervals. Below the line it is too sure.",
+        traces=traces,
+        layout=axes("probability that the model gives to its favourite", "share of pairs in which people agree"),
+    )
+
+
+def _by_length(agreement: Agreement) -> Chart:
+    names = [_length_name(each) for each in agreement.by_length]
+    traces = [_marks(names, [each.accuracy for each in agreement.by_length], "held-out pairs")]
+    return Chart(
+        id="length",
+        title="Does it go by length?",
+        caption="Agreement by how many characters the text that people chose is longer than the other. A model that "
+        "goes by length is right at one end and wrong at the other.",
+        traces=traces,
+        layout=axes("chosen less rejected, characters", "share of pairs in which people agree", legend=False),
+    )
+
+
+def _by_group(agreement: Agreement) -> Chart:
+    # A name that begins with @ would be taken for a colour.
+    groups = {name.replace("@", "(at)"): share for name, share in agreement.by_group.groups.items()}
+    few = agreement.by_group.num_small
+    left_out = f" {few} groups with too few pairs are not told by name." if few else ""
+    return Chart(
+        id="group",
+        title="With whom does it agree?",
+        caption=f"Agreement by group or annotator, as the data name them; bars are 95 % intervals.{left_out}",
+        traces=[_marks(list(groups), list(groups.values()), "held-out pairs")],
+        layout=axes("group", "share of pairs in which people agree", legend=False),
+    )
+
+
+def _length_name(each: LengthBin) -> str:
+    return f"{number(each.shortest)} to {number(each.longest)}"
+
+
+def _marks(x: list[Any], shares: list[Share], name: str) -> Trace:
+    mean, low, high = (np.array([getattr(share, part) for share in shares]) for part in ("mean", "low", "high"))
+    error = {"type": "data", "array": numbers(high - mean), "arrayminus": numbers(mean - low), "color": "@soft"}
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": x,
+        "y": numbers(mean),
+        "error_y": error,
+        "marker": {"color": "@blue", "size": 8},
+    }
