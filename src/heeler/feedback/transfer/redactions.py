@@ -64,10 +64,10 @@ class Redactions:
         if feedback.kind == "demonstration" and value.get("segment_id") in self._changed:
             value["segment_id"] = self._kept_id(value["segment_id"])
         elif feedback.kind == "critique" and feedback.query_id in self._asked_about:
-            part = value.get("start"), value.get("end")
-            if all(type(position) is int for position in part):
+            start, end = value.get("start"), value.get("end")
+            if type(start) is int and type(end) is int:
                 cuts = self._changed[self._asked_about[feedback.query_id]].cuts
-                value["start"], value["end"] = Redacted(text="", counts={}, cuts=cuts).moved(*part)
+                value["start"], value["end"] = Redacted(text="", counts={}, cuts=cuts).moved(start, end)
         else:
             return answer
         return replace(answer, feedback=replace(feedback, value=value))
