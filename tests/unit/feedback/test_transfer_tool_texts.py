@@ -13,6 +13,7 @@ from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback, tool_settings
 from heeler.feedback.transfer.argilla_texts import user_id
+from tests.unit.feedback.helpers import make_answer
 from tests.unit.feedback.tool_texts import CHAT, NUM_ANSWERS, SHOWN, VALUES, texts_store
 from tests.unit.feedback.transfer_helpers import contents, everything
 
@@ -122,8 +123,6 @@ def test_argilla_counts_positions_as_its_pages_do(filled: Store, tmp_path: Path)
 
 def test_no_place_is_found_for_a_second_answer_of_one_person_in_argilla(filled: Store, tmp_path: Path) -> None:
     answer, query, _ = next(one for one in everything(filled) if one[0].kind == "preference")
-    from tests.unit.feedback.helpers import make_answer
-
     filled.add_feedback([make_answer(query, "second", choice="right")])
     exported = export_feedback(filled, str(tmp_path / "f"), "argilla")
     assert exported.left_out == {"second answers of people to one question": 1}
@@ -254,7 +253,7 @@ def test_a_task_of_another_run_or_with_other_texts_is_refused(
 def test_settings_are_of_programs_and_kinds_that_there_are() -> None:
     with pytest.raises(ConfigError, match="jsonl is of no program that has settings; name one of label-studio and arg"):
         tool_settings("jsonl", "rating")
-    with pytest.raises(ConfigError, match="there is no kind of feedback 'rateing'. Did you mean 'rating'"):
+    with pytest.raises(ConfigError, match=r"there is no kind of feedback 'rateing'\. Did you mean 'rating'"):
         tool_settings("argilla", "rateing")
 
 

@@ -21,7 +21,7 @@ VALUES: dict[str, list[dict[str, Any]]] = {
         {"marks": []},
         {"marks": [{"time_s": 0.0, "sign": 1}]},
     ],
-    "critique": [{"text": 'curt – 落ちる, "quoted"\n', "start": 7, "end": 13}, {"text": "all", "start": 0, "end": 25}],
+    "critique": [{"text": 'curt – 落ちる, "quoted"\n', "start": 7, "end": 13}, {"text": "all", "start": 0, "end": 24}],
     "correction": [{"text": "Tea 😀, please.\n"}],
     "demonstration": [{"segment_id": ""}],
 }
