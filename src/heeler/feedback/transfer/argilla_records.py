@@ -53,7 +53,8 @@ class _Record:
         carried = self.asked.answers.get(user) if self.asked else None
         found: list[tuple[str, TextItem]] = []
         where = f"{field}{next(iter(given))}"
-        for value in values_of(given, self.seen, self.metadata, self.scale, field):
+        metadata = carried.on_its_scale(self.metadata) if carried else self.metadata
+        for value in values_of(given, self.seen, metadata, self.scale, field):
             if isinstance(value, Left):
                 found.append((where, value))
                 continue

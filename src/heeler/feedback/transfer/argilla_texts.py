@@ -68,7 +68,9 @@ def text_record(
         demonstration = texts[answer.value["segment_id"]] if query.kind == "demonstration" else None
         value = {"text": demonstration.completion} if demonstration else dict(answer.value)
         given = _given(query.kind, value, seen.completions[0])
-        ((_, said),) = [v for v in values_of(given, seen, metadata, None, "") if not isinstance(v, Left)]
+        ((_, said),) = [
+            v for v in values_of(given, seen, metadata | scale_of([answered]), None, "") if not isinstance(v, Left)
+        ]
         version = demonstration.policy_version if demonstration else None
         carried[name] = carried_fields(answered, annotator, said, policy_version=version)
         tally.num_answers += 1

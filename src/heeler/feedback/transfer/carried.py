@@ -14,7 +14,7 @@ from heeler.feedback.transfer.items import check_fields, check_list, check_name,
 
 _Kind = Literal["person", "simulated", "program"]
 _REQUIRED = ("key", "annotator", "annotator_kind", "said_sha256")
-_OPTIONAL = ("value", "policy_version", "time_taken_s", "confidence", "answered_step", "received_unix_s")
+_OPTIONAL = ("value", "scale", "policy_version", "time_taken_s", "confidence", "answered_step", "received_unix_s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +28,20 @@ class Carried:
     """Of what the other program was given as the answer: somebody who changes it there gives another answer."""
     value: Mapping[str, Any] | None
     """Where it cannot be told from what the other program was given."""
+    scale: tuple[float, float] | None
+    """(low, high) of a rating, which may be on another scale than the first to its question."""
     policy_version: int
     """Of the text of a demonstration."""
     time_taken_s: float | None
     confidence: float | None
     answered_step: int | None
     received_unix_s: float | None
+
+    def on_its_scale(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Fields of a task with the scale of this rating in place of the task's."""
+        if self.scale is None:
+            return fields
+        return {**fields, "rating_low": self.scale[0], "rating_high": self.scale[1]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +80,8 @@ def carried_fields(
         "said_sha256": said_sha256(said),
         "received_unix_s": answered.received_unix_s,
     }
+    if answer.kind == "rating":
+        fields["scale"] = [answer.value["low"], answer.value["high"]]
     if policy_version is not None:
         fields["policy_version"] = policy_version
     elif dict(answer.value) != dict(said):
@@ -127,12 +137,20 @@ def _carried(value: object, field: str) -> Carried:
         annotator_kind=kind,
         said_sha256=check_name(fields["said_sha256"], f"{field}.said_sha256"),
         value=None if "value" not in fields else check_object(fields["value"], f"{field}.value"),
+        scale=None if "scale" not in fields else _scale(fields["scale"], f"{field}.scale"),
         policy_version=_version(fields.get("policy_version", 0), f"{field}.policy_version"),
         time_taken_s=fields.get("time_taken_s"),
         confidence=fields.get("confidence"),
         answered_step=fields.get("answered_step"),
         received_unix_s=None if received is None else check_number(received, f"{field}.received_unix_s", low=0),
     )
+
+
+def _scale(value: object, field: str) -> tuple[float, float]:
+    ends = check_list(value, field)
+    if len(ends) != 2:
+        raise DataError(f"{field}: expected the low and the high end, got {shown(value)}")
+    return check_number(ends[0], field), check_number(ends[1], field)
 
 
 def _version(value: object, field: str) -> int:

@@ -64,13 +64,13 @@ def _items(
         yield Left(what="skipped annotations")
         return
     results = [check_object(r, "result") for r in check_list(annotation.get("result"), "result")]
-    found = list(values_of(results, seen, data, scale))
+    carried = _carried(annotation, asked) if asked else None
+    found = list(values_of(results, seen, carried.on_its_scale(data) if carried else data, scale))
     answers = [value for value in found if not isinstance(value, Left)]
     yield from (value for value in found if isinstance(value, Left))
     if not answers:
         yield Left(what="annotations without an answer")
         return
-    carried = _carried(annotation, asked) if asked else None
     is_heelers = carried is not None and annotation.get("completed_by") is None
     annotator = carried.annotator if carried and is_heelers else annotator_of(annotation)
     for kind, value in answers:

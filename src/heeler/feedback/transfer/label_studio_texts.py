@@ -61,7 +61,9 @@ def text_task(
         if demonstration is not None:
             value = {"text": demonstration.completion}
         results = _results(query.kind, value, segments[0].completion, answered.answer.key[:10])
-        ((_, said),) = [one for one in values_of(results, seen, data, None) if not isinstance(one, Left)]
+        ((_, said),) = [
+            one for one in values_of(results, seen, data | scale_of([answered]), None) if not isinstance(one, Left)
+        ]
         version = None if demonstration is None else demonstration.policy_version
         carried[str(answered.position)] = carried_fields(
             answered, annotators[answered.answer.annotator], said, policy_version=version
