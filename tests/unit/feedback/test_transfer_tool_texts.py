@@ -1,20 +1,25 @@
 """Texts in the forms of Label Studio and Argilla: shown as texts there, and back as the same answers."""
 
 import json
+import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from heeler.core.errors import ConfigError, DataError
-from heeler.core.nouns import FEEDBACK_KINDS
+from heeler.core.nouns import FEEDBACK_KINDS, Message, plain_prompt
+from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback, tool_settings
 from heeler.feedback.transfer.argilla_texts import user_id
-from tests.unit.feedback.helpers import make_answer
-from tests.unit.feedback.tool_texts import CHAT, NUM_ANSWERS, SHOWN, VALUES, texts_store
+from tests.unit.feedback.helpers import make_answer, make_query, open_store
+from tests.unit.feedback.tool_texts import CHAT, NUM_ANSWERS, SHOWN, VALUES, text, texts_store
 from tests.unit.feedback.transfer_helpers import contents, everything
 
 FORMATS = ("label-studio", "argilla")
@@ -98,10 +103,10 @@ def test_label_studio_shows_the_texts_with_the_tags_of_its_configuration(filled:
 def test_argilla_shows_the_texts_with_the_questions_of_its_settings(filled: Store, tmp_path: Path) -> None:
     for kind in FEEDBACK_KINDS:
         export_feedback(filled, str(tmp_path / "f"), "argilla", kind=kind)
-        settings = json.loads(tool_settings("argilla", kind))
-        fields = {field["name"]: field for field in settings["fields"]}
-        questions = {question["name"]: question["settings"] for question in settings["questions"]}
-        assert any(question["required"] for question in settings["questions"])
+        wanted = json.loads(tool_settings("argilla", kind))
+        fields = {field["name"]: field for field in wanted["fields"]}
+        questions = {question["name"]: question["settings"] for question in wanted["questions"]}
+        assert any(question["required"] for question in wanted["questions"])
         for record in read(tmp_path / "f"):
             assert set(record["fields"]) <= set(fields)
             assert all(name in record["fields"] for name, field in fields.items() if field["required"])
@@ -128,6 +133,63 @@ def test_no_place_is_found_for_a_second_answer_of_one_person_in_argilla(filled: 
     assert exported.left_out == {"second answers of people to one question": 1}
     assert export_feedback(filled, str(tmp_path / "f"), "label-studio").num_answers == NUM_ANSWERS + 1
     assert answer.annotator == "ann"
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+ROLES = st.sampled_from(["user", "assistant", "system"])
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    ANY.map(plain_prompt) | st.lists(st.builds(Message, role=ROLES, content=ANY), max_size=3).map(tuple),
+    st.tuples(ANY, ANY).filter(lambda texts: redact(texts[0]).text != redact(texts[1]).text),
+    st.tuples(st.floats(allow_nan=False, allow_infinity=False), st.integers(-5, 15), st.integers(16, 20)),
+    st.lists(st.tuples(st.floats(0, 1e9), st.sampled_from((-1, 1))), max_size=4),
+    ANY.filter(lambda text: text.strip() != ""),
+    st.tuples(st.integers(0, 19), st.integers(1, 20)),
+)
+def test_whatever_was_said_of_a_text_comes_back(
+    prompt: tuple[Message, ...],
+    texts: tuple[str, str],
+    scale: tuple[float, int, int],
+    marks: list[tuple[float, int]],
+    words: str,
+    part: tuple[int, int],
+) -> None:
+    low, high = min(scale), max(scale)
+    values: dict[str, dict[str, Any]] = {
+        "preference": {"choice": "right"},
+        "rating": {"score": sorted(scale)[1], "low": low, "high": high},
+        "evaluation": {"marks": [{"time_s": t, "sign": sign} for t, sign in sorted(marks)]},
+        "correction": {"text": words},
+        "demonstration": {"segment_id": ""},
+    }
+    if texts[0]:
+        start = part[0] % len(texts[0])
+        values["critique"] = {"text": words, "start": start, "end": min(len(texts[0]), start + part[1])}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with open_store(folder) as store:
+            ids = store.add_segments([text(redact(one).text, prompt=redacted(prompt)) for one in texts])
+            if "critique" in values and len(redact(texts[0]).text) != len(texts[0]):
+                del values["critique"]
+            for kind, value in values.items():
+                query = make_query(kind, *ids[: 2 if kind == "preference" else 1], kind=kind)
+                store.add_queries([replace(query, acquisition="imported")])
+                store.add_feedback(
+                    [make_answer(query, value=value if value != {"segment_id": ""} else {"segment_id": ids[1]})]
+                )
+            before = everything(store)
+            for form in FORMATS:
+                export_feedback(store, str(folder / form), form)
+        for form in FORMATS:
+            with Store.open(folder / f"{form}.db", segments_dir=folder / f"{form}-segments") as into:
+                import_feedback(into, str(folder / form), form, env_id="text")
+                assert everything(into) == before
+
+
+def redacted(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
+    return tuple(replace(message, content=redact(message.content).text) for message in prompt)
 
 
 # Changed there
