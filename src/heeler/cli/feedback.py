@@ -15,6 +15,9 @@ New = Annotated[bool, tyro.conf.arg(help="make RUN, a folder of texts in which n
 FormatName = Annotated[str, tyro.conf.arg(help="jsonl (heeler's own, all of it), pairs, label-studio or argilla")]
 
 Kind = Annotated[str | None, tyro.conf.arg(help="only questions of this kind, for label-studio and argilla")]
+Open = Annotated[
+    bool, tyro.conf.arg(help="also questions about texts that nobody has answered, for label-studio and argilla")
+]
 OneKind = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="KIND", help="of the questions, as preference")]
 Program = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FORMAT", help="label-studio or argilla")]
 Scale = Annotated[
@@ -31,7 +34,15 @@ def feedback(arguments: Sequence[str]) -> int:
     return sub_command("feedback", commands, arguments, about=feedback.__doc__ or "")
 
 
-def export(run: Run, file: File, *, format: FormatName = "jsonl", kind: Kind = None, json: Json = False) -> int:
+def export(
+    run: Run,
+    file: File,
+    *,
+    format: FormatName = "jsonl",
+    kind: Kind = None,
+    open: Open = False,
+    json: Json = False,
+) -> int:
     """Write a run's answers to a file, which appears whole or not at all; the run may go on meanwhile.
 
     Args:
@@ -39,18 +50,20 @@ def export(run: Run, file: File, *, format: FormatName = "jsonl", kind: Kind = N
         file: the file; - for standard output.
         format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
         kind: only questions of this kind, for label-studio and argilla.
+        open: also questions about texts that nobody has answered, for label-studio and argilla.
         json: print the result as JSON.
     """
     if json and file == "-":
         raise ConfigError("--json prints on standard output, and so would FILE -; name a file")
     from heeler.loop.transferring import export_run_feedback
 
-    exported = export_run_feedback(run, file, format, kind=kind)
+    exported = export_run_feedback(run, file, format, kind=kind, with_open=open)
     _tell_left_out(exported.left_out, f"{format} has no place for")
     if json:
         print_json({"run": str(run), "file": file, "format": format, **exported.to_dict()})
     else:
-        print(f"{_answers(exported.num_answers)} in {file}", file=sys.stderr if file == "-" else sys.stdout)
+        more = f" and {_questions(exported.num_open)}" if exported.num_open else ""
+        print(f"{_answers(exported.num_answers)}{more} in {file}", file=sys.stderr if file == "-" else sys.stdout)
     return OK
 
 
@@ -104,6 +117,10 @@ def settings(format: Program, kind: OneKind) -> int:
 
 def _answers(num: int) -> str:
     return "1 answer" if num == 1 else f"{num:,} answers"
+
+
+def _questions(num: int) -> str:
+    return "1 open question" if num == 1 else f"{num:,} open questions"
 
 
 def _tell_left_out(left_out: Mapping[str, int], why: str) -> None:

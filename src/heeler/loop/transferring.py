@@ -12,7 +12,9 @@ from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.feedback.transfer import Exported, Imported, export_feedback, import_feedback, kind_named
 
 
-def export_run_feedback(run: Path | str, target: str, format_name: str, *, kind: str | None = None) -> Exported:
+def export_run_feedback(
+    run: Path | str, target: str, format_name: str, *, kind: str | None = None, with_open: bool = False
+) -> Exported:
     """Write a run's answers to a file, while it trains or afterwards.
 
     Args:
@@ -20,6 +22,7 @@ def export_run_feedback(run: Path | str, target: str, format_name: str, *, kind:
         target: the file; `-` for standard output.
         format_name: one of `heeler.feedback.transfer.FORMATS`.
         kind: of the questions that are written; None for all.
+        with_open: write questions about texts that nobody has answered too.
 
     Raises:
         RunError: there is no run, it asks nobody, or the file cannot be written.
@@ -27,7 +30,7 @@ def export_run_feedback(run: Path | str, target: str, format_name: str, *, kind:
     """
     chosen = None if kind is None else kind_named(kind)
     with open_store(_with_store(run)) as store:
-        return export_feedback(store, target, format_name, kind=chosen)
+        return export_feedback(store, target, format_name, kind=chosen, with_open=with_open)
 
 
 def import_run_feedback(

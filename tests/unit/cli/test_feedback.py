@@ -202,6 +202,11 @@ def test_texts_that_were_annotated_elsewhere_make_a_folder_and_go_back(
     assert json.loads(out.read_text())[0]["data"]["completion"] == "a"
     assert main([*export, "--kind", "critique"]) == 0
     assert json.loads(out.read_text()) == []
+    file.write_text(json.dumps([{"fields": {"left": "a", "right": "b"}, "responses": {}}]))
+    assert main(command[:-1]) == 0
+    capsys.readouterr()
+    assert main([*export, "--open", "--kind", "preference"]) == 0
+    assert capsys.readouterr().out == f"0 answers and 1 open question in {out}\n"
     capsys.readouterr()
     for program, beginning in (("label-studio", "<View>"), ("argilla", "{")):
         assert main(["feedback", "settings", program, "rating"]) == 0

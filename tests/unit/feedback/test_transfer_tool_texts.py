@@ -18,7 +18,7 @@ from heeler.feedback.privacy import redact
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback, tool_settings
 from heeler.feedback.transfer.argilla_texts import user_id
-from tests.unit.feedback.helpers import make_answer, make_query, open_store
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment, open_store
 from tests.unit.feedback.tool_texts import CHAT, NUM_ANSWERS, SHOWN, VALUES, text, texts_store
 from tests.unit.feedback.transfer_helpers import contents, everything
 
@@ -190,6 +190,35 @@ def test_whatever_was_said_of_a_text_comes_back(
 
 def redacted(prompt: tuple[Message, ...]) -> tuple[Message, ...]:
     return tuple(replace(message, content=redact(message.content).text) for message in prompt)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_open_questions_go_out_to_be_answered_there(filled: Store, empty: Store, tmp_path: Path, name: str) -> None:
+    ids = filled.add_segments([text("One."), text("Two.")])
+    (clip,) = filled.add_segments([make_segment(1)])
+    shown = {"preference": ids, "rating": ids[:1], "critique": [clip]}
+    pair, rating, of_a_clip = (make_query(("open", kind), *names, kind=kind) for kind, names in shown.items())
+    filled.add_queries([pair, rating, of_a_clip])
+    assert export_feedback(filled, str(tmp_path / "f"), name).num_open == 0
+    exported = export_feedback(filled, str(tmp_path / "f"), name, with_open=True)
+    assert (exported.num_answers, exported.num_open) == (NUM_ANSWERS, 2)
+    assert import_feedback(filled, str(tmp_path / "f"), name).num_known == NUM_ANSWERS
+    imported = import_feedback(empty, str(tmp_path / "f"), name, env_id="text")
+    assert (imported.num_answers, imported.left_out) == (NUM_ANSWERS, {})
+    assert {query.id for query in empty.open_queries(9)} == {pair.id, rating.id}
+    tasks = {(one.get("data") or one["metadata"])["query_id"]: one for one in read(tmp_path / "f")}
+    task = tasks[pair.id]
+    if name == "label-studio":
+        result = {"id": "x", "from_name": "preference", "to_name": "preference", "type": "pairwise"}
+        task["annotations"] = [{"id": 5, "completed_by": 2, "result": [{**result, "value": {"selected": "right"}}]}]
+    else:
+        task["responses"] = {"preference": [{"value": "right", "user_id": user_id("ann")}]}
+    assert import_feedback(filled, wrote(tmp_path / "g", [task]), name).num_answers == 1
+    answer, _, _ = everything(filled)[-1]
+    assert (answer.query_id, answer.value) == (pair.id, {"choice": "right"})
+    assert answer.annotator == ("label-studio-2" if name == "label-studio" else "ann")
+    with pytest.raises(ConfigError, match="--open is for label-studio and argilla, where people answer"):
+        export_feedback(filled, str(tmp_path / "f"), "jsonl", with_open=True)
 
 
 # Changed there

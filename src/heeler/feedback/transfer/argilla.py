@@ -43,20 +43,31 @@ _MEMBERS = ("id", "fields", "metadata", "suggestions", "responses", "vectors", "
 _SEGMENT_ID = re.compile("[0-9a-f]{64}")
 
 
-def write(store: Store, file: BinaryIO, tally: Tally, kind: FeedbackKind | None = None) -> None:
-    """Write every query with answers that Argilla has a place for as a record, or only those of one kind."""
-    write_array(file, _records(store, tally, kind))
+def write(
+    store: Store, file: BinaryIO, tally: Tally, kind: FeedbackKind | None = None, with_open: bool = False
+) -> None:
+    """Write every query with answers that Argilla has a place for as a record.
+
+    Args:
+        store: with the queries.
+        file: to write to.
+        tally: counts what is written and left out.
+        kind: of the queries; None for all.
+        with_open: write queries about texts that nobody has answered too.
+    """
+    write_array(file, _records(store, tally, kind, with_open))
 
 
-def _records(store: Store, tally: Tally, kind: FeedbackKind | None) -> Generator[dict[str, Any]]:
+def _records(store: Store, tally: Tally, kind: FeedbackKind | None, with_open: bool) -> Generator[dict[str, Any]]:
     annotators, pages = store.bulk.annotators(), TextPages(store)
-    for page in store.bulk.answered_queries(store.bulk.last_position()):
+    for page in store.bulk.answered_queries(store.bulk.last_position(), with_open=with_open):
         some = [(query, answers) for query, answers in page if kind in (None, query.kind)]
         texts = pages.texts(some)
         if any(a.answer.annotator not in annotators for _, answers in some for a in answers):
             annotators = store.bulk.annotators()
         for query, answers in some:
             if query.segment_ids[0] in texts:
+                tally.num_open += not answers
                 yield text_record(query, answers, texts, annotators, tally)
                 continue
             record = _record(query, answers, annotators, tally)

@@ -66,12 +66,12 @@ def text_record(
             tally.leave_out(f"second answers of {who} to one question")
             continue
         demonstration = texts[answer.value["segment_id"]] if query.kind == "demonstration" else None
-        value = {"text": demonstration.completion} if demonstration else dict(answer.value)
+        value = dict(answer.value) if demonstration is None else {"text": demonstration.completion}
         given = _given(query.kind, value, seen.completions[0])
         ((_, said),) = [
             v for v in values_of(given, seen, metadata | scale_of([answered]), None, "") if not isinstance(v, Left)
         ]
-        version = demonstration.policy_version if demonstration else None
+        version = None if demonstration is None else demonstration.policy_version
         carried[name] = carried_fields(answered, annotator, said, policy_version=version)
         tally.num_answers += 1
         for question, one in given.items():

@@ -47,20 +47,31 @@ from heeler.feedback.transfer.texts import Policies
 _SEGMENT_ID = re.compile("[0-9a-f]{64}")
 
 
-def write(store: Store, file: BinaryIO, tally: Tally, kind: FeedbackKind | None = None) -> None:
-    """Write every query with answers that Label Studio has a place for as a task, or only those of one kind."""
-    write_array(file, _tasks(store, tally, kind))
+def write(
+    store: Store, file: BinaryIO, tally: Tally, kind: FeedbackKind | None = None, with_open: bool = False
+) -> None:
+    """Write every query with answers that Label Studio has a place for as a task.
+
+    Args:
+        store: with the queries.
+        file: to write to.
+        tally: counts what is written and left out.
+        kind: of the queries; None for all.
+        with_open: write queries about texts that nobody has answered too.
+    """
+    write_array(file, _tasks(store, tally, kind, with_open))
 
 
-def _tasks(store: Store, tally: Tally, kind: FeedbackKind | None) -> Generator[dict[str, Any]]:
+def _tasks(store: Store, tally: Tally, kind: FeedbackKind | None, with_open: bool) -> Generator[dict[str, Any]]:
     number, pages, annotators = 0, TextPages(store), store.bulk.annotators()
-    for page in store.bulk.answered_queries(store.bulk.last_position()):
+    for page in store.bulk.answered_queries(store.bulk.last_position(), with_open=with_open):
         some = [(query, answers) for query, answers in page if kind in (None, query.kind)]
         texts = pages.texts(some)
         if any(a.answer.annotator not in annotators for _, answers in some for a in answers):
             annotators = store.bulk.annotators()
         for query, answers in some:
             if query.segment_ids[0] in texts:
+                tally.num_open += not answers
                 number += 1
                 tally.num_answers += len(answers)
                 yield text_task(number, query, answers, texts, annotators)

@@ -14,7 +14,7 @@ from heeler.feedback.transfer.items import Incoming
 from heeler.feedback.transfer.staging import Staging
 from heeler.feedback.transfer.tally import Tally
 
-_Write = Callable[[Store, BinaryIO, Tally, FeedbackKind | None], None]
+_Write = Callable[[Store, BinaryIO, Tally, FeedbackKind | None, bool], None]
 _Read = Callable[[BinaryIO, Store, tuple[float, float] | None], Generator[Incoming]]
 
 
@@ -48,12 +48,14 @@ class Exported:
     """What an export wrote."""
 
     num_answers: int
+    num_open: int
+    """Questions that nobody has answered."""
     left_out: Mapping[str, int]
     """How many of what the format has no place for, in words."""
 
     def to_dict(self) -> dict[str, Any]:
         """For scripts."""
-        return {"num_answers": self.num_answers, "left_out": dict(self.left_out)}
+        return {"num_answers": self.num_answers, "num_open": self.num_open, "left_out": dict(self.left_out)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,9 @@ class Imported:
         return {**counts, "annotators": list(self.annotators), "left_out": dict(self.left_out)}
 
 
-def export_feedback(store: Store, target: str, format_name: str, *, kind: FeedbackKind | None = None) -> Exported:
+def export_feedback(
+    store: Store, target: str, format_name: str, *, kind: FeedbackKind | None = None, with_open: bool = False
+) -> Exported:
     """Write the answers that a store holds now.
 
     Args:
@@ -85,6 +89,7 @@ def export_feedback(store: Store, target: str, format_name: str, *, kind: Feedba
         target: a file, which appears whole or not at all; `-` for standard output.
         format_name: one of `FORMATS`.
         kind: of the questions that are written, as a project of a program of annotators has one kind; None for all.
+        with_open: write questions about texts that nobody has answered too, for people to answer there.
 
     Raises:
         ConfigError: there is no such format, or it has all kinds in one file.
@@ -94,14 +99,16 @@ def export_feedback(store: Store, target: str, format_name: str, *, kind: Feedba
     chosen, tally = format_named(format_name), Tally()
     if isinstance(chosen, Format) and kind is not None:
         raise ConfigError(f"--kind is for {_tools()}; {format_name} has all that it can hold in one file")
+    if isinstance(chosen, Format) and with_open:
+        raise ConfigError(f"--open is for {_tools()}, where people answer; {format_name} holds what was answered")
     if kind is not None:
         kind_named(kind)
     with output(target) as file:
         if isinstance(chosen, Tool):
-            chosen.write(store, file, tally, kind)
+            chosen.write(store, file, tally, kind, with_open)
         else:
             chosen.write(store, file, tally)
-    return Exported(num_answers=tally.num_answers, left_out=tally.left_out)
+    return Exported(num_answers=tally.num_answers, num_open=tally.num_open, left_out=tally.left_out)
 
 
 def import_feedback(
