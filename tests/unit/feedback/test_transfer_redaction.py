@@ -74,6 +74,35 @@ def test_jsonl_comes_in_redacted_and_all_that_names_the_texts_follows(file: Path
         assert contents(store) == before
 
 
+def test_a_demonstration_of_somebody_who_was_forgotten_stays_out_redacted_or_not(
+    file: Path, home: Home, tmp_path: Path
+) -> None:
+    values = [one for one in lines(file) if one.get("answer", {}).get("kind") in (None, "demonstration")]
+    values = [one for one in values if one.get("query", {}).get("kind") in (None, "demonstration")]
+    values[0] = {"heeler": "feedback", "format": 1}
+    for one in values:
+        if "answer" in one:
+            one["answer"]["annotator"] = "jo"
+        elif one.get("annotator", {}).get("id") == "ann":
+            one["annotator"]["id"] = "jo"
+    with home.open() as store:
+        store.add_annotator("jo", "person")
+        store.withdrawals.forget("jo", answers="remove")
+        imported = import_feedback(store, write_lines(tmp_path / "old", values), "jsonl")
+        assert (imported.num_answers, imported.left_out) == (0, {"answers of somebody who was forgotten": 1})
+        assert b"noon" not in b"".join(path.read_bytes() for path in home.segments.iterdir())
+
+
+@pytest.mark.parametrize("segment_id", [[], 3, None, {"x": 1}])
+def test_a_demonstration_of_no_segment_is_refused(file: Path, store: Store, tmp_path: Path, segment_id: Any) -> None:
+    values = lines(file)
+    place = next(i for i, one in enumerate(values) if one.get("answer", {}).get("kind") == "demonstration")
+    values[place]["answer"]["value"]["segment_id"] = segment_id
+    with pytest.raises(DataError, match=rf"line {place + 1}: value.segment_id: expected some text"):
+        import_feedback(store, write_lines(tmp_path / "bad", values), "jsonl")
+    assert store.query_count() == 0
+
+
 def test_texts_that_are_alike_once_redacted_are_left_out_and_counted(home: Home, tmp_path: Path) -> None:
     pair = [make_text("Dial +49 170 1234567 now"), make_text("Dial +49 170 7654321 now")]
     (tmp_path / "from").mkdir()

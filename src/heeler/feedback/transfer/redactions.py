@@ -61,8 +61,9 @@ class Redactions:
         """The answer about what is kept: a part of a text moves with it, and a demonstration is of what is kept."""
         feedback = answer.feedback
         value = dict(feedback.value)
-        if feedback.kind == "demonstration" and value.get("segment_id") in self._changed:
-            value["segment_id"] = self._kept_id(value["segment_id"])
+        segment_id = value.get("segment_id")
+        if feedback.kind == "demonstration" and isinstance(segment_id, str):
+            value["segment_id"] = self._kept_id(segment_id)
         elif feedback.kind == "critique" and feedback.query_id in self._asked_about:
             start, end = value.get("start"), value.get("end")
             if type(start) is int and type(end) is int:
