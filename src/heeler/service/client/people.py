@@ -150,3 +150,14 @@ class Care(Calls):
         """
         body = {"id": payment_id or str(uuid.uuid4()), "amount_minor": amount_minor, "currency": currency, "note": note}
         return self._transport.read("POST", at(_PERSON + "/payments", person_id=person_id), PaymentOut, body=body)
+
+    def take_back(self, person_id: str, payment_id: str, reason: str) -> PaymentOut:
+        """Take back a payment that was noted by mistake: it stays, with the reason, and counts for nothing.
+
+        The same again changes nothing. The person sees the reason.
+
+        Raises:
+            ConflictError: it was taken back before, for another reason.
+        """
+        path = at(_PERSON + "/payments/{payment_id}/reversal", person_id=person_id, payment_id=payment_id)
+        return self._transport.read("POST", path, PaymentOut, body={"reason": reason})

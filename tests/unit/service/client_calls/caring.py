@@ -2,6 +2,9 @@
 
 import uuid
 
+import pytest
+
+from heeler.service.client import Conflict
 from tests.unit.service.client_calls.world import Calls, World
 
 calls = Calls()
@@ -65,3 +68,18 @@ def _(w: World) -> None:
     paid = w.boss.care.pay(person.id, 1250, "EUR", note="May", payment_id=payment_id)
     assert w.boss.care.pay(person.id, 1250, "EUR", note="May", payment_id=payment_id) == paid
     assert w.boss.care.work_of(person.id).payments == [paid]
+
+
+@calls.of("POST /people/{person_id}/payments/{payment_id}/reversal")
+def _(w: World) -> None:
+    person = w.boss.people.add(str(uuid.uuid4())).person
+    paid = w.boss.care.pay(person.id, 1250, "EUR")
+    taken = w.boss.care.take_back(person.id, paid.id, "noted twice")
+    assert w.boss.care.take_back(person.id, paid.id, "noted twice") == taken
+    assert taken.reversal is not None
+    assert taken.reversal.reason == "noted twice"
+    work = w.boss.care.work_of(person.id)
+    assert (work.payments, work.owed_minor) == ([taken], {})
+    with pytest.raises(Conflict) as conflict:
+        w.boss.care.take_back(person.id, paid.id, "for fun")
+    assert conflict.value.field == "payment_id"
