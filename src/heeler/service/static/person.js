@@ -60,6 +60,7 @@ function askWhy(one, amount) {
     act(async () => {
       const body = { reason: form.elements.reason.value };
       await post(`${path}/payments/${encodeURIComponent(one.id)}/reversal`, body, { repeatable: true });
+      payment.querySelector(".said").textContent = "";
       await showWork();
     });
   };

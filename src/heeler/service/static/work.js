@@ -72,8 +72,8 @@ export function paymentTable(payments, actOn = () => "") {
   const rows = payments.map((one) => {
     const amount = money(one.amount_minor, one.currency);
     if (one.reversal === null) return [day(one.paid_unix_s), amount, one.note, actOn(one)];
-    const taken = `${day(one.reversal.reversed_unix_s)}: ${one.reversal.reason}`;
+    const taken = `Taken back on ${day(one.reversal.reversed_unix_s)}: ${one.reversal.reason}`;
     return [day(one.paid_unix_s), element("del", { text: amount }), one.note, taken];
   });
-  return table(["Noted on", "Amount", "Note", "Taken back"], rows);
+  return table(["Noted on", "Amount", "Note", "What became of it"], rows);
 }
