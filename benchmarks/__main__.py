@@ -28,8 +28,8 @@ from benchmarks import (
     preferences,
     preferences_imitation,
     release_gate,
-    toxicity,
     sft_rm_trl,
+    toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 

@@ -13,6 +13,8 @@ from tests.browser.helpers import PHONE, Place, is_too_wide, look, tab_to, viola
 from tests.unit.feedback.helpers import make_answer
 from tests.unit.service.helpers import API, store_of
 
+XSS = "<img src=x onerror=alert(1)>"
+
 
 def has_earned(place: Place, name: str, minor: int) -> None:
     """Have somebody worked for so much, at one cent a second."""
@@ -91,6 +93,69 @@ def test_what_is_owed_is_noted_as_paid_once(browsers: Browsers, place: Place) ->
     assert work["owed_minor"] == {"EUR": 0}
     row.get_by_role("link", name="eve").click()
     expect(page.locator("#owed")).to_have_text("Owed: €0.00.")
+
+
+def test_a_payment_by_mistake_is_taken_back_and_its_person_reads_why(browsers: Browsers, place: Place, shots) -> None:
+    has_earned(place, "olga", 700)
+    page = opened(browsers, place, "olga")
+    page.get_by_role("button", name="Note as paid").click()
+    expect(page.locator("#owed")).to_have_text("Owed: €0.00.")
+    row = page.locator("#payments tbody tr")
+    dialog = page.get_by_role("dialog", name="Take back €7.00")
+    row.get_by_role("button", name="Take back €7.00").click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(dialog).to_be_hidden()
+    row.get_by_role("button", name="Take back €7.00").click()
+    reason = page.get_by_label("Reason, which they can read")
+    for nothing in ("", "  "):
+        reason.fill(nothing)
+        page.get_by_role("button", name="Take it back").click()
+        expect(dialog, "there must be a reason").to_be_visible()
+    look(page, shots, "person-take-back-wide")
+    assert violations(page) == []
+    reason.fill(f"not to her {XSS}")
+    page.get_by_role("button", name="Take it back").click()
+    expect(page.locator("#owed")).to_have_text("Owed: €7.00.")
+    expect(row).to_contain_text(f"not to her {XSS}")
+    expect(row.get_by_role("button")).to_have_count(0)
+    expect(row.locator("del")).to_have_text("€7.00")
+    look(page, shots, "person-taken-back-wide")
+    assert violations(page) == []
+    own = browsers("olga", **PHONE).new_page()
+    own.goto("/me")
+    expect(own.locator("#owed")).to_have_text("Owed to you: €7.00")
+    expect(own.locator("#payments tbody tr")).to_contain_text(f"not to her {XSS}")
+    expect(own.get_by_role("button", name="Take back")).to_have_count(0)
+    look(own, shots, "me-taken-back-phone")
+    assert violations(own) == []
+    assert not is_too_wide(own)
+
+
+def test_a_payment_is_taken_back_by_keys_alone_and_on_a_telephone(browsers: Browsers, place: Place, shots) -> None:
+    body = {"id": str(uuid.uuid4()), "amount_minor": 900, "currency": "EUR", "note": "a long note of a transfer " * 4}
+    context = browsers("ada", **PHONE)
+    path = f"{API}/people/{place.people['bea']}/payments"
+    assert context.request.post(path, data=body, headers={"Origin": place.url}).ok
+    page = context.new_page()
+    page.goto(f"/person?id={place.people['bea']}")
+    tab_to(page, page.get_by_role("button", name="Take back €9.00"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Reason, which they can read")).to_be_focused()
+    look(page, shots, "person-take-back-390")
+    page.keyboard.type("noted twice")
+    page.keyboard.press("Enter")
+    expect(page.locator("#payments")).to_contain_text("noted twice")
+    expect(page.locator("#payments"), "whoever uses keys stays where they were").to_be_focused()
+    look(page, shots, "person-taken-back-390")
+    assert violations(page) == []
+    assert not is_too_wide(page)
+
+
+def test_who_was_paid_nothing_is_shown_no_payments(browsers: Browsers, place: Place) -> None:
+    page = browsers("ann").new_page()
+    page.goto("/me")
+    expect(page.locator("#owed")).not_to_be_empty()
+    expect(page.get_by_text("What was paid")).to_be_hidden()
 
 
 def test_limits_and_payments_by_keys_alone(browsers: Browsers, place: Place) -> None:

@@ -106,7 +106,8 @@ def _add_people(folder: Path) -> Known:
         accounts.consents.add(ann.id, version=text.version, text_sha256=text.text_sha256)
         accounts.options.set_own(ann.id, ann.id, {"time_zone": "Europe/Oslo"})
         money = {"amount_minor": 1200, "currency": "EUR", "note": f"to {NAME}"}
-        accounts.work.pay(admin.id, ann.id, payment_id=str(uuid.uuid4()), **money)
+        paid = accounts.payments.note(admin.id, ann.id, payment_id=str(uuid.uuid4()), **money)
+        accounts.payments.take_back(admin.id, ann.id, paid.id, f"{NAME} has another account")
         _, key = accounts.keys.add(admin.id, ann, label=f"of {NAME}", scopes=["answer"], days=1)
         token = accounts.sessions.begin(ann, instead_of=None)
     return Known(folder, ann.id, admin.id, token, key)

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Engine, MetaData, NullPool, create_engine, insert, select
+from sqlalchemy import Engine, MetaData, NullPool, create_engine, delete, insert, select
 
 from heeler.cli import main
+from heeler.core.audit import AuditLog
 from heeler.feedback import schema
 from heeler.feedback.database import STORE, Database, Migrations
 from heeler.feedback.postgres import parsed_url
 from heeler.feedback.store import Store
 from heeler.service.accounts import schema as people_schema
+from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import PEOPLE
 from tests.unit.feedback.helpers import Home
 from tests.unit.service.helpers import ENVIRONMENT
@@ -96,7 +98,28 @@ FIRST_PEOPLE: Rows = {
         {"person_id": KEY2, "text_sha256": "c" * 64, "version": "1", "agreed_unix_s": 4.25},
     ],
 }
+SECOND_PEOPLE: Rows = {
+    **FIRST_PEOPLE,
+    "consent_texts": [
+        {"number": 2, "version": "2", "text": "Anóther.\n", "text_sha256": "c" * 64, "created_unix_s": 6.5}
+    ],
+    "generation": [{"id": 1, "number": 7}],
+    "settings": [{"name": "care", "value": {"rate_minor": 1200, "currency": "EUR"}}],
+    "person_settings": [{"person_id": KEY2, "name": "day_hours", "value": 4.5}],
+    "work": [
+        {"person_id": KEY2, "day": "2026-01-31", "currency": "EUR", "rate_minor": 1200}
+        | {"items": 3, "milliseconds": 2**40}
+    ],
+    "work_marks": [{"store": KEY1, "run": "r", "position": 2**40}],
+    "work_clocks": [{"person_id": KEY2, "last_unix_s": 1.25, "free_s": 0.5, "stretch_s": 60.0}],
+    "payments": [
+        {"id": KEY3, "person_id": KEY2, "amount_minor": 10**12, "currency": "EUR", "note": "May ☃"}
+        | {"paid_unix_s": 1_700_000_000.5}
+    ],
+    "forgettings": [{"person_id": KEY2, "answers": "keep", "began_unix_s": 7.5}],
+}
 STORES = {"0001": FIRST_STORE, "0002": SECOND_STORE, "0003": THIRD_STORE}
+PEOPLES = {"0001": FIRST_PEOPLE, "0002": SECOND_PEOPLE}
 AT_COMMIT = -1
 # Opens a database, and kills itself before the nth statement that changes it, or when all of them were carried out.
 OPENER = """
@@ -142,6 +165,8 @@ def make_earlier(target: str | Path, migrations: Migrations, revision: str, rows
         metadata = schema.metadata if migrations is STORE else people_schema.metadata
         for table in metadata.sorted_tables:
             if table.name in rows:
+                # A migration puts rows of its own into some.
+                connection.execute(delete(table))
                 connection.execute(insert(table), rows[table.name])
 
 
@@ -196,12 +221,25 @@ def test_every_row_of_the_first_people_is_there_afterwards(tmp_path: Path) -> No
     make_earlier(path, PEOPLE, "0001", FIRST_PEOPLE)
     Database(path, PEOPLE).close()
     now, found = holds(path, PEOPLE)
-    assert now == "0002"
+    assert now == "0003"
     assert {name: found[name] for name in FIRST_PEOPLE} == in_order(FIRST_PEOPLE, people_schema.metadata)
     (text,) = found["consent_texts"]
     assert text["version"] == "1"
     assert found["generation"] == [{"id": 1, "number": 0}]
     assert not any(found[name] for name in ("work", "payments", "forgettings", "person_settings", "work_clocks"))
+
+
+def test_every_row_of_the_second_people_is_there_afterwards(tmp_path: Path) -> None:
+    path = tmp_path / "people.db"
+    make_earlier(path, PEOPLE, "0002", SECOND_PEOPLE)
+    before = holds(path, PEOPLE)[1]
+    Database(path, PEOPLE).close()
+    now, found = holds(path, PEOPLE)
+    assert (now, found.pop("reversals")) == ("0003", [])
+    assert found == before
+    accounts = Accounts(path, AuditLog(tmp_path / "audit.jsonl"), session_idle_s=1, session_s=1)
+    assert accounts.payments.take_back(KEY1, KEY2, KEY3, "by mistake") in accounts.payments.all(KEY2)
+    accounts.close()
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, AT_COMMIT])
@@ -217,17 +255,20 @@ def test_a_migration_that_is_killed_leaves_the_old_store(home: Home, revision: s
     assert (now, found["feedback"]) == ("0004", before[1]["feedback"])
 
 
-@pytest.mark.parametrize("number", [1, 2, 4, AT_COMMIT])
-def test_a_migration_of_people_that_is_killed_leaves_the_old_ones(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(
+    ("revision", "number"),
+    [*(("0001", number) for number in (1, 2, 4, AT_COMMIT)), *(("0002", number) for number in (1, 2, 3, AT_COMMIT))],
+)
+def test_a_migration_of_people_that_is_killed_leaves_the_old_ones(tmp_path: Path, revision: str, number: int) -> None:
     path = tmp_path / "people.db"
-    make_earlier(path, PEOPLE, "0001", FIRST_PEOPLE)
+    make_earlier(path, PEOPLE, revision, PEOPLES[revision])
     before = holds(path, PEOPLE)
     killed = open_in_process(path, "people", number)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert holds(path, PEOPLE) == before
     assert open_in_process(path, "people", 0).returncode == 0
     now, found = holds(path, PEOPLE)
-    assert (now, found["people"], found["api_keys"]) == ("0002", before[1]["people"], before[1]["api_keys"])
+    assert (now, found["people"], found["api_keys"]) == ("0003", before[1]["people"], before[1]["api_keys"])
 
 
 def test_people_of_a_newer_heeler_are_refused_and_left_as_they_were(
@@ -244,5 +285,5 @@ def test_people_of_a_newer_heeler_are_refused_and_left_as_they_were(
         assert main(["people", *arguments, "--runs", str(tmp_path)]) == 2
         told = capsys.readouterr().err
         assert "people's database" in told
-        assert "written by a newer heeler (schema 9999; this one knows up to 0002)" in told
+        assert "written by a newer heeler (schema 9999; this one knows up to 0003)" in told
     assert path.read_bytes() == before

@@ -14,36 +14,68 @@ FileIn = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE", help
 New = Annotated[bool, tyro.conf.arg(help="make RUN, a folder of texts in which nothing learns")]
 FormatName = Annotated[str, tyro.conf.arg(help="jsonl (heeler's own, all of it), pairs, label-studio or argilla")]
 
+Kind = Annotated[str | None, tyro.conf.arg(help="only questions of this kind, for label-studio and argilla")]
+Open = Annotated[
+    bool, tyro.conf.arg(help="also questions about texts that nobody has answered, for label-studio and argilla")
+]
+OneKind = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="KIND", help="of the questions, as preference")]
+Program = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FORMAT", help="label-studio or argilla")]
+Scale = Annotated[
+    tuple[float, float] | None,
+    tyro.conf.arg(
+        metavar="LOW HIGH", help="ends of the scale of ratings that do not say, for label-studio and argilla"
+    ),
+]
+
 
 def feedback(arguments: Sequence[str]) -> int:
-    """Write a run's answers to a file, or take in those of one: heeler feedback export RUN FILE, and import."""
-    commands = {"export": export, "import": import_}
+    """Write a run's answers to a file, or take in those of one: heeler feedback export RUN FILE, import, settings."""
+    commands = {"export": export, "import": import_, "settings": settings}
     return sub_command("feedback", commands, arguments, about=feedback.__doc__ or "")
 
 
-def export(run: Run, file: File, *, format: FormatName = "jsonl", json: Json = False) -> int:
+def export(
+    run: Run,
+    file: File,
+    *,
+    format: FormatName = "jsonl",
+    kind: Kind = None,
+    open: Open = False,
+    json: Json = False,
+) -> int:
     """Write a run's answers to a file, which appears whole or not at all; the run may go on meanwhile.
 
     Args:
         run: the run's directory; nothing in it is changed.
         file: the file; - for standard output.
         format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
+        kind: only questions of this kind, for label-studio and argilla.
+        open: also questions about texts that nobody has answered, for label-studio and argilla.
         json: print the result as JSON.
     """
     if json and file == "-":
         raise ConfigError("--json prints on standard output, and so would FILE -; name a file")
     from heeler.loop.transferring import export_run_feedback
 
-    exported = export_run_feedback(run, file, format)
+    exported = export_run_feedback(run, file, format, kind=kind, with_open=open)
     _tell_left_out(exported.left_out, f"{format} has no place for")
     if json:
         print_json({"run": str(run), "file": file, "format": format, **exported.to_dict()})
     else:
-        print(f"{_answers(exported.num_answers)} in {file}", file=sys.stderr if file == "-" else sys.stdout)
+        more = f" and {_questions(exported.num_open)}" if exported.num_open else ""
+        print(f"{_answers(exported.num_answers)}{more} in {file}", file=sys.stderr if file == "-" else sys.stdout)
     return OK
 
 
-def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", new: New = False, json: Json = False) -> int:
+def import_(
+    run: Run,
+    file: FileIn,
+    *,
+    format: FormatName = "jsonl",
+    new: New = False,
+    scale: Scale = None,
+    json: Json = False,
+) -> int:
     """Take a file's answers into a run, all of them or none; the run may go on meanwhile, and doing it again is safe.
 
     Args:
@@ -51,11 +83,12 @@ def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", new: New = 
         file: the file; - for standard input.
         format: jsonl (heeler's own, all of it), pairs, label-studio or argilla.
         new: make RUN, a folder of texts in which nothing learns.
+        scale: ends of the scale of ratings that do not say, for label-studio and argilla.
         json: print the result as JSON.
     """
     from heeler.loop.transferring import import_run_feedback
 
-    imported = import_run_feedback(run, file, format, new=new)
+    imported = import_run_feedback(run, file, format, new=new, scale=scale)
     _tell_left_out(imported.left_out, "passed over")
     if json:
         print_json({"run": str(run), "file": file, "format": format, **imported.to_dict()})
@@ -69,8 +102,25 @@ def import_(run: Run, file: FileIn, *, format: FormatName = "jsonl", new: New = 
     return OK
 
 
+def settings(format: Program, kind: OneKind) -> int:
+    """Print what Label Studio (a labeling configuration) or Argilla (a dataset's settings) needs to show texts.
+
+    Args:
+        format: label-studio or argilla.
+        kind: of the questions: preference, rating, evaluation, critique, correction or demonstration.
+    """
+    from heeler.feedback.transfer import tool_settings
+
+    print(tool_settings(format, kind), end="")
+    return OK
+
+
 def _answers(num: int) -> str:
     return "1 answer" if num == 1 else f"{num:,} answers"
+
+
+def _questions(num: int) -> str:
+    return "1 open question" if num == 1 else f"{num:,} open questions"
 
 
 def _tell_left_out(left_out: Mapping[str, int], why: str) -> None:

@@ -26,8 +26,26 @@ class Redacted:
     """With a mark such as `[e-mail]` for each finding."""
     counts: Mapping[str, int]
     """Findings by kind: `e-mail`, `phone`, `card number`, `IBAN`, `IP address`, `key`; only kinds that were found."""
-    marks: tuple[tuple[int, int, int], ...] = ()
-    """(start, end, length) of each finding in the text as it came, and of the mark that stands in its place."""
+    cuts: tuple[tuple[int, int, int], ...] = ()
+    """(start, end, characters of the mark) of each finding, in order: where it stood in the text before."""
+
+    def moved(self, start: int, end: int) -> tuple[int, int]:
+        """Where the part from `start` to `end` of the text before is now; of a finding that it cuts, the whole mark.
+
+        >>> redact("mail jo@example.org now").moved(20, 23)
+        (14, 17)
+        """
+        return self._moved(start, is_end=False), self._moved(end, is_end=True)
+
+    def _moved(self, position: int, *, is_end: bool) -> int:
+        shift = 0
+        for start, end, length in self.cuts:
+            if position <= start:
+                break
+            if position < end:
+                return start + shift + (length if is_end else 0)
+            shift += length - (end - start)
+        return position + shift
 
 
 def redact(text: str) -> Redacted:
@@ -46,14 +64,14 @@ def redact(text: str) -> Redacted:
     """
     pieces: list[str] = []
     counts: dict[str, int] = {}
-    marks: list[tuple[int, int, int]] = []
+    cuts: list[tuple[int, int, int]] = []
     kept = 0
     for start, end, kind in findings(text):
         pieces += [text[kept:start], f"[{kind}]"]
         counts[kind] = counts.get(kind, 0) + 1
-        marks.append((start, end, len(pieces[-1])))
+        cuts.append((start, end, len(pieces[-1])))
         kept = end
-    return Redacted(text="".join([*pieces, text[kept:]]), counts=counts, marks=tuple(marks))
+    return Redacted(text="".join([*pieces, text[kept:]]), counts=counts, cuts=tuple(cuts))
 
 
 # What follows the first group of an IPv6 address, or of any other chain of short groups with colons.

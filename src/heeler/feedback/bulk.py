@@ -114,8 +114,16 @@ class Bulk:
             yield [_answered(row, queries[row.query_id]) for row in found]
             after = found[-1].position
 
-    def answered_queries(self, up_to: int, *, page: int = 200) -> Generator[list[tuple[Query, list[Answered]]]]:
-        """Pages of queries that have answers up to a position, in the order asked, with those answers in order."""
+    def answered_queries(
+        self, up_to: int, *, page: int = 200, with_open: bool = False
+    ) -> Generator[list[tuple[Query, list[Answered]]]]:
+        """Pages of queries that have answers up to a position, in the order asked, with those answers in order.
+
+        Args:
+            up_to: the position.
+            page: queries at once.
+            with_open: also those that have none.
+        """
         asked, table, after = schema.queries, schema.feedback, 0
         has_one = (
             select(table.c.position)
@@ -125,7 +133,8 @@ class Bulk:
         )
         while True:
             with self.reading() as connection:
-                wanted = select(asked.c.number, asked.c.id).where(asked.c.number > after, has_one)
+                wanted = select(asked.c.number, asked.c.id).where(asked.c.number > after)
+                wanted = wanted if with_open else wanted.where(has_one)
                 found = connection.execute(wanted.order_by(asked.c.number).limit(page)).all()
                 ids = [row.id for row in found]
                 queries = rows.queries_by_id(connection, ids)

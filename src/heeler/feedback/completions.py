@@ -38,7 +38,7 @@ class Completion:
     title: str
     """What the conversation began with."""
     marks: Marks
-    """What was taken out of the answer before it was kept, as in `Redacted.marks`."""
+    """What was taken out of the answer before it was kept, as in `Redacted.cuts`."""
     created_unix_s: float
 
 

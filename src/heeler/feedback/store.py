@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import delete, func, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, StoreError
-from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
+from heeler.core.nouns import TEXT, AnySegment, Command, Feedback, Lease, PolicyVersion, Query
 from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
@@ -310,9 +310,18 @@ class Store:
             return rows.newest_queries(connection, limit=limit, before=before)
 
     def query_count(self) -> int:
-        """Queries asked so far."""
+        """Queries asked so far, of all kinds, about clips and texts."""
         with self._database.reading() as connection:
             return rows.count(connection, schema.queries)
+
+    def clip_comparison_count(self) -> int:
+        """Comparisons of clips asked so far: what a learner of control may take for questions of its own."""
+        asked, shown, segments = schema.queries, schema.query_segments, schema.segments
+        # A query never mixes texts and clips, so that its first segment says which it is about.
+        first = select(shown.c.query_id).join(segments, segments.c.id == shown.c.segment_id)
+        about_texts = first.where(shown.c.query_id == asked.c.id, shown.c.place == 0, segments.c.env_id == TEXT)
+        with self._database.reading() as connection:
+            return rows.count(connection, asked, asked.c.kind == "preference", ~about_texts.exists())
 
     def lease(
         self,

@@ -53,7 +53,7 @@ class PreferenceLoop:
         """Queries of the simulated teacher; answers to others are of a stretch that was lost, and are not taken in."""
         self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
-        self.num_asked = 0 if self.teacher else store.query_count()
+        self.num_asked = 0 if self.teacher else store.clip_comparison_count()
         self.taken: dict[int, str] = {}
         """Query of each answer that the reward learns from, by the answer's position: a row of its data each."""
         self.cant_tell: dict[int, str] = {}
@@ -398,7 +398,7 @@ class PreferenceLoop:
         # Checkpoints of the first versions do not hold it.
         self.set_budget(state.get("budget", self.config.schedule.budget))
         if self.teacher is None:
-            self.num_asked = max(self.num_asked, self.store.query_count())
+            self.num_asked = max(self.num_asked, self.store.clip_comparison_count())
         self.asked = set(state["asked"])
         self.answered = set(state["answered"])
         held = control_segments(self.store, state["history"])

@@ -117,7 +117,9 @@ class Ngrams:
     def _counts(self, text: str) -> tuple[np.ndarray, np.ndarray]:
         """Buckets that a text has, in order, and how often."""
         text = _SPACE.sub(" ", text.replace("’", "'").lower()).strip()
-        words = np.array([zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _TOKEN.findall(text)], np.uint64)
+        words = np.array(
+            [zlib.crc32(word.encode("utf-8", "surrogatepass")) for word in _TOKEN.findall(text)], np.uint64
+        )
         letters = np.frombuffer(f" {text} ".encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
         found = [self._hashed(words, length) for length in self.config.word_lengths]
         found += [self._hashed(letters, length) + self._num_half for length in self.config.letter_lengths]

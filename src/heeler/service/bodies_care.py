@@ -174,6 +174,13 @@ class WorkDayOut(BaseModel):
     pay_minor: int | None
 
 
+class ReversalOut(BaseModel):
+    """That a payment was taken back, which was noted by mistake."""
+
+    reason: str
+    reversed_unix_s: float
+
+
 class PaymentOut(BaseModel):
     """That somebody was paid."""
 
@@ -182,6 +189,7 @@ class PaymentOut(BaseModel):
     currency: str
     paid_unix_s: float
     note: str
+    reversal: ReversalOut | None = Field(description="where it was taken back; it then counts for nothing")
 
 
 class WorkOut(BaseModel):
@@ -212,6 +220,12 @@ class PaymentBody(Body):
     amount_minor: int = Field(ge=1, le=10**12)
     currency: str = Field(pattern=r"^[A-Z]{3}$")
     note: str = Field(default="", max_length=200, pattern=r"^[^\x00-\x1f]*$")
+
+
+class ReversalBody(Body):
+    """Why a payment is taken back."""
+
+    reason: str = Field(max_length=200, pattern=r"^[^\x00-\x1f]*$", description="which the person reads")
 
 
 class ForgetBody(Body):

@@ -90,7 +90,19 @@ def test_mistakes_are_named_and_change_nothing(run: Path, capsys: pytest.Capture
     for arguments, message in (
         (["import", str(run), str(file)], f"heeler: {file}: line {place + 1}: value.choice: expected one of"),
         (["import", str(run), str(file), "--format", "pairs"], f"{file}: line 1: "),
-        (["import", str(run), str(file), "--format", "argilla"], f"{file}: expected a JSON array of records"),
+        (
+            ["import", str(run), str(file), "--format", "argilla"],
+            f"{file}: record 1: expected a record with id, fields",
+        ),
+        (["import", str(run), str(file), "--format", "label-studio"], f"{file}: expected a JSON array of records"),
+        (["import", str(run), str(file), "--scale", "1", "5"], "--scale is for label-studio and argilla; jsonl has no"),
+        (["export", str(run), "f", "--kind", "rating"], "--kind is for label-studio and argilla; jsonl has all"),
+        (
+            ["export", str(run), "f", "--format", "argilla", "--kind", "ratings"],
+            "no kind of feedback 'ratings'. Did you",
+        ),
+        (["settings", "label-studio", "ratings"], "there is no kind of feedback 'ratings'. Did you mean 'rating'"),
+        (["settings", "pairs", "rating"], "pairs is of no program that has settings; name one of label-studio and arg"),
         (["import", str(run), str(file.parent / "x")], f"heeler: {file.parent / 'x'}: cannot be read"),
         (["export", str(run), str(run)], f"heeler: cannot write {run}: it is a folder; name a file"),
         (["export", str(run), "f", "--format", "jsnl"], "there is no format 'jsnl'. Did you mean 'jsonl'?"),
@@ -169,6 +181,36 @@ def test_a_folder_of_texts_is_made_of_a_file(tmp_path: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == "0 answers taken in, 1 were there already\n"
     assert main(["report", str(folder)]) == 2
     assert "this is a folder of texts, in which nothing learns" in capsys.readouterr().err
+
+
+def test_texts_that_were_annotated_elsewhere_make_a_folder_and_go_back(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = tmp_path / "texts", tmp_path / "records.json"
+    fields, user = {"prompt": "Say", "completion": "a"}, "5f6d1d5e-3a52-4f0b-8f5e-2f2b8a1f3c77"
+    record = {"fields": fields, "responses": {"helpful": [{"value": 3, "user_id": user}]}}
+    file.write_text(json.dumps([record]))
+    command = ["feedback", "import", str(folder), str(file), "--format", "argilla", "--new"]
+    assert main(command) == 2
+    assert "record 1: metadata.rating_low: missing" in capsys.readouterr().err
+    assert not folder.exists()
+    assert main([*command, "--scale", "1", "5"]) == 0
+    assert capsys.readouterr().out == f"1 answer taken in\nNew annotators: argilla-{user}\n"
+    out = tmp_path / "tasks.json"
+    export = ["feedback", "export", str(folder), str(out), "--format", "label-studio"]
+    assert main([*export, "--kind", "rating"]) == 0
+    assert json.loads(out.read_text())[0]["data"]["completion"] == "a"
+    assert main([*export, "--kind", "critique"]) == 0
+    assert json.loads(out.read_text()) == []
+    file.write_text(json.dumps([{"fields": {"left": "a", "right": "b"}, "responses": {}}]))
+    assert main(command[:-1]) == 0
+    capsys.readouterr()
+    assert main([*export, "--open", "--kind", "preference"]) == 0
+    assert capsys.readouterr().out == f"0 answers and 1 open question in {out}\n"
+    capsys.readouterr()
+    for program, beginning in (("label-studio", "<View>"), ("argilla", "{")):
+        assert main(["feedback", "settings", program, "rating"]) == 0
+        assert capsys.readouterr().out.startswith(beginning)
 
 
 def test_a_run_of_a_world_takes_no_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,16 +82,16 @@ def test_a_part_is_found_again_in_what_was_kept(pieces: list[str], data: st.Data
     redacted = redact(text)
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    kept_start, kept_end = kept_part(redacted.marks, start, end)
+    kept_start, kept_end = kept_part(redacted.cuts, start, end)
     assert 0 <= kept_start <= kept_end <= len(redacted.text)
     # Letter by letter: what was not taken out stands in its place, what was is covered by its mark.
     expected = ""
     for place in range(start, end):
-        hit = next(((a, b, n) for a, b, n in redacted.marks if a <= place < b), None)
+        hit = next(((a, b, n) for a, b, n in redacted.cuts if a <= place < b), None)
         if hit is None:
             expected += text[place]
         elif place in (start, hit[0]):
-            at = kept_part(redacted.marks, hit[0], hit[0])[0]
+            at = kept_part(redacted.cuts, hit[0], hit[0])[0]
             expected += redacted.text[at : at + hit[2]]
     assert redacted.text[kept_start:kept_end] == expected
-    assert kept_part(redacted.marks, 0, len(text)) == (0, len(redacted.text))
+    assert kept_part(redacted.cuts, 0, len(text)) == (0, len(redacted.text))

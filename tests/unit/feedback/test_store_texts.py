@@ -16,7 +16,7 @@ from heeler.core.nouns import Message, PolicyVersion, TextSegment, plain_prompt
 from heeler.feedback.segment_files import SegmentFolder, check_segment
 from heeler.feedback.store import Store
 from heeler.feedback.text_files import MAX_COMPLETION, MAX_MESSAGES, MAX_PROMPT
-from tests.unit.feedback.helpers import Home, make_answer, make_query, make_segment, make_text
+from tests.unit.feedback.helpers import Home, add_comparisons, make_answer, make_query, make_segment, make_text
 
 NASTY = [
     "",
@@ -209,3 +209,15 @@ def test_texts_are_leased_like_everything_else(store: Store) -> None:
     store.add_queries([make_query("a", *ids)])
     (lease,) = store.lease("ann", 5, overlap=1, duration_s=60)
     assert lease.query.segment_ids == tuple(ids)
+
+
+def test_questions_of_other_kinds_and_about_texts_are_none_of_a_learners(store: Store) -> None:
+    assert store.clip_comparison_count() == 0
+    add_comparisons(store, 3)
+    texts = store.add_segments([make_text("a"), make_text("b")])
+    (clip,) = store.add_segments([make_segment(99)])
+    others = [make_query("text", *texts), make_query("rate", clip, kind="rating")]
+    store.add_queries(others)
+    assert (store.query_count(), store.clip_comparison_count()) == (5, 3)
+    store.add_feedback([make_answer(others[0])])
+    assert store.clip_comparison_count() == 3

@@ -149,18 +149,18 @@ def test_an_annotation_that_was_changed_since_is_a_new_answer(store: Store, tmp_
 def test_what_heeler_writes_is_what_label_studio_reads(tmp_path: Path) -> None:
     with filled_store(tmp_path / "from") as store:
         exported = export_feedback(store, str(tmp_path / "f"), "label-studio")
-        assert exported.num_answers == 8
+        assert exported.num_answers == 11
         assert exported.left_out == {
             "preferences for neither side (equal)": 3,
             "preferences for neither side (cant_tell)": 2,
             "ratings that are no whole number of stars, or on another scale than the first": 2,
             "answers of kind evaluation": 5,
             "answers of kind critique": 3,
-            "answers of kind correction": 5,
+            "answers of kind correction": 2,
             "answers of kind demonstration": 2,
         }
         tasks = json.loads((tmp_path / "f").read_text())
-        first, last = tasks[0], tasks[-1]
+        first, last = tasks[0], tasks[2]
         query = store.queries([first["data"]["query_id"]])[0]
         assert (first["data"]["left"], first["data"]["right"]) == query.segment_ids
         annotation = first["annotations"][0]
@@ -178,21 +178,21 @@ def test_what_heeler_writes_is_what_label_studio_reads(tmp_path: Path) -> None:
         (result,) = last["annotations"][0]["result"]
         assert (result["type"], result["value"]) == ("rating", {"rating": 4})
         assert (last["data"]["rating_low"], last["data"]["rating_high"]) == (1.0, 5.0)
-        assert [task["id"] for task in tasks] == [1, 2, 3]
+        assert [task["id"] for task in tasks] == [1, 2, 3, 4]
 
 
 def test_what_went_there_and_back_is_the_same_answer(tmp_path: Path) -> None:
     with filled_store(tmp_path / "from") as store:
         export_feedback(store, str(tmp_path / "f"), "label-studio")
         before = everything(store)
-        assert import_feedback(store, str(tmp_path / "f"), "label-studio").num_known == 8
+        assert import_feedback(store, str(tmp_path / "f"), "label-studio").num_known == 11
         # Label Studio gives an annotation that it imports to whoever imports it, with new ids.
         tasks = json.loads((tmp_path / "f").read_text())
         for task in tasks:
             for number, annotation in enumerate(task["annotations"]):
                 annotation |= {"import_id": annotation["id"], "id": 9000 + number, "completed_by": 1}
                 annotation["unique_id"] = "0f8f1c1a-6b0e-4f0e-9c39-3a5b8a2d6e11"
-        assert import_feedback(store, wrote(tmp_path / "g", *tasks), "label-studio").num_known == 8
+        assert import_feedback(store, wrote(tmp_path / "g", *tasks), "label-studio").num_known == 11
         assert everything(store) == before
 
 

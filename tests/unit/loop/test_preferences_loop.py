@@ -15,6 +15,7 @@ from heeler.feedback.stores import STORE_NAME
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.online import run
 from heeler.rewards.preference_model import PreferenceModelConfig
+from tests.unit.feedback.helpers import make_query, make_text
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
 from tests.unit.loop.tiny import tiny_preferences
 
@@ -252,6 +253,23 @@ def test_questions_of_a_lost_stretch_count_as_asked(folder):
     resumed.step, resumed.update = stage.config.steps_per_update * 5, 5
     resumed.finish()
     assert resumed.store.query_count() == 40
+
+
+def test_questions_that_others_put_into_the_store_are_not_counted_as_asked(folder):
+    """A program may have put texts, or ratings of clips, into the store of a run."""
+    config = stage_config(teacher="people")
+    stage = Stage(config, folder)
+    texts = stage.store.add_segments([make_text("a"), make_text("b")])
+    stage.store.add_queries([make_query("pair", *texts), make_query("one", texts[0], kind="rating")])
+    stage.turns(3)
+    tensors, state = stage.loop.tensors(), stage.loop.state()
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    assert stage.store.query_count() == stage.loop.num_asked + 2
+    stage.store.close()
+    resumed = Stage(config, folder)
+    assert resumed.loop.num_asked == stage.loop.num_asked
+    resumed.loop.load(tensors, state)
+    assert resumed.loop.num_asked == stage.loop.num_asked
 
 
 # Saving

@@ -19,6 +19,7 @@ from heeler.service.accounts.sessions import token_sha256
 from tests.unit.service.helpers import Lines
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
+MONEY = {"amount_minor": 1, "currency": "EUR", "note": ""}
 
 
 class Clock:
@@ -420,6 +421,7 @@ def test_without_its_line_nothing_is_changed(accounts, audit: Lines):
     key, secret = accounts.keys.add("admin", person, label="mine", scopes=["answer"], days=1)
     assert session is not None
     text = accounts.consents.current()
+    paid = accounts.payments.note("admin", person.id, payment_id=str(uuid.uuid4()), **MONEY)
     audit.fails = StoreError("audit log: No space left on device")
     for change in (
         lambda: add(accounts, "bea"),
@@ -433,9 +435,8 @@ def test_without_its_line_nothing_is_changed(accounts, audit: Lines):
         lambda: accounts.consents.change_text("admin", "Another text."),
         lambda: accounts.options.set("admin", "care", {"day_hours": 1}),
         lambda: accounts.options.set_own("admin", person.id, {"avoid": []}),
-        lambda: accounts.work.pay(
-            "admin", person.id, payment_id=str(uuid.uuid4()), amount_minor=1, currency="EUR", note=""
-        ),
+        lambda: accounts.payments.note("admin", person.id, payment_id=str(uuid.uuid4()), **MONEY),
+        lambda: accounts.payments.take_back("admin", person.id, paid.id, "by mistake"),
         lambda: accounts.forgettings.begin("admin", person.id, "keep"),
         lambda: accounts.forgettings.finish("admin", person.id),
     ):
@@ -449,4 +450,4 @@ def test_without_its_line_nothing_is_changed(accounts, audit: Lines):
     assert not accounts.consents.has_current(person.id)
     assert accounts.consents.current() == text
     assert (accounts.options.get("care", None), accounts.options.own(person.id)) == (None, {})
-    assert (accounts.work.payments(), accounts.forgettings.waiting()) == ([], [])
+    assert (accounts.payments.all(), accounts.forgettings.waiting()) == ([paid], [])

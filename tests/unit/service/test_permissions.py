@@ -39,6 +39,7 @@ TABLE = {
     ("PATCH", "/people/{person_id}/care"): CARE,
     ("GET", "/people/{person_id}/work"): CARE,
     ("POST", "/people/{person_id}/payments"): CARE,
+    ("POST", "/people/{person_id}/payments/{payment_id}/reversal"): CARE,
     ("GET", "/work"): CARE,
     ("GET", "/work.csv"): CARE,
     ("POST", "/people/{person_id}/forget"): PEOPLE,

@@ -4,6 +4,14 @@
 for; `left_out` says what they had none for.
 """
 
-from heeler.feedback.transfer.moving import FORMATS, Exported, Imported, export_feedback, import_feedback
+from heeler.feedback.transfer.moving import (
+    FORMATS,
+    Exported,
+    Imported,
+    export_feedback,
+    import_feedback,
+    kind_named,
+    tool_settings,
+)
 
-__all__ = ["FORMATS", "Exported", "Imported", "export_feedback", "import_feedback"]
+__all__ = ["FORMATS", "Exported", "Imported", "export_feedback", "import_feedback", "kind_named", "tool_settings"]

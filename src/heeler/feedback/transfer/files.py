@@ -139,6 +139,31 @@ def read_array(file: BinaryIO) -> Generator[tuple[str, dict[str, Any]]]:
     text = _Text(file)
     if text.next() != "[":
         raise DataError(f"expected a JSON array of records, got {shown(text.rest(40))}")
+    yield from _array(text)
+
+
+def read_records(file: BinaryIO) -> Generator[tuple[str, dict[str, Any]]]:
+    """(place, object) of each record of a file that is one JSON array, or has one JSON object a line.
+
+    Raises:
+        DataError: it is neither, or a record is no object; names the record, the first of which is 1.
+    """
+    text = _Text(file)
+    if text.next() == "[":
+        yield from _array(text)
+        return
+    if text.next() != "{":
+        raise DataError(f"expected a JSON array of records, or a record a line, got {shown(text.rest(40))}")
+    number = 0
+    while character := text.next():
+        number += 1
+        place = f"record {number}"
+        if character != "{":
+            raise DataError(f"{place}: expected an object, got {shown(text.rest(40))}")
+        yield place, text.take(place)
+
+
+def _array(text: "_Text") -> Generator[tuple[str, dict[str, Any]]]:
     text.skip(1)
     number = 0
     while (character := text.next()) != "]":

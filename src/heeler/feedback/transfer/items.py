@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from heeler.core.errors import DataError, did_you_mean
-from heeler.core.nouns import AnySegment, Feedback, PolicyVersion, Query
+from heeler.core.nouns import AnySegment, Feedback, PolicyVersion, Query, TextSegment
 from heeler.feedback.bulk import Annotator
 
 MAX_NAME_LENGTH = 200
@@ -33,6 +33,10 @@ class Left:
 
     what: str
     """In the plural, such as `skipped annotations`."""
+
+
+TextItem = PolicyVersion | Annotator | TextSegment | Query | Answer | Left
+"""What a row or task about texts brings."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 One JSON object a line. The first is `{"heeler": "feedback", "format": 1, "num_answers": N}`. Each of the others has one
 field that says what it is: `policy_version`, `annotator`, `segment`, `query` or `answer`, and each comes before the
 first line that names it. Arrays are base64 of their little-endian bytes; a text stands as it is in the store, and comes
-back letter by letter: this format alone redacts nothing of prompts and completions, as their ids are hashes of them.
+back letter by letter, but for what must not be kept of it: a store that has the text already knows it as it is, and any
+other takes it in redacted. Its id, a hash of it, is then another, and queries, demonstrations and marked parts follow.
 What nobody has answered is not in the file.
 """
 

@@ -4,7 +4,10 @@ Sources: the pages "Task format" and "Export" of Label Studio's guide for tasks 
 tags Pairwise and Rating for their results: a comparison is `{"type": "pairwise", "value": {"selected": "left"}}`, and a
 rating `{"type": "rating", "value": {"rating": 4}}`, in whole stars from 1.
 
-What is exported fits a project with these tags, of which a project needs the ones that it has tasks for:
+Texts are another module's, `label_studio_texts`: they go out and come in as texts, with all kinds of feedback, and
+also from tasks that were made elsewhere. The rest of this is about clips, whose tasks hold ids.
+
+What is exported of clips fits a project with these tags, of which a project needs the ones that it has tasks for:
 
     <Pairwise name="preference" toName="left,right"/>
     <Text name="left" value="$left"/> <Text name="right" value="$right"/>
@@ -15,38 +18,64 @@ or e-mail address of a user of that Label Studio, so that annotations that come 
 `data.answers` says whose they are. Label Studio gives an annotation that it imports a new id and keeps the old one as
 `import_id`; both lead back to the same answer.
 
-There is no place for "equal", "can't tell", ratings that are not whole, and the other kinds: they are left out and
-counted. Confidence and a simulated teacher's step are lost. Skipped annotations and predictions are no answers. Whoever
-has annotated is named `label-studio-N`, after their number there; e-mail addresses are not taken over.
+Of clips there is no place for "equal", "can't tell", ratings that are not whole, and the other kinds: they are left out
+and counted. Confidence and a simulated teacher's step are lost. Skipped annotations and predictions are no answers.
+Whoever has annotated is named `label-studio-N`, after their number there, or after a hash where there is only their
+e-mail address, which is not taken over.
 """
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import Feedback, Query
+from heeler.core.nouns import Feedback, FeedbackKind, Query
 from heeler.feedback.bulk import Annotator, Answered
-from heeler.feedback.form import check_number
 from heeler.feedback.store import Store
 from heeler.feedback.transfer.files import Located, read_array, write_array
 from heeler.feedback.transfer.items import Answer, Incoming, Left, check_list, check_name, check_object, shown
+from heeler.feedback.transfer.label_studio_min import is_min, task_of
+from heeler.feedback.transfer.label_studio_tasks import annotator_of, lead_time_of, read_texts
+from heeler.feedback.transfer.label_studio_texts import STARS, text_task
 from heeler.feedback.transfer.ratings import whole_rating
 from heeler.feedback.transfer.tally import Tally
+from heeler.feedback.transfer.text_answers import rating_of
+from heeler.feedback.transfer.text_tasks import TextPages, with_known_queries
+from heeler.feedback.transfer.texts import Policies
 
-_MAX_RATING = 5.0
-"""Stars of a Rating tag that says nothing else."""
-
-
-def write(store: Store, file: BinaryIO, tally: Tally) -> None:
-    """Write every query with answers that Label Studio has a place for as a task."""
-    write_array(file, _tasks(store, tally))
+_SEGMENT_ID = re.compile("[0-9a-f]{64}")
 
 
-def _tasks(store: Store, tally: Tally) -> Generator[dict[str, Any]]:
-    number = 0
-    for page in store.bulk.answered_queries(store.bulk.last_position()):
-        for query, answers in page:
+def write(
+    store: Store, file: BinaryIO, tally: Tally, kind: FeedbackKind | None = None, with_open: bool = False
+) -> None:
+    """Write every query with answers that Label Studio has a place for as a task.
+
+    Args:
+        store: with the queries.
+        file: to write to.
+        tally: counts what is written and left out.
+        kind: of the queries; None for all.
+        with_open: write queries about texts that nobody has answered too.
+    """
+    write_array(file, _tasks(store, tally, kind, with_open))
+
+
+def _tasks(store: Store, tally: Tally, kind: FeedbackKind | None, with_open: bool) -> Generator[dict[str, Any]]:
+    number, pages, annotators = 0, TextPages(store), store.bulk.annotators()
+    for page in store.bulk.answered_queries(store.bulk.last_position(), with_open=with_open):
+        some = [(query, answers) for query, answers in page if kind in (None, query.kind)]
+        texts = pages.texts(some)
+        if any(a.answer.annotator not in annotators for _, answers in some for a in answers):
+            annotators = store.bulk.annotators()
+        for query, answers in some:
+            if query.segment_ids[0] in texts:
+                tally.num_open += not answers
+                number += 1
+                tally.num_answers += len(answers)
+                yield text_task(number, query, answers, texts, annotators)
+                continue
             held, scale = _held(query, answers, tally)
             if held:
                 number += 1
@@ -115,37 +144,77 @@ def _annotation(task: int, answered: Answered) -> dict[str, Any]:
     }
 
 
-def read(file: BinaryIO, store: Store) -> Generator[Incoming]:
-    """Read the annotations of tasks that were made of queries of the store.
+def read(file: BinaryIO, store: Store, scale: tuple[float, float] | None = None) -> Generator[Incoming]:
+    """Read the annotations of tasks that show texts, and of tasks that were made of queries of the store.
+
+    Args:
+        file: of Label Studio's form JSON or JSON-MIN.
+        store: which it is to go into.
+        scale: of the ratings of tasks that do not say; None for 1 to 5.
 
     Raises:
         DataError: a task or annotation does not hold; names its record and field.
     """
-    del store
-    for place, task in read_array(file):
+    policies = Policies(store)
+    for place, task, known in with_known_queries(_read_tasks(file), lambda task: task["data"].get("query_id"), store):
+        for name in ("predictions", "drafts"):
+            for _ in task.get(name) or ():
+                yield Incoming(place=place, item=Left(what=name))
+        if _shows_texts(task["data"], place):
+            yield from read_texts(place, task, known, policies, scale)
+        else:
+            yield from _read_clips(place, task, scale)
+
+
+def _read_tasks(file: BinaryIO) -> Generator[tuple[str, dict[str, Any]]]:
+    for place, record in read_array(file):
         with Located(place):
+            task = task_of(record) if is_min(record) else record
+            if is_min(record) and _has_own_answers(task["data"]):
+                raise DataError(
+                    "annotation_id: JSON-MIN does not say which annotations are answers that heeler had already; "
+                    "export the project as JSON instead"
+                )
             if "data" not in task:
                 raise DataError(
                     "data: missing; expected a task with data and annotations, as Label Studio exports them"
                 )
-            data = check_object(task["data"], "data")
-            if "query_id" not in data:
-                raise DataError("data.query_id: missing; only tasks that were made of a run's queries can come back in")
+            data, annotations = check_object(task["data"], "data"), task.get("annotations")
+            checked = check_list([] if annotations is None else annotations, "annotations")
+        yield place, {**task, "data": data, "annotations": checked}
+
+
+def _has_own_answers(data: Mapping[str, Any]) -> bool:
+    asked = data.get("heeler")
+    return bool(data.get("answers") if asked is None else cast(Mapping[str, Any], asked).get("answers"))
+
+
+def _shows_texts(data: Mapping[str, Any], place: str) -> bool:
+    if "query_id" in data:
+        with Located(place):
             check_name(data["query_id"], "data.query_id")
-            annotations = check_list(task.get("annotations", []), "annotations")
-        for name in ("predictions", "drafts"):
-            for _ in task.get(name) or ():
-                yield Incoming(place=place, item=Left(what=name))
-        for index, value in enumerate(annotations):
-            where = f"{place}: annotations[{index}]"
-            with Located(where):
-                item = _item(check_object(value, "annotation"), data)
-            if isinstance(item, Answer):
-                yield Incoming(place=where, item=Annotator(id=item.feedback.annotator, kind=None))
-            yield Incoming(place=where, item=item)
+        return "heeler" in data
+    with Located(place):
+        ids = [data[name] for name in ("left", "right", "segment") if name in data]
+        if ids and all(isinstance(name, str) and _SEGMENT_ID.fullmatch(name) for name in ids):
+            raise DataError(
+                "data.query_id: missing; only tasks that were made of a run's queries can come back in with the ids of "
+                "clips"
+            )
+    return True
 
 
-def _item(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> Answer | Left:
+def _read_clips(place: str, task: Mapping[str, Any], scale: tuple[float, float] | None) -> Generator[Incoming]:
+    for index, value in enumerate(task["annotations"]):
+        where = f"{place}: annotations[{index}]"
+        with Located(where):
+            item = _item(check_object(value, "annotation"), task["data"], scale)
+        if isinstance(item, Answer):
+            yield Incoming(place=where, item=Annotator(id=item.feedback.annotator, kind=None))
+        yield Incoming(place=where, item=item)
+
+
+def _item(annotation: Mapping[str, Any], data: Mapping[str, Any], scale: tuple[float, float] | None) -> Answer | Left:
     if annotation.get("was_cancelled"):
         return Left(what="skipped annotations")
     results = [check_object(r, "result") for r in check_list(annotation.get("result"), "result")]
@@ -156,14 +225,14 @@ def _item(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> Answer | Le
         raise DataError(f"result: expected one comparison or rating, got {len(ours)}")
     value = check_object(ours[0].get("value"), "result.value")
     key, annotator = _who(annotation, data)
-    lead_time = annotation.get("lead_time")
+    is_choice = ours[0]["type"] == "pairwise"
     feedback = Feedback(
         key=key,
         query_id=data["query_id"],
-        kind="preference" if ours[0]["type"] == "pairwise" else "rating",
-        value=_choice(value) if ours[0]["type"] == "pairwise" else _rating(value, data),
+        kind="preference" if is_choice else "rating",
+        value=_choice(value) if is_choice else _rating(value, data, scale),
         annotator=annotator,
-        time_taken_s=None if lead_time is None else check_number(lead_time, "lead_time", low=0),
+        time_taken_s=lead_time_of(annotation),
     )
     return Answer(feedback=feedback, is_whole=False)
 
@@ -175,16 +244,8 @@ def _choice(value: Mapping[str, Any]) -> dict[str, Any]:
     return {"choice": selected}
 
 
-def _rating(value: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    low = check_number(data.get("rating_low", 1.0), "data.rating_low")
-    high = check_number(data.get("rating_high", _MAX_RATING), "data.rating_high")
-    rating = check_number(value.get("rating"), "result.value.rating")
-    if not low <= rating <= high:
-        raise DataError(
-            f"result.value.rating: expected {low:g} to {high:g}, got {rating:g}; "
-            "put the scale into the tasks as data.rating_low and data.rating_high where it is another"
-        )
-    return {"score": rating, "low": low, "high": high}
+def _rating(value: Mapping[str, Any], data: Mapping[str, Any], scale: tuple[float, float] | None) -> dict[str, Any]:
+    return rating_of(value.get("rating"), data, scale or STARS, "data", "result.value.rating")
 
 
 def _who(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, str]:
@@ -197,8 +258,4 @@ def _who(annotation: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[str, s
         fields = check_object(own, "data.answers")
         key = check_name(fields.get("key"), "data.answers.key")
         return key, check_name(fields.get("annotator"), "data.answers.annotator")
-    by = annotation.get("completed_by")
-    number: object = cast(Mapping[str, Any], by).get("id") if isinstance(by, Mapping) else by
-    if isinstance(number, bool) or not isinstance(number, int | str):
-        raise DataError(f"completed_by: expected the number of who annotated, got {shown(number)}")
-    return "", check_name(f"label-studio-{number}", "completed_by")
+    return "", annotator_of(annotation)

@@ -31,9 +31,9 @@ from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
 from heeler.feedback.bulk import Annotator, Answered
 from heeler.feedback.store import Store
 from heeler.feedback.transfer.files import Located, read_lines, write_lines
-from heeler.feedback.transfer.items import Answer, Incoming, check_fields, check_name, shown
+from heeler.feedback.transfer.items import Answer, Incoming, TextItem, check_fields, check_name, shown
 from heeler.feedback.transfer.tally import Tally
-from heeler.feedback.transfer.text_pairs import TextItem, text_items, text_row
+from heeler.feedback.transfer.text_pairs import text_items, text_row
 from heeler.feedback.transfer.texts import Policies
 
 _SIDES = ("left", "right")

@@ -38,6 +38,7 @@ from heeler.feedback.store import Store
 from heeler.feedback.transfer.answer_check import AnswerCheck, known_facts, known_queries
 from heeler.feedback.transfer.files import Located, json_text
 from heeler.feedback.transfer.items import Answer, Incoming, Left
+from heeler.feedback.transfer.redactions import Redactions
 from heeler.feedback.transfer.segment_fields import segment_fields, segment_of
 from heeler.feedback.transfer.tally import Tally
 from heeler.feedback.withdrawal import id_sha256
@@ -69,6 +70,7 @@ class Staging:
         self._new_policies: dict[int, PolicyVersion] = {}
         self._shapes: dict[str, tuple[int, int, bool]] = {}
         self._shown_by_forgotten: set[str] = set()
+        self._redactions = Redactions()
         self._engine = _private_database()
         self.tally = Tally()
         """Answers that the file has, and what else it has that is none."""
@@ -162,6 +164,7 @@ class Staging:
             raise ConflictError(f"annotator.kind: {annotator.id!r} is a {known.kind}, not a {annotator.kind}")
 
     def _take_segments(self, held: Connection, aside: Connection, some: list[tuple[str, AnySegment]]) -> None:
+        some = self._redacted(held, some)
         known = known_facts(held, aside, [segment.id for _, segment in some])
         fresh: dict[str, AnySegment] = {}
         for place, segment in some:
@@ -176,6 +179,18 @@ class Staging:
         rows.insert_all(aside, schema.segments, [rows.segment_row(name, segment) for name, segment in fresh.items()])
         texts = [{"id": name, "fields": json_text(segment_fields(segment))} for name, segment in fresh.items()]
         rows.insert_all(aside, _arrays, texts)
+
+    def _redacted(self, held: Connection, some: list[tuple[str, AnySegment]]) -> list[tuple[str, AnySegment]]:
+        """Texts as they may be kept; what a program put into this store itself is known to it as it is."""
+        texts = [segment.id for _, segment in some if isinstance(segment, TextSegment)]
+        known = rows.segment_facts(held, texts)
+        kept: list[tuple[str, AnySegment]] = []
+        for place, segment in some:
+            if isinstance(segment, TextSegment) and segment.id not in known:
+                with Located(place):
+                    segment = self._redactions.segment(segment)
+            kept.append((place, segment))
+        return kept
 
     def _check_world(self, held: Connection, segment: AnySegment) -> None:
         """A learner that met a segment of another world or size would break down at it."""
@@ -201,6 +216,10 @@ class Staging:
             raise DataError(f"segment: expected {sizes} as other segments of {segment.env_id!r} have, got others")
 
     def _take_queries(self, held: Connection, aside: Connection, some: list[tuple[str, Query]]) -> None:
+        kept = [(place, self._redactions.query(query)) for place, query in some]
+        some = [(place, query) for place, query in kept if query is not None]
+        for _ in range(len(kept) - len(some)):
+            self.tally.leave_out("questions about texts that are alike once redacted")
         known = known_queries(held, aside, [query.id for _, query in some])
         segments = known_facts(held, aside, [i for _, query in some for i in query.segment_ids])
         fresh: dict[str, Query] = {}
@@ -214,17 +233,24 @@ class Staging:
         rows.insert_queries(aside, list(fresh.values()))
 
     def _take_answers(self, held: Connection, aside: Connection, some: list[tuple[str, Answer]]) -> None:
-        for _, answer in some:
-            if self._is_forgotten(answer.feedback.annotator):
-                self.tally.leave_out("answers of somebody who was forgotten")
-                self._shown_by_forgotten |= named_segments([answer.feedback])
-        some = [(place, answer) for place, answer in some if not self._is_forgotten(answer.feedback.annotator)]
+        some = [(place, self._redactions.answer(answer)) for place, answer in some]
+        some = [(place, answer) for place, answer in some if not self._passed_over(answer)]
         check = AnswerCheck(held, aside, [answer for _, answer in some], self._annotators, self._format_name)
         for place, answer in some:
             with Located(place):
                 check.add(answer)
             self.tally.num_answers += 1
         rows.insert_all(aside, schema.feedback, check.fresh())
+
+    def _passed_over(self, answer: Answer) -> bool:
+        if self._is_forgotten(answer.feedback.annotator):
+            self.tally.leave_out("answers of somebody who was forgotten")
+            self._shown_by_forgotten |= named_segments([answer.feedback])
+        elif self._redactions.is_left_out(answer):
+            self.tally.leave_out("answers about texts that are alike once redacted")
+        else:
+            return False
+        return True
 
     # What was kept aside
 

@@ -10,6 +10,8 @@ class Tally:
     """Counts while a file is written."""
 
     num_answers: int = 0
+    num_open: int = 0
+    """Questions that nobody has answered."""
     left_out: dict[str, int] = field(default_factory=dict[str, int])
     """How many of what a format has no place for, in words in the plural."""
 

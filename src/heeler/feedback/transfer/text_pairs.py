@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import Feedback, PolicyVersion, Query, TextSegment
+from heeler.core.nouns import Feedback, Query, TextSegment
 from heeler.feedback.bulk import Annotator, Answered
 from heeler.feedback.form import check_whole
-from heeler.feedback.transfer.items import Answer, Left, check_name, shown
+from heeler.feedback.transfer.items import Answer, Left, TextItem, check_name, shown
 from heeler.feedback.transfer.texts import ASSISTANT, Policies, completions_of, prompt_field, redacted_text, text_query
 
 DATASET = "dataset"
@@ -18,8 +18,6 @@ _NOTE = "judged before the import, and the file does not say by whom"
 _NUMBERS = ("time_taken_s", "confidence", "answered_step")
 _VERSIONS = ("chosen_policy_version", "rejected_policy_version")
 _KNOWN = ("prompt", "chosen", "rejected", "left", "right", "key", "query_id", "choice", "annotator")
-
-TextItem = PolicyVersion | Annotator | TextSegment | Query | Answer | Left
 
 
 def text_row(answered: Answered, chosen: TextSegment, rejected: TextSegment) -> dict[str, Any]:

@@ -109,6 +109,26 @@ def completions_of(
     return _after(prompt, chats, names)
 
 
+def completion_of(prompt: object, value: object, name: str) -> tuple[tuple[Message, ...], str]:
+    """(prompt, completion) of one text.
+
+    Args:
+        prompt: plain text or messages; None where there is none, or where `value` holds it.
+        value: plain text, or a list of messages of which the last is the assistant's.
+        name: of its field, for messages.
+
+    Raises:
+        DataError: it is neither.
+    """
+    if isinstance(value, str):
+        return (() if prompt is None else prompt_of(prompt)), check_string(value, name)
+    chat = _chat(value, name)
+    if prompt is None or prompt is value:
+        return chat[:-1], _answer(chat[-1:], name)
+    given = prompt_of(prompt)
+    return given, _answer(chat[len(given) :] if len(chat) > 1 and chat[: len(given)] == given else chat, name)
+
+
 def _chat(value: object, field: str) -> tuple[Message, ...]:
     if not isinstance(value, list):
         raise DataError(f"{field}: expected text or a list of messages, got {shown(value)}")

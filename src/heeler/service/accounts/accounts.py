@@ -7,6 +7,7 @@ from heeler.service.accounts.database import AccountsDatabase
 from heeler.service.accounts.forgettings import Forgettings
 from heeler.service.accounts.keys import ApiKeys
 from heeler.service.accounts.options import Options
+from heeler.service.accounts.payments import Payments
 from heeler.service.accounts.people import People
 from heeler.service.accounts.sessions import Sessions
 from heeler.service.accounts.work import Work
@@ -31,6 +32,7 @@ class Accounts:
         self.consents = Consents(self.database)
         self.options = Options(self.database)
         self.work = Work(self.database)
+        self.payments = Payments(self.database)
         self.forgettings = Forgettings(self.database)
 
     def close(self) -> None:

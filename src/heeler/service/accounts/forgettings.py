@@ -19,6 +19,7 @@ _OF_A_PERSON = (
     schema.person_settings,
     schema.work,
     schema.work_clocks,
+    schema.reversals,
     schema.payments,
     schema.forgettings,
 )

@@ -153,6 +153,17 @@ payments = Table(
     Index("ix_payments_person_id", "person_id"),
 )
 
+# A payment that was noted by mistake stays, and this says that it counts for nothing: once, and why.
+reversals = Table(
+    "reversals",
+    metadata,
+    Column("payment_id", String(36), ForeignKey("payments.id"), primary_key=True),
+    Column("person_id", String(36), ForeignKey("people.id"), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("reversed_unix_s", Float(53), nullable=False),
+    Index("ix_reversals_person_id", "person_id"),
+)
+
 # Who is being forgotten: from the first step until the last store has forgotten them.
 forgettings = Table(
     "forgettings",

@@ -1,18 +1,15 @@
-"""Working time and pay as people.db keeps them: by person and day, and by what an hour was worth then."""
+"""Working time as people.db keeps it: by person and day, and by what an hour was worth then."""
 
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from heeler.core.errors import ConflictError
-from heeler.feedback.intake import check_key
 from heeler.service.accounts import schema
 from heeler.service.accounts.database import AccountsDatabase
 from heeler.service.accounts.work_clock import WorkClock
 
-_WORK, _MARKS, _CLOCKS, _PAYMENTS = schema.work, schema.work_marks, schema.work_clocks, schema.payments
+_WORK, _MARKS, _CLOCKS = schema.work, schema.work_marks, schema.work_clocks
 _MS_AN_HOUR = 3_600_000
 
 
@@ -48,20 +45,8 @@ class WorkDay:
         return -(-self.milliseconds * self.key.rate_minor // _MS_AN_HOUR)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payment:
-    """That somebody was paid."""
-
-    id: str
-    person_id: str
-    amount_minor: int
-    currency: str
-    note: str
-    paid_unix_s: float
-
-
 class Work:
-    """Who worked when, and what they were paid.
+    """Who worked when, and what it is worth.
 
     Args:
         database: of people.
@@ -139,54 +124,6 @@ class Work:
                 )
                 for r in connection.execute(wanted)
             ]
-
-    def payments(self, person_id: str | None = None) -> list[Payment]:
-        """What was paid, of one person or to all, the newest first."""
-        wanted = select(_PAYMENTS).order_by(_PAYMENTS.c.paid_unix_s.desc(), _PAYMENTS.c.id)
-        if person_id is not None:
-            wanted = wanted.where(_PAYMENTS.c.person_id == person_id)
-        with self._database.reading() as connection:
-            return [Payment(**row) for row in connection.execute(wanted).mappings()]
-
-    def pay(self, by: str, person_id: str, *, payment_id: str, amount_minor: int, currency: str, note: str) -> Payment:
-        """Note a payment; the same again is the one that was noted.
-
-        Raises:
-            KeyError: there is no such person.
-            DataError: the id is no UUID.
-            ConflictError: the same id was another payment.
-        """
-        check_key(payment_id, "id")
-        fields = {"person_id": person_id, "amount_minor": amount_minor, "currency": currency, "note": note}
-        known = self._payment(payment_id)
-        if known is None:
-            row = {"id": payment_id, "paid_unix_s": time.time(), **fields}
-            told = {"amount_minor": amount_minor, "currency": currency, "id": payment_id}
-            with self._database.changing(by, "people.pay", person_id, **told) as connection:
-                there = select(schema.people.c.id).where(schema.people.c.id == person_id)
-                if connection.execute(there).one_or_none() is None:
-                    raise KeyError(person_id)
-                connection.execute(insert(_PAYMENTS).values(row))
-            known = Payment(**row)
-        if any(getattr(known, name) != value for name, value in fields.items()):
-            raise ConflictError(f"id: {payment_id} was another payment; a new one needs a new id")
-        return known
-
-    def _payment(self, payment_id: str) -> Payment | None:
-        with self._database.reading() as connection:
-            row = connection.execute(select(_PAYMENTS).where(_PAYMENTS.c.id == payment_id)).mappings().one_or_none()
-        return None if row is None else Payment(**row)
-
-
-def owed(days: Iterable[WorkDay], payments: Iterable[Payment]) -> dict[str, int]:
-    """What is owed in each currency, in its smallest unit; less than nothing where more was paid."""
-    sums: dict[str, int] = {}
-    for day in days:
-        if day.key.currency:
-            sums[day.key.currency] = sums.get(day.key.currency, 0) + day.pay_minor
-    for payment in payments:
-        sums[payment.currency] = sums.get(payment.currency, 0) - payment.amount_minor
-    return sums
 
 
 def _add(connection: Connection, key: WorkKey, amount: Amount) -> None:

@@ -7,7 +7,7 @@ from heeler.service.bodies import HealthOut, MeOut
 from heeler.service.client.account import Account
 from heeler.service.client.answering import Answering
 from heeler.service.client.chat import Chat
-from heeler.service.client.managing import Audit, Flags, Gold, Releases
+from heeler.service.client.managing import Audit, Flags, Gold, Queries, Releases
 from heeler.service.client.operating import Operating
 from heeler.service.client.people import Care, People
 from heeler.service.client.transport import Transport
@@ -38,6 +38,8 @@ class Client(Answering, Operating):
         """Limits, breaks, the text of the consent, time and pay."""
         self.releases = Releases(self._transport)
         """Checkpoints that were proposed for release."""
+        self.queries = Queries(self._transport)
+        """What runs ask, and what is set aside."""
         self.gold = Gold(self._transport)
         """Queries whose right answer is known."""
         self.flags = Flags(self._transport)

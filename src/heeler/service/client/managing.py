@@ -1,17 +1,20 @@
-"""What belongs to one run beside its learning: releases, gold items, flags; and who did what."""
+"""What belongs to one run beside its learning: releases, queries, gold items, flags; and who did what."""
 
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heeler.service.bodies import Page
-from heeler.service.bodies_care import FlagOut
+from heeler.service.bodies_care import AskedOut, FlagOut, QueryOut, SetAsideOut
 from heeler.service.bodies_gold import GoldOut, GoldResultOut
 from heeler.service.bodies_operate import AuditCheckOut, AuditEntryOut, AuditPageOut, OperatorOut, ReleaseOut
+from heeler.service.bodies_shown import ShownOut
 from heeler.service.client.calls import Calls
 from heeler.service.client.transport import Repeat, at
 
 _RELEASE = "/runs/{run}/releases/{release_id}"
+_QUERY = "/runs/{run}/queries/{query_id}"
+_ASIDE = "/runs/{run}/set-aside"
 
 
 class Releases(Calls):
@@ -41,6 +44,41 @@ class Releases(Calls):
         """Take a proposal or a release back."""
         path = at(_RELEASE + "/withdraw", run=run, release_id=release_id)
         return self._transport.read("POST", path, ReleaseOut)
+
+
+class Queries(Calls):
+    """What a run asks, and what it asks of nobody any more."""
+
+    def all(self, run: str) -> Iterator[AskedOut]:
+        """Queries, the newest first."""
+        return self._transport.pages(at("/runs/{run}/queries", run=run), Page[AskedOut])
+
+    def get(self, run: str, query_id: str) -> QueryOut:
+        """What a query asks."""
+        return self._transport.read("GET", at(_QUERY, run=run, query_id=query_id), QueryOut)
+
+    def shown(self, run: str, query_id: str, place: int) -> ShownOut:
+        """What the segment at a place of a query shows, the first at 0."""
+        path = at(_QUERY + "/segments/{place}", run=run, query_id=query_id, place=place)
+        return self._transport.read("GET", path, ShownOut)
+
+    def film(self, run: str, query_id: str, place: int) -> bytes:
+        """Its pictures as one sheet, a WebP; `shown` tells how they lie on it."""
+        path = at(_QUERY + "/segments/{place}/film", run=run, query_id=query_id, place=place)
+        return self._transport.send("GET", path).content
+
+    def set_aside(self, run: str, query_id: str) -> None:
+        """Ask a query of nobody any more; a second time changes nothing. Its answers stay."""
+        self._transport.send("POST", at(_ASIDE, run=run), body={"query_id": query_id})
+
+    def all_set_aside(self, run: str) -> Iterator[SetAsideOut]:
+        """What is asked of nobody any more, by query."""
+        return self._transport.pages(at(_ASIDE, run=run), Page[SetAsideOut])
+
+    def put_back(self, run: str, query_id: str) -> None:
+        """Ask a query again that was set aside."""
+        path = at(_ASIDE + "/{query_id}", run=run, query_id=query_id)
+        self._transport.send("DELETE", path, repeat=Repeat.GONE)
 
 
 class Gold(Calls):

@@ -5,7 +5,15 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict, Unpack
 
 from heeler.service.bodies import KeyOut, NewKeyOut, OneTimePasswordOut, Page, PersonOut
-from heeler.service.bodies_care import CareOut, ConsentTextOut, ForgottenOut, PaymentOut, WorkOut, WorkSumOut
+from heeler.service.bodies_care import (
+    CareOut,
+    ConsentTextOut,
+    ForgottenOut,
+    PaymentOut,
+    PersonCareOut,
+    WorkOut,
+    WorkSumOut,
+)
 from heeler.service.client.account import Fate
 from heeler.service.client.calls import Calls
 from heeler.service.client.transport import Repeat, at, given
@@ -100,13 +108,13 @@ class Care(Calls):
         """Change limits, breaks and pay, from the next answer on."""
         return self._transport.read("PATCH", "/care", CareOut, body=changes)
 
-    def limits_of(self, person_id: str) -> CareOut:
-        """What holds for one person."""
-        return self._transport.read("GET", at(_PERSON + "/care", person_id=person_id), CareOut)
+    def limits_of(self, person_id: str) -> PersonCareOut:
+        """What holds for one person; `own` names what was set for them."""
+        return self._transport.read("GET", at(_PERSON + "/care", person_id=person_id), PersonCareOut)
 
-    def change_limits_of(self, person_id: str, **changes: Unpack[CareChanges]) -> CareOut:
+    def change_limits_of(self, person_id: str, **changes: Unpack[CareChanges]) -> PersonCareOut:
         """Change what holds for one person; None goes back to what holds for everybody."""
-        return self._transport.read("PATCH", at(_PERSON + "/care", person_id=person_id), CareOut, body=changes)
+        return self._transport.read("PATCH", at(_PERSON + "/care", person_id=person_id), PersonCareOut, body=changes)
 
     def consent_text(self) -> ConsentTextOut:
         """The text that people agree to before they are asked anything."""
@@ -142,3 +150,14 @@ class Care(Calls):
         """
         body = {"id": payment_id or str(uuid.uuid4()), "amount_minor": amount_minor, "currency": currency, "note": note}
         return self._transport.read("POST", at(_PERSON + "/payments", person_id=person_id), PaymentOut, body=body)
+
+    def take_back(self, person_id: str, payment_id: str, reason: str) -> PaymentOut:
+        """Take back a payment that was noted by mistake: it stays, with the reason, and counts for nothing.
+
+        The same again changes nothing. The person sees the reason.
+
+        Raises:
+            ConflictError: it was taken back before, for another reason.
+        """
+        path = at(_PERSON + "/payments/{payment_id}/reversal", person_id=person_id, payment_id=payment_id)
+        return self._transport.read("POST", path, PaymentOut, body={"reason": reason})

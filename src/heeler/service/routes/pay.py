@@ -9,9 +9,10 @@ from typing import Annotated
 from fastapi import Query, Request
 from starlette.responses import Response
 
-from heeler.service.accounts.work import Payment, WorkDay, owed
+from heeler.service.accounts.payments import Payment, owed
+from heeler.service.accounts.work import WorkDay
 from heeler.service.bodies import Page
-from heeler.service.bodies_care import PaymentBody, PaymentOut, WorkDayOut, WorkOut, WorkSumOut
+from heeler.service.bodies_care import PaymentBody, PaymentOut, ReversalBody, WorkDayOut, WorkOut, WorkSumOut
 from heeler.service.context import Cursor, Limit, caller_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import unknown
@@ -36,7 +37,7 @@ def work_of_all(request: Request, limit: Limit = 100, cursor: Cursor = None) -> 
     """What everybody worked and is owed."""
     accounts = _counted(request).accounts
     found = accounts.people.page(after=cursor or "", limit=limit)
-    days, payments = _by_person(accounts.work.days()), _by_person(accounts.work.payments())
+    days, payments = _by_person(accounts.work.days()), _by_person(accounts.payments.all())
     items = [
         WorkSumOut(
             person_id=person.id,
@@ -74,7 +75,7 @@ def export(request: Request, first: Day = None, last: Day = None) -> Response:
 def pay(request: Request, person_id: str, body: PaymentBody) -> PaymentOut:
     """Note that somebody was paid; the same id again is the same payment."""
     _expect_person(request, person_id)
-    payment = service_of(request).accounts.work.pay(
+    payment = service_of(request).accounts.payments.note(
         caller_of(request).person.id,
         person_id,
         payment_id=body.id,
@@ -85,6 +86,16 @@ def pay(request: Request, person_id: str, body: PaymentBody) -> PaymentOut:
     return _payment_out(payment)
 
 
+def take_back(request: Request, person_id: str, payment_id: str, body: ReversalBody) -> PaymentOut:
+    """Take back a payment that was noted by mistake: it stays, with the reason, and counts for nothing."""
+    _expect_person(request, person_id)
+    by, payments = caller_of(request).person.id, service_of(request).accounts.payments
+    try:
+        return _payment_out(payments.take_back(by, person_id, payment_id, body.reason))
+    except KeyError:
+        raise unknown("payment to this person", payment_id, "payment_id") from None
+
+
 def _counted(request: Request):
     service = service_of(request)
     service.runs.count_work()
@@ -93,8 +104,8 @@ def _counted(request: Request):
 
 
 def _work_of(request: Request, person_id: str) -> WorkOut:
-    work = _counted(request).accounts.work
-    days, payments = work.days(person_id), work.payments(person_id)
+    accounts = _counted(request).accounts
+    days, payments = accounts.work.days(person_id), accounts.payments.all(person_id)
     return WorkOut(
         person_id=person_id,
         days=[_day_out(day) for day in days],
@@ -145,6 +156,14 @@ ROUTES = (
     Entry(method="GET", path="/session/work", permission=Permission.SIGNED_IN, endpoint=own_work, answer=WorkOut),
     Entry(method="GET", path=f"{_OF}/work", permission=_CARE, endpoint=work_of, answer=WorkOut),
     Entry(method="POST", path=f"{_OF}/payments", permission=_CARE, endpoint=pay, answer=PaymentOut, also=(409,)),
+    Entry(
+        method="POST",
+        path=f"{_OF}/payments/{{payment_id}}/reversal",
+        permission=_CARE,
+        endpoint=take_back,
+        answer=PaymentOut,
+        also=(409,),
+    ),
     Entry(method="GET", path="/work", permission=_CARE, endpoint=work_of_all, answer=Page[WorkSumOut]),
     Entry(method="GET", path="/work.csv", permission=_CARE, endpoint=export, media_type="text/csv"),
 )

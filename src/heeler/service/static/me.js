@@ -2,7 +2,7 @@
 import { showAccount } from "./account.js";
 import { get, patch, post } from "./api.js";
 import { byId, element, fill, show } from "./dom.js";
-import { answersIn, dayTable, hours, owedIn, sentence } from "./work.js";
+import { answersIn, dayTable, hours, owedIn, paymentTable, sentence } from "./work.js";
 
 async function showWork() {
   const [today, work] = await Promise.all([get("/session/care"), get("/session/work")]);
@@ -11,6 +11,8 @@ async function showWork() {
   const owed = owedIn(work.owed_minor);
   byId("owed").textContent = owed !== "" ? `Owed to you: ${owed}` : "Your time is not paid by the hour here.";
   fill(byId("days"), dayTable(work.days));
+  byId("paid").hidden = work.payments.length === 0;
+  fill(byId("payments"), paymentTable(work.payments));
 }
 
 async function showPreferences() {

@@ -1,10 +1,10 @@
 // One person's limits, pay, time, payments and gold items, for admins.
 import { showAccount } from "./account.js";
-import { act, onSubmit } from "./act.js";
+import { act, actButton, onSubmit } from "./act.js";
 import { get, getAll, ofEach, patch, post } from "./api.js";
 import { uuid } from "./browser.js";
 import { byId, fill } from "./dom.js";
-import { CARE_NUMBERS, answersIn, dayTable, hours, money, owedIn, share, table, tellWorth } from "./work.js";
+import { CARE_NUMBERS, answersIn, dayTable, hours, money, owedIn, paymentTable, share, table, tellWorth } from "./work.js";
 
 const personId = new URLSearchParams(location.search).get("id") ?? "";
 const path = `/people/${encodeURIComponent(personId)}`;
@@ -36,12 +36,34 @@ async function showWork() {
   byId("worked").textContent = `${answersIn(work.items)} in ${hours(work.worked_s)}.`;
   byId("owed").textContent = owed.length > 0 ? `Owed: ${owedIn(work.owed_minor)}.` : "Nothing is owed.";
   fill(byId("days"), dayTable(work.days));
-  const rows = work.payments.map((one) => [new Date(one.paid_unix_s * 1000).toLocaleDateString(), money(one.amount_minor, one.currency), one.note]);
-  fill(byId("payments"), table(["Noted on", "Amount", "Note"], rows));
+  fill(byId("payments"), paymentTable(work.payments, takeBackButton));
   const [currency, minor] = owed.find(([, amount]) => amount > 0) ?? ["", ""];
   payment.elements.amount.value = minor;
   payment.elements.currency.value = currency;
   payment.dispatchEvent(new Event("input"));
+}
+
+function takeBackButton(one) {
+  const amount = money(one.amount_minor, one.currency);
+  return actButton("Take back", `Take back ${amount}`, () => askWhy(one, amount));
+}
+
+// Why a payment is to be taken back; it is done once that is told.
+function askWhy(one, amount) {
+  const form = byId("take-back-form");
+  byId("take-back-amount").textContent = amount;
+  form.reset();
+  byId("take-back").showModal();
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    byId("take-back").close();
+    act(async () => {
+      const body = { reason: form.elements.reason.value };
+      await post(`${path}/payments/${encodeURIComponent(one.id)}/reversal`, body, { repeatable: true });
+      payment.querySelector(".said").textContent = "";
+      await showWork();
+    });
+  };
 }
 
 async function showGold() {
@@ -70,6 +92,7 @@ onSubmit("payment", async ({ amount, currency, note }) => {
 payment.addEventListener("change", () => {
   paymentId = uuid();
 });
+byId("take-back-cancel").addEventListener("click", () => byId("take-back").close());
 tellWorth(limits, "rate_minor", " an hour");
 tellWorth(payment, "amount", "");
 

@@ -65,3 +65,15 @@ export function dayTable(days) {
   ]);
   return table(["Day", "Answers", "Time", "Pay"], rows);
 }
+
+// Payments; `actOn` makes the button with which one is taken back, where somebody may.
+export function paymentTable(payments, actOn = () => "") {
+  const day = (unixS) => new Date(unixS * 1000).toLocaleDateString();
+  const rows = payments.map((one) => {
+    const amount = money(one.amount_minor, one.currency);
+    if (one.reversal === null) return [day(one.paid_unix_s), amount, one.note, actOn(one)];
+    const taken = `Taken back on ${day(one.reversal.reversed_unix_s)}: ${one.reversal.reason}`;
+    return [day(one.paid_unix_s), element("del", { text: amount }), one.note, taken];
+  });
+  return table(["Noted on", "Amount", "Note", "What became of it"], rows);
+}
