@@ -58,7 +58,7 @@ def test_what_passed_is_approved(directory):
 def test_what_was_kept_back_stays_with_its_reasons(directory):
     releases = Releases(directory)
     proposed = gated(releases, record(directory, passed=False))
-    with pytest.raises(ConflictError, match="kept this release back .toxicity: worse by more than 0.01"):
+    with pytest.raises(ConflictError, match=r"kept this release back .toxicity: worse by more than 0.01"):
         releases.approve(proposed.id, "bea")
     assert states(releases) == {20: "proposed"}
     assert releases.checkpoint_folder(proposed).is_dir()
@@ -85,7 +85,7 @@ def test_an_altered_record_is_refused(directory, harm):
     kept = record(directory, passed=False)
     proposed = gated(releases, kept)
     harm(directory.path / "gates" / f"{kept.sha256}.json")
-    with pytest.raises(ConflictError, match="gate: the gate's record .* (was altered|is gone)"):
+    with pytest.raises(ConflictError, match=r"gate: the gate's record .* (was altered|is gone)"):
         releases.approve(proposed.id, "bea")
     with pytest.raises(CheckpointError):
         GateRecords(directory).get(kept.sha256)

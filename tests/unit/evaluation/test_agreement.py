@@ -1,6 +1,7 @@
-"""Agreement of a reward model with people: by hand, against plain loops, and whatever side the chosen answer stands on."""
+"""Agreement of a reward model with people: by hand, against plain loops, whatever side the chosen answer is on."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_a_model_that_goes_by_length_is_found_out() -> None:
     bins = accuracy_by_length(np.sign(left - right).astype(float), choice, left, right, num_bins=4)
     assert [each.accuracy.mean for each in bins[:1] + bins[-1:]] == [0.0, 1.0]
     assert sum(each.accuracy.count for each in bins) == 2000
-    assert all(one.longest < other.shortest for one, other in zip(bins, bins[1:], strict=False))
+    assert all(one.longest < other.shortest for one, other in pairwise(bins))
 
 
 def test_equal_differences_of_length_stay_together() -> None:

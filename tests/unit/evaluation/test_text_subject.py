@@ -1,4 +1,4 @@
-"""A language model as the suites ask it: the same seeds, the same answers; surprise is the mean of its own log-probabilities."""
+"""A language model as the suites ask it: same seeds, same answers; surprise is the mean of its log-probabilities."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The report of a language run: charts of what its metrics hold, the gate's decisions, answers as text and never as HTML."""
+"""The report of a language run: charts of its metrics, the gate's decisions, answers as text and never as HTML."""
 
 import json
 from html.parser import HTMLParser
