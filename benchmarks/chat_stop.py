@@ -12,8 +12,8 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """The longest times of all seeds, and all answers that came too late."""
     lengths = ("--turns", "2") if quick else ()
     rows = [dict(run_job((*JOB, "--seed", str(seed), *lengths)).printed) for seed in seeds]
-    longest = {name: max(row[name] for row in rows) for name in ("rollback_s", "stop_s")}
-    return longest | {name: sum(row[name] for row in rows) for name in ("late_answers", "rollbacks", "stops")}
+    figures: Figures = {name: max(row[name] for row in rows) for name in ("rollback_s", "stop_s")}
+    return figures | {name: sum(row[name] for row in rows) for name in ("late_answers", "rollbacks", "stops")}
 
 
 BENCHMARK = Benchmark(

@@ -118,18 +118,7 @@ def kept_part(marks: Marks, start: int, end: int) -> tuple[int, int]:
     >>> kept_part(((5, 20, 8),), 0, 25)
     (0, 13)
     """
-    return _kept(marks, start, is_end=False), _kept(marks, end, is_end=True)
-
-
-def _kept(marks: Marks, position: int, *, is_end: bool) -> int:
-    moved = 0
-    for start, end, length in marks:
-        if start >= position:
-            break
-        if position < end:
-            return start + moved + (length if is_end else 0)
-        moved += length - (end - start)
-    return position + moved
+    return Redacted(text="", counts={}, cuts=marks).moved(start, end)
 
 
 def let_go(connection: Connection, annotator: str) -> set[str]:

@@ -84,7 +84,8 @@ class Injection:
     def __init__(self, *, threshold: float = 0.6, action: Action = "block", name: str = "injection") -> None:
         if not 0 < threshold <= 1:
             raise ConfigError(f"threshold must be above 0 and at most 1, got {threshold}")
-        self.name, self.action, self._threshold = name, check_action(action), threshold
+        self.name, self._threshold = name, threshold
+        self.action: Action = check_action(action)
 
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """The whole message, where it looks like orders."""

@@ -124,7 +124,7 @@ class Records:
             annotator=given.person.id,
             conversation=given.conversation,
             title=_title(prompt),
-            marks=completion.marks,
+            marks=completion.cuts,
             created_unix_s=time.time(),
         )
         store.completions.add([row])
