@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from heeler.core.errors import DataError
+from heeler.core.privacy import Redacted
 from heeler.feedback import rows, schema
 from heeler.feedback.database import Database
 
