@@ -185,7 +185,9 @@ class LanguageModel:
         if len(token_T) <= step:
             return token_logprobs(self.head(source_TD), token_T, temperature)
         parts = [
-            checkpoint(self._logprobs_of, source_SD, token_S, temperature, use_reentrant=False)
+            checkpoint(
+                self._logprobs_of, source_SD, token_S, temperature, use_reentrant=False, preserve_rng_state=False
+            )
             for source_SD, token_S in zip(source_TD.split(step), token_T.split(step), strict=True)
         ]
         return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
