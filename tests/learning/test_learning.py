@@ -69,7 +69,7 @@ def test_random_answers_teach_nothing_about_the_pendulum(tmp_path, seed):
     config = preferences(env="Pendulum-v1", seed=seed, budget=500, total_steps=300_000)
     assert config.preferences is not None
     config = replace(config, preferences=replace(config.preferences, teacher=COIN))
-    # What coins teach is something: the policy goes somewhere, which may be a little better or worse than random actions.
+    # What coins teach is something: the policy goes somewhere, a little better or worse than random actions are.
     # Which it is depends on rounding, and so on the processor; that it is nowhere near what answers teach does not.
     halfway = (random_return(config.env)[0] + TAUGHT) / 2
     assert run(config, tmp_path / "run").evaluation.returns.mean() < halfway
