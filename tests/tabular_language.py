@@ -28,6 +28,7 @@ class TabularModel:
     """What learners ask of a `LanguageModel`, from a table; prompt `[k]` reads row k."""
 
     vocabulary_size = 2
+    has_adapter = False
 
     def __init__(self, logits: Tensor) -> None:
         self.module = Table(logits)

@@ -1,7 +1,6 @@
 """Log-probabilities under the model that learning began with."""
 
 from contextlib import nullcontext
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,14 +27,13 @@ def reference_logprobs(
     Raises:
         ConfigError: there is no reference and no adapter, or the reference knows other tokens.
     """
-    adapter: Any = model.module
     if reference is None:
-        if not hasattr(adapter, "peft_config"):
+        if not model.has_adapter:
             raise ConfigError(
                 "a KL needs a reference: give a frozen model, or learn an adapter, which is switched off for it"
             )
         reference = model
-        context = adapter.disable_adapter()
+        context = model.adapter_off()
     else:
         context = nullcontext()
         if reference.vocabulary_size != model.vocabulary_size:

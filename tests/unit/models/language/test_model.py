@@ -56,12 +56,13 @@ def test_no_logits_are_made_for_prompts(monkeypatch: pytest.MonkeyPatch):
     assert sizes == [14]
 
 
-def test_hidden_states_are_those_at_the_tokens_themselves():
+def test_hidden_states_are_those_from_which_tokens_are_predicted():
+    """What a value reads must not hold the token that it is compared with; a reward reads the last token too."""
     model = tiny_llama()
     outputs, last = model.outputs(BATCH), model.last_hidden(BATCH)
     text = torch.cat((BATCH.prompts[0], BATCH.completions[1]))
     own = model.module(input_ids=text[None], output_hidden_states=True).hidden_states[-1][0]
-    assert_close(outputs.hidden_TD[3:8], own[9:], atol=1e-5, rtol=1e-5)
+    assert_close(outputs.hidden_TD[3:8], own[8:-1], atol=1e-5, rtol=1e-5)
     assert_close(last[1], own[-1], atol=1e-5, rtol=1e-5)
 
 
