@@ -32,7 +32,7 @@ def content(path: Path) -> dict[str, object]:
     tensors = {name: array.tobytes() for name, array in checkpoint.tensors.items()}
     rows = [{k: v for k, v in row.items() if k != "elapsed_s"} for row in directory.metrics()]
     assert verify(path / AUDIT_NAME).problems == ()
-    assert not [entry for entry in path.iterdir() if entry.name.endswith((".tmp", ".replaced"))]
+    assert not [entry for entry in path.iterdir() if entry.name.startswith((".base", ".model", ".evaluation"))]
     return tensors | {"metrics": rows, "model": (path / "model" / "reward.safetensors").read_bytes()}
 
 
