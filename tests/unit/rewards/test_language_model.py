@@ -20,6 +20,7 @@ from heeler.rewards.pair_tokens import pair_batches, pair_tokens
 from heeler.rewards.reward_files import load_reward, save_reward
 from heeler.rewards.reward_learner import RewardData, RewardLearner, RewardState, best_temperature
 from heeler.rewards.reward_settings import RewardModelConfig
+from heeler.rewards.text.learned import LearnedReward
 from heeler.rewards.trunk_features import num_features, trunk_features
 from tests.tiny_models import tiny_llama
 from tests.unit.rewards.text_pairs import made_pairs
@@ -208,6 +209,13 @@ def test_members_differ_more_about_texts_that_they_know_nothing_of() -> None:
     unknown = [TextSample(prompt=(), completion="xyzzy quux")]
     assert state.reward.score(known).spread_N[0] > state.reward.score(unknown).spread_N[0]
     assert abs(state.reward.score(known).mean_N[0]) > abs(state.reward.score(unknown).mean_N[0])
+
+
+def test_it_is_a_part_of_rewards_that_compose() -> None:
+    reward = fitted(LINEAR)[0].reward
+    samples = [TextSample(prompt=(), completion=text) for text in ("fine and kind", "rude and wrong")]
+    worst = LearnedReward(reward.members, combine="worst").score(samples)
+    assert worst == pytest.approx(reward.members(samples).min(1).tolist())
 
 
 def test_no_texts_have_no_scores() -> None:
