@@ -251,12 +251,22 @@ def test_overlap_and_lease_time_are_an_admins_to_change(client, service, ann, be
     add_person(service, "boss", "admin")
     boss = signed_in(client, "boss")
     path = f"{API}/runs/run/settings"
-    assert boss.get(path).json() == {"overlap": 1, "lease_s": 600.0, "gold_share": 0.05}
+    assert boss.get(path).json() == {"overlap": 1, "lease_s": 600.0, "gold_share": 0.05, "compare_share": 0.1}
     assert ann.post(POST, json=answer_to(queries[0])).status_code == 200
     assert refused(bea.post(POST, json=answer_to(queries[0]))) == (409, "query_id")
-    assert boss.patch(path, json={"overlap": 2}).json() == {"overlap": 2, "lease_s": 600.0, "gold_share": 0.05}
+    assert boss.patch(path, json={"overlap": 2}).json() == {
+        "overlap": 2,
+        "lease_s": 600.0,
+        "gold_share": 0.05,
+        "compare_share": 0.1,
+    }
     assert bea.post(POST, json=answer_to(queries[0])).status_code == 200
-    assert boss.patch(path, json={"lease_s": 60}).json() == {"overlap": 2, "lease_s": 60.0, "gold_share": 0.05}
+    assert boss.patch(path, json={"lease_s": 60}).json() == {
+        "overlap": 2,
+        "lease_s": 60.0,
+        "gold_share": 0.05,
+        "compare_share": 0.1,
+    }
     assert refused(boss.patch(path, json={"overlap": 0})) == (422, "overlap")
     assert refused(boss.patch(path, json={"lease_s": 1})) == (422, "lease_s")
     assert refused(boss.patch(path, json={"overlapp": 3})) == (422, "overlapp")

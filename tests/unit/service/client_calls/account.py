@@ -20,7 +20,7 @@ def _(w: World) -> None:
 
 @calls.of("GET /session")
 def _(w: World) -> None:
-    assert w.ann.me().permissions == ["answer", "signed_in"]
+    assert w.ann.me().permissions == ["answer", "chat", "signed_in"]
 
 
 @calls.of("DELETE /session")
