@@ -33,6 +33,10 @@ class SmallModelConfig:
     """Heads of each."""
     max_length: int = 1024
     """Tokens of its context."""
+    initializer_range: float = 0.02
+    """Standard deviation of the weights to begin with."""
+    single_digits: bool = False
+    """Whether each digit is a token, so that numbers are read and copied digit by digit."""
 
     def __post_init__(self) -> None:
         least = 256 + 2 + len(ROLES)
@@ -63,7 +67,7 @@ def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: 
 
     from heeler.models.language.model import LanguageModel
 
-    tokenizer = _tokenizer(config.vocabulary_size, texts)
+    tokenizer = _tokenizer(config, texts)
     architecture = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden_size,
@@ -73,6 +77,7 @@ def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: 
         num_key_value_heads=config.num_attention_heads,
         max_position_embeddings=config.max_length,
         tie_word_embeddings=True,
+        initializer_range=config.initializer_range,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -83,15 +88,17 @@ def new_language_model(config: SmallModelConfig, texts: Iterable[str], *, seed: 
     return LanguageModel(module, tokenizer)
 
 
-def _tokenizer(vocabulary_size: int, texts: Iterable[str]) -> Any:
+def _tokenizer(config: SmallModelConfig, texts: Iterable[str]) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, as_bytes]) if config.single_digits else as_bytes
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary_size,
+        vocab_size=config.vocabulary_size,
         min_frequency=2,
         special_tokens=[PAD, END, *(f"<|{role}|>" for role in ROLES)],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
