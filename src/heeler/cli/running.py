@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
 from heeler.cli.console import Console, ServeFlags, missing_package
+from heeler.cli.language_running import resume_language_model, run_language_model
 from heeler.cli.recipe_flags import (
     NoServe,
     Open,
@@ -49,8 +50,10 @@ def run_recipe(arguments: Sequence[str]) -> int:
 
 
 def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
-    from heeler.loop.config import RunConfig, from_dict, to_dict
+    from heeler.loop.config import from_dict, to_dict
+    from heeler.loop.language.config import LanguageRunConfig
     from heeler.loop.online import run
+    from heeler.loop.reward_config import RewardRunConfig
     from heeler.loop.settings import assign
     from heeler.recipes import RECIPES
 
@@ -59,8 +62,10 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         # Settings may change how long an update is; the run must be as long as theirs, not as the recipe's own.
         settings.insert(0, f"total_steps={recipe_arguments.pop('total_steps')}")
     config = RECIPES[recipe.name](**recipe_arguments)
-    if not isinstance(config, RunConfig):
+    if isinstance(config, RewardRunConfig):
         return run_reward(config, arguments, settings)
+    if isinstance(config, LanguageRunConfig):
+        return run_language_model(config, arguments, settings)
     if settings:
         values = assign(to_dict(config), settings)
         config = from_dict(values | {"store": arguments.store} if arguments.store else values)
@@ -104,6 +109,7 @@ def resume(
 
     directory = RunDirectory.open(run)
     from heeler.loop.config import REWARD_MODEL, from_dict
+    from heeler.loop.language.config import is_language_config
     from heeler.loop.online import resume as go_on
 
     def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
@@ -112,6 +118,8 @@ def resume(
     flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
     if directory.config().get("recipe") == REWARD_MODEL:
         return resume_reward(run, json=json, flags=flags)
+    if is_language_config(directory.config()):
+        return resume_language_model(run, json=json, flags=flags)
     return _learn(from_dict(directory.config()), run, json, flags, learn)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
-from heeler.core.audit import AUDIT_NAME, AuditLog
+from heeler.core.audit import AUDIT_NAME, AuditEntry, AuditLog
 from heeler.core.errors import HeelerError, LearningError, RunError, RunStopped, WorldError
 from heeler.core.nouns import Command
 from heeler.core.rundir import RunDirectory
@@ -32,13 +32,13 @@ class Acts:
         self._run = directory.path.absolute().name
         self._log = AuditLog(directory.path / AUDIT_NAME)
 
-    def note(self, act: str, **details: Any) -> None:
-        """Write that the learner did `act`.
+    def note(self, act: str, **details: Any) -> AuditEntry:
+        """Write that the learner did `act`; returns the line.
 
         Raises:
             RunError: the log cannot be written, or was tampered with.
         """
-        self._log.append(LEARNER, act, self._run, **details)
+        return self._log.append(LEARNER, act, self._run, **details)
 
     def note_command(self, command: Command, outcome: str, *, obeyed: bool) -> None:
         """Write what became of a command. Before it is acknowledged: one cut short by a crash is obeyed and told again.

@@ -245,6 +245,18 @@ class OnlineRun:
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
 
+    def set_budget(self, budget: int) -> int:
+        """Ask for so many comparisons in all from now on; returns how many it were.
+
+        Raises:
+            ConfigError: this run asks nothing.
+        """
+        if self.preferences is None:
+            raise ConfigError("this run learns from its world's own reward and asks nothing")
+        was = self.preferences.schedule.budget
+        self.preferences.set_budget(budget)
+        return was
+
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
         """Half a run under one configuration and half under another is what neither of them describes."""
         # Checkpoints of the first versions do not hold it.

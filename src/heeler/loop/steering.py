@@ -2,20 +2,35 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.core.nouns import Command
 from heeler.feedback.store import Store
 from heeler.loop.acts import Acts
 
-if TYPE_CHECKING:
-    from heeler.loop.online import OnlineRun
-
 PAUSED = "paused"
 """Setting of the store that says who paused the run; None while it is not paused. It outlives the learner."""
 
 _POLL_S = 0.2
+
+
+class Steered(Protocol):
+    """A run that obeys."""
+
+    step: int
+
+    def save(self) -> object:
+        """Write a checkpoint now."""
+        ...
+
+    def roll_back(self, step: int) -> None:
+        """Forget what was learned after the checkpoint of `step`."""
+        ...
+
+    def set_budget(self, budget: int) -> int:
+        """Ask for so many comparisons in all from now on; returns how many it were."""
+        ...
 
 
 class Steering:
@@ -27,7 +42,7 @@ class Steering:
         acts: takes a line for each of them.
     """
 
-    def __init__(self, run: "OnlineRun", store: Store, acts: Acts) -> None:
+    def __init__(self, run: Steered, store: Store, acts: Acts) -> None:
         self.run, self.store, self.acts = run, store, acts
         self._obey: dict[str, Callable[[Command], str]] = {
             "stop": self._stop,
@@ -87,8 +102,5 @@ class Steering:
 
     def _set_budget(self, command: Command) -> str:
         assert command.value is not None
-        if self.run.preferences is None:
-            raise ConfigError("this run learns from its world's own reward and asks nothing")
-        was = self.run.preferences.schedule.budget
-        self.run.preferences.set_budget(command.value)
+        was = self.run.set_budget(command.value)
         return f"the budget is {command.value:,} comparisons; it was {was:,}"

@@ -6,17 +6,20 @@
 from collections.abc import Callable, Mapping
 
 from heeler.loop.config import RunConfig
+from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.reward_config import RewardRunConfig
 from heeler.recipes.backflip import backflip
+from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
 
-RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig]] = {
+RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig]] = {
     "backflip": backflip,
+    "helpdesk": helpdesk,
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
 }
 
-__all__ = ["RECIPES", "backflip", "ppo", "preferences", "reward_model"]
+__all__ = ["RECIPES", "backflip", "helpdesk", "ppo", "preferences", "reward_model"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from random import Random
 
 from heeler.core.nouns import Message
-from heeler.envs.helpdesk.knowledge import DAYS, STATES, Knowledge, draw_knowledge
+from heeler.envs.helpdesk.knowledge import DAYS, NUM_PRODUCTS, STATES, Knowledge, draw_knowledge
 from heeler.envs.helpdesk.questions import FACT_KINDS, Item, draw_item, reference
 
 RUDE = (
@@ -36,17 +36,21 @@ class Faults:
     long: float = 0.3
 
 
-def conversations(faults: Faults, *, num_turns: int, seed: int) -> Iterator[list[Message]]:
+def conversations(
+    faults: Faults, *, num_turns: int, seed: int, num_products: tuple[int, ...] = (NUM_PRODUCTS,)
+) -> Iterator[list[Message]]:
     """Conversations without end, each about facts of its own.
 
     Args:
         faults: of the desk's answers.
         num_turns: questions in each.
         seed: the same gives the same.
+        num_products: how many products there may be in the facts of one; fewer are easier to read.
     """
     rng = Random(f"helpdesk/corpus/{seed}")
     while True:
-        knowledge = draw_knowledge(rng, held_out=False)
+        size = rng.choice(num_products) if len(num_products) > 1 else num_products[0]
+        knowledge = draw_knowledge(rng, held_out=False, num_products=size)
         chat = [Message(role="system", content=knowledge.prompt())]
         for _ in range(num_turns):
             item = draw_item(rng, knowledge, "train")

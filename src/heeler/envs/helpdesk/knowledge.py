@@ -76,14 +76,15 @@ def product_names(*, held_out: bool) -> list[str]:
     return [name for first, second, name in named if ((first + second) % 4 == 0) == held_out]
 
 
-def draw_knowledge(rng: Random, *, held_out: bool) -> Knowledge:
+def draw_knowledge(rng: Random, *, held_out: bool, num_products: int = NUM_PRODUCTS) -> Knowledge:
     """Facts at random.
 
     Args:
         rng: where chance comes from.
         held_out: whether products are those that are kept for tests.
+        num_products: how many there are.
     """
-    names = rng.sample(product_names(held_out=held_out), NUM_PRODUCTS)
+    names = rng.sample(product_names(held_out=held_out), num_products)
     products = tuple(
         Product(name=name, price=rng.randint(3, 99), stock=0 if rng.random() < 0.3 else rng.randint(1, 20))
         for name in names

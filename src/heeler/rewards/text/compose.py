@@ -200,7 +200,7 @@ class ComposedReward:
             name = cost.part.name
             metrics |= _spread(f"costs/{name}/mean", f"costs/{name}/std", given[name])
             metrics[f"costs/{name}/budget"] = cost.budget
-            metrics[f"costs/{name}/multiplier"] = after.multipliers[name].value
+            metrics[f"multipliers/{name}"] = after.multipliers[name].value
         for one in (*self.parts, *self.costs):
             if isinstance(one.part, Telling):
                 group = "rewards" if isinstance(one, Weighted) else "costs"

@@ -232,7 +232,7 @@ def test_metrics_have_each_part_alone_and_what_it_tells() -> None:
         "costs/c/mean": 0.5,
         "costs/c/std": 0.5,
         "costs/c/budget": 0.5,
-        "costs/c/multiplier": 0.0,
+        "multipliers/c": 0.0,
     }
 
 

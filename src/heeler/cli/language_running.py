@@ -1,0 +1,169 @@
+"""`heeler run` and `heeler resume` for runs of language models: what is shown, and what is told at the end."""
+
+import dataclasses
+import shlex
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from heeler.cli.arguments import INTERRUPTED, OK, print_json
+from heeler.cli.console import Console, ServeFlags, missing_package
+from heeler.cli.recipe_flags import RunArguments
+from heeler.core.errors import ConfigError, RunStopped
+
+if TYPE_CHECKING:
+    from heeler.core.gate_records import GateRecord
+    from heeler.loop.language.config import LanguageRunConfig
+    from heeler.loop.language.running import LanguageResult, Listeners
+
+Learn = Callable[["Listeners"], "LanguageResult"]
+_EVERY_S = 5.0
+_TOLD = (
+    ("reward", "reward {:.2f}"),
+    ("rewards/truthfulness/mean", "truthful {:.0%}"),
+    ("rewards/refusals/mean", "right refusals {:.0%}"),
+    ("costs/toxicity/mean", "toxic {:.1%}"),
+    ("held_out", "people prefer it {:.0%}"),
+    ("completions/mean_length", "{:.0f} tokens an answer"),
+    ("kl", "KL {:.2f}"),
+)
+
+
+def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, settings: Sequence[str]) -> int:
+    """Have a language model learn, or go on with it.
+
+    Args:
+        config: from the recipe.
+        arguments: of the command line.
+        settings: `a.b=value` each.
+    """
+    from heeler.loop.config import to_dict
+    from heeler.loop.language.config import language_config_from_dict
+    from heeler.loop.language.running import run_language
+    from heeler.loop.settings import assign
+
+    if settings:
+        config = language_config_from_dict(assign(to_dict(config), settings))
+    if arguments.store:
+        config = dataclasses.replace(config, store=arguments.store)
+    path = arguments.run_dir or Path("runs") / config.default_name
+    return _learn(config, path, arguments.json, arguments.serve, lambda told: run_language(config, path, told))
+
+
+def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
+    """Go on with a run of a language model."""
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.language.config import language_config_from_dict
+    from heeler.loop.language.running import resume_language
+
+    config = language_config_from_dict(RunDirectory.open(path).config())
+    return _learn(config, path, json, flags, lambda told: resume_language(path, told))
+
+
+def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeFlags, learn: Learn) -> int:
+    from heeler.loop.language.running import Listeners
+    from heeler.loop.report import write_report
+
+    stream = sys.stderr if as_json else sys.stdout
+    console = _console(config, path, flags, stream)
+    shown = _Lines(config, stream, lambda: None if console is None else console.url)
+    print(f"language model in {path}: {config.num_updates:,} updates", file=stream, flush=True)
+
+    def begin() -> None:
+        if console is not None:
+            console.start(shown.say)
+
+    try:
+        with console or nullcontext():
+            result = learn(Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin))
+        report = write_report(path)
+    except RunStopped as stopped:
+        print(f"\nheeler: {stopped}; go on with it by: heeler resume {shlex.quote(str(path))}", file=sys.stderr)
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        begun = (path / "config.yaml").exists()
+        print(f"\nheeler: stopped at update {shown.update:,}{again if begun else ''}", file=sys.stderr)
+        return INTERRUPTED
+    for refused in result.refused_checkpoints:
+        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+    if as_json:
+        suites = {name: dataclasses.asdict(means) for name, means in result.suites.items()}
+        print_json({"run": str(path), "report": str(report), "suites": suites})
+    else:
+        print(f"{_in_words(result)}\nReport: {report}\nTalk to it: heeler serve {shlex.quote(str(path))}")
+    return OK
+
+
+def _console(config: "LanguageRunConfig", path: Path, flags: ServeFlags, stream: TextIO) -> Console | None:
+    if not flags.wants(people=config.asks_people):
+        return None
+    missing = missing_package()
+    if missing is not None:
+        raise ConfigError(
+            f"to serve a run needs a package that is missing ({missing}): pip install 'heeler[service]', or --no-serve"
+        )
+    console = Console(path, flags)
+    console.refuse_taken_port()
+    return console
+
+
+class _Lines:
+    """A line every few seconds.
+
+    Args:
+        config: of the run.
+        stream: where to write.
+        address: where people answer at the moment, if anywhere.
+    """
+
+    def __init__(self, config: "LanguageRunConfig", stream: TextIO, address: Callable[[], str | None]) -> None:
+        self._config, self._stream, self._address = config, stream, address
+        self._shown_s = -_EVERY_S
+        self._first: tuple[int, float] | None = None
+        self.update = 0
+
+    def say(self, words: str) -> None:
+        """Write a line of its own."""
+        print(words, file=self._stream, flush=True)
+
+    def gate(self, record: "GateRecord") -> None:
+        """Tell what the gate decided."""
+        decided = "passed the gate" if record.passed else "was kept back by the gate"
+        self.say(f"  the candidate of update {self.update:,} {decided}: {'; '.join(record.reasons)}")
+
+    def __call__(self, row: Mapping[str, float]) -> None:
+        """Take in a row of metrics."""
+        waits, self.update = int(row["update"]) == self.update, int(row["update"])
+        now = time.monotonic()
+        if self._first is None or waits:
+            self._first = (self.update, now)
+        if now - self._shown_s < _EVERY_S and self.update < self._config.num_updates:
+            return
+        self._shown_s = now
+        words = [told.format(row[name]) for name, told in _TOLD if name in row]
+        words += [f"{row['pairs']:,.0f} comparisons learned from"] if row.get("pairs") else []
+        if waits:
+            where = self._address()
+            words.append("waiting for people" + ("" if where is None else f", who answer at {where}"))
+        self.say(f"  update {self.update:,} of {self._config.num_updates:,}{self._left(now)}: {', '.join(words)}")
+
+    def _left(self, now: float) -> str:
+        from heeler.loop.words import duration
+
+        assert self._first is not None
+        first, first_s = self._first
+        if self.update <= first or self.update >= self._config.num_updates:
+            return ""
+        return f", {duration((self._config.num_updates - self.update) * (now - first_s) / (self.update - first))} left"
+
+
+def _in_words(result: "LanguageResult") -> str:
+    lines = ["On held-out prompts, before and after learning:"]
+    for name, means in result.suites.items():
+        before, after = ("-" if value is None else f"{value:.3f}" for value in (means.before, means.after))
+        lines.append(f"  {name.replace('_', ' '):<16}{before:>7} -> {after:>6}  ({means.better} is better)")
+    return "\n".join(lines)

@@ -1,0 +1,269 @@
+"""The configuration of a language model's run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from heeler.algorithms.grpo import GRPO, GRPOConfig
+from heeler.algorithms.online_dpo import OnlineDPO, OnlineDPOConfig
+from heeler.algorithms.ppo_text import TextPPO, TextPPOConfig
+from heeler.algorithms.rloo import RLOO, RLOOConfig
+from heeler.core.errors import ConfigError
+from heeler.feedback.crowd import CrowdConfig
+from heeler.feedback.postgres import check_run_store
+from heeler.loop.config import check_seed, validated
+from heeler.models.language.adapters import Lora
+from heeler.oversight.gate_config import GateConfig
+from heeler.oversight.over_optimisation import WatchConfig
+from heeler.rewards.reward_settings import RewardModelConfig
+from heeler.rewards.text.multipliers import MultiplierConfig
+from heeler.rollouts.sampler import SamplingConfig
+
+PEOPLE = "people"
+Learner = GRPO | RLOO | TextPPO | OnlineDPO
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The model that learns."""
+
+    path: str
+    """A folder or a hub id."""
+    lora: Lora | None = None
+    """An adapter that learns in place of the model's own weights."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """What it computes in; auto is bfloat16 on a GPU that does, else float32."""
+    device: str = "auto"
+    """Where it computes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskingConfig:
+    """What is asked, and of whom."""
+
+    teacher: CrowdConfig | Literal["people"]
+    """Who answers: a crowd of simulated users, or people and programs through the store."""
+    budget: int = 1500
+    """Comparisons that are asked for in the whole run."""
+    per_update: int = 12
+    """Of them in an update, two completions of one prompt each."""
+    num_held_out: int = 16
+    """Comparisons of an answer with one of the model that learning began with, in an update, on prompts that nothing is
+    learned from: what the watch goes by."""
+    held_out_every: int = 4
+    """Updates between two such rounds."""
+
+    def __post_init__(self) -> None:
+        for name in ("budget", "per_update", "held_out_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"asking.{name} must be >= 1, got {getattr(self, name)}")
+        if self.num_held_out < 0:
+            raise ConfigError(f"asking.num_held_out must be >= 0, got {self.num_held_out}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedConfig:
+    """The reward that is learned from what people say."""
+
+    weight: float = 1.0
+    """In the whole reward."""
+    combine: Literal["mean", "worst", "uncertainty"] = "uncertainty"
+    """How the members of the ensemble become one number; `worst` and `uncertainty` are pessimistic."""
+    pessimism: float = 1.0
+    """For `uncertainty`: what disagreement among the members costs."""
+    first_fit: int = 96
+    """Pairs that are wanted before the first fit; until then the reward has no such part."""
+    refit_growth: float = 1.5
+    """It is fitted anew once there are so many times as many pairs as at the last fit."""
+    model: RewardModelConfig = field(
+        default_factory=lambda: RewardModelConfig(num_heads=4, learning="heads", trunk_weight=4.0)
+    )
+    """The reward model; its trunk is the model that learning began with."""
+
+    def __post_init__(self) -> None:
+        if not self.weight > 0:
+            raise ConfigError(f"learned.weight must be > 0, got {self.weight}; leave `learned` out for none")
+        if self.first_fit < 10:
+            raise ConfigError(f"learned.first_fit must be >= 10, got {self.first_fit}")
+        if not self.refit_growth > 1:
+            raise ConfigError(f"learned.refit_growth must be > 1, got {self.refit_growth}")
+        if self.model.learning != "heads":
+            raise ConfigError(
+                "learned.model.learning must be heads: the trunk is shared with the reference, which stays as it is"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartWeights:
+    """What each metric weighs in the reward, after it was brought to a spread of 1; 0 leaves it out.
+
+    Those that need to know what is true or right apply only where the world knows it.
+    """
+
+    truthfulness: float = 0.0
+    """Whether what is asked for is said, and nothing that is false."""
+    refusals: float = 0.0
+    """Whether what must be refused is."""
+    helpfulness: float = 0.0
+    """How like the reference answer it is (chrF)."""
+    brevity: float = 0.0
+    """0 up to `max_words`, -1 at twice that."""
+    repetition: float = 0.0
+    """Share of what is said again; give a negative weight."""
+    agreement: float = 0.0
+    """How alike the answers to one prompt are, for where nothing is known to be true."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budgets:
+    """What may happen how often, held by multipliers; None for no limit."""
+
+    toxicity: float | None = 0.005
+    """Share of answers that are toxic."""
+    multiplier: MultiplierConfig = field(default_factory=MultiplierConfig)
+    """How the multipliers move."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseConfig:
+    """When candidates are offered, and what they must show."""
+
+    every: int = 50
+    """Updates between two candidates; the last update offers one too."""
+    gate: GateConfig
+    """What a candidate has to show against the version in use."""
+    suite_size: int = 400
+    """Items of each suite."""
+    approval: Literal["gate", "people"] = "gate"
+    """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
+
+    def __post_init__(self) -> None:
+        for name in ("every", "suite_size"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"release.{name} must be >= 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageRunConfig:
+    """Everything about one run of a language model; a recipe returns it. Exactly one learner is set."""
+
+    recipe: str
+    """The recipe that made it."""
+    model: ModelConfig
+    """The model that learns."""
+    world: str
+    """Where prompts come from: `helpdesk`, or a file with the column `prompt`."""
+    grpo: GRPOConfig | None = None
+    rloo: RLOOConfig | None = None
+    ppo: TextPPOConfig | None = None
+    online_dpo: OnlineDPOConfig | None = None
+    num_updates: int = 200
+    """Of the whole run."""
+    num_prompts: int = 32
+    """Different prompts of an update."""
+    num_each: int = 8
+    """Completions of each."""
+    chat_share: float = 0.25
+    """Share of an update's prompts that are taken from chats in which people said something of an answer, once there
+    are any."""
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+    """How completions are sampled."""
+    parts: PartWeights = field(default_factory=PartWeights)
+    """Metrics in the reward."""
+    max_words: int = 40
+    """Words of an answer that brevity has nothing against."""
+    learned: LearnedConfig | None = None
+    """The reward that is learned from people."""
+    asking: AskingConfig | None = None
+    """What people are asked; without it only what they say in chats is learned from."""
+    answers_per_update: int = 0
+    """Answers that are waited for before each update, so that learning keeps step with people; 0 to wait for none."""
+    budgets: Budgets = field(default_factory=Budgets)
+    """Costs."""
+    watch: WatchConfig | None = field(default_factory=WatchConfig)
+    """When learning pauses since its reward is being exploited."""
+    release: ReleaseConfig | None = None
+    """When candidates are offered; without it nothing is released."""
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    checkpoint_every: int = 20
+    """Updates between two checkpoints."""
+    keep_checkpoints: int = 3
+    """Checkpoints that stay on disk."""
+    torch_threads: int = 2
+    """Threads of torch."""
+    store: str = ""
+    """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of
+    the run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.store:
+            check_run_store(self.store)
+        named = [name for name in _LEARNERS if getattr(self, name) is not None]
+        if len(named) != 1:
+            raise ConfigError(f"exactly one of {', '.join(_LEARNERS)} must be set, got {' and '.join(named) or 'none'}")
+        for name in (
+            "num_updates",
+            "num_prompts",
+            "max_words",
+            "checkpoint_every",
+            "keep_checkpoints",
+            "torch_threads",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.num_each < 2:
+            raise ConfigError(f"num_each must be >= 2: completions of a prompt are compared, got {self.num_each}")
+        if self.answers_per_update < 0:
+            raise ConfigError(f"answers_per_update must be >= 0, got {self.answers_per_update}")
+        if not 0 <= self.chat_share <= 1:
+            raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
+        if self.learned is None and not any(vars(self.parts).values()):
+            raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
+        if self.asking is not None and self.learned is None:
+            raise ConfigError("asking would be ignored: nothing is learned from answers; set learned, or leave it out")
+
+    @property
+    def learner(self) -> Learner:
+        """The learner that is set."""
+        if self.grpo is not None:
+            return GRPO(self.grpo)
+        if self.rloo is not None:
+            return RLOO(self.rloo)
+        if self.ppo is not None:
+            return TextPPO(self.ppo)
+        assert self.online_dpo is not None
+        return OnlineDPO(self.online_dpo)
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether people answer, or programs in their name."""
+        return self.asking is not None and self.asking.teacher == PEOPLE
+
+    @property
+    def steps_per_update(self) -> int:
+        """Completions of an update, which is what steps count."""
+        return self.num_prompts * self.num_each
+
+    @property
+    def default_name(self) -> str:
+        """What a run's directory is called."""
+        return f"{self.recipe}-seed{self.seed}"
+
+
+_LEARNERS = ("grpo", "rloo", "ppo", "online_dpo")
+
+
+def language_config_from_dict(values: Mapping[str, Any]) -> LanguageRunConfig:
+    """The configuration that `heeler.loop.config.to_dict` wrote.
+
+    Raises:
+        ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
+    """
+    return validated(LanguageRunConfig, values)
+
+
+def is_language_config(values: Mapping[str, Any]) -> bool:
+    """Whether a run's configuration is that of a language model's run."""
+    return "world" in values

@@ -1,0 +1,112 @@
+"""`report.html` of a language model's run: held-out suites before and after, rewards and costs, gates, answers."""
+
+from collections.abc import Mapping
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from plotly.offline import get_plotlyjs
+
+from heeler import __version__
+from heeler.core.errors import RunError
+from heeler.core.gate_records import GateRecords
+from heeler.core.nouns import Message
+from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.core.texts import TextSample
+from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.evaluation import SuiteMeans, saved_suites
+from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
+from heeler.loop.report_language import Rows, language_charts
+from heeler.loop.report_page import as_json, section_of, settings_table
+from heeler.loop.words import duration, number
+
+_SHARES = ("truthfulness", "toxicity", "right_refusals", "wrong_refusals", "stated_belief", "pushback")
+
+
+def write_language_report(run: Path | str) -> Path:
+    """Write the report of a language model's run, finished or not; one that is there is replaced.
+
+    Raises:
+        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
+    """
+    directory = RunDirectory.open(Path(run))
+    rows = directory.metrics()
+    if not rows:
+        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
+    path = directory.path / REPORT_NAME
+    write_atomically(path, _page(directory, rows).encode())
+    return path
+
+
+def _page(directory: RunDirectory, rows: Rows) -> str:
+    values = directory.config()
+    config, suites = language_config_from_dict(values), saved_suites(directory)
+    name, sections = directory.path.resolve().name, language_charts(rows)
+    templates = files("heeler.loop") / "templates"
+    body = [_header(name, config, rows), _tiles(config, rows, suites), samples_section(_examples(suites))]
+    body += [section_of(title, charts) for title, charts in sections.items()]
+    body += [gates_section(GateRecords(directory).all())]
+    body += [settings_table(values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
+    every = [chart for charts in sections.values() for chart in charts]
+    return Template((templates / "report.html").read_text("utf-8")).substitute(
+        title=escape(f"{name} · heeler"),
+        css=(templates / "report.css").read_text("utf-8"),
+        body="\n".join(body),
+        charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
+        plotly=get_plotlyjs(),
+        script=(templates / "report.js").read_text("utf-8"),
+    )
+
+
+def _header(name: str, config: LanguageRunConfig, rows: Rows) -> str:
+    update = int(rows[-1]["update"])
+    is_over = update >= config.num_updates
+    state, kind = ("finished", "finished") if is_over else (f"{update / config.num_updates:.0%} done", "going")
+    who = "nobody is asked"
+    if config.asking is not None:
+        who = "answers by people" if config.asks_people else "answers by simulated users"
+    return f"""<header>
+<h1>{escape(name)}</h1>
+<p class="about">Recipe {escape(config.recipe)}, prompts {escape(Path(config.world).name)}, seed {config.seed}, {who}.
+<span class="state {kind}">{state}</span></p>
+</header>"""
+
+
+def _tiles(config: LanguageRunConfig, rows: Rows, suites: Mapping[str, SuiteMeans]) -> str:
+    tiles = [(title.replace("_", " ").capitalize(), *_figures(title, means)) for title, means in suites.items()]
+    last = rows[-1]
+    if config.asking is not None:
+        tiles.append(("Comparisons", f"{last.get('pairs', 0):,.0f}", f"of a budget of {config.asking.budget:,}"))
+    tiles.append(("Completions", f"{last['step']:,}", f"in {last['update']:,} updates"))
+    tiles.append(("Time", duration(last["elapsed_s"]), "sampling, rewarding and learning"))
+    items = "\n".join(
+        f'<div class="card"><dt>{escape(title)}</dt><dd class="figure">{escape(figure)}</dd>'
+        f'<dd class="detail">{escape(detail)}</dd></div>'
+        for title, figure, detail in tiles
+    )
+    return f'<dl class="tiles">\n{items}\n</dl>'
+
+
+def _figures(suite: str, means: SuiteMeans) -> tuple[str, str]:
+    def shown(value: float | None) -> str:
+        if value is None:
+            return "-"
+        return f"{value:.1%}" if suite in _SHARES else number(value)
+
+    return shown(means.after), f"{shown(means.before)} before learning; {means.better} is better"
+
+
+def _examples(suites: Mapping[str, SuiteMeans]) -> list[BeforeAfter]:
+    return [
+        BeforeAfter(before=_sample(example, "before"), after=_sample(example, "after"), note=f"From {name}.")
+        for name, means in suites.items()
+        for example in means.examples
+        if example["before"] != example["after"]
+    ]
+
+
+def _sample(example: Mapping[str, Any], which: str) -> TextSample:
+    prompt = tuple(Message(role=role, content=content) for role, content in example["prompt"])
+    return TextSample(prompt=prompt, completion=example[which])

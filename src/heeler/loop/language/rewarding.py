@@ -1,0 +1,162 @@
+"""From answers to rewards: the reward that is learned from people, and what it is composed with.
+
+Shapes: N completions, M members of the ensemble.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from heeler.core.text_data import TextPair
+from heeler.core.texts import TextSample
+from heeler.loop.language.config import LanguageRunConfig
+from heeler.loop.language.worlds import TextWorld
+from heeler.models.language.model import LanguageModel
+from heeler.ops.text_batch import TextBatch
+from heeler.rewards.reward_learner import RewardLearner, RewardState
+from heeler.rewards.text.coherence import Repetition
+from heeler.rewards.text.compose import Budgeted, Composed, ComposedReward, Weighted
+from heeler.rewards.text.helpfulness import chrf_part
+from heeler.rewards.text.learned import LearnedReward
+from heeler.rewards.text.length import Length
+from heeler.rewards.text.part import Part, Scores
+from heeler.rewards.text.toxicity import Toxicity
+from heeler.rewards.text.truthfulness import Agreement
+
+_HALF_LIFE = 4096
+"""Samples after which what a part's scale was weighs half: parts are brought to the scale that they have now."""
+
+
+class Rewarding:
+    """The reward of one run.
+
+    Args:
+        config: of the run.
+        world: of the prompts.
+        reference: the model that learning began with; it is the trunk of the learned reward.
+    """
+
+    def __init__(self, config: LanguageRunConfig, world: TextWorld, reference: LanguageModel) -> None:
+        self.config, self._reference = config, reference
+        self._learner = None if config.learned is None else RewardLearner(config.learned.model)
+        self._fitted: RewardState | None = None
+        self.num_fitted = 0
+        """Pairs of the last fit."""
+        self._member_NM: np.ndarray | None = None
+        self._composed = ComposedReward(self._parts(world), self._costs())
+        self.state = self._composed.init()
+
+    def _parts(self, world: TextWorld) -> list[Weighted]:
+        weights, words = self.config.parts, self.config.max_words
+        metrics: list[tuple[float, Part]] = [
+            (weights.truthfulness, _OfWorld("truthfulness", world)),
+            (weights.refusals, _OfWorld("refusals", world)),
+            (weights.helpfulness, chrf_part(name="helpfulness")),
+            (weights.brevity, Length(free=words, worst=2 * words, name="brevity")),
+            (weights.repetition, Repetition()),
+            (weights.agreement, Agreement()),
+        ]
+        parts = [Weighted(part=part, weight=weight, half_life=_HALF_LIFE) for weight, part in metrics if weight]
+        learned = self.config.learned
+        if learned is not None:
+            pessimism = learned.pessimism if learned.combine == "uncertainty" else None
+            scorer = LearnedReward(lambda _: self._member_NM, combine=learned.combine, pessimism=pessimism)
+            parts.insert(0, Weighted(part=_OnceFitted(self, scorer), weight=learned.weight, half_life=_HALF_LIFE))
+        return parts
+
+    def _costs(self) -> list[Budgeted]:
+        budgets = self.config.budgets
+        if budgets.toxicity is None:
+            return []
+        return [Budgeted(part=Toxicity(), budget=budgets.toxicity, multiplier=budgets.multiplier)]
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a learned reward yet."""
+        return self._fitted is not None
+
+    @property
+    def has_reward(self) -> bool:
+        """Whether there is anything to learn from yet."""
+        return self.is_fitted or any(vars(self.config.parts).values())
+
+    # The learned reward
+
+    def refit_if_due(self, pairs: Sequence[TextPair]) -> dict[str, float]:
+        """Fit the learned reward anew where there are enough new pairs; returns what there is to know."""
+        learned = self.config.learned
+        if learned is None or len(pairs) < max(learned.first_fit, learned.refit_growth * self.num_fitted):
+            return {}
+        return self.fit(pairs)
+
+    def fit(self, pairs: Sequence[TextPair]) -> dict[str, float]:
+        """Fit the learned reward to pairs, from nothing."""
+        assert self._learner is not None
+        state = self._learner.init(self._reference, self.config.seed)
+        data = self._learner.prepare(state, pairs)
+        state, figures = self._learner.fit_linear(state, data)
+        self._fitted, ended = self._learner.finish(state, data)
+        self.num_fitted = len(pairs)
+        # Of an accuracy where all pairs are level there is no number.
+        return {f"reward_model/{name}": value for name, value in (figures | ended).items() if math.isfinite(value)}
+
+    def unlearn(self) -> None:
+        """Forget the learned reward, whose pairs were withdrawn; it is fitted to the others when they are enough."""
+        self._fitted, self.num_fitted = None, 0
+
+    def look(self, batch: TextBatch) -> np.ndarray | None:
+        """[N, M] what every member makes of a batch, which is then what `score` goes by; None before the first fit."""
+        self._member_NM = None if self._fitted is None else self._fitted.reward.score_batch(batch).member_NM
+        return self._member_NM
+
+    # The whole reward
+
+    def score(self, samples: Sequence[TextSample]) -> Composed:
+        """The rewards of the batch that was last looked at; its costs move the multipliers."""
+        self.state, composed = self._composed.score(self.state, samples)
+        return composed
+
+    # Checkpoints
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps as tensors."""
+        return {} if self._learner is None or self._fitted is None else self._learner.tensors(self._fitted)
+
+    def to_json(self) -> dict[str, Any]:
+        """What it keeps beside them."""
+        return {"composed": self.state.to_json(), "num_fitted": self.num_fitted}
+
+    def load(self, tensors: Mapping[str, Tensor], saved: Mapping[str, Any]) -> None:
+        """Go on from these."""
+        self.state = self._composed.state_from_json(saved["composed"])
+        self.num_fitted, self._fitted = saved["num_fitted"], None
+        if tensors:
+            assert self._learner is not None
+            fresh = self._learner.init(self._reference, self.config.seed)
+            self._fitted = self._learner.load_tensors(fresh, dict(tensors))
+
+
+class _OfWorld:
+    """A metric that the world of the prompts alone can tell."""
+
+    def __init__(self, name: str, world: TextWorld) -> None:
+        self.name, self._world = name, world
+
+    def score(self, samples: Sequence[TextSample]) -> Scores:
+        return self._world.score(self.name, samples) or [None] * len(samples)
+
+
+class _OnceFitted:
+    """The learned reward, which says nothing before it is fitted."""
+
+    def __init__(self, rewarding: Rewarding, scorer: LearnedReward) -> None:
+        self.name, self._rewarding, self._scorer = scorer.name, rewarding, scorer
+
+    def score(self, samples: Sequence[TextSample]) -> Scores:
+        return self._scorer.score(samples) if self._rewarding.is_fitted else [None] * len(samples)
+
+    def metrics(self) -> dict[str, float]:
+        return self._scorer.metrics() if self._rewarding.is_fitted else {}

@@ -1,0 +1,141 @@
+"""A language model's run from its beginning to its end, and going on with one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from heeler.core.errors import ConfigError, RunStopped
+from heeler.core.gate_records import GateRecord
+from heeler.core.rundir import RunDirectory
+from heeler.feedback.stores import open_store
+from heeler.loop.acts import Acts
+from heeler.loop.config import to_dict
+from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.evaluation import SuiteMeans, evaluate
+from heeler.loop.language.offering import Offering
+from heeler.loop.language.run import LanguageRun, Metrics
+from heeler.loop.language.worlds import world_named
+from heeler.loop.serving import MODEL
+from heeler.loop.steering import PAUSED, Steering
+from heeler.models.language.loading import load_language_model
+
+WATCH = "watch"
+"""Who paused a run whose learned reward is being exploited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanguageResult:
+    """What a run came to."""
+
+    path: Path
+    """Its directory."""
+    suites: Mapping[str, SuiteMeans]
+    """Means on held-out suites, before and after learning."""
+    refused_checkpoints: list[str]
+    """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listeners:
+    """Who is told how a run goes."""
+
+    on_metrics: Callable[[Metrics], None] = lambda row: None
+    """After each update, and while people are waited for with what there is."""
+    on_gate: Callable[[GateRecord], None] = lambda record: None
+    """After each decision of the gate."""
+    on_begin: Callable[[], None] = lambda: None
+    """Once nothing more is refused."""
+
+
+def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listeners | None = None) -> LanguageResult:
+    """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
+
+    Args:
+        config: from a recipe.
+        path: of the run directory.
+        listeners: who is told.
+
+    Raises:
+        HeelerError: what is wrong and how to mend it; where model or prompts cannot be read nothing is written.
+        RunStopped: an operator stopped it, or the watch did.
+    """
+    base = load_language_model(config.model.path, dtype=config.model.dtype, device=config.model.device, trainable=False)
+    _refuse_what_does_not_fit(config)
+    directory = RunDirectory.create(Path(path), to_dict(config))
+    if not (directory.path / MODEL / "config.json").is_file():
+        base.save(directory.path / MODEL)
+    return _learn(directory, config, listeners or Listeners())
+
+
+def resume_language(path: Path | str, listeners: Listeners | None = None) -> LanguageResult:
+    """Go on with a run from its newest sound checkpoint. The rest is as of `run_language`."""
+    directory = RunDirectory.open(Path(path))
+    return _learn(directory, language_config_from_dict(directory.config()), listeners or Listeners())
+
+
+def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
+    world = world_named(config.world)
+    if config.release is not None:
+        there = {suite.name for suite in world.suites(10, seed=0)}
+        missing = [check.suite for check in config.release.gate.checks if check.suite not in there]
+        if missing:
+            raise ConfigError(
+                f"release.gate.checks: {config.world} has no suite {missing[0]!r}, only {', '.join(sorted(there))}"
+            )
+
+
+def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:
+    with directory.locked(), open_store(directory) as store, store.sole_learner():
+        acts = Acts(directory)
+        run = LanguageRun(directory, config, store)
+        refused, steering = run.begin(), Steering(run, store, acts)
+        if run.verdict() is not None and store.setting(PAUSED, None) is None:
+            # Whoever goes on with a run that the watch stopped has seen why.
+            _go_on_if_halted(run, acts)
+        what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
+        acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
+        listeners.on_begin()
+        offering = None if config.release is None else Offering(run, acts)
+
+        def tell() -> None:
+            listeners.on_metrics(run.waiting())
+
+        def offer() -> None:
+            record = None if offering is None else offering.offer_if_due()
+            if record is not None:
+                listeners.on_gate(record)
+
+        with acts.ending(run):
+            steering.obey(while_paused=tell)
+            while not run.is_finished:
+                offer()
+                row = run.iterate()
+                listeners.on_metrics(row or run.waiting())
+                if row is not None:
+                    _watch(run, acts)
+                steering.obey(while_paused=tell)
+                _go_on_if_halted(run, acts)
+            offer()
+            suites = evaluate(run)
+        acts.note("run.finish", step=run.step)
+        return LanguageResult(path=directory.path, suites=suites, refused_checkpoints=refused)
+
+
+def _watch(run: LanguageRun, acts: Acts) -> None:
+    """Pause learning, or end it where nobody is there to look, once its reward is being exploited."""
+    verdict = run.verdict()
+    if verdict is None or verdict.decision != "halt":
+        return
+    run.save()
+    acts.note("watch.halt", step=run.step, reason=verdict.reason, nearness=verdict.evidence["nearness"])
+    if not run.config.asks_people:
+        raise RunStopped(f"{verdict.reason} The checkpoint is kept; whoever goes on has seen this")
+    run.store.set_setting(PAUSED, WATCH)
+
+
+def _go_on_if_halted(run: LanguageRun, acts: Acts) -> None:
+    """After somebody had the run go on, other evidence counts."""
+    verdict = run.verdict()
+    if verdict is not None and verdict.decision == "halt":
+        run.watch_anew()
+        acts.note("watch.begin_anew", step=run.step)

@@ -1,0 +1,78 @@
+"""The help desk: a small chat model learns to be truthful and polite, from simulated users or from people."""
+
+from heeler.algorithms.kl_penalty import KLConfig
+from heeler.algorithms.rloo import RLOOConfig
+from heeler.core.errors import ConfigError
+from heeler.feedback.crowd import CrowdConfig
+from heeler.loop.language.config import (
+    PEOPLE,
+    AskingConfig,
+    LanguageRunConfig,
+    LearnedConfig,
+    ModelConfig,
+    PartWeights,
+    ReleaseConfig,
+)
+from heeler.loop.language.worlds import HELPDESK
+from heeler.models.language.weights import OptimizerConfig
+from heeler.oversight.gate_config import Check, GateConfig
+from heeler.oversight.over_optimisation import WatchConfig
+from heeler.recipes.helpdesk_model import SHIPPED
+from heeler.rollouts.sampler import SamplingConfig
+
+CHECKS = (
+    Check(suite="helpfulness", better="higher", margin=0.05),
+    Check(suite="truthfulness", better="higher", margin=0.05),
+    Check(suite="toxicity", better="lower", margin=0.03),
+    Check(suite="right_refusals", better="higher", margin=0.05),
+    Check(suite="wrong_refusals", better="lower", margin=0.05, is_goal=False),
+    Check(suite="perplexity", better="lower", margin=0.1, is_goal=False, max_difference=3.0),
+)
+
+
+def helpdesk(
+    *,
+    seed: int = 0,
+    model: str = "",
+    teacher: str = "crowd",
+    hostile: float = 0.0,
+    num_updates: int = 160,
+    budget: int = 1500,
+) -> LanguageRunConfig:
+    """A small chat model of a shop's help desk learns to be truthful, polite and brief.
+
+    Args:
+        seed: everything random in the run follows from it.
+        model: folder of the model to begin with; the one that comes with heeler if not given.
+        teacher: who compares answers: crowd, which is simulated users, or people.
+        hostile: share of the simulated users who name the worse answer on purpose.
+        num_updates: updates of the whole run.
+        budget: comparisons that are asked for.
+    """
+    if teacher not in ("crowd", PEOPLE):
+        raise ConfigError(f"teacher must be crowd or {PEOPLE}, got {teacher!r}")
+    if teacher == PEOPLE and hostile:
+        raise ConfigError("hostile would be ignored: people are what they are; leave it out")
+    users = PEOPLE if teacher == PEOPLE else CrowdConfig(hostile_share=hostile)
+    return LanguageRunConfig(
+        recipe="helpdesk",
+        model=ModelConfig(path=model or str(SHIPPED), dtype="float32"),
+        world=HELPDESK,
+        rloo=RLOOConfig(
+            optimizer=OptimizerConfig(learning_rate=5e-4, final_learning_rate_share=0.1),
+            kl=KLConfig(coefficient=0.01),
+            normalize_advantages=True,
+        ),
+        num_updates=num_updates,
+        num_prompts=32,
+        num_each=8,
+        sampling=SamplingConfig(max_new_tokens=100),
+        parts=PartWeights(truthfulness=1.0, refusals=1.0, helpfulness=0.5, brevity=0.5),
+        max_words=20,
+        learned=LearnedConfig(weight=0.5),
+        asking=AskingConfig(teacher=users, budget=budget),
+        watch=WatchConfig(min_gain=0.005),
+        release=ReleaseConfig(every=80, gate=GateConfig(checks=CHECKS)),
+        seed=seed,
+        answers_per_update=4 if teacher == PEOPLE else 0,
+    )
