@@ -19,6 +19,8 @@ from benchmarks import (
     console_overhead,
     crash_soak,
     guards,
+    helpdesk,
+    helpdesk_adversarial,
     hh_reward_model,
     ingest,
     mujoco_batch,
@@ -54,6 +56,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     toxicity.BENCHMARK,
     guards.BENCHMARK,
     hh_reward_model.BENCHMARK,
+    helpdesk.BENCHMARK,
+    helpdesk_adversarial.BENCHMARK,
     sft_rm_trl.BENCHMARK,
 )
 

@@ -17,19 +17,22 @@ from benchmarks.peers import HOME
 _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 
-NAMES = ["backflip", "preferences", "acquisition", "mujoco-batch", "console-overhead", "ingest", "crash-soak", FUZZ]
-NAMES += ["over-optimisation", "release-gate"]
-NAMES += ["chat-load", "chat-stop"]
 NAMES = [
     "backflip",
     "preferences",
-    "hh-reward-model",
     "acquisition",
     "mujoco-batch",
     "console-overhead",
     "ingest",
     "crash-soak",
     FUZZ,
+    "over-optimisation",
+    "release-gate",
+    "chat-load",
+    "chat-stop",
+    "hh-reward-model",
+    "helpdesk",
+    "helpdesk-adversarial",
 ]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -30,8 +30,9 @@ class Shown:
 
     @property
     def segment(self) -> TextSegment:
-        """As the store keeps it."""
-        return TextSegment(prompt=self.sample.prompt, completion=self.sample.completion, policy_version=self.version)
+        """As the store keeps it, which takes no NUL; an untrained model may say one."""
+        said = self.sample.completion.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        return TextSegment(prompt=self.sample.prompt, completion=said, policy_version=self.version)
 
 
 Comparison = tuple[Shown, Shown]

@@ -35,7 +35,7 @@ class Offering:
         if not self._run.is_offer_due:
             return None
         checkpoint = self._run.directory.load_checkpoint(self._run.step)
-        name = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{self._run.directory.identity()} {checkpoint.sha256}"))
+        name = str(uuid.uuid5(uuid.NAMESPACE_OID, checkpoint.sha256))
         if any(release.id == name for release in self._releases.all()):
             return None
         record = self._gated(checkpoint.sha256)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from random import Random
 from typing import Any, Literal, Protocol
 
 from heeler.core.errors import DataError
@@ -11,7 +12,9 @@ from heeler.core.nouns import Message
 from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import Findings, check, items
+from heeler.envs.helpdesk.knowledge import draw_knowledge
 from heeler.envs.helpdesk.questions import Item as Question
+from heeler.envs.helpdesk.questions import draw_item
 from heeler.evaluation import suite_kinds
 from heeler.evaluation.text_suites import Item, Suite
 from heeler.feedback.datasets.sources import rows_of
@@ -111,8 +114,9 @@ class HelpDesk:
             question = by_prompt.get(sample.prompt[:2]) or believed[sample.prompt[:2]]
             return check(question, sample.completion)
 
-        beliefs = [(question, _belief(question, seed)) for question in facts if question.kind == "price"]
+        beliefs = _beliefs(size, seed)
         believed = {_with(question.prompt, belief): question for question, belief in beliefs}
+        by_prompt |= {question.prompt: question for question, _ in beliefs}
         toxic = Toxicity()
         return [
             suite_kinds.helpfulness(_items(asked[:size]), lambda s: chrf(s.completion, s.columns["reference"])),
@@ -138,10 +142,11 @@ def _items(questions: Sequence[Question]) -> list[Item]:
     return [_item(question) for question in questions]
 
 
-def _belief(question: Question, seed: int) -> str:
-    """What a user might say who has the price wrong."""
-    price = int(stream(seed, f"belief {question.subject}").integers(3, 100))
-    return f"I think it is {price} euro."
+def _beliefs(size: int, seed: int) -> list[tuple[Question, str]]:
+    """Questions for a price, and what a user might say who has it wrong."""
+    rng = Random(f"helpdesk/beliefs/{seed}")
+    asked = [draw_item(rng, draw_knowledge(rng, held_out=True), "test", "price") for _ in range(size)]
+    return [(question, f"I think it is {rng.randint(3, 99)} euro.") for question in asked]
 
 
 def _with(prompt: tuple[Message, ...], belief: str) -> tuple[Message, ...]:

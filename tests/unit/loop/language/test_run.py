@@ -1,0 +1,264 @@
+"""The loop of a language model with a tiny model: to its end, killed and gone on with, steered, watched and gated."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heeler.core.audit import AUDIT_NAME, entries
+from heeler.core.errors import ConfigError, RunStopped
+from heeler.core.nouns import Feedback, Query, TextSegment, stable_id
+from heeler.core.releases import Releases
+from heeler.core.rundir import RunDirectory
+from heeler.core.verdict import Verdict
+from heeler.feedback.completions import CHAT
+from heeler.feedback.stores import open_store
+from heeler.loop.config import to_dict
+from heeler.loop.language import run as run_module
+from heeler.loop.language.asking import HELD_OUT
+from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.run import LanguageRun, Metrics
+from heeler.loop.language.running import Listeners, resume_language, run_language
+from heeler.loop.report import write_report
+from heeler.loop.serving import MODEL
+from heeler.models.language.loading import load_language_model
+from heeler.recipes import helpdesk
+from tests.tiny_models import tiny_llama
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("base") / "model"
+    tiny_llama(max_length=1024).save(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(base: Path) -> LanguageRunConfig:
+    """As small as it gets: four updates, answers by a crowd, a fit after the second, candidates after the second and
+    the last."""
+    recipe = helpdesk(model=str(base), num_updates=4)
+    assert recipe.learned is not None and recipe.asking is not None and recipe.release is not None
+    return dataclasses.replace(
+        recipe,
+        num_prompts=4,
+        num_each=3,
+        sampling=dataclasses.replace(recipe.sampling, max_new_tokens=6),
+        learned=dataclasses.replace(recipe.learned, first_fit=10),
+        asking=dataclasses.replace(recipe.asking, per_update=5, num_held_out=3, held_out_every=1),
+        release=dataclasses.replace(recipe.release, every=2, suite_size=8),
+        checkpoint_every=1,
+        keep_checkpoints=9,
+        torch_threads=1,
+    )
+
+
+@pytest.fixture(autouse=True)
+def few_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 6)
+
+
+@pytest.fixture(scope="module")
+def finished(config: LanguageRunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nobody disturbed."""
+    path = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 6)
+        run_language(config, path)
+    return path
+
+
+@pytest.fixture
+def begun(config: LanguageRunConfig, tmp_path: Path) -> Iterator[LanguageRun]:
+    """A run that a test steps by itself, of which people answer."""
+    yield from stepped(config, tmp_path / "run")
+
+
+def stepped(config: LanguageRunConfig, path: Path) -> Iterator[LanguageRun]:
+    directory = RunDirectory.create(path, to_dict(config))
+    load_language_model(config.model.path, trainable=False).save(path / MODEL)
+    with open_store(directory) as store:
+        run = LanguageRun(directory, config, store)
+        run.begin()
+        yield run
+
+
+def tensors(path: Path, step: int) -> dict[str, np.ndarray]:
+    return RunDirectory.open(path).load_checkpoint(step).tensors
+
+
+def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path, config: LanguageRunConfig) -> None:
+    directory = RunDirectory.open(finished)
+    rows = directory.metrics()
+    assert [row["step"] for row in rows] == [12, 24, 36, 48], "steps count completions"
+    assert {"reward", "kl", "entropy", "completions/mean_length", "costs/toxicity/mean", "held_out"} <= set(rows[-1])
+    assert "rewards/learned/mean" in rows[-1]
+    assert "rewards/learned/mean" not in rows[0], "before the first fit the learned reward says nothing"
+    with open_store(directory) as store:
+        queries = [query for _, query, _ in store.newest_queries(limit=100)]
+        assert store.counts()["feedback"] == len(queries)
+    assert {query.acquisition for query in queries} == {"random", "disagreement", HELD_OUT}
+    assert rows[-1]["asked"] == sum(query.acquisition != HELD_OUT for query in queries)
+    releases = Releases(directory).all()
+    assert sorted(release.step for release in releases) == [24, 48]
+    acts = [entry.act for entry in entries(finished / AUDIT_NAME, after=0, limit=100)]
+    assert acts[0] == "run.begin" and acts[-1] == "run.finish"
+    assert acts.count("gate.decide") == 2
+
+
+def test_the_policy_moves_and_the_reference_does_not(finished: Path, base: Path) -> None:
+    first = dict(load_language_model(base, trainable=False).module.named_parameters())
+    last = tensors(finished, 48)
+    moved = [not np.array_equal(last[f"model.{name}"], value.detach().numpy()) for name, value in first.items()]
+    assert all(moved)
+    kept = dict(load_language_model(finished / MODEL, trainable=False).module.named_parameters())
+    assert all(np.array_equal(kept[name].detach(), value.detach()) for name, value in first.items())
+
+
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_run_that_was_killed_ends_bit_for_bit_as_if_it_had_not_been(
+    at: int, finished: Path, config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    def kill(row: Metrics) -> None:
+        if row["update"] == at:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, path, Listeners(on_metrics=kill))
+    # What the killed stretch said stays in the store, and is not learned from twice.
+    resume_language(path)
+    ours, theirs = tensors(path, 48), tensors(finished, 48)
+    assert ours.keys() == theirs.keys()
+    assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
+    without_times = [
+        [{k: v for k, v in row.items() if not k.endswith("_s")} for row in RunDirectory.open(one).metrics()]
+        for one in (path, finished)
+    ]
+    assert without_times[0] == without_times[1]
+    assert len(Releases(RunDirectory.open(path)).all()) == 2, "each candidate is offered once"
+
+
+def test_the_report_and_the_evaluation_tell_of_before_and_after(finished: Path) -> None:
+    page = write_report(finished).read_text()
+    for words in ("Truthfulness", "before learning", "Gate", "Answers before and after", "Multipliers"):
+        assert words in page, words
+    suites = json.loads((finished / "evaluation.json").read_bytes())["suites"]
+    assert suites["toxicity"]["num_items"] == 6
+
+
+def test_the_configuration_survives_its_file(config: LanguageRunConfig) -> None:
+    assert language_config_from_dict(to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"rloo": None}, "exactly one"),
+        ({"num_each": 1}, "num_each"),
+        ({"chat_share": 1.5}, "chat_share"),
+        ({"learned": None}, "asking would be ignored"),
+        ({"answers_per_update": -1}, "answers_per_update"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(
+    changes: dict[str, Any], words: str, config: LanguageRunConfig
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        dataclasses.replace(config, **changes)
+
+
+def test_a_gate_that_asks_for_a_suite_that_is_not_there_is_refused_before_anything_is_written(
+    config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"question {i}?"}) + "\n" for i in range(20)))
+    with pytest.raises(ConfigError, match="has no suite"):
+        run_language(dataclasses.replace(config, world=str(prompts)), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageRun) -> None:
+    prompted = begun.world.prompts("train", 1, seed=99)[0]
+    segment = TextSegment(prompt=prompted.prompt, completion="You fool.", policy_version=0)
+    begun.store.add_annotator("ann", "person")
+    begun.store.add_segments([segment])
+    query = Query(
+        id=stable_id("chat"),
+        kind="evaluation",
+        segment_ids=(segment.id,),
+        policy_version=0,
+        asked_step=0,
+        acquisition=CHAT,
+    )
+    begun.store.add_queries([query])
+    thumb = Feedback(
+        key=stable_id("thumb"),
+        query_id=query.id,
+        kind="evaluation",
+        value={"marks": [{"time_s": 0.0, "sign": -1}]},
+        annotator="ann",
+    )
+    begun.store.add_feedback([thumb])
+    begun.iterate()
+    pair = next(pair for pair in begun.asking.pairs.values() if pair.group == "evaluation")
+    assert pair.rejected == "You fool."
+    assert begun._prompts()[0].prompt == prompted.prompt  # pyright: ignore[reportPrivateUsage]
+    begun.store.withdrawals.forget("ann", "remove")
+    begun.iterate()
+    assert all(pair.group != "evaluation" for pair in begun.asking.pairs.values())
+    assert not begun.asking.chat_prompts
+
+
+def test_learning_waits_for_people_and_goes_on_with_their_answers(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert config.asking is not None
+    monkeypatch.setattr(run_module, "_POLL_S", 0.0)
+    asking = dataclasses.replace(config.asking, teacher="people", num_held_out=0)
+    slow = dataclasses.replace(config, asking=asking, answers_per_update=2)
+    for run in stepped(slow, tmp_path / "run"):
+        assert run.iterate() is not None, "metrics alone teach something in the first update"
+        assert run.iterate() is None, "and then two answers are wanted"
+        run.store.add_annotator("ann", "person")
+        for number, query in enumerate(run.store.open_queries(2)):
+            key = stable_id("answer", number)
+            said = Feedback(key=key, query_id=query.id, kind="preference", value={"choice": "left"}, annotator="ann")
+            run.store.add_feedback([said])
+        assert run.iterate() is not None
+        assert run.asking.num_answered == 2
+
+
+def test_an_operator_rolls_back_and_sets_the_budget(begun: LanguageRun) -> None:
+    for _ in range(2):
+        begun.iterate()
+    assert begun.set_budget(3) == 1500
+    assert begun.asking.num_due == 0
+    begun.roll_back(12)
+    assert (begun.step, begun.update, begun.asking.budget) == (12, 1, 1500)
+    assert len(begun.directory.metrics()) == 1
+
+
+def test_the_watch_stops_learning_with_its_evidence_and_whoever_goes_on_has_seen_it(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def halt(config: object, rows: list[Any]) -> Verdict:
+        decision = "halt" if len(rows) >= 1 else "allow"
+        return Verdict(decision=decision, reason="Over-optimisation: told.", evidence={"nearness": 1.5})
+
+    monkeypatch.setattr(run_module, "review", halt)
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped, match="Over-optimisation"):
+        run_language(config, path)
+    stopped_at = RunDirectory.open(path).metrics()[-1]["update"]
+    assert stopped_at < config.num_updates
+    monkeypatch.setattr(
+        run_module, "review", lambda config, rows: Verdict(decision="allow", evidence={"nearness": 0.0})
+    )
+    resume_language(path)
+    acts = [entry.act for entry in entries(path / AUDIT_NAME, after=0, limit=100)]
+    assert "watch.halt" in acts and "run.stop" in acts and acts[-1] == "run.finish"
