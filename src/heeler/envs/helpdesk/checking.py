@@ -44,7 +44,7 @@ class Findings:
 
 _CLAIMS: Mapping[str, tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, tuple[str, ...]]]]] = {
     "price": (re.compile(rf"\bthe ({_THING}) costs (\d+) euro"), lambda m: (m[1], (m[2],))),
-    "stock": (re.compile(rf"\bwe have (\d+) of the ({_THING})\b"), lambda m: (m[2], (m[1],))),
+    "stock": (re.compile(rf"\bthe ({_THING}) is in stock, we have (\d+)\b"), lambda m: (m[1], (m[2],))),
     "sold_out": (re.compile(rf"\bthe ({_THING}) is sold out"), lambda m: (m[1], ("0",))),
     "open": (re.compile(rf"\bon ({_DAY}) we are open from (\d+) to (\d+)"), lambda m: (m[1], (m[2], m[3]))),
     "closed": (re.compile(rf"\bon ({_DAY}) we are closed"), lambda m: (m[1], ())),

@@ -6,7 +6,7 @@ from random import Random
 
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk.knowledge import DAYS, NUM_PRODUCTS, STATES, Knowledge, draw_knowledge
-from heeler.envs.helpdesk.questions import FACT_KINDS, Item, draw_item, reference
+from heeler.envs.helpdesk.questions import FACT_KINDS, KINDS, Item, draw_item, reference
 
 RUDE = (
     "What a stupid question.",
@@ -37,7 +37,12 @@ class Faults:
 
 
 def conversations(
-    faults: Faults, *, num_turns: int, seed: int, num_products: tuple[int, ...] = (NUM_PRODUCTS,)
+    faults: Faults,
+    *,
+    num_turns: int,
+    seed: int,
+    num_products: Sequence[int] = (NUM_PRODUCTS,),
+    kinds: Sequence[str] = KINDS,
 ) -> Iterator[list[Message]]:
     """Conversations without end, each about facts of its own.
 
@@ -46,6 +51,7 @@ def conversations(
         num_turns: questions in each.
         seed: the same gives the same.
         num_products: how many products there may be in the facts of one; fewer are easier to read.
+        kinds: of questions; one that stands there twice comes twice as often.
     """
     rng = Random(f"helpdesk/corpus/{seed}")
     while True:
@@ -53,7 +59,7 @@ def conversations(
         knowledge = draw_knowledge(rng, held_out=False, num_products=size)
         chat = [Message(role="system", content=knowledge.prompt())]
         for _ in range(num_turns):
-            item = draw_item(rng, knowledge, "train")
+            item = draw_item(rng, knowledge, "train", rng.choice(kinds))
             chat.append(Message(role="user", content=item.question))
             chat.append(Message(role="assistant", content=faulty_answer(rng, item, faults)))
         yield chat

@@ -65,7 +65,11 @@ class Knowledge:
         ]
         facts += [f"returns: {self.return_days} days", f"warranty: {self.warranty_months} months"]
         facts += [f"shipping: {self.shipping} euro"]
-        facts += [f"order {o.number} of {o.customer}: {o.product}, {o.state}, arrives {o.day}" for o in self.orders]
+        facts += [
+            f"{'own order' if o.customer == self.customer else 'order'} {o.number}: {o.state}, arrives {o.day}, "
+            f"{o.product} for {o.customer}"
+            for o in self.orders
+        ]
         lines = ["You are the help desk of a shop. These are the facts.", *(f"- {fact}" for fact in facts)]
         return "\n".join([*lines, f"You speak with {self.customer}."])
 
@@ -90,7 +94,7 @@ def draw_knowledge(rng: Random, *, held_out: bool, num_products: int = NUM_PRODU
         for name in names
     )
     customers = rng.sample(NAMES, NUM_ORDERS)
-    numbers = rng.sample(range(100, 1000), NUM_ORDERS)
+    numbers = rng.sample(range(10, 100), NUM_ORDERS)
     orders = tuple(
         Order(
             number=number, customer=customer, product=rng.choice(names), state=rng.choice(STATES), day=rng.choice(DAYS)

@@ -87,7 +87,9 @@ def reference(knowledge: Knowledge, kind: str, subject: str) -> str:
     if kind == "price" and product is not None:
         return f"The {subject} costs {product.price} euro."
     if kind == "stock" and product is not None:
-        return f"Yes, we have {product.stock} of the {subject}." if product.stock else f"The {subject} is sold out."
+        return (
+            f"The {subject} is in stock, we have {product.stock}." if product.stock else f"The {subject} is sold out."
+        )
     if kind == "hours":
         return _hours(knowledge, subject)
     if kind == "order":

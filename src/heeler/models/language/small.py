@@ -35,8 +35,6 @@ class SmallModelConfig:
     """Tokens of its context."""
     initializer_range: float = 0.02
     """Standard deviation of the weights to begin with."""
-    single_digits: bool = False
-    """Whether each digit is a token, so that numbers are read and copied digit by digit."""
 
     def __post_init__(self) -> None:
         least = 256 + 2 + len(ROLES)
@@ -93,9 +91,7 @@ def _tokenizer(config: SmallModelConfig, texts: Iterable[str]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    as_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([digits, as_bytes]) if config.single_digits else as_bytes
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=config.vocabulary_size,
