@@ -113,6 +113,8 @@ class LanguageRun:
         samples = self._samples(batch, prompted)
         sampled = time.perf_counter()
         member_NM = self.rewarding.look(batch)
+        if self.config.asking is not None:
+            self.store.add_policy_version(PolicyVersion(version=self.update, step=self.step))
         self.asking.ask(self._chosen(batch, samples, member_NM), step=self.step, acquisition=self._acquisition)
         self._ask_held_out()
         self.step += self.config.steps_per_update
@@ -220,7 +222,6 @@ class LanguageRun:
             self._samples(self._sample(model, prompts, 1), prompted) for model in (self.model, self.reference)
         )
         sides = zip(now, before, strict=True)
-        self.store.add_policy_version(PolicyVersion(version=self.update, step=self.step))
         self.asking.ask(
             [
                 (self._shown(new), Shown(sample=old, version=0))

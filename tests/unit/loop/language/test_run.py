@@ -49,9 +49,9 @@ def config(base: Path) -> LanguageRunConfig:
         num_each=3,
         sampling=dataclasses.replace(recipe.sampling, max_new_tokens=6),
         learned=dataclasses.replace(recipe.learned, first_fit=10),
-        asking=dataclasses.replace(recipe.asking, per_update=5, num_held_out=3, held_out_every=1),
+        asking=dataclasses.replace(recipe.asking, per_update=5, num_held_out=3, held_out_every=2),
         release=dataclasses.replace(recipe.release, every=2, suite_size=8),
-        checkpoint_every=1,
+        checkpoint_every=3,
         keep_checkpoints=9,
         torch_threads=1,
     )
@@ -238,9 +238,10 @@ def test_an_operator_rolls_back_and_sets_the_budget(begun: LanguageRun) -> None:
         begun.iterate()
     assert begun.set_budget(3) == 1500
     assert begun.asking.num_due == 0
-    begun.roll_back(12)
-    assert (begun.step, begun.update, begun.asking.budget) == (12, 1, 1500)
-    assert len(begun.directory.metrics()) == 1
+    begun.iterate()
+    begun.roll_back(24)
+    assert (begun.step, begun.update, begun.asking.budget) == (24, 2, 1500)
+    assert len(begun.directory.metrics()) == 2
 
 
 def test_the_watch_stops_learning_with_its_evidence_and_whoever_goes_on_has_seen_it(

@@ -1,0 +1,130 @@
+"""Where prompts come from: the help desk, or a file."""
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from heeler.core.errors import DataError
+from heeler.core.texts import TextSample
+from heeler.envs.helpdesk import items
+from heeler.loop.language.worlds import HelpDesk, PromptFile, Split, world_named
+
+
+def written(path: Path, rows: list[object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> PromptFile:
+    rows: list[object] = [{"prompt": f"question {i}?", "reference": f"answer {i}", "topic": i % 3} for i in range(40)]
+    return PromptFile(written(tmp_path / "prompts.jsonl", rows))
+
+
+def test_no_prompt_of_a_file_is_both_learned_from_and_asked_by_watch_or_gate(prompts: PromptFile) -> None:
+    splits: tuple[Split, ...] = ("train", "held_out", "suites")
+    found = [{each.prompt for each in prompts.prompts(split, 60, seed=0)} for split in splits]
+    assert [len(each) for each in found] == [32, 4, 4]
+    assert len(set.union(*found)) == 40
+
+
+def test_prompts_come_by_chance_and_the_same_seed_gives_the_same(prompts: PromptFile) -> None:
+    first, again, other = (prompts.prompts("train", 8, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert len({each.prompt for each in first}) == 8
+    assert set(first[0].columns) == {"reference", "topic"} == set(prompts.columns)
+
+
+def test_a_file_with_references_has_suites_that_need_them(prompts: PromptFile, tmp_path: Path) -> None:
+    assert [suite.name for suite in prompts.suites(4, seed=0)] == ["toxicity", "helpfulness", "perplexity"]
+    bare = PromptFile(written(tmp_path / "bare.jsonl", [{"prompt": f"{i}?"} for i in range(12)]))
+    assert [suite.name for suite in bare.suites(4, seed=0)] == ["toxicity"]
+
+
+def test_a_chat_is_a_prompt_too(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": [{"role": "user", "content": f"{i}?"}]} for i in range(12)]
+    world = PromptFile(written(tmp_path / "chats.jsonl", rows))
+    assert world.prompts("train", 1, seed=0)[0].prompt[0].role == "user"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"question": "x"}, "prompt"),
+        ({"prompt": ""}, "prompt"),
+        ({"prompt": []}, "prompt"),
+        ({"prompt": [{"role": "user"}]}, "content"),
+        ({"prompt": 7}, "prompt"),
+    ],
+)
+def test_a_row_without_a_prompt_is_refused_by_its_place(row: object, words: str, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{i}?"} for i in range(12)]
+    path = written(tmp_path / "bad.jsonl", [*rows[:3], row, *rows[3:]])
+    with pytest.raises(DataError, match=f"bad.jsonl, line 4.*{words}"):
+        PromptFile(path)
+
+
+def test_too_few_prompts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="9 different prompts are too few"):
+        PromptFile(written(tmp_path / "few.jsonl", [{"prompt": f"{i % 9}?"} for i in range(20)]))
+
+
+def test_a_world_is_the_help_desk_or_a_file(tmp_path: Path) -> None:
+    assert isinstance(world_named("helpdesk"), HelpDesk)
+    with pytest.raises(DataError, match="no such file"):
+        world_named(str(tmp_path / "none.jsonl"))
+
+
+def test_users_like_what_is_true_polite_and_brief() -> None:
+    world = HelpDesk()
+    question = next(item for item in items("train", 0) if item.kind == "price")
+    false = question.reference.replace(" euro", "1 euro")
+
+    def quality(text: str) -> float:
+        sample = TextSample(prompt=question.prompt, completion=text, columns={"question": question})
+        found = world.quality(sample)
+        assert found is not None
+        return found
+
+    best = quality(question.reference)
+    assert best == 1.0
+    assert best > quality(f"{question.reference} Please come again and tell your friends about us.")
+    assert quality(f"{question.reference} Please come again.") > quality(false)
+    assert quality(false) > quality(f"{false} Are you blind?")
+    assert world.quality(TextSample(prompt=question.prompt, completion="x", columns={"question": None})) is None
+
+
+def test_metrics_apply_where_they_can_be_told() -> None:
+    world = HelpDesk()
+    asked = list(islice(items("train", 1), 60))
+    samples = [
+        TextSample(prompt=one.prompt, completion=one.reference, columns={"question": one, "reference": one.reference})
+        for one in asked
+    ]
+    truthful, refused = (world.score(name, samples) for name in ("truthfulness", "refusals"))
+    assert truthful is not None and refused is not None
+    for one, true, refusal in zip(asked, truthful, refused, strict=True):
+        assert (true is None) != (refusal is None), one.kind
+        assert true in (1.0, None) and refusal in (1.0, None), "reference answers are right"
+    assert world.score("beauty", samples) is None
+
+
+def test_suites_are_what_learning_never_sees() -> None:
+    suites = {suite.name: suite for suite in HelpDesk().suites(30, seed=5)}
+    assert set(suites) == {
+        "helpfulness",
+        "truthfulness",
+        "toxicity",
+        "right_refusals",
+        "wrong_refusals",
+        "stated_belief",
+        "perplexity",
+    }
+    asked = {item.prompt for suite in suites.values() for item in suite.items}
+    learned = {each.prompt for each in HelpDesk().prompts("train", 500, seed=5)}
+    assert not asked & learned
+    right = suites["truthfulness"]
+    sample = TextSample(prompt=right.items[0].prompt, completion=str(right.items[0].columns["reference"]))
+    assert right.score(sample) == 1.0
