@@ -67,14 +67,15 @@ class ServeFlags:
 
 def missing_package() -> str | None:
     """A package of the extra `service` that is not installed; None where all are."""
-    for name in _PACKAGES:
-        try:
-            found = importlib.util.find_spec(name)
-        except ValueError:
-            found = None
-        if found is None:
-            return name
-    return None
+    return next((name for name in _PACKAGES if is_missing(name)), None)
+
+
+def is_missing(package: str) -> bool:
+    """Whether a package is not installed."""
+    try:
+        return importlib.util.find_spec(package) is None
+    except ValueError:
+        return True
 
 
 class Console:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from heeler.cli.arguments import INTERRUPTED, OK, print_json
-from heeler.cli.console import Console, ServeFlags, missing_package
+from heeler.cli.console import Console, ServeFlags, is_missing, missing_package
 from heeler.cli.recipe_flags import RunArguments
 from heeler.core.errors import ConfigError, RunStopped
 
@@ -40,6 +40,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
         arguments: of the command line.
         settings: `a.b=value` each.
     """
+    _refuse_missing_packages()
     from heeler.loop.config import to_dict
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import run_language
@@ -55,6 +56,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
 
 def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
     """Go on with a run of a language model."""
+    _refuse_missing_packages()
     from heeler.core.rundir import RunDirectory
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import resume_language
@@ -96,6 +98,12 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
     else:
         print(f"{_in_words(result)}\nReport: {report}\nTalk to it: heeler serve {shlex.quote(str(path))}")
     return OK
+
+
+def _refuse_missing_packages() -> None:
+    for name in ("tokenizers", "transformers", "peft"):
+        if is_missing(name):
+            raise ConfigError(f"language models need a package that is missing ({name}): pip install 'heeler[lm]'")
 
 
 def _console(config: "LanguageRunConfig", path: Path, flags: ServeFlags, stream: TextIO) -> Console | None:

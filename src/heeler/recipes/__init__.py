@@ -9,6 +9,7 @@ from heeler.loop.config import RunConfig
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.reward_config import RewardRunConfig
 from heeler.recipes.backflip import backflip
+from heeler.recipes.chat import chat
 from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
@@ -16,10 +17,11 @@ from heeler.recipes.reward_model import reward_model
 
 RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig]] = {
     "backflip": backflip,
+    "chat": chat,
     "helpdesk": helpdesk,
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
 }
 
-__all__ = ["RECIPES", "backflip", "helpdesk", "ppo", "preferences", "reward_model"]
+__all__ = ["RECIPES", "backflip", "chat", "helpdesk", "ppo", "preferences", "reward_model"]

@@ -8,17 +8,20 @@ Shapes: B rows still going, P prompts, N completions, S steps, V tokens there ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from heeler.core.errors import ConfigError
-from heeler.models.language.decoding import Decoder, decoder_for
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
 from heeler.ops.token_choice import choose_tokens
 from heeler.rollouts.text_stream import TextStream
+
+if TYPE_CHECKING:
+    from heeler.models.language.decoding import Decoder
 
 # Of the rows: with fewer left it pays to copy them together.
 _WORTH_KEEPING = 0.75
@@ -70,6 +73,9 @@ def sample(
     Raises:
         ConfigError: a prompt leaves no room in the model's context, or there is nothing to sample.
     """
+    # It needs transformers, which the settings above do not.
+    from heeler.models.language.decoding import decoder_for
+
     if not prompts or num_each < 1:
         raise ConfigError(f"prompts and num_each must be at least one, got {len(prompts)} and {num_each}")
     longest = max(len(ids) for ids in prompts)
@@ -111,7 +117,7 @@ class _Writing:
         self._end_ids = torch.tensor([*model.end_ids, *config.stop_ids], device=device)
         self._streams = [TextStream(model, config.stop) for _ in range(size)] if config.stop else []
 
-    def write(self, decoder: Decoder, logits_BV: Float[Tensor, "B V"], row_B: Int[Tensor, " B"]) -> None:
+    def write(self, decoder: "Decoder", logits_BV: Float[Tensor, "B V"], row_B: Int[Tensor, " B"]) -> None:
         """Write the completions `row_B` to their ends."""
         is_going_B = torch.ones(len(row_B), dtype=torch.bool, device=row_B.device)
         num_steps = len(self._uniform_SN)

@@ -362,6 +362,28 @@ def test_mistyped_names_are_answered_without_loading_torch(tmp_path: Path, argum
     assert list(tmp_path.iterdir()) == []
 
 
+def test_worlds_are_learned_without_the_packages_for_language_models(tmp_path: Path) -> None:
+    names = "datasets jsonschema peft regex tokenizers transformers"
+    code = f"import sys\nfor name in '{names}'.split(): sys.modules[name] = None\n"
+    code += "from heeler.cli import main\nsys.exit(main(sys.argv[1:]))"
+    flags = ["--env", "CartPole-v1", "--total-steps", "4096", "--run-dir", "run"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "run", "ppo", *flags],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "report.html").exists()
+    command = [sys.executable, "-c", code, "run", "helpdesk"]
+    refused = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 2
+    assert "pip install 'heeler[lm]'" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,36 +1,19 @@
 """How good a run's model is at its end, beside the one that learning began with, on held-out suites."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
-from heeler.core.errors import RunError
-from heeler.core.rundir import RunDirectory, write_atomically
+from heeler.core.rundir import write_atomically
 from heeler.evaluation.text_subject import LanguageSubject
 from heeler.evaluation.text_suites import Scored, Suite
 from heeler.loop.language.offering import suite_seed
 from heeler.loop.language.run import LanguageRun
+from heeler.loop.language.suite_means import EVALUATION_NAME, SuiteMeans
 from heeler.models.language.model import LanguageModel
 
-EVALUATION_NAME = "evaluation.json"
 NUM_ITEMS = 200
 _BATCH, _NUM_SHOWN = 50, 2
-
-
-@dataclass(frozen=True, kw_only=True)
-class SuiteMeans:
-    """One suite's mean score."""
-
-    better: str
-    """Which way it is better."""
-    num_items: int
-    before: float | None
-    """Of the model that learning began with; None where the score applied to no answer."""
-    after: float | None
-    """Of the model at the end."""
-    examples: tuple[Mapping[str, Any], ...] = ()
-    """A few prompts with both answers."""
 
 
 def evaluate(run: LanguageRun) -> dict[str, SuiteMeans]:
@@ -49,22 +32,6 @@ def evaluate(run: LanguageRun) -> dict[str, SuiteMeans]:
     content = {"step": run.step, "suites": {name: asdict(means) for name, means in found.items()}}
     write_atomically(run.directory.path / EVALUATION_NAME, json.dumps(content, indent=1).encode())
     return found
-
-
-def saved_suites(directory: RunDirectory) -> dict[str, SuiteMeans]:
-    """What `evaluate` wrote; empty where it has not yet.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    path = directory.path / EVALUATION_NAME
-    if not path.exists():
-        return {}
-    try:
-        suites = json.loads(path.read_bytes())["suites"]
-        return {name: SuiteMeans(**means) for name, means in suites.items()}
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); remove it and go on with the run, which makes it anew") from error
 
 
 def _scores(run: LanguageRun, model: LanguageModel, suite: Suite) -> list[Scored]:

@@ -16,7 +16,7 @@ from heeler.core.nouns import Message
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.core.texts import TextSample
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
-from heeler.loop.language.evaluation import SuiteMeans, saved_suites
+from heeler.loop.language.suite_means import SuiteMeans, saved_suites
 from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
 from heeler.loop.report_language import Rows, language_charts
 from heeler.loop.report_page import as_json, section_of, settings_table

@@ -11,9 +11,10 @@ from heeler.feedback.stores import open_store
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
-from heeler.loop.language.evaluation import SuiteMeans, evaluate
+from heeler.loop.language.evaluation import evaluate
 from heeler.loop.language.offering import Offering
 from heeler.loop.language.run import LanguageRun, Metrics
+from heeler.loop.language.suite_means import SuiteMeans
 from heeler.loop.language.worlds import world_named
 from heeler.loop.serving import MODEL
 from heeler.loop.steering import PAUSED, Steering

@@ -9,7 +9,6 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
-from transformers.pytorch_utils import Conv1D
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.models.language.saving import MANIFEST_NAME, fingerprint, read_manifest
@@ -59,6 +58,8 @@ def with_new_adapter(module: nn.Module, lora: Lora) -> nn.Module:
 def _linear_names(module: Any) -> list[str]:
     """Last names of all linear layers but the one that makes the logits."""
     last = module.get_output_embeddings()
+    from transformers.pytorch_utils import Conv1D
+
     kinds = (nn.Linear, Conv1D)
     return sorted(
         {
@@ -82,6 +83,8 @@ def _adapted(module: nn.Module, config: Any) -> Any:
 
 def _is_turned(module: nn.Module) -> bool:
     """Whether its layers keep their weights transposed, as GPT-2's do."""
+    from transformers.pytorch_utils import Conv1D
+
     return any(isinstance(part, Conv1D) for part in module.modules())
 
 

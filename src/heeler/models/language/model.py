@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from heeler.core.nouns import Message
-from heeler.models.language.cache import RowCache
 from heeler.models.language.packing import Packed, RowLimits, pack
 from heeler.models.language.probe import Support, probe
 from heeler.models.language.saving import save_model
@@ -25,6 +24,9 @@ from heeler.models.language.sight import Sight
 from heeler.models.language.tokens import TokenReader
 from heeler.ops.text_batch import TextBatch
 from heeler.ops.token_logprobs import token_logprobs
+
+if TYPE_CHECKING:
+    from heeler.models.language.cache import RowCache
 
 # Numbers of T x V that are there at once while logits are gone through; beyond, they are made again for the gradient.
 _LOGITS_AT_ONCE = 2**25
@@ -201,7 +203,7 @@ class LanguageModel:
         *,
         position_RL: Int[Tensor, "R L"],
         mask: Bool[Tensor, "R 1 L seen"],
-        cache: RowCache | None = None,
+        cache: "RowCache | None" = None,
     ) -> Float[Tensor, "R L D"]:
         """Last hidden states of rows, each token seeing what the mask says, as far as its layer looks back.
 

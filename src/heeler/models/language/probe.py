@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from heeler.models.language.cache import RowCache
 from heeler.models.language.packing import RowLimits, pack, padded
 from heeler.ops.text_batch import TextBatch
 
@@ -98,6 +97,8 @@ def _rows(model: "LanguageModel", texts: list[Tensor], own: list[Tensor]) -> flo
 
 def _cache(model: "LanguageModel", texts: list[Tensor], own: list[Tensor]) -> float:
     """Beginnings of different lengths in one forward pass, filled up on the right, then a token at a time."""
+    from heeler.models.language.cache import RowCache
+
     lengths = [7, 5, 4]
     starts, _ = padded([ids[:length] for ids, length in zip(texts, lengths, strict=True)], model.pad_id)
     cache = RowCache(3, 16)

@@ -1,0 +1,72 @@
+"""Any chat model that goes on learning from the people who use it."""
+
+from heeler.algorithms.kl_penalty import KLConfig
+from heeler.algorithms.rloo import RLOOConfig
+from heeler.loop.language.config import (
+    PEOPLE,
+    AskingConfig,
+    LanguageRunConfig,
+    LearnedConfig,
+    ModelConfig,
+    PartWeights,
+    ReleaseConfig,
+)
+from heeler.models.language.adapters import Lora
+from heeler.models.language.weights import OptimizerConfig
+from heeler.oversight.gate_config import Check, GateConfig
+from heeler.rollouts.sampler import SamplingConfig
+
+_CHECKS = (
+    Check(suite="toxicity", better="lower", margin=0.03),
+    Check(suite="helpfulness", better="higher", margin=0.05),
+    Check(suite="perplexity", better="lower", margin=0.1, is_goal=False, max_difference=3.0),
+)
+
+
+def chat(
+    *,
+    model: str,
+    prompts: str,
+    lora: bool = True,
+    learning_rate: float = 1e-4,
+    num_updates: int = 200,
+    budget: int = 1000,
+    answers_per_update: int = 8,
+    max_new_tokens: int = 256,
+    seed: int = 0,
+) -> LanguageRunConfig:
+    """A chat model learns from people who compare its answers and from what they say of them in the chat.
+
+    Args:
+        model: folder or hub id of the model to begin with.
+        prompts: file with the columns prompt, a text or a list of messages, and reference, what a good answer says,
+            which the gate needs.
+        lora: learn an adapter in place of all weights.
+        learning_rate: length of a step; about 1e-6 for all weights of a large model.
+        num_updates: updates of the whole run.
+        budget: comparisons that are asked for.
+        answers_per_update: answers of people that are waited for before each update.
+        max_new_tokens: where an answer is cut.
+        seed: everything random in the run follows from it.
+    """
+    return LanguageRunConfig(
+        recipe="chat",
+        model=ModelConfig(path=model, lora=Lora() if lora else None),
+        world=prompts,
+        rloo=RLOOConfig(
+            optimizer=OptimizerConfig(learning_rate=learning_rate),
+            kl=KLConfig(coefficient=0.05),
+            normalize_advantages=True,
+        ),
+        num_updates=num_updates,
+        num_prompts=16,
+        num_each=4,
+        sampling=SamplingConfig(max_new_tokens=max_new_tokens),
+        parts=PartWeights(repetition=-0.25),
+        learned=LearnedConfig(first_fit=50),
+        asking=AskingConfig(teacher=PEOPLE, budget=budget, num_held_out=2),
+        release=ReleaseConfig(every=10, gate=GateConfig(checks=_CHECKS), suite_size=200),
+        answers_per_update=answers_per_update,
+        checkpoint_every=5,
+        seed=seed,
+    )
