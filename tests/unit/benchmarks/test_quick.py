@@ -31,6 +31,7 @@ NAMES = [
     "chat-load",
     "chat-stop",
     "hh-reward-model",
+    "gpu-lm",
     "helpdesk",
     "helpdesk-adversarial",
 ]
