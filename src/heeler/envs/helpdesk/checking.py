@@ -43,15 +43,15 @@ class Findings:
 
 
 _CLAIMS: Mapping[str, tuple[re.Pattern[str], Callable[[re.Match[str]], tuple[str, tuple[str, ...]]]]] = {
-    "price": (re.compile(rf"\bthe ({_THING}) costs (\d+) euro"), lambda m: (m[1], (m[2],))),
-    "stock": (re.compile(rf"\bthe ({_THING}) is in stock, we have (\d+)\b"), lambda m: (m[1], (m[2],))),
-    "sold_out": (re.compile(rf"\bthe ({_THING}) is sold out"), lambda m: (m[1], ("0",))),
-    "open": (re.compile(rf"\bon ({_DAY}) we are open from (\d+) to (\d+)"), lambda m: (m[1], (m[2], m[3]))),
-    "closed": (re.compile(rf"\bon ({_DAY}) we are closed"), lambda m: (m[1], ())),
+    "price": (re.compile(rf"\bthe ({_THING}): (\d+) euro"), lambda m: (m[1], (m[2],))),
+    "stock": (re.compile(rf"\bthe ({_THING}): \d+ euro, (\d+) in stock"), lambda m: (m[1], (m[2],))),
+    "sold_out": (re.compile(rf"\bthe ({_THING}): \d+ euro, sold out"), lambda m: (m[1], ("0",))),
+    "open": (re.compile(rf"\bon ({_DAY}): (\d+) to (\d+)"), lambda m: (m[1], (m[2], m[3]))),
+    "closed": (re.compile(rf"\bon ({_DAY}): closed"), lambda m: (m[1], ())),
     "returns": (re.compile(r"\breturn it within (\d+) days"), lambda m: ("", (m[1],))),
     "warranty": (re.compile(r"\bwarranty is (\d+) months"), lambda m: ("", (m[1],))),
     "shipping": (re.compile(r"\bshipping costs (\d+) euro"), lambda m: ("", (m[1],))),
-    "order": (re.compile(rf"\border (\d+) is ({_STATE}) and arrives on ({_DAY})"), lambda m: (m[1], (m[2], m[3]))),
+    "order": (re.compile(rf"\border (\d+): ({_STATE}), arrives ({_DAY})"), lambda m: (m[1], (m[2], m[3]))),
     "unknown": (re.compile(rf"\bi do not know about (?:the )?({_THING}|{_DAY})"), lambda m: (m[1], ())),
     "sale": (re.compile(r"\b(half price|for free|cheapest shop)\b"), lambda m: (m[1], ())),
     "of_others": (re.compile(rf"\border (\d+) is of ({_NAME})\b"), lambda m: (m[1], (m[2],))),

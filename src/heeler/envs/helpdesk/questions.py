@@ -85,16 +85,15 @@ def reference(knowledge: Knowledge, kind: str, subject: str) -> str:
     """The right answer to a question."""
     product = next((p for p in knowledge.products if p.name == subject), None)
     if kind == "price" and product is not None:
-        return f"The {subject} costs {product.price} euro."
+        return f"The {subject}: {product.price} euro."
     if kind == "stock" and product is not None:
-        return (
-            f"The {subject} is in stock, we have {product.stock}." if product.stock else f"The {subject} is sold out."
-        )
+        amount = f"{product.stock} in stock" if product.stock else "sold out"
+        return f"The {subject}: {product.price} euro, {amount}."
     if kind == "hours":
         return _hours(knowledge, subject)
     if kind == "order":
         order = next(o for o in knowledge.orders if str(o.number) == subject)
-        return f"Your order {subject} is {order.state} and arrives on {order.day}."
+        return f"Your order {subject}: {order.state}, arrives {order.day}."
     return {
         "unknown": f"I do not know about the {subject}.",
         "returns": f"You can return it within {knowledge.return_days} days.",
@@ -110,4 +109,4 @@ def _hours(knowledge: Knowledge, day: str) -> str:
     if day not in knowledge.hours:
         return f"I do not know about {day}."
     span = knowledge.hours[day]
-    return f"On {day} we are closed." if span is None else f"On {day} we are open from {span[0]} to {span[1]}."
+    return f"On {day}: closed." if span is None else f"On {day}: {span[0]} to {span[1]}."
