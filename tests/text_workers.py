@@ -28,6 +28,7 @@ from heeler.algorithms import (
     TextPPOConfig,
 )
 from heeler.ops.micro_batches import select
+from heeler.ops.text_batch import per_token
 from tests.tabular_language import batch_of, tabular
 
 NUM_PROMPTS = 4
@@ -43,6 +44,7 @@ def learned(rank: int, num_processes: int) -> dict[str, Tensor]:
     kl = KLConfig(coefficient=0.1, target=0.01)
     learners = {
         "sft": SFT(SFTConfig()),
+        "sft of some": SFT(SFTConfig(aggregation="sequence_mean")),
         "rloo": RLOO(RLOOConfig(kl=kl, normalize_advantages=True)),
         "grpo": GRPO(GRPOConfig(scale="batch", truncated="mask")),
         "ppo": TextPPO(TextPPOConfig(kl=kl)),
@@ -61,8 +63,11 @@ def learned(rank: int, num_processes: int) -> dict[str, Tensor]:
             size = len(whole) // NUM_PROMPTS
             mine = range(rank * share * size, (rank + 1) * share * size)
             batch = select(whole, mine).batch
-            more = {} if name == "sft" else {"reference": reference}
-            if name in ("sft", "dpo"):
+            more = {} if name.startswith("sft") else {"reference": reference}
+            if name == "sft of some":
+                # Of the first prompt nothing, of the others their tokens 0: how much it is differs between processes.
+                more = {"is_learned_T": (batch.token_T == 0) & per_token(batch.prompt_of_N + rank > 0, batch.length_N)}
+            if name in ("sft", "sft of some", "dpo"):
                 state, metrics = learner.update(state, batch, **more)
             else:
                 given = LABELS if name == "kto" else REWARDS

@@ -30,7 +30,7 @@ def test_trap_data_parallel_learning_gives_the_gradient_of_one_batch(tmp_path):
     first, second = (load_file(output) for output, _ in processes)
     assert alone.keys() == first.keys() == second.keys()
     names = {name.split("/")[0] for name in alone}
-    assert len(names) == 7
+    assert len(names) == 8
     for name, value in alone.items():
         torch.testing.assert_close(
             first[name], value, atol=1e-9, rtol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
