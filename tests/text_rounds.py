@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from heeler.algorithms import DPO, KTO, SFT
+from heeler.algorithms import DPO, KTO, SFT, OnlineDPO
+from heeler.algorithms.text_learning import Sums
 from heeler.models.language.model import LanguageModel
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
@@ -80,3 +81,32 @@ def update(
     """One round."""
     given: dict[str, Any] = {} if isinstance(learner, SFT) else {"reference": reference}
     return learner.update(state, *arguments(learner, state.model, seed), **given, **more)
+
+
+def differentiated(
+    learner: Learner, state: Any, batch: TextBatch, given: Any, reference: LanguageModel | None = None
+) -> tuple[Tensor, dict[str, float]]:
+    """The gradient of one policy-gradient step, and what it saw."""
+    experience, metrics = learner.prepare(state, batch, given, reference)
+    sums = Sums()
+    learner.differentiate(state, experience, sums)
+    return state.weights.gradient.clone(), metrics | sums.means()
+
+
+def stepped(
+    learner: Learner, state: Any, reference: LanguageModel | None, given: tuple[Any, ...]
+) -> tuple[Tensor, dict[str, float]]:
+    """The gradient of one step of any learner, on such things as `arguments` gives it, and what it saw."""
+    if isinstance(learner, SFT):
+        metrics = learner.differentiate(state, *given)
+    elif isinstance(learner, KTO):
+        metrics = learner.differentiate(state, given[0], torch.tensor(given[1]), reference)
+    elif isinstance(learner, DPO):
+        metrics = learner.differentiate(state, *given, reference)
+    elif isinstance(learner, OnlineDPO):
+        batch, scores = given
+        pairs = learner.pairs(batch, torch.tensor(scores), torch.ones(len(batch), dtype=torch.bool))
+        metrics = learner._dpo.differentiate(state, pairs, reference)
+    else:
+        return differentiated(learner, state, *given, reference)
+    return state.weights.gradient.clone(), metrics

@@ -9,7 +9,7 @@ import torch
 from heeler.algorithms import DPO, GRPO, KTO, RLOO, SFT, TEXT_ALGORITHMS, KLConfig, OnlineDPO, TextPPO
 from heeler.core.errors import ConfigError, DataError, LearningError
 from heeler.models.language.weights import OptimizerConfig
-from tests.text_rounds import arguments, liking, rewards, sampled, update
+from tests.text_rounds import arguments, liking, rewards, sampled, stepped, update
 from tests.tiny_models import tiny_llama
 
 SAMPLED = (RLOO, GRPO, TextPPO, OnlineDPO)
@@ -101,24 +101,7 @@ def gradient_of(algorithm, max_tokens):
     else:
         learner = make(algorithm, **limit)
     state = learner.init(tiny_llama(0), 0)
-    given = arguments(learner, state.model, 1)
-    if algorithm[0] in (RLOO, GRPO, TextPPO):
-        from heeler.algorithms.text_learning import Sums
-
-        experience, _ = learner.prepare(state, *given, tiny_llama(1))
-        sums = Sums()
-        learner.differentiate(state, experience, sums)
-        metrics = sums.means()
-    elif isinstance(learner, SFT):
-        metrics = learner.differentiate(state, *given)
-    elif isinstance(learner, KTO):
-        metrics = learner.differentiate(state, given[0], torch.tensor(given[1]), tiny_llama(1))
-    elif isinstance(learner, DPO):
-        metrics = learner.differentiate(state, *given, tiny_llama(1))
-    else:
-        pairs = learner.pairs(given[0], torch.tensor(given[1]), torch.ones(len(given[0]), dtype=torch.bool))
-        metrics = learner._dpo.differentiate(state, pairs, tiny_llama(1))
-    return state.weights.gradient.clone(), metrics
+    return stepped(learner, state, tiny_llama(1), arguments(learner, state.model, 1))
 
 
 def test_trap_gradient_accumulation_gives_the_gradient_of_one_batch(algorithm):

@@ -1,18 +1,21 @@
-"""Traps of learning from text, each by its name."""
+"""Traps of learning from text. `TRAPS` lists them, with the tests that notice who falls in, here and elsewhere."""
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 
 from heeler.algorithms import (
     DPO,
     GRPO,
+    KTO,
     RLOO,
     SFT,
-    DPOConfig,
+    TEXT_ALGORITHMS,
     GRPOConfig,
     KLConfig,
     OnlineDPO,
@@ -23,17 +26,96 @@ from heeler.algorithms import (
     TextPPOConfig,
 )
 from heeler.algorithms.text_learning import Sums
-from heeler.models.language.model import LanguageModel
-from heeler.models.language.reference import reference_logprobs
+from heeler.models.language.probe import Support
 from heeler.models.language.weights import OptimizerConfig
-from heeler.ops.micro_batches import stored
+from heeler.ops.micro_batches import select, stored
 from heeler.rollouts.sampler import SamplingConfig, sample
-from tests.tabular_language import batch_of, table, tabular
-from tests.text_rounds import paired, prompts, rewards, sampled, shown
+from tests.tabular_language import batch_of, log_probability, table, tabular
+from tests.text_rounds import arguments, differentiated, prompts, rewards, shown, stepped
 from tests.tiny_models import tiny_llama
+from tests.unit.models.language.batches import own_logprobs
+
+TESTS = Path(__file__).parents[2]
+HERE, ACCUMULATION = "unit/algorithms/test_text_traps.py", "unit/algorithms/test_text_conformance.py"
+KL, LOSSES, REWARD_MODEL = (
+    "unit/ops/test_text_kl.py",
+    "unit/ops/test_text_losses.py",
+    "unit/rewards/test_language_model.py",
+)
+
+TRAPS = {
+    "only completion tokens in the loss": [(HERE, "test_trap_only_tokens_of_completions_are_in_the_loss")],
+    "same mask in numerator and denominator": [
+        (HERE, "test_trap_same_mask_in_numerator_and_denominator"),
+        (LOSSES, "test_trap_same_mask_in_numerator_and_denominator"),
+        ("unit/algorithms/test_sft_mask.py", "test_trap_same_mask_in_numerator_and_denominator"),
+    ],
+    "end of text learned: mask by length, not by token": [
+        (HERE, "test_trap_end_of_text_is_learned_where_it_is_also_the_padding")
+    ],
+    "truncated completions handled by an explicit choice": [
+        (HERE, "test_trap_truncated_completions_are_kept_or_masked_as_was_chosen"),
+        (HERE, "test_trap_truncated_completions_count_in_the_baseline_either_way"),
+        (HERE, "test_trap_truncated_completions_may_get_another_reward_in_online_dpo"),
+    ],
+    "no length bias: token mean or constant divisor": [
+        (HERE, "test_trap_token_mean_and_constant_divisor_have_no_length_bias"),
+        (HERE, "test_trap_no_length_bias_by_default"),
+        (LOSSES, "test_trap_no_length_bias_by_token_mean_or_constant_divisor"),
+    ],
+    "RLOO's baseline excludes the completion itself": [
+        ("unit/ops/test_group_advantages.py", "test_trap_rloo_baseline_excludes_the_completion_itself")
+    ],
+    "groups without spread counted": [(HERE, "test_trap_groups_without_spread_are_counted_and_teach_nothing")],
+    "rewards that are None left out of the baseline": [
+        (HERE, "test_trap_rewards_that_are_none_are_as_if_the_completion_were_not_there"),
+        ("unit/ops/test_group_advantages.py", "test_trap_rewards_that_are_none_are_left_out_of_the_baseline"),
+        ("unit/rewards/text/test_compose.py", "test_none_is_not_applicable_and_left_out_of_the_baseline"),
+    ],
+    "several rewards normalised before they are summed": [
+        ("unit/rewards/text/test_compose.py", "test_several_rewards_are_normalised_before_they_are_summed")
+    ],
+    "E[k1] = E[k3] = KL on policy": [(KL, "test_trap_mean_of_k1_and_of_k3_is_the_kl_on_policy")],
+    "k2 has the right gradient when differentiated": [(KL, "test_trap_k2_has_the_right_gradient_when_differentiated")],
+    "k1 in the loss has none": [(KL, "test_trap_k1_in_the_loss_has_no_gradient")],
+    "log-ratios clamped, expm1": [
+        (KL, "test_trap_log_ratios_are_clamped_and_small_ones_keep_their_digits"),
+        (LOSSES, "test_trap_ratios_of_far_models_stay_finite"),
+    ],
+    "same temperature in sampling and log-probabilities, first ratio 1": [
+        (HERE, "test_trap_first_ratio_is_one_at_every_temperature"),
+        (LOSSES, "test_trap_first_ratio_is_one"),
+        ("unit/models/language/test_architectures.py", "test_trap_first_step_ratio_is_one"),
+    ],
+    "left-padding invariance": [("unit/models/language/test_architectures.py", "test_trap_left_padding_invariance")],
+    "accumulation and data-parallel splits give the gradient of one batch": [
+        (ACCUMULATION, "test_trap_gradient_accumulation_gives_the_gradient_of_one_batch"),
+        ("unit/algorithms/test_text_parallel.py", "test_trap_data_parallel_learning_gives_the_gradient_of_one_batch"),
+    ],
+    "token-in-token-out": [
+        ("unit/models/language/test_tokens.py", "test_trap_token_in_token_out"),
+        ("unit/rollouts/test_sampler.py", "test_trap_a_completion_is_the_tokens_that_were_sampled"),
+    ],
+    "chosen and rejected share the prompt's tokens": [
+        (REWARD_MODEL, "test_trap_chosen_and_rejected_share_the_prompts_tokens"),
+        ("unit/ops/test_micro_batches.py", "test_trap_chosen_and_rejected_share_the_prompt_s_tokens"),
+    ],
+    "reward models invariant to a shift: centred": [
+        (REWARD_MODEL, "test_trap_reward_models_are_invariant_to_a_shift"),
+        (
+            "unit/ops/test_preference_losses.py",
+            "test_trap_a_pairwise_loss_does_not_change_with_a_shift_and_centring_holds_it",
+        ),
+    ],
+    "resume bit-identical, at epoch boundaries too": [
+        (ACCUMULATION, "test_trap_resume_is_bit_identical"),
+        (REWARD_MODEL, "test_trap_resume_is_bit_identical_at_epoch_boundaries_too"),
+    ],
+}
+"""Trap to (file, test)."""
 
 NO_KL = KLConfig(coefficient=0.0)
-STILL = OptimizerConfig(learning_rate=1e-12)
+MAKERS = {RLOO: RLOOConfig, GRPO: GRPOConfig, TextPPO: TextPPOConfig}
 
 
 @pytest.fixture(autouse=True)
@@ -41,38 +123,112 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def differentiated(learner, state, batch, given, reference=None):
-    """The gradient of one step, and what it saw."""
-    experience, metrics = learner.prepare(state, batch, given, reference)
-    sums = Sums()
-    learner.differentiate(state, experience, sums)
-    return state.weights.gradient.clone(), metrics | sums.means()
+@pytest.fixture(params=TEXT_ALGORITHMS, ids=lambda pair: pair[0].__name__)
+def learner(request):
+    learner_class, config_class = request.param
+    return learner_class(config_class())
 
 
-def test_only_completion_tokens_are_learned():
-    """The logits that a prompt's tokens would be predicted by get no gradient: only what reads the answer does."""
-    model = tabular(0)
-    learner = SFT(SFTConfig())
+def policy_part(gradient, *shape):
+    """Of the table; what follows is the value head's."""
+    return gradient[: math.prod(shape)].view(shape)
+
+
+def test_every_trap_has_its_tests_and_every_test_of_a_trap_is_listed():
+    pattern = re.compile(r"^def (test_\w+)", re.MULTILINE)
+    found = {
+        (str(path.relative_to(TESTS)), name)
+        for path in TESTS.rglob("test_*.py")
+        for name in pattern.findall(path.read_text(encoding="utf-8"))
+    }
+    listed = {test for tests in TRAPS.values() for test in tests}
+    assert listed <= found
+    assert {test for test in found if test[1].startswith("test_trap_")} <= listed
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["rows that share", "rows of their own"])
+def test_trap_only_tokens_of_completions_are_in_the_loss(learner, fast):
+    """Of all logits, those get a gradient that a completion's token is predicted by."""
+    model, reference = tiny_llama(0), tiny_llama(1)
     state = learner.init(model, 0)
-    learner.differentiate(state, batch_of(model, [[1]]))
-    gradient = state.weights.gradient.view(3, 2)
-    # "10": the first two places are used, the third is not.
-    assert gradient[:2].abs().min() > 0.01
-    assert gradient[2].abs().max() == 0
+    given = arguments(learner, model, 1)
+    model.__dict__["support"] = Support(rows=fast, cache=fast)
+    sizes = []
+    hook = lambda _, __, slope: sizes.append(int(slope[0].flatten(0, -2).any(-1).sum()))  # noqa: E731
+    model.module.get_output_embeddings().register_full_backward_hook(hook)
+    stepped(learner, state, reference, given)
+    batch = given[0]
+    if isinstance(learner, OnlineDPO):
+        batch = learner.pairs(batch, torch.tensor(given[1]), torch.ones(len(batch), dtype=torch.bool))
+    assert sum(sizes) == int(batch.length_N.sum())
 
 
-def test_the_sum_is_over_the_tokens_that_the_loss_is_divided_by():
+def test_the_loss_of_demonstrations_is_the_mean_over_their_completions_tokens():
     model = tiny_llama(0)
     batch = shown(model)
-    metrics = SFT(SFTConfig()).differentiate(SFT(SFTConfig()).init(model, 0), batch)
-    with torch.no_grad():
-        want = -float(model.outputs(batch).logprob_T.mean())
-    assert metrics["loss"] == pytest.approx(want, rel=1e-5)
+    learner = SFT(SFTConfig())
+    metrics = learner.differentiate(learner.init(model, 0), batch)
+    assert metrics["loss"] == pytest.approx(-float(own_logprobs(model, batch).mean()), rel=1e-5)
     assert metrics["num_tokens"] == 12
 
 
-def test_the_end_of_a_text_is_learned_where_it_is_also_the_padding():
-    """What counts is decided by length: a token that pads other rows is an answer's last word here."""
+MASKING = [
+    RLOO(RLOOConfig(kl=NO_KL, truncated="mask")),
+    *(
+        maker(config(kl=NO_KL, truncated="mask", aggregation=aggregation, divisor=divisor))
+        for maker, config in ((GRPO, GRPOConfig), (TextPPO, TextPPOConfig))
+        for aggregation, divisor in (("token_mean", None), ("sequence_mean", None), ("constant", 3.0))
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    "learner", MASKING, ids=lambda one: f"{type(one).__name__} {getattr(one.config, 'aggregation', '')}"
+)
+def test_trap_same_mask_in_numerator_and_denominator(learner):
+    """What is masked leaves the same step, and the same figures, as if it were not in it at all."""
+    batch, given = batch_of(tabular(0), [[0, 3, 2, 3, 1]]), [1.0, 5.0, 2.5, 2.0, 0.0]
+    state = learner.init(tabular(0), 0)
+    experience, _ = learner.prepare(state, batch, given, None)
+    steps = []
+    for chosen in (range(5), [0, 2, 4]):
+        sums = Sums()
+        learner.differentiate(state, experience.part(select(batch, list(chosen))), sums)
+        steps.append((state.weights.gradient.clone(), sums.means()))
+    (masked, metrics), (without, same) = steps
+    torch.testing.assert_close(masked, without, atol=1e-9, rtol=1e-6)
+    assert masked.abs().max() > 0.01
+    assert metrics == pytest.approx(same)
+
+
+def ended(learner, model):
+    """Two answers to each of four prompts, all of which ended by themselves."""
+    answers = [model.completion_ids(text) for text in ("hi", "a longer one", "", "no", "well", "go on", "ok", "x")]
+    batch = stored(prompts(model), answers, torch.arange(4).repeat_interleave(2))
+    if isinstance(learner, SFT | DPO):
+        return (batch,)
+    if isinstance(learner, KTO):
+        return (batch, [True, False] * 4)
+    with torch.no_grad():
+        batch = replace(batch, sampled_logprob_T=model.outputs(batch).logprob_T)
+    return (batch, rewards(model, batch))
+
+
+def test_trap_end_of_text_is_learned_where_it_is_also_the_padding(learner):
+    """What counts is decided by length: the same is learned whichever token fills up rows."""
+    gradients = []
+    for pads_with_the_end in (False, True):
+        model = tiny_llama(0)
+        given = ended(learner, model)
+        if pads_with_the_end:
+            model.pad_id = model.eos_id
+        state = learner.init(model, 0)
+        gradients.append(stepped(learner, state, tiny_llama(1), given)[0])
+    assert gradients[0].norm() > 1e-4
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-7, rtol=1e-5)
+
+
+def test_demonstrations_teach_to_end():
     model = tiny_llama(0)
     model.pad_id = model.eos_id
     answers = [model.completion_ids("hi"), model.completion_ids("a longer one")]
@@ -91,24 +247,41 @@ def test_the_end_of_a_text_is_learned_where_it_is_also_the_padding():
     assert metrics["num_tokens"] == sum(len(ids) for ids in answers)
 
 
-@pytest.mark.parametrize("learner_class", [RLOO, GRPO])
-def test_truncated_completions_are_kept_or_masked_as_was_chosen(learner_class):
-    config_class = {RLOO: RLOOConfig, GRPO: GRPOConfig}[learner_class]
-    model = tabular(0)
-    batch, given = batch_of(model, [[0, 3, 3, 1]]), [1.0, 5.0, 2.0, 0.0]
-    gradients = {}
+@pytest.mark.parametrize("learner_class", [RLOO, GRPO, TextPPO])
+def test_trap_truncated_completions_are_kept_or_masked_as_was_chosen(learner_class):
+    batch, given = batch_of(tabular(0), [[0, 3, 3, 1]]), [1.0, 5.0, 2.0, 0.0]
+    places = {}
     for choice in ("keep", "mask"):
-        learner = learner_class(config_class(kl=NO_KL, truncated=choice))
-        gradients[choice], metrics = differentiated(learner, learner.init(tabular(0), 0), batch, given)
+        learner = learner_class(MAKERS[learner_class](kl=NO_KL, truncated=choice))
+        gradient, metrics = differentiated(learner, learner.init(tabular(0), 0), batch, given)
         assert metrics["completions/clipped_ratio"] == 0.5
         assert metrics["reward"] == 2.0
-    assert (gradients["keep"] - gradients["mask"]).abs().max() > 0.01
+        places[choice] = policy_part(gradient, 3, 2)
     # Nothing but what was cut reads the third place here.
-    assert gradients["keep"].view(3, 2)[2].abs().max() > 0.01
-    assert gradients["mask"].view(3, 2)[2].abs().max() == 0
+    assert places["keep"][2].abs().max() > 0.01
+    assert places["mask"][2].abs().max() == 0
+    assert places["mask"].abs().max() > 0.01
 
 
-def test_truncated_completions_may_get_another_reward_in_online_dpo():
+@pytest.mark.parametrize("choice", ["keep", "mask"])
+def test_trap_truncated_completions_count_in_the_baseline_either_way(choice):
+    model = tabular(0)
+    chosen, given = [0, 3, 3, 1], [1.0, 5.0, 2.0, 0.0]
+    advantages = [reward - fmean([*given[:i], *given[i + 1 :]]) for i, reward in enumerate(given)]
+    kept = range(4) if choice == "keep" else (0, 3)
+    loss = -sum(advantages[i] * log_probability(table(model), chosen[i]) for i in kept) / len(kept)
+    (want,) = torch.autograd.grad(loss, table(model))
+    learner = RLOO(RLOOConfig(kl=NO_KL, truncated=choice))
+    gradient, _ = differentiated(learner, learner.init(tabular(0), 0), batch_of(model, [chosen]), given)
+    torch.testing.assert_close(gradient.view_as(want), want, atol=1e-6, rtol=1e-6)
+    grpo = GRPO(GRPOConfig(kl=NO_KL, truncated=choice, aggregation="constant", divisor=1.0))
+    gradient, _ = differentiated(grpo, grpo.init(tabular(0), 0), batch_of(model, [chosen]), given)
+    # Its mean includes the completion itself, which makes it (G - 1) / G of RLOO's, and the spread is that of all four.
+    scaled = 0.75 * want / (stdev(given) + 1e-4)
+    torch.testing.assert_close(gradient.view_as(want), scaled, atol=1e-6, rtol=1e-6)
+
+
+def test_trap_truncated_completions_may_get_another_reward_in_online_dpo():
     model = tabular(0)
     batch, reward = batch_of(model, [[3, 0]]), torch.tensor([5.0, 1.0])
     scored = torch.ones(2, dtype=torch.bool)
@@ -118,69 +291,87 @@ def test_truncated_completions_may_get_another_reward_in_online_dpo():
     assert punished.completions[0].tolist() == [0]
 
 
-def test_a_constant_divisor_or_token_mean_has_no_length_bias():
+def chance_of_another_token(model):
+    """1 − p of the last token of 111: what its log-probability's slope is."""
+    return float(1 - torch.softmax(table(model).detach()[0], -1)[2, 1])
+
+
+def test_trap_token_mean_and_constant_divisor_have_no_length_bias():
     """Two completions, equally good and equally bad: how long they are does not change how much a token learns."""
     model = tabular(0)
 
     def pull(aggregation, divisor):
         learner = GRPO(GRPOConfig(kl=NO_KL, scale="none", aggregation=aggregation, divisor=divisor))
         gradient, _ = differentiated(learner, learner.init(tabular(0), 0), batch_of(model, [[3, 0]]), [1.0, 0.0])
-        return gradient.view(3, 2)
+        # The third place is read by the long completion alone.
+        return -gradient.view(3, 2)[2, 1].item()
 
-    log_all = torch.log_softmax(table(model).detach()[0], -1)
-    # The third place is read by the long completion alone: its token's pull is the advantage times (1 - p), by hand.
-    by_hand = 0.5 * float(1 - log_all[2, 1].exp())
-    assert -pull("constant", 1.0)[2, 1].item() * 2 == pytest.approx(by_hand, rel=1e-5)
-    assert -pull("token_mean", None)[2, 1].item() * 4 == pytest.approx(by_hand, rel=1e-5)
-    assert -pull("sequence_mean", None)[2, 1].item() * 2 == pytest.approx(by_hand / 3, rel=1e-5)
+    by_hand = 0.5 * chance_of_another_token(model)
+    assert pull("constant", 1.0) * 2 == pytest.approx(by_hand, rel=1e-5)
+    assert pull("token_mean", None) * 4 == pytest.approx(by_hand, rel=1e-5)
+    assert pull("sequence_mean", None) * 2 == pytest.approx(by_hand / 3, rel=1e-5)
 
 
-def test_groups_without_spread_are_counted_and_teach_nothing():
-    model = tabular(0, num_prompts=3)
-    batch = batch_of(model, [[0, 1], [2, 3], [1, 2]])
+# Advantages of the tokens of 111, of which the last has all of the reward, and of 0.
+OF_PPO = [0.95**2, 0.95, 1.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("learner", "advantage", "divisor"),
+    [
+        (SFT(SFTConfig()), 1.0, 4),
+        (RLOO(RLOOConfig(kl=NO_KL)), 1.0, 2),
+        (GRPO(GRPOConfig(kl=NO_KL)), 0.5 / (math.sqrt(0.5) + 1e-4), 4),
+        (TextPPO(TextPPOConfig(kl=NO_KL)), (1 - fmean(OF_PPO)) / stdev(OF_PPO), 4),
+    ],
+    ids=lambda one: type(one).__name__ if hasattr(one, "config") else "",
+)
+def test_trap_no_length_bias_by_default(learner, advantage, divisor):
+    """The last token of three learns its advantage by a number that is the same for all tokens."""
+    batch = batch_of(tabular(0), [[3, 0]])
+    given = (batch,) if isinstance(learner, SFT) else (batch, [1.0, 0.0])
+    gradient, _ = stepped(learner, learner.init(tabular(0), 0), None, given)
+    by_hand = advantage * chance_of_another_token(tabular(0)) / divisor
+    assert -policy_part(gradient, 3, 2)[2, 1].item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_trap_groups_without_spread_are_counted_and_teach_nothing():
+    """Prompts of which no completion has a reward are neither counted nor counted among."""
+    model = tabular(0, num_prompts=4)
+    batch = batch_of(model, [[0, 1], [2, 3], [1, 2], [0, 3]])
+    given = [1.0, 1.0, 3.0, 1.0, 0.0, 0.0, None, None]
     for learner in (RLOO(RLOOConfig(kl=NO_KL)), GRPO(GRPOConfig(kl=NO_KL))):
-        state = learner.init(tabular(0, num_prompts=3), 0)
-        gradient, metrics = differentiated(learner, state, batch, [1.0, 1.0, 3.0, 1.0, 0.0, 0.0])
+        state = learner.init(tabular(0, num_prompts=4), 0)
+        gradient, metrics = differentiated(learner, state, batch, given)
         assert metrics["frac_reward_zero_std"] == pytest.approx(2 / 3)
-        assert gradient.view(3, 3, 2)[[0, 2]].abs().max() == 0
-        assert gradient.view(3, 3, 2)[1].abs().max() > 0.01
+        assert gradient.view(4, 3, 2)[[0, 2, 3]].abs().max() == 0
+        assert gradient.view(4, 3, 2)[1].abs().max() > 0.01
 
 
-def test_completions_that_teach_nothing_are_not_gone_through_and_change_no_divisor():
-    """Leaving them out of the forward pass is for speed alone."""
-    model = tabular(0, num_prompts=2)
-    batch, given = batch_of(model, [[0, 1], [2, 3]]), [1.0, 1.0, 3.0, 1.0]
-    seen = []
-    learner = GRPO(GRPOConfig(kl=NO_KL))
-    state = learner.init(tabular(0, num_prompts=2), 0)
-    outputs = state.model.outputs
-    state.model.outputs = lambda part: seen.append(len(part)) or outputs(part)  # type: ignore[method-assign]
-    gradient, _ = differentiated(learner, state, batch, given)
-    assert seen == [2]
-    measured = GRPO(GRPOConfig(kl=KLConfig(coefficient=1e-300, place="loss", estimator="k3")))
-    whole, _ = differentiated(measured, measured.init(tabular(0, num_prompts=2), 0), batch, given, model)
-    torch.testing.assert_close(gradient, whole, atol=1e-7, rtol=0)
-
-
-@pytest.mark.parametrize("learner_class", [RLOO, GRPO, TextPPO])
-def test_rewards_that_are_none_are_as_if_the_completion_were_not_there(learner_class):
-    config_class = {RLOO: RLOOConfig, GRPO: GRPOConfig, TextPPO: TextPPOConfig}[learner_class]
-    learner = learner_class(config_class(kl=NO_KL))
-    model = tabular(0)
-    with_it, metrics = differentiated(
-        learner, learner.init(tabular(0), 0), batch_of(model, [[0, 1, 3, 2]]), [1.0, 0.0, None, 5.0]
+@pytest.mark.parametrize("learner_class", [RLOO, GRPO, TextPPO, OnlineDPO])
+def test_trap_rewards_that_are_none_are_as_if_the_completion_were_not_there(learner_class):
+    learner = (
+        OnlineDPO(OnlineDPOConfig()) if learner_class is OnlineDPO else learner_class(MAKERS[learner_class](kl=NO_KL))
     )
-    without, same = differentiated(learner, learner.init(tabular(0), 0), batch_of(model, [[0, 1, 2]]), [1.0, 0.0, 5.0])
+    model, reference = tabular(0), tabular(1)
+
+    def learned(chosen, given):
+        state = learner.init(tabular(0), 0)
+        state, metrics = learner.update(state, batch_of(model, [chosen]), given, reference=reference)
+        return state.weights.gradient.clone(), metrics
+
+    with_it, metrics = learned([0, 1, 3, 2], [1.0, 0.5, None, 5.0])
+    without, same = learned([0, 1, 2], [1.0, 0.5, 5.0])
     torch.testing.assert_close(with_it, without, atol=1e-7, rtol=1e-6)
-    assert metrics["reward"] == same["reward"] == 2.0
-    assert metrics["loss"] == pytest.approx(same["loss"])
+    assert with_it.abs().max() > 1e-3
+    for name in ("reward", "reward_std", "loss", "frac_reward_zero_std"):
+        assert metrics[name] == pytest.approx(same[name]), name
 
 
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 1.7])
 @pytest.mark.parametrize("learner_class", [RLOO, GRPO, TextPPO])
-def test_the_first_ratio_is_one_at_every_temperature(learner_class, temperature):
-    config_class = {RLOO: RLOOConfig, GRPO: GRPOConfig, TextPPO: TextPPOConfig}[learner_class]
-    learner = learner_class(config_class(kl=NO_KL, num_epochs=1))
+def test_trap_first_ratio_is_one_at_every_temperature(learner_class, temperature):
+    learner = learner_class(MAKERS[learner_class](kl=NO_KL, num_epochs=1))
     state = learner.init(tiny_llama(0), 0)
     config = SamplingConfig(max_new_tokens=6, temperature=temperature)
     generator = torch.Generator().manual_seed(0)
@@ -194,145 +385,3 @@ def test_the_first_ratio_is_one_at_every_temperature(learner_class, temperature)
         learner, state, replace(batch, temperature=temperature * 1.5), rewards(state.model, batch)
     )
     assert wrong["sampling/sampling_logp_difference/mean"] > 0.01
-
-
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
-def test_an_adapter_switched_off_is_the_reference():
-    """Log-probabilities, gradients and what may change are as they were before and after."""
-    base = tiny_llama(0)
-    module = get_peft_model(tiny_llama(0).module, LoraConfig(r=4, target_modules=["q_proj", "v_proj"]))  # type: ignore[arg-type]
-    model = LanguageModel(module.eval(), base.tokenizer)
-    learner = RLOO(RLOOConfig(optimizer=OptimizerConfig(learning_rate=3e-2), kl=KLConfig(coefficient=0.05)))
-    state = learner.init(model, 0)
-    names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
-    assert names and all("lora" in name for name in names)
-    for seed in range(2):
-        batch = sampled(model, seed)
-        before = state.weights.flat.detach().clone()
-        state, metrics = learner.update(state, batch, rewards(model, batch))
-        assert not torch.equal(before, state.weights.flat)
-    assert metrics["kl_per_completion"] > 1e-6
-    batch = sampled(model, 9)
-    off = reference_logprobs(model, None, batch, max_tokens=100)
-    torch.testing.assert_close(off, reference_logprobs(model, base, batch, max_tokens=100), atol=1e-5, rtol=1e-5)
-    assert (off - model.outputs(batch).logprob_T).abs().max() > 1e-3
-    assert [name for name, parameter in module.named_parameters() if parameter.requires_grad] == names
-
-
-def test_the_kl_is_measured_where_it_costs_nothing():
-    learner = RLOO(RLOOConfig(optimizer=STILL, kl=NO_KL))
-    state = learner.init(tiny_llama(0), 0)
-    batch = sampled(state.model, 0)
-    _, without = learner.update(state, batch, rewards(state.model, batch))
-    _, metrics = learner.update(state, batch, rewards(state.model, batch), reference=tiny_llama(1))
-    assert "kl" not in without
-    assert metrics["kl_per_completion"] > 0
-    assert metrics["kl_per_token"] == pytest.approx(metrics["kl_per_completion"] * 32 / metrics["num_tokens"])
-
-
-@pytest.mark.parametrize(("target", "grows"), [(1e-6, True), (1e6, False)])
-def test_an_adaptive_coefficient_follows_the_kl(target, grows):
-    learner = RLOO(RLOOConfig(optimizer=STILL, kl=KLConfig(coefficient=0.1, target=target)))
-    state = learner.init(tiny_llama(0), 0)
-    batch = sampled(state.model, 0)
-    state, metrics = learner.update(state, batch, rewards(state.model, batch), reference=tiny_llama(1))
-    assert metrics["kl_coefficient"] == 0.1
-    assert state.kl_coefficient == pytest.approx(0.102 if grows else 0.098)
-
-
-def test_a_kl_in_the_reward_holds_a_model_near_its_reference():
-    """The same reward, with and without."""
-    moved = {}
-    for coefficient in (0.0, 2.0):
-        learner = RLOO(RLOOConfig(optimizer=OptimizerConfig(learning_rate=3e-3), kl=KLConfig(coefficient=coefficient)))
-        state = learner.init(tiny_llama(0), 0)
-        for seed in range(20):
-            batch = sampled(state.model, seed)
-            state, metrics = learner.update(state, batch, rewards(state.model, batch), reference=tiny_llama(0))
-        moved[coefficient] = metrics["kl_per_completion"]
-    assert moved[2.0] < 0.5 * moved[0.0]
-
-
-@pytest.mark.parametrize("trunk", ["shared", "detached"])
-def test_the_value_loss_changes_the_trunk_only_where_it_is_shared(trunk):
-    learner = TextPPO(TextPPOConfig(kl=NO_KL, value_trunk=trunk, num_epochs=1))
-    state = learner.init(tiny_llama(0), 0)
-    torch.nn.init.normal_(state.head.weight)
-    batch = sampled(state.model, 0)
-    experience, _ = learner.prepare(state, batch, rewards(state.model, batch), None)
-    # No advantage: what is left is the value loss.
-    learner.differentiate(state, replace(experience, advantage_T=0 * experience.advantage_T), Sums())
-    num_head = state.head.weight.numel() + 1
-    trunk_part, head_part = state.weights.gradient[:-num_head], state.weights.gradient[-num_head:]
-    assert head_part.norm() > 1e-3
-    assert (trunk_part.norm() > 1e-3) == (trunk == "shared")
-
-
-def test_values_do_not_see_the_token_that_they_are_compared_with():
-    """Values of two completions of one prompt are the same as long as their tokens are."""
-    learner = TextPPO(TextPPOConfig(kl=NO_KL))
-    state = learner.init(tiny_llama(0), 0)
-    torch.nn.init.normal_(state.head.weight)
-    batch = stored([torch.tensor([9, 8])], [torch.tensor([20, 21]), torch.tensor([20, 99])], torch.tensor([0, 0]))
-    values = learner._values(state, state.model.outputs(batch)).view(2, 2)
-    torch.testing.assert_close(values[0], values[1])
-    assert abs(values[0, 0] - values[0, 1]) > 1e-3
-
-
-def test_values_come_to_explain_the_rewards():
-    learner = TextPPO(TextPPOConfig(optimizer=OptimizerConfig(learning_rate=1e-2), kl=NO_KL, value_trunk="shared"))
-    state = learner.init(tiny_llama(0), 0)
-    batch = sampled(state.model, 0)
-    given = [float(batch.prompt_of_N[i]) for i in range(len(batch))]
-    _, first = learner.update(state, batch, given)
-    for _ in range(10):
-        _, last = learner.update(state, batch, given)
-    assert first["explained_variance"] < 0.1
-    assert last["explained_variance"] > 0.5
-
-
-def test_pairs_that_come_again_need_their_reference_once():
-    learner = DPO(DPOConfig())
-    state = learner.init(tiny_llama(0), 0)
-    batch = paired(state.model)
-    kept = learner.reference_logprobs(state, batch, tiny_llama(1))
-    by_model = learner.differentiate(state, batch, tiny_llama(1))
-    assert learner.differentiate(state, batch, kept) == by_model
-
-
-def test_online_dpo_without_a_pair_takes_no_step():
-    learner = OnlineDPO(OnlineDPOConfig())
-    state = learner.init(tiny_llama(0), 0)
-    batch = sampled(state.model, 0)
-    before = state.weights.flat.detach().clone()
-    state, metrics = learner.update(state, batch, [1.0] * len(batch), reference=tiny_llama(0))
-    assert torch.equal(before, state.weights.flat)
-    assert metrics["frac_without_pair"] == 1 and metrics["num_pairs"] == 0
-    assert metrics["frac_reward_zero_std"] == 1
-
-
-def test_metrics_have_the_names_that_trl_gives_them():
-    learner = GRPO(GRPOConfig())
-    state = learner.init(tiny_llama(0), 0)
-    batch = sampled(state.model, 0)
-    given = rewards(state.model, batch)
-    _, metrics = learner.update(state, batch, given, reference=tiny_llama(0))
-    lengths = [len(ids) for ids in batch.completions]
-    ended = [n for n, cut in zip(lengths, batch.truncated_N.tolist(), strict=True) if not cut]
-    mean = sum(given) / len(given)
-    want = {
-        "reward": mean,
-        "reward_std": math.sqrt(sum((r - mean) ** 2 for r in given) / (len(given) - 1)),
-        "frac_reward_zero_std": 0.0,
-        "completions/mean_length": sum(lengths) / len(lengths),
-        "completions/min_length": min(lengths),
-        "completions/max_length": max(lengths),
-        "completions/clipped_ratio": 1 - len(ended) / len(lengths),
-        "num_tokens": sum(lengths),
-    }
-    for name, value in want.items():
-        assert metrics[name] == pytest.approx(value, rel=1e-5), name
-    with torch.no_grad():
-        entropy = float(tiny_llama(0).outputs(batch).entropy_T.mean())
-    assert metrics["entropy"] == pytest.approx(entropy, rel=1e-4)
-    assert {"loss", "kl", "grad_norm", "learning_rate", "clip_ratio/low_mean", "clip_ratio/high_mean"} <= metrics.keys()

@@ -13,6 +13,7 @@ from heeler.core.nouns import Message, plain_prompt
 from heeler.core.text_data import TextPair
 from heeler.core.texts import TextSample
 from heeler.models.language.model import LanguageModel
+from heeler.models.language.small import SmallModelConfig, new_language_model
 from heeler.models.language.weights import OptimizerConfig
 from heeler.models.ngrams import NgramConfig
 from heeler.rewards.language_model import LanguageReward
@@ -80,20 +81,27 @@ def test_of_random_labels_nothing_is_foretold() -> None:
 # Traps
 
 
-def test_chosen_and_rejected_share_the_prompts_tokens() -> None:
-    model = tiny_llama()
-    tokens = pair_tokens(model, PAIRS[:2], "refuse")
+def test_trap_chosen_and_rejected_share_the_prompts_tokens() -> None:
+    """With a tokenizer that joins letters over the border, so that another prompt came of tokenising them together."""
+    size = SmallModelConfig(vocabulary_size=280, hidden_size=16, num_layers=1, num_attention_heads=2)
+    model = new_language_model(size, ["then these then"] * 3, seed=0)
+    pairs = [
+        TextPair(prompt=plain_prompt("th"), chosen="en", rejected="ese", place="1"),
+        TextPair(prompt=plain_prompt("the"), chosen="n", rejected="se", place="2"),
+    ]
+    tokens = pair_tokens(model, pairs, "refuse")
+    for pair, prompt, chosen, rejected in zip(pairs, tokens.prompts, tokens.chosen, tokens.rejected, strict=True):
+        assert torch.equal(prompt, model.prompt_ids(pair.prompt))
+        assert torch.equal(chosen, model.completion_ids(pair.chosen))
+        assert torch.equal(rejected, model.completion_ids(pair.rejected))
+        together = model.completion_ids(pair.prompt[0].content + pair.chosen)
+        assert together.tolist() != [*prompt.tolist(), *chosen.tolist()]
     batch = tokens.batch([0, 1])
     assert len(batch.prompts) == 2
     assert batch.prompt_of_N.tolist() == [0, 0, 1, 1]
-    # A tokenizer that joins letters over the border would give another prompt to each, were they tokenised together.
-    for pair, prompt, chosen in zip(PAIRS, tokens.prompts, tokens.chosen, strict=False):
-        assert torch.equal(prompt, model.prompt_ids(pair.prompt))
-        assert torch.equal(chosen, model.completion_ids(pair.chosen))
-        assert chosen[-1] == model.eos_id
 
 
-def test_reward_models_are_invariant_to_a_shift() -> None:
+def test_trap_reward_models_are_invariant_to_a_shift() -> None:
     state, data = fitted(BOTH, trunk=tiny_llama())
     samples = [TextSample(prompt=pair.prompt, completion=pair.chosen) for pair in PAIRS[:5]]
     before = state.reward.score(samples).member_NM
@@ -322,7 +330,7 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another() -> None:
 
 
 @pytest.mark.parametrize("stopped_after", [1, 4, 5])
-def test_going_on_is_bit_identical_at_epoch_boundaries_too(stopped_after: int) -> None:
+def test_trap_resume_is_bit_identical_at_epoch_boundaries_too(stopped_after: int) -> None:
     learner = RewardLearner(BOTH)
     state = learner.init(tiny_llama(), 0)
     data = learner.prepare(state, PAIRS)

@@ -11,6 +11,7 @@ from heeler.ops.text_batch import TextBatch
 from heeler.rollouts import sampler
 from heeler.rollouts.sampler import SamplingConfig, sample
 from tests.tiny_models import tiny_llama
+from tests.unit.models.language.batches import own_logprobs
 
 torch.set_num_threads(1)
 MODEL = tiny_llama()
@@ -55,6 +56,14 @@ def test_which_rows_are_still_there_changes_nothing(share: float, monkeypatch: p
     got = sampled()
     assert tokens(got) == tokens(expected)
     assert_close(got.sampled_logprob_T, expected.sampled_logprob_T)
+
+
+def test_trap_a_completion_is_the_tokens_that_were_sampled():
+    """And no others that say the same: the log-probabilities that were kept are those of these tokens."""
+    batch = sampled()
+    assert_close(own_logprobs(MODEL, batch), batch.sampled_logprob_T, atol=1e-4, rtol=0)
+    again = [MODEL.completion_ids(MODEL.text(ids)).tolist() for ids in batch.completions]
+    assert sum(ids != read for ids, read in zip(tokens(batch), again, strict=True)) > 10
 
 
 def test_what_is_sampled_has_the_models_distribution():

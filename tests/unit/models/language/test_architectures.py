@@ -69,7 +69,7 @@ def test_gradients_of_shared_prefix_and_padded_are_equal(model: LanguageModel):
         assert_close(shared, padded, atol=1e-4 * largest, rtol=1e-3)
 
 
-def test_first_step_ratio_is_one(model: LanguageModel):
+def test_trap_first_step_ratio_is_one(model: LanguageModel):
     """The log-probabilities kept from sampling are those of the update, at the same temperature."""
     batch = _sampled(model, temperature=0.6)
     with torch.no_grad():
@@ -89,7 +89,7 @@ def test_fast_and_plain_sampling_choose_the_same_tokens(model: LanguageModel):
     assert [ids.tolist() for ids in fast.completions] == [ids.tolist() for ids in plain.completions]
 
 
-def test_left_padding_invariance(model: LanguageModel):
+def test_trap_left_padding_invariance(model: LanguageModel):
     """What is sampled after a prompt, and how likely it was, does not depend on longer prompts beside it."""
     short, long = random_batch((6, 30), ((1,), (1,)), seed=5).prompts
     config = SamplingConfig(max_new_tokens=12)

@@ -1,11 +1,15 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
+from torch.testing import assert_close
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import PLAIN, Message, plain_prompt
 from heeler.models.language.tokens import TokenReader
+from heeler.ops.micro_batches import stored
 from tests.tiny_models import tiny_llama, tiny_tokenizer
+from tests.unit.models.language.batches import own_logprobs
 
 USER = (Message(role="user", content="Hi"),)
 
@@ -92,9 +96,11 @@ def test_other_ends_are_taken_where_the_tokenizers_own_is_among_them(named: obje
     assert reader().end_ids(SimpleNamespace(eos_token_id=named)) == ends
 
 
-def test_token_in_token_out():
-    """What is scored is what was sampled, also where reading the text again would make other tokens of it."""
+def test_trap_token_in_token_out():
+    """What is learned is what was sampled, also where reading the text again would make other tokens of it."""
     model = tiny_llama()
-    half = model.completion_ids("é")[:1]
-    assert model.text(half) != "é"
-    assert model.completion_ids(model.text(half))[:-1].tolist() != half.tolist()
+    half, user = model.completion_ids("é")[:1], torch.tensor([model.tokenizer.convert_tokens_to_ids("<|user|>")])
+    completion = torch.cat([half, user, half])
+    assert model.completion_ids(model.text(completion))[:-1].tolist() != completion.tolist()
+    batch = stored([model.completion_ids("x")[:-1]], [completion], torch.tensor([0]))
+    assert_close(model.outputs(batch).logprob_T.detach(), own_logprobs(model, batch), atol=1e-5, rtol=1e-5)
