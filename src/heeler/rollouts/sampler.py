@@ -81,7 +81,11 @@ def sample(
     longest = max(len(ids) for ids in prompts)
     num_steps = min(config.max_new_tokens, model.max_length - longest)
     if num_steps < 1:
-        raise ConfigError(f"a prompt of {longest} tokens leaves no room in the model's context of {model.max_length}")
+        row = [len(ids) for ids in prompts].index(longest)
+        raise ConfigError(
+            f"prompts, row {row}: {longest} tokens leave no room in the model's context of {model.max_length}; "
+            "shorten it, or take a model with a longer context"
+        )
     uniform_SN = torch.rand(num_steps, len(prompts) * num_each, generator=generator, device=model.device)
     writing = _Writing(model, uniform_SN, config)
     for members in _together(model, prompts):

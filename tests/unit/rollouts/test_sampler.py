@@ -134,7 +134,7 @@ def test_settings_are_checked(settings: dict[str, object], message: str):
 
 
 def test_a_prompt_without_room_and_no_prompts_are_refused():
-    with pytest.raises(ConfigError, match="leaves no room in the model's context of 22"):
+    with pytest.raises(ConfigError, match="prompts, row 1: 22 tokens leave no room in the model's context of 22"):
         sampled(tiny_llama(max_length=22))
     with pytest.raises(ConfigError, match="at least one"):
         sample(MODEL, [], num_each=1, config=SamplingConfig(), generator=torch.Generator())
