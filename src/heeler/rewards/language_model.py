@@ -19,7 +19,7 @@ from heeler.models.ngrams import Ngrams
 from heeler.ops.micro_batches import micro_batches, stored
 from heeler.ops.text_batch import TextBatch
 from heeler.rewards.linear_preferences import bags
-from heeler.rewards.pair_tokens import PairTokens, pair_batches, untruncated_ids
+from heeler.rewards.pair_tokens import PairTokens, pair_batches
 from heeler.rewards.reward_settings import RewardModelConfig
 from heeler.rewards.trunk_features import num_features, trunk_features
 
@@ -89,7 +89,8 @@ class LanguageReward:
         """Rewards of texts.
 
         Raises:
-            DataError: a prompt is too long, and `long_prompts` says to refuse it; names its row.
+            DataError: a prompt is too long and `long_prompts` says to refuse it, or it is a chat and the trunk has no
+                template; names its row.
         """
         raw_NM = torch.zeros(len(samples), self.config.num_heads)
         if self.trunk is not None and samples:
@@ -116,7 +117,7 @@ class LanguageReward:
         longest = max(len(self.trunk.completion_ids(text)) for text in (pair.chosen, pair.rejected))
         room = self.trunk.max_length - longest
         return room >= (
-            1 if self.config.long_prompts == "truncate_left" else len(untruncated_ids(self.trunk, pair.prompt))
+            1 if self.config.long_prompts == "truncate_left" else len(self.trunk.untruncated_ids(pair.prompt))
         )
 
     def margins(self, pairs: Sequence[TextPair]) -> np.ndarray:
@@ -181,7 +182,11 @@ class LanguageReward:
         prompt_of: list[int] = []
         for row, sample in enumerate(samples):
             completion = self.trunk.completion_ids(sample.completion)
-            prompt = self._fitting(untruncated_ids(self.trunk, sample.prompt), len(completion), row)
+            try:
+                whole = self.trunk.untruncated_ids(sample.prompt)
+            except DataError as error:
+                raise DataError(f"row {row}: {error}") from error
+            prompt = self._fitting(whole, len(completion), row)
             if not prompts or not torch.equal(prompts[-1], prompt):
                 prompts.append(prompt)
             completions.append(completion)

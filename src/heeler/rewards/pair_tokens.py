@@ -12,7 +12,6 @@ from jaxtyping import Int
 from torch import Tensor
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import PLAIN, Message
 from heeler.core.text_data import TextPair
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
@@ -61,12 +60,15 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
             never cut, as what was judged is all of it: a pair with one that does not fit is left out then.
 
     Raises:
-        DataError: a pair does not fit; names its place.
+        DataError: a pair does not fit, or its prompt is a chat and the tokenizer has no template; names its place.
     """
     kept: list[tuple[Tensor, Tensor, Tensor, int]] = []
     num_dropped = num_truncated = 0
     for number, pair in enumerate(pairs):
-        prompt = untruncated_ids(model, pair.prompt)
+        try:
+            prompt = model.untruncated_ids(pair.prompt)
+        except DataError as error:
+            raise DataError(f"{pair.place}: {error}") from error
         chosen, rejected = model.completion_ids(pair.chosen), model.completion_ids(pair.rejected)
         room = model.max_length - max(len(chosen), len(rejected))
         if len(prompt) > room:
@@ -105,16 +107,6 @@ def _too_long(model: "LanguageModel", pair: TextPair, prompt: int, chosen: int, 
         f"{pair.place}: prompt: {prompt} tokens, with {tokens} of {field} more than the model's context of "
         f"{model.max_length}; set long_prompts to drop or truncate_left"
     )
-
-
-def untruncated_ids(model: "LanguageModel", prompt: Sequence[Message]) -> Int[Tensor, " prompt"]:
-    """Tokens of a prompt as `LanguageModel.prompt_ids` gives them, of any length."""
-    if prompt and prompt[0].role != PLAIN:
-        messages = [{"role": message.role, "content": message.content} for message in prompt]
-        ids = list(model.tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False))
-    else:
-        ids = list(model.tokenizer("".join(message.content for message in prompt))["input_ids"])
-    return torch.tensor(ids or [model.eos_id])
 
 
 def pair_batches(tokens: PairTokens, pairs: Sequence[int], *, max_tokens: int) -> list[list[int]]:

@@ -137,6 +137,14 @@ class LanguageModel:
         """
         return torch.tensor(self._reader.prompt_ids(prompt))
 
+    def untruncated_ids(self, prompt: Sequence[Message]) -> Int[Tensor, " prompt"]:
+        """The same of any length, for those who cut prompts themselves.
+
+        Raises:
+            DataError: it is a chat, and the tokenizer has no template or its template refuses it.
+        """
+        return torch.tensor(self._reader.untruncated_ids(prompt))
+
     def completion_ids(self, completion: str) -> Int[Tensor, " completion"]:
         """Tokens of a completion, with the one that ends it."""
         return torch.tensor([*self.tokenizer(completion, add_special_tokens=False)["input_ids"], self.eos_id])

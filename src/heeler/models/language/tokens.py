@@ -51,14 +51,22 @@ class TokenReader:
             ContextTooLong: it is longer than the model's context.
             DataError: it is a chat, and the tokenizer has no template or its template refuses it.
         """
-        ids = self._plain_ids(prompt) if not prompt or prompt[0].role == PLAIN else self._chat_ids(prompt)
-        # Something must come before the first token of a completion.
-        ids = ids or [self.eos_id]
+        ids = self.untruncated_ids(prompt)
         if len(ids) >= self._max_length:
             raise ContextTooLong(
                 f"prompt: {len(ids)} tokens, and the model's context holds {self._max_length}; shorten it"
             )
         return ids
+
+    def untruncated_ids(self, prompt: Sequence[Message]) -> list[int]:
+        """The same of any length, for those who cut prompts themselves.
+
+        Raises:
+            DataError: it is a chat, and the tokenizer has no template or its template refuses it.
+        """
+        ids = self._plain_ids(prompt) if not prompt or prompt[0].role == PLAIN else self._chat_ids(prompt)
+        # Something must come before the first token of a completion.
+        return ids or [self.eos_id]
 
     def _plain_ids(self, prompt: Sequence[Message]) -> list[int]:
         text = "".join(message.content for message in prompt)
