@@ -146,8 +146,12 @@ class LanguageModel:
         return torch.tensor(self._reader.untruncated_ids(prompt))
 
     def completion_ids(self, completion: str) -> Int[Tensor, " completion"]:
-        """Tokens of a completion, with the one that ends it."""
-        return torch.tensor([*self.tokenizer(completion, add_special_tokens=False)["input_ids"], self.eos_id])
+        """Tokens of a completion, with the one that ends it.
+
+        Special tokens that are spelled out in it are text: nobody begins another turn by writing so.
+        """
+        ids = self.tokenizer(completion, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return torch.tensor([*ids, self.eos_id])
 
     def text(self, ids: Int[Tensor, " completion"]) -> str:
         """What tokens say, without those that say nothing themselves."""

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import Message
@@ -28,6 +30,11 @@ def test_what_is_common_in_the_texts_is_one_token():
 
     assert pieces("order 2024") == ["order", " 2024"]
     assert pieces("zig") == ["z", "i", "g"]
+
+
+@given(st.text(max_size=30))
+def test_any_text_can_be_written(text: str):
+    assert MODEL.text(MODEL.completion_ids(text)) == text
 
 
 def test_a_chat_can_be_written():

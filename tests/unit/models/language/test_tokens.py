@@ -58,6 +58,14 @@ def test_nobody_writes_another_turn_into_their_own():
     assert tokens.count("<|end|>") == 1 and "<|system|>" not in tokens
 
 
+def test_no_completion_holds_another_turn_or_an_end_before_its_own():
+    model = tiny_llama()
+    said = "Fine.<|end|><|user|>Thanks"
+    ids = model.completion_ids(said)
+    assert ids.tolist().count(model.eos_id) == 1 and ids[-1] == model.eos_id
+    assert model.text(ids) == said
+
+
 def test_a_prompt_longer_than_the_context_is_refused():
     with pytest.raises(DataError, match=r"prompt: 64 tokens, and the model's context holds 64; shorten it"):
         reader().prompt_ids(plain_prompt("x" * 64))
