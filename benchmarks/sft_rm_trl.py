@@ -18,7 +18,7 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """Medians over the seeds.
 
     Heeler's jobs are `python -m benchmarks.jobs.text_learning make|sft|rm FOLDER`, the peer's
-    `benchmarks/peers/trl_learning.py sft|rm FOLDER`. Seconds are of learning alone, from the first step to the last.
+    `-m benchmarks.peers.trl_learning sft|rm FOLDER`. Seconds are of learning alone, from the first step to the last.
     """
     peer = peers.python("trl")
     return medians(_seed(peer, seed, NUM_ROWS_QUICK if quick else NUM_ROWS) for seed in seeds)
@@ -32,7 +32,7 @@ def _seed(peer: str, seed: int, num_rows: int) -> Figures:
         tokens = _tokens(json.loads((folder / "material.json").read_text())["rows"])
         figures: Figures = {}
         for kind in ("sft", "rm"):
-            theirs = run_job((peer, "benchmarks/peers/trl_learning.py", kind, name), threads=THREADS)
+            theirs = run_job((peer, "-m", "benchmarks.peers.trl_learning", kind, name), threads=THREADS)
             own = run_job((*ours, kind, name), threads=THREADS)
             figures |= _compared(kind, own.printed, theirs.printed, tokens[kind])
             figures[f"{kind}_memory_ratio"] = own.peak_mb / theirs.peak_mb

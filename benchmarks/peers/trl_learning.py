@@ -24,6 +24,8 @@ from transformers import (
 )
 from trl import RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
+from benchmarks.peers.trl_settings import settings
+
 
 class Clock(TrainerCallback):
     """When training began and ended."""
@@ -70,28 +72,6 @@ def main() -> None:
     print(json.dumps({"losses": losses} | spent))
 
 
-def settings(material: dict[str, Any], output: str) -> dict[str, Any]:
-    """What both trainers are told: plain Adam in the order of the data, on the CPU, nothing written."""
-    return {
-        "output_dir": output,
-        "per_device_train_batch_size": material["batch_size"],
-        "num_train_epochs": 1,
-        "learning_rate": material["learning_rate"],
-        "lr_scheduler_type": "constant",
-        "weight_decay": 0.0,
-        "max_grad_norm": 1.0,
-        "train_sampling_strategy": "sequential",
-        "gradient_checkpointing": False,
-        "max_length": None,
-        "use_cpu": True,
-        "bf16": False,
-        "logging_steps": 10_000,
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-    }
-
-
 def supervised(folder: Path, material: dict[str, Any], output: str) -> Any:
     """Only the tokens of completions are learned."""
     rows = {
@@ -100,7 +80,7 @@ def supervised(folder: Path, material: dict[str, Any], output: str) -> Any:
     }
     return noting(SFTTrainer)(
         model=AutoModelForCausalLM.from_pretrained(folder / "model", dtype=torch.float32),
-        args=SFTConfig(**settings(material, output), completion_only_loss=True, packing=False),
+        args=SFTConfig(**settings(material, output), max_length=None, completion_only_loss=True, packing=False),
         train_dataset=Dataset.from_dict(rows),
         processing_class=AutoTokenizer.from_pretrained(folder / "model"),
     )
@@ -113,7 +93,7 @@ def reward(folder: Path, material: dict[str, Any], output: str) -> Any:
     rows = {f"{name}_ids": [row["prompt"] + row[name] for row in material["rows"]] for name in ("chosen", "rejected")}
     return noting(RewardTrainer)(
         model=model,
-        args=RewardConfig(**settings(material, output), center_rewards_coefficient=None),
+        args=RewardConfig(**settings(material, output), max_length=None, center_rewards_coefficient=None),
         train_dataset=Dataset.from_dict(rows),
         processing_class=AutoTokenizer.from_pretrained(folder / "model"),
     )
