@@ -31,6 +31,7 @@ from benchmarks import (
     preferences,
     preferences_imitation,
     release_gate,
+    rl_trl,
     sft_rm_trl,
     toxicity,
 )
@@ -61,6 +62,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     helpdesk.BENCHMARK,
     helpdesk_adversarial.BENCHMARK,
     sft_rm_trl.BENCHMARK,
+    rl_trl.BENCHMARK,
 )
 
 

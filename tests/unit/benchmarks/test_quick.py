@@ -1,6 +1,6 @@
 """The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name.
 
-`api-fuzz` needs schemathesis, and is run where the benchmark has made that an environment already.
+`api-fuzz` needs schemathesis and `rl-trl` TRL: they are run where the benchmark has made that an environment already.
 """
 
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks import rl_trl
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import RELATIONS, run_job
 from benchmarks.mujoco_batch import TASKS
@@ -16,6 +17,8 @@ from benchmarks.peers import HOME
 
 _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
+_HAS_TRL = (HOME / "trl" / "installed.sha256").exists() and rl_trl.MODEL.exists()
+AGAINST_TRL = pytest.param("rl-trl", marks=pytest.mark.skipif(not _HAS_TRL, reason="no .peers/trl or no model yet"))
 
 NAMES = [
     "backflip",
@@ -34,6 +37,7 @@ NAMES = [
     "gpu-lm",
     "helpdesk",
     "helpdesk-adversarial",
+    AGAINST_TRL,
 ]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
