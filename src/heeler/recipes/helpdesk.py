@@ -1,5 +1,7 @@
 """The help desk: a small chat model learns to be truthful and polite, from simulated users or from people."""
 
+from pathlib import Path
+
 from heeler.algorithms.kl_penalty import KLConfig
 from heeler.algorithms.rloo import RLOOConfig
 from heeler.core.errors import ConfigError
@@ -17,9 +19,10 @@ from heeler.loop.language.worlds import HELPDESK
 from heeler.models.language.weights import OptimizerConfig
 from heeler.oversight.gate_config import Check, GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
-from heeler.recipes.helpdesk_model import SHIPPED
 from heeler.rollouts.sampler import SamplingConfig
 
+SHIPPED = Path(__file__).parent / "data" / "helpdesk"
+"""The model that comes with heeler; `heeler.recipes.helpdesk_model` made it."""
 CHECKS = (
     Check(suite="helpfulness", better="higher", margin=0.05),
     Check(suite="truthfulness", better="higher", margin=0.05),

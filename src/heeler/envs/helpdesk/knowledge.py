@@ -13,7 +13,7 @@ NAMES = ("ana", "ben", "carla", "dan", "eva", "finn", "gita", "hugo", "ines", "j
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 STATES = ("packed", "shipped", "delayed", "returned", "paid", "lost")
 RETURN_DAYS, WARRANTY_MONTHS = (7, 14, 21, 30, 60, 90), (6, 12, 18, 24, 36, 48)
-NUM_PRODUCTS, NUM_ORDERS, NUM_DAYS = 3, 2, 2
+NUM_PRODUCTS, NUM_ORDERS, NUM_DAYS = 1, 2, 1
 _PLACES = tuple(pairs(range(len(ADJECTIVES)), range(len(NOUNS))))
 
 
@@ -80,15 +80,14 @@ def product_names(*, held_out: bool) -> list[str]:
     return [name for first, second, name in named if ((first + second) % 4 == 0) == held_out]
 
 
-def draw_knowledge(rng: Random, *, held_out: bool, num_products: int = NUM_PRODUCTS) -> Knowledge:
+def draw_knowledge(rng: Random, *, held_out: bool) -> Knowledge:
     """Facts at random.
 
     Args:
         rng: where chance comes from.
         held_out: whether products are those that are kept for tests.
-        num_products: how many there are.
     """
-    names = rng.sample(product_names(held_out=held_out), num_products)
+    names = rng.sample(product_names(held_out=held_out), NUM_PRODUCTS)
     products = tuple(
         Product(name=name, price=rng.randint(3, 99), stock=0 if rng.random() < 0.3 else rng.randint(1, 20))
         for name in names
