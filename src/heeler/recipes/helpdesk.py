@@ -39,7 +39,7 @@ def helpdesk(
     model: str = "",
     teacher: str = "crowd",
     hostile: float = 0.0,
-    num_updates: int = 160,
+    num_updates: int = 150,
     budget: int = 1500,
 ) -> LanguageRunConfig:
     """A small chat model of a shop's help desk learns to be truthful, polite and brief.
@@ -73,9 +73,9 @@ def helpdesk(
         parts=PartWeights(truthfulness=1.0, refusals=1.0, helpfulness=0.5, brevity=0.5),
         max_words=20,
         learned=LearnedConfig(weight=0.5),
-        asking=AskingConfig(teacher=users, budget=budget),
-        watch=WatchConfig(min_gain=0.005),
-        release=ReleaseConfig(every=80, gate=GateConfig(checks=CHECKS)),
+        asking=AskingConfig(teacher=users, budget=budget, held_out_every=2),
+        watch=WatchConfig(min_gain=0.005, updates_per_point=2),
+        release=ReleaseConfig(every=75, gate=GateConfig(checks=CHECKS)),
         seed=seed,
         answers_per_update=4 if teacher == PEOPLE else 0,
     )
