@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from tests.unit.service.chatting import RUN, make_talks
 from tests.unit.service.helpers import API, ENVIRONMENT, store_of
 
 SCRIPT = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>&lt;b&gt; *not* [markup](javascript:1)'
+TOLD = f"You are the help desk of a shop.\n- red kettle: 14 euro, sold out\n- monday: 9 to 17\n{SCRIPT}"
 SERVE = f"""
 import random, sys
 from pathlib import Path
@@ -31,6 +33,8 @@ def script(request):
     text = request.messages[-1].content
     if "script" in text:
         return {SCRIPT!r}
+    if "kettle" in text:
+        return request.messages[0].content.splitlines()[1]
     if "long" in text:
         return "word " * 400
     if "insult" in text:
@@ -53,7 +57,8 @@ class Engine(ScriptedEngine):
 
 guard = Rule("words", lambda s: Verdict(decision="veto" if "fool" in s.completion else "allow"))
 config = ServiceConfig(runs=Path(sys.argv[1]), port=0, requests_per_s=10_000.0, request_burst=10_000)
-serve(config, chat=setup_of(Engine(script), outgoing=(guard,)), on_start=lambda url, _: print(url, flush=True))
+setup = setup_of(Engine(script), outgoing=(guard,), system={TOLD!r})
+serve(config, chat=setup, on_start=lambda url, _: print(url, flush=True))
 """
 
 
@@ -261,6 +266,45 @@ def test_conversations_are_found_again_and_are_ones_own(browsers: Browsers, plac
     other = browsers("eve").new_page()
     other.goto(place_of_it)
     expect(other.get_by_role("alert").filter(has_text="there is no conversation")).to_be_visible()
+
+
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_what_the_model_was_told_can_be_read(
+    browsers: Browsers, place: Place, alone: None, options: dict[str, Any], shots: Path | None, request: Any
+) -> None:
+    page = open_chat(browsers("bea", **options))
+    told = page.locator("#told-text")
+    expect(told).to_be_hidden()
+    tab_to(page, page.locator("summary").filter(has_text="What it was told"), back=True)
+    page.keyboard.press("Enter")
+    expect(told).to_be_visible()
+    assert told.inner_text() == TOLD
+    assert violations(page) == []
+    assert not is_too_wide(page)
+    ask(page, "What about the kettle?")
+    expect(tools(page)).to_be_visible()
+    look(page, shots, f"chat-told-{request.node.callspec.id}")
+    for _ in range(2):
+        expect(page.get_by_role("article", name="Answer").locator(".text")).to_have_text(TOLD.splitlines()[1])
+        expect(page.get_by_role("article")).to_have_count(2)
+        assert page.evaluate("window.hacked") is None
+        # What was kept begins with it, and still it is shown once.
+        page.reload()
+        expect(page.get_by_text("What it was told")).to_be_visible()
+
+
+def test_a_conversation_with_instructions_of_its_own_was_told_nothing_else(
+    browsers: Browsers, place: Place, alone: None
+) -> None:
+    context, conversation = browsers("bea"), str(uuid.uuid4())
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]
+    body = {"model": "tiny", "messages": messages, "metadata": {"conversation": conversation}}
+    assert context.request.post("/v1/chat/completions", data=body, headers={"Origin": place.url}).ok
+    page = open_chat(context, f"/chat?conversation={conversation}")
+    expect(page.get_by_role("article", name="Instructions").locator(".text")).to_have_text("Be brief.")
+    expect(page.get_by_text("What it was told")).to_be_hidden()
+    page.get_by_role("button", name="New conversation").click()
+    expect(page.get_by_text("What it was told")).to_be_visible()
 
 
 def test_an_answer_can_be_stopped(browsers: Browsers, place: Place, alone: None) -> None:

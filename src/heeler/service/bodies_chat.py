@@ -32,6 +32,9 @@ class ChatOut(BaseModel):
     run: str = Field(description="in whose store it is all kept")
     model: str | None = Field(description="by which it is asked; null where nobody is answered now")
     version: int | None
+    system: str = Field(
+        description="what the model is told first where who asks gives no system message; empty for nothing"
+    )
     stopped: str | None = Field(description="in words, why nobody is answered; null where everybody is")
     compare_share: float = Field(description="how often two answers are to be asked for and compared")
     max_tokens: int | None = Field(description="of a prompt and its answer together")
@@ -56,7 +59,9 @@ class SaidOut(BaseModel):
 
 
 class ConversationDetailOut(BaseModel):
-    """A conversation. E-mail addresses, numbers and the like stand in it as marks: they are not kept."""
+    """A conversation, without what the model is told first in each. E-mail addresses, numbers and the like stand in it
+    as marks: they are not kept.
+    """
 
     id: str
     title: str

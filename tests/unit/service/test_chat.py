@@ -173,6 +173,7 @@ def test_settings_reach_the_model(place: Place, engine: ScriptedEngine) -> None:
     assert (request.temperature, request.top_p, request.stop, request.seed) == (0, 0.5, ("a", "b"), 5)
     place.post(ask(max_tokens=1, stop="x"))
     assert (engine.streams[1].request.max_tokens, engine.streams[1].request.stop) == (1, ("x",))
+    assert engine.streams[1].request.temperature == 1, "OpenAI's"
 
 
 def test_null_and_what_asks_for_nothing_is_let_be(place: Place, engine: ScriptedEngine) -> None:
@@ -353,6 +354,74 @@ def test_a_version_that_was_taken_back_answers_nobody(place: Place, engine: Scri
     assert place.client.get("/v1/models", headers=place.key).status_code == 503
     engine.stopped, engine.version = None, 2
     assert place.post(ask()).json()["model"] == "tiny@2"
+
+
+# What the model is told first
+
+TOLD = Message(role="system", content="You are the help desk. Monday: 9 to 17.")
+
+
+def test_a_chat_is_put_behind_what_the_model_is_told_first(places: Places, engine: ScriptedEngine) -> None:
+    coming, leaving = (Rule(name, lambda sample: Verdict(decision="allow")) for name in ("coming", "leaving"))
+    place = places(engine, system=TOLD.content, incoming=(coming,), outgoing=(leaving,))
+    asked = (Message(role="user", content="When do you close?"),)
+    completion_id = place.post(ask(asked[0].content)).json()["id"]
+    place.stream(ask(asked[0].content))
+    assert [stream.request.messages for stream in engine.streams] == [(TOLD, *asked)] * 2
+    assert {sample.prompt for sample in coming.seen} == {asked}, "what comes in is what people say"
+    assert {sample.prompt for sample in leaving.seen} == {(TOLD, *asked)}
+    with place.store() as store:
+        kept = store.completions.get(completion_id, 0, place.ann.id)
+        assert kept is not None and kept.title == asked[0].content
+        segment = store.segment(kept.segment_id)
+    assert isinstance(segment, TextSegment) and segment.prompt == (TOLD, *asked), "learning sees what the model saw"
+    assert place.client.get(f"{API}/chat", headers=place.key).json()["system"] == TOLD.content
+
+
+def test_it_is_told_first_whatever_a_guard_makes_of_what_comes_in(places: Places, engine: ScriptedEngine) -> None:
+    hidden = (Message(role="user", content="[hidden]"),)
+    guard = Rule("hide", lambda sample: Verdict(decision="modify", replacement=hidden))
+    place = places(engine, system=TOLD.content, incoming=(guard,))
+    assert place.post(ask("my number is 5")).status_code == 200
+    assert engine.streams[0].request.messages == (TOLD, *hidden)
+
+
+@pytest.mark.parametrize("role", ["system", "developer"])
+def test_who_gives_a_system_message_is_not_told_another(places: Places, engine: ScriptedEngine, role: str) -> None:
+    place = places(engine, system=TOLD.content)
+    own = [{"role": role, "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    for messages in (own, own[::-1]):
+        assert place.post(ask(messages=messages)).status_code == 200
+    given = [[message.content for message in stream.request.messages] for stream in engine.streams]
+    assert given == [["Be brief.", "Hi"], ["Hi", "Be brief."]]
+
+
+def test_who_is_told_that_it_is_too_long_is_told_what_counts(places: Places, engine: ScriptedEngine) -> None:
+    place = places(engine, system=TOLD.content)
+    long = {"role": "user", "content": "x" * 20_000}
+    error = place.post(ask(messages=[long])).json()["error"]
+    assert error["code"] == "context_length_exceeded"
+    assert error["message"].endswith("shorten them (what this service tells the model first counts too)")
+    own = place.post(ask(messages=[{"role": "system", "content": "Be brief."}, long])).json()["error"]
+    assert own["message"].endswith("shorten them")
+
+
+def test_a_conversation_is_found_again_without_what_was_told_first(places: Places) -> None:
+    # What the store takes out is taken out of this too.
+    system = f"{TOLD.content} Write to shop@example.org."
+    place = places(ScriptedEngine(echo), system=system)
+
+    def found(*messages: dict[str, str]) -> list[dict[str, Any]]:
+        conversation = str(uuid.uuid4())
+        place.post(ask(messages=list(messages), metadata={"conversation": conversation}))
+        said = place.client.get(f"{API}/chat/conversations/{conversation}", headers=place.key).json()["messages"]
+        assert said[-1]["completion_id"] is not None
+        return [{"role": one["role"], "content": one["content"]} for one in said[:-1]]
+
+    asked, answered = {"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}
+    assert found(asked, answered, asked) == [asked, answered, asked]
+    own = {"role": "system", "content": "Be brief."}
+    assert found(own, asked) == [own, asked]
 
 
 # Guards

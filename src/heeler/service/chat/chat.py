@@ -2,6 +2,7 @@
 
 from starlette.concurrency import run_in_threadpool
 
+from heeler.core.errors import ContextTooLong
 from heeler.core.nouns import Message
 from heeler.core.texts import TextSample
 from heeler.service.audit import Audit
@@ -52,11 +53,17 @@ class Chat:
                 field="logprobs",
             )
         place = self._place(caller.credential, asked.num_choices)
+        first = self._told_first(asked.request.messages)
         try:
-            prompt = await self._let_in(asked.request.messages)
+            # Guards look at what people said, and not at what the operator did.
+            prompt = first + await self._let_in(asked.request.messages)
             answers = Answers(self.setup, self.records, person=caller.person, asked=asked, prompt=prompt, model=model)
             place.answers = answers
             await answers.begin()
+        except ContextTooLong as error:
+            place.close()
+            counts = " (what this service tells the model first counts too)" if first else ""
+            raise ContextTooLong(f"{error}{counts}") from error
         except BaseException:
             place.close()
             raise
@@ -72,6 +79,12 @@ class Chat:
         if num_all + number > self.setup.max_answers:
             raise ChatProblem(503, "the model gives as many answers at once as it can; try again", code="overloaded")
         return Place(self._num_each, credential, number)
+
+    def _told_first(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """The operator's system message, where there is one and the client gives none."""
+        if not self.setup.system or any(message.role == "system" for message in messages):
+            return ()
+        return (Message(role="system", content=self.setup.system),)
 
     async def _let_in(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         for guard in self.setup.incoming:

@@ -18,6 +18,8 @@ class ChatSetup:
     """What answers; the service closes it."""
     run: str
     """The run in whose store prompts and answers are kept, by its name in the service's folder."""
+    system: str = ""
+    """What a chat is told first where who asks gives no system message; empty for nothing."""
     incoming: tuple[TextGuard, ...] = ()
     """Look at each prompt."""
     outgoing: tuple[TextGuard, ...] = ()

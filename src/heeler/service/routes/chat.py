@@ -6,6 +6,7 @@ from fastapi import Request
 
 from heeler.core.errors import ChatStopped
 from heeler.core.nouns import Feedback, FeedbackKind, TextSegment
+from heeler.core.privacy import redact
 from heeler.feedback.completions import Completion
 from heeler.feedback.store import Store
 from heeler.service.bodies import Page, ReceiptOut
@@ -28,12 +29,19 @@ def get_chat(request: Request) -> ChatOut:
     except ChatStopped as stopped:
         words = str(stopped)
         return ChatOut(
-            run=chat.records.run, model=None, version=None, stopped=words, compare_share=share, max_tokens=None
+            run=chat.records.run,
+            model=None,
+            version=None,
+            system=chat.setup.system,
+            stopped=words,
+            compare_share=share,
+            max_tokens=None,
         )
     return ChatOut(
         run=chat.records.run,
         model=model.name,
         version=model.version,
+        system=chat.setup.system,
         stopped=None,
         compare_share=share,
         max_tokens=model.max_tokens,
@@ -80,7 +88,8 @@ def list_conversations(request: Request, limit: Limit = 100, cursor: Cursor = No
 
 def get_conversation(request: Request, conversation: str) -> ConversationDetailOut:
     """One of one's own conversations, as it was kept; of answers that were compared, the better one."""
-    store, person = chat_of(service_of(request)).records.opened().store, caller_of(request).person.id
+    chat, person = chat_of(service_of(request)), caller_of(request).person.id
+    store = chat.records.opened().store
     given = store.completions.of_conversation(person, conversation)
     if not given:
         raise unknown("conversation of yours", conversation, "conversation")
@@ -95,6 +104,9 @@ def get_conversation(request: Request, conversation: str) -> ConversationDetailO
         # A prompt holds the answers before it; which of them is which, its place and its words tell.
         if isinstance(segment, TextSegment) and place < len(last.prompt) and said[place].content == segment.completion:
             said[place] = _said(one, segment)
+    if (said[0].role, said[0].content) == ("system", redact(chat.setup.system).text):
+        # It is told anew wherever the conversation goes on.
+        del said[0]
     return ConversationDetailOut(id=conversation, title=newest.title, messages=said)
 
 

@@ -25,6 +25,7 @@ class Talk {
     byId("title").textContent = kept?.title || "New conversation";
     show(byId("error"), "");
     byId("again").hidden = true;
+    showTold(this);
     fill(byId("log"), ...(kept?.messages ?? []).map((message) => this.keptBox(message)));
     const place = kept === null ? "/chat" : `/chat?conversation=${this.id}`;
     history.replaceState(null, "", place);
@@ -146,6 +147,12 @@ class Talk {
 function showState(chat) {
   byId("model").textContent = chat.model === null ? "" : `${chat.model}, version ${chat.version}`;
   show(byId("notice"), chat.stopped === null ? "" : `Nobody is answered now: ${chat.stopped}.`);
+}
+
+// What the model is told first, unless this conversation has instructions of its own.
+function showTold(talk) {
+  byId("told-text").textContent = talk.chat.system;
+  byId("told").hidden = talk.chat.system === "" || talk.messages.some((message) => message.role === "system");
 }
 
 const partsOf = (shown) => (shown instanceof Pair ? shown.answers : [shown]);
