@@ -96,7 +96,8 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 def as_set(value: Any) -> str:
     """A setting's value as `--set` takes it."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    is_line = isinstance(value, str) and "\n" not in value
+    return value if is_line else json.dumps(value, separators=(",", ":"))
 
 
 def in_words(evaluation: "PolicyEvaluation") -> str:
