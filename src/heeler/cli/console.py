@@ -12,13 +12,13 @@ import subprocess
 import sys
 import threading
 import time
-import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import heeler
+from heeler.cli.browser import open_browser
 from heeler.core.errors import ConfigError
 
 HOST, PORT, NUM_PORTS = "127.0.0.1", 8642, 100
@@ -248,12 +248,7 @@ class Console:
         self._tell_once(words)
         if self._flags.open and not self._has_opened:
             self._has_opened = True
-            self._open(url)
-
-    def _open(self, url: str) -> None:
-        is_there = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
-        if not (is_there and webbrowser.open(url)):
-            self._say("heeler: there is no display here that a browser could be opened on")
+            open_browser(url, self._say)
 
     def _tell_once(self, words: str) -> None:
         """Say something, but not what was said last."""

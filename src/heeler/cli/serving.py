@@ -1,12 +1,14 @@
 """`heeler serve`. What is heavy, and what the extras bring, is imported inside."""
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from heeler.cli.arguments import OK
+from heeler.cli.browser import open_browser
 from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def serve(
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
     unguarded: bool = False,
+    system: Path | None = None,
+    open: bool = False,
 ) -> int:
     """Serve a folder of runs to people and programs, until Ctrl-C; of a language model or its run, the chat too.
 
@@ -47,6 +51,9 @@ def serve(
         dtype: what a model computes in.
         device: on which: auto, cpu or cuda.
         unguarded: let in and out what heeler's guards would keep back.
+        system: text file with what a model is told first where who asks gives no system message; instead of what its
+            run says.
+        open: open a browser at the chat, or where there is none at the start page, if this machine has a display.
     """
     try:
         from heeler.service.config import ServiceConfig
@@ -57,7 +64,17 @@ def serve(
         ) from error
     chat = None
     if any((runs / name).is_file() for name in _OF_CHATS):
-        chat = _chat(runs, keep_in=keep_in, max_streams=max_streams, dtype=dtype, device=device, guarded=not unguarded)
+        chat = _chat(
+            runs,
+            keep_in=keep_in,
+            max_streams=max_streams,
+            dtype=dtype,
+            device=device,
+            guarded=not unguarded,
+            system=None if system is None else _text_of(system),
+        )
+    elif system is not None:
+        raise ConfigError(f"--system is for a language model or its run, and {runs} is neither; leave it out")
     folder = runs if chat is None else chat.runs
     config = ServiceConfig(
         runs=folder,
@@ -75,11 +92,11 @@ def serve(
         if password is not None:
             print(f"First start: sign in as `admin` with the one-time password {password}", flush=True)
         if not config.is_local and certificate is None and not behind_proxy:
-            print(
-                "heeler: without TLS everybody on the way reads passwords; give --certificate and --private-key",
-                file=sys.stderr,
-                flush=True,
-            )
+            _complain("heeler: without TLS everybody on the way reads passwords; give --certificate and --private-key")
+        if open:
+            page = url if chat is None else f"{url}/chat"
+            # Some browsers hold up whoever opens them.
+            threading.Thread(target=open_browser, args=(page, _complain), name="browser", daemon=True).start()
 
     try:
         serve_folder(config, chat=None if chat is None else chat.setup, on_start=tell)
@@ -87,6 +104,20 @@ def serve(
         if chat is not None:
             chat.setup.engine.close()
     return OK
+
+
+def _complain(words: str) -> None:
+    print(words, file=sys.stderr, flush=True)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--system: cannot read {path}: {error}; give a text file in UTF-8") from error
+    if not text or "\0" in text:
+        raise ConfigError(f"--system: {path} holds {'a NUL' if text else 'no text'}; give a text file, or leave it out")
+    return text
 
 
 def _chat(path: Path, **options: object) -> "ServedChat":

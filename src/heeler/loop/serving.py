@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from heeler.core.chat import TextGuard
-from heeler.core.errors import ConfigError
-from heeler.core.nouns import TEXT
+from heeler.core.errors import ConfigError, DataError
+from heeler.core.nouns import TEXT, Message
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
 from heeler.models.language.loading import Precision, load_language_model
+from heeler.models.language.model import LanguageModel
 from heeler.rollouts.engine import Engine
 from heeler.safety.text_guards.incoming import InputGuard
 from heeler.safety.text_guards.injection import Injection
@@ -41,6 +42,8 @@ class ServeOptions:
     device: str = "auto"
     guarded: bool = True
     """Whether heeler's guards look at what comes in and what leaves."""
+    system: str | None = None
+    """What a chat is told first where who asks gives no system message; None for what the run says, if it is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +59,7 @@ def chat_of(path: Path, options: ServeOptions) -> ServedChat:
     """The chat of a model's folder or of a run.
 
     Raises:
-        ConfigError: it is a run without a language model, or cannot be named.
+        ConfigError: it is a run without a language model, or cannot be named; or what it is told first does not fit.
         DataError: the model cannot be read.
         CheckpointError: the release in use is damaged.
         RunError: the folder for what is said cannot be made.
@@ -65,11 +68,12 @@ def chat_of(path: Path, options: ServeOptions) -> ServedChat:
         return _of_run(path, options)
     name = _UNNAMABLE.sub("-", path.resolve().name).strip("-.") or MODEL
     model = load_language_model(path, dtype=options.dtype, device=options.device, trainable=False)
+    system = _fitting(options.system or "", model, options)
     directory = RunDirectory.create(options.keep_in / name, {"recipe": TEXTS, "env": {"id": TEXT}})
     if not has_store(directory):
         open_store(directory).close()
     chat = _chat(name, ServedVersion(model=model, version=0), options)
-    return ServedChat(runs=options.keep_in, setup=_setup(chat, name, options))
+    return ServedChat(runs=options.keep_in, setup=_setup(chat, name, system, options))
 
 
 def _of_run(path: Path, options: ServeOptions) -> ServedChat:
@@ -82,6 +86,8 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     if not has_store(directory):
         open_store(directory).close()
     base = load_language_model(path / MODEL, dtype=options.dtype, device=options.device, trainable=False)
+    said = directory.config().get("system", "") if options.system is None else options.system
+    system = _fitting(said, base, options)
     first = ServedVersion(model=base, version=0)
     chat, releases = _chat(path.name, first, options), Releases(directory)
 
@@ -93,7 +99,21 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     except BaseException:
         chat.close()
         raise
-    return ServedChat(runs=path.parent, setup=_setup(chat, path.name, options))
+    return ServedChat(runs=path.parent, setup=_setup(chat, path.name, system, options))
+
+
+def _fitting(system: str, model: LanguageModel, options: ServeOptions) -> str:
+    """What a chat is told first, if the model can read it and has room left for more."""
+    if not system:
+        return ""
+    try:
+        num_tokens = len(model.prompt_ids((Message(role="system", content=system), Message(role="user", content=""))))
+    except DataError as error:
+        raise ConfigError(f"system: the model cannot be told this first: {error}") from error
+    most = min(options.max_length or model.max_length, model.max_length)
+    if num_tokens >= most:
+        raise ConfigError(f"system: {num_tokens} tokens leave no room in the context of {most}; shorten it")
+    return system
 
 
 def _chat(name: str, first: ServedVersion, options: ServeOptions) -> LanguageChat:
@@ -101,11 +121,11 @@ def _chat(name: str, first: ServedVersion, options: ServeOptions) -> LanguageCha
     return LanguageChat(name, first, engine, max_length=engine.max_length)
 
 
-def _setup(chat: LanguageChat, run: str, options: ServeOptions) -> ChatSetup:
+def _setup(chat: LanguageChat, run: str, system: str, options: ServeOptions) -> ChatSetup:
     incoming: tuple[TextGuard, ...] = ()
     outgoing: tuple[TextGuard, ...] = ()
     if options.guarded:
         incoming = (InputGuard([Injection()]),)
         rules: list[Any] = [ListedWords(), Toxic(), PromptLeak(), PersonalData()]
         outgoing = (OutputGuard(rules),)
-    return ChatSetup(engine=chat, run=run, incoming=incoming, outgoing=outgoing)
+    return ChatSetup(engine=chat, run=run, system=system, incoming=incoming, outgoing=outgoing)

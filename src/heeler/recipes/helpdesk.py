@@ -1,10 +1,12 @@
 """The help desk: a small chat model learns to be truthful and polite, from simulated users or from people."""
 
 from pathlib import Path
+from random import Random
 
 from heeler.algorithms.kl_penalty import KLConfig
 from heeler.algorithms.rloo import RLOOConfig
 from heeler.core.errors import ConfigError
+from heeler.envs.helpdesk.knowledge import draw_knowledge
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.language.config import (
     PEOPLE,
@@ -31,6 +33,8 @@ CHECKS = (
     Check(suite="wrong_refusals", better="lower", margin=0.05, is_goal=False),
     Check(suite="perplexity", better="lower", margin=0.1, is_goal=False, max_difference=3.0),
 )
+FACTS_OF_CHATS = draw_knowledge(Random(4), held_out=True)
+"""What the desk knows in chats: of a product that learning never shows."""
 
 
 def helpdesk(
@@ -76,6 +80,7 @@ def helpdesk(
         asking=AskingConfig(teacher=users, budget=budget, held_out_every=2),
         watch=WatchConfig(min_gain=0.005, updates_per_point=2),
         release=ReleaseConfig(every=75, gate=GateConfig(checks=CHECKS)),
+        system=FACTS_OF_CHATS.prompt(),
         seed=seed,
         answers_per_update=4 if teacher == PEOPLE else 0,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from heeler.cli import console, main
+from heeler.cli import browser, main
 from heeler.cli.console import Console, ServeFlags
 from heeler.core.errors import ConfigError
 from heeler.core.locks import held_alone, is_held
@@ -93,8 +93,8 @@ def test_a_named_port_must_be_free(tmp_path):
 
 def test_no_browser_is_opened_without_a_display(tmp_path, monkeypatch):
     opened, said = [], []
-    monkeypatch.setattr(console.sys, "platform", "linux")
-    monkeypatch.setattr(console.webbrowser, "open", lambda url: opened.append(url) or True)
+    monkeypatch.setattr(browser.sys, "platform", "linux")
+    monkeypatch.setattr(browser.webbrowser, "open", lambda url: opened.append(url) or True)
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     served = Console(tmp_path / "run", ServeFlags(open=True))

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import openai
 import pytest
 
 from heeler.cli import main
+from heeler.core.nouns import Message, TextSegment
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.loop.chat_releases import MODEL_PREFIX
@@ -25,10 +27,10 @@ HI: Any = [{"role": "user", "content": "Hi"}]
 
 
 @contextmanager
-def serving(*arguments: str) -> Generator[str]:
+def serving(*arguments: str, **environment: str) -> Generator[str]:
     command = [sys.executable, "-m", "heeler", "serve", *arguments, "--port", "0", "--unguarded"]
     with subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, env=ENVIRONMENT | environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -89,6 +91,53 @@ def test_a_run_is_talked_to_by_its_release(tmp_path: Path) -> None:
         assert client.chat.completions.create(model="talk", messages=HI, max_tokens=2).model == "talk@0"
     with store_of(tmp_path / "runs", "talk") as store:
         assert [(one.version, one.step) for one in store.policy_versions()] == [(0, 0), (5, 64)]
+
+
+def test_a_model_is_told_something_first_and_a_browser_is_opened(tmp_path: Path) -> None:
+    tiny_llama(0, max_length=128).save(tmp_path / "tiny")
+    (tmp_path / "told.txt").write_text("You are the help desk of a café.\n", "utf-8")
+    runs, opened = tmp_path / "runs", tmp_path / "opened"
+    runs.mkdir()
+    (key,) = make_keys(runs, "annotator", "chat")
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o755)
+    arguments = (str(tmp_path / "tiny"), "--keep-in", str(runs), "--system", str(tmp_path / "told.txt"), "--open")
+    with serving(*arguments, DISPLAY=":0", BROWSER=str(browser)) as url:
+        with openai.OpenAI(base_url=f"{url}/v1", api_key=key) as client:
+            answer = client.chat.completions.create(model="tiny", messages=HI, max_tokens=2).choices[0].message.content
+        deadline = time.monotonic() + 15
+        while not opened.exists():
+            assert time.monotonic() < deadline, "no browser was opened"
+            time.sleep(0.02)
+        assert opened.read_text().strip() == f"{url}/chat"
+    prompt = (Message(role="system", content="You are the help desk of a café."), Message(role="user", content="Hi"))
+    kept = TextSegment(prompt=prompt, completion=answer or "", policy_version=0)
+    with store_of(runs, "tiny") as store:
+        assert store.segment(kept.id) == kept
+
+
+def test_what_cannot_be_told_is_refused_before_anything_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny_llama(0, max_length=128).save(tmp_path / "tiny")
+    (tmp_path / "runs").mkdir()
+    told = tmp_path / "told.txt"
+    model = ["serve", str(tmp_path / "tiny"), "--keep-in", str(tmp_path / "kept"), "--system", str(told)]
+    for content, words in (
+        (None, "cannot read"),
+        (b"\xff\xfe", "give a text file in UTF-8"),
+        (b" \n", "holds no text"),
+        (b"a\0b", "holds a NUL"),
+        (b"x" * 123, "the model's context holds 128"),
+    ):
+        if content is not None:
+            told.write_bytes(content)
+        assert main(model) == 2
+        assert words in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+    assert main(["serve", str(tmp_path / "runs"), "--system", str(told)]) == 2
+    assert "is for a language model or its run" in capsys.readouterr().err
 
 
 def test_what_is_no_model_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

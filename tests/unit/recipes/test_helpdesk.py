@@ -8,10 +8,11 @@ import torch
 from heeler.core.errors import ConfigError
 from heeler.envs.helpdesk import items
 from heeler.envs.helpdesk.corpus import Faults, conversations
+from heeler.envs.helpdesk.knowledge import product_names
 from heeler.models.language.loading import load_language_model
 from heeler.ops.text_batch import sequence_sum
 from heeler.recipes import helpdesk
-from heeler.recipes.helpdesk import SHIPPED
+from heeler.recipes.helpdesk import FACTS_OF_CHATS, SHIPPED
 from heeler.recipes.helpdesk_model import demonstrations, make, right_share
 
 MOST_BYTES = 5_000_000
@@ -65,3 +66,15 @@ def test_people_are_waited_for_and_a_crowd_is_not() -> None:
     assert helpdesk(teacher="people").answers_per_update > 0
     assert helpdesk(teacher="people").asks_people
     assert helpdesk().answers_per_update == 0
+
+
+def test_a_chat_is_told_facts_in_the_form_of_those_learned_from() -> None:
+    system = helpdesk().system
+    assert system == FACTS_OF_CHATS.prompt() == helpdesk(seed=5).system
+    learned = next(items("train", 0)).prompt[0].content.splitlines()
+    lines = system.splitlines()
+    assert (len(lines), lines[0], lines[-1]) == (len(learned), learned[0], f"You speak with {FACTS_OF_CHATS.customer}.")
+
+
+def test_a_chat_is_about_nothing_that_was_learned() -> None:
+    assert {product.name for product in FACTS_OF_CHATS.products} <= set(product_names(held_out=True))

@@ -184,6 +184,8 @@ class LanguageRunConfig:
     """When learning pauses since its reward is being exploited."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
+    system: str = ""
+    """What a chat with this run is told first where who asks gives no system message of their own."""
     seed: int = 0
     """Everything random in the run follows from it."""
     checkpoint_every: int = 20

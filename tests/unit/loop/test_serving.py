@@ -1,0 +1,46 @@
+"""What a run that is served tells its model first: what its configuration says, unless another text is given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heeler.core.errors import ConfigError
+from heeler.core.rundir import RunDirectory
+from heeler.loop.serving import ServeOptions, chat_of
+from tests.tiny_models import tiny_llama
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of runs, each with a model."""
+    folder = tmp_path_factory.mktemp("runs")
+    configs: dict[str, dict[str, Any]] = {"told": {"system": "Be brief."}, "untold": {}, "long": {"system": "x" * 200}}
+    for name, config in configs.items():
+        directory = RunDirectory.create(folder / name, {"recipe": "helpdesk", **config})
+        tiny_llama(0, max_length=128).save(directory.path / "model")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("told", None, "Be brief."),
+        ("told", "Be polite.", "Be polite."),
+        ("untold", None, ""),
+        ("untold", "Be polite.", "Be polite."),
+        ("long", "Be polite.", "Be polite."),
+    ],
+)
+def test_what_a_run_tells_first(folder: Path, name: str, given: str | None, told: str) -> None:
+    setup = chat_of(folder / name, ServeOptions(system=given)).setup
+    setup.engine.close()
+    assert setup.system == told
+
+
+def test_what_leaves_no_room_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"system: the model cannot be told this first: .* context holds 128"):
+        chat_of(folder / "long", ServeOptions())
+    with pytest.raises(ConfigError, match="system: 14 tokens leave no room in the context of 14"):
+        chat_of(folder / "told", ServeOptions(max_length=14))
+    chat_of(folder / "told", ServeOptions(max_length=15)).setup.engine.close()
