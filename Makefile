@@ -9,12 +9,16 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constr
 # One thread a test process: two workers share the cores, and sums come out the same on every machine.
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: setup demo test check bench format clean
+.PHONY: setup demo demo-chat test check bench format clean
 
 setup: $(VENV)/dev.stamp
 
 demo: $(VENV)/run.stamp
 	$(BIN)/heeler run backflip
+
+demo-chat: $(VENV)/chat.stamp
+	$(BIN)/heeler run helpdesk
+	$(BIN)/heeler serve runs/helpdesk-seed0 --open
 
 test: $(VENV)/dev.stamp $(VENV)/postgresql.stamp $(VENV)/chromium.stamp
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
@@ -55,6 +59,10 @@ $(VENV)/run.stamp: pyproject.toml $(VENV)/torch.stamp
 	$(PIP) --editable .
 	@touch $@
 
+$(VENV)/chat.stamp: pyproject.toml $(VENV)/torch.stamp
+	$(PIP) --editable '.[lm,service]'
+	@touch $@ $(VENV)/run.stamp
+
 # Debian keeps its programs out of the path. The tests start a server of their own and leave Debian's alone.
 $(VENV)/postgresql.stamp: | $(VENV)/bin/python
 	@if command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1; then :; \
@@ -77,4 +85,4 @@ $(VENV)/chromium.stamp: | $(VENV)/bin/python
 
 $(VENV)/dev.stamp: pyproject.toml $(VENV)/torch.stamp
 	$(PIP) --editable '.[dev]'
-	@touch $@ $(VENV)/run.stamp
+	@touch $@ $(VENV)/run.stamp $(VENV)/chat.stamp
