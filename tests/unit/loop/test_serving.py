@@ -1,5 +1,6 @@
 """What a run that is served tells its model first: what its configuration says, unless another text is given."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
+from heeler.loop.config import to_dict
 from heeler.loop.serving import ServeOptions, chat_of
+from heeler.recipes import helpdesk
 from tests.tiny_models import tiny_llama
 
 
@@ -15,9 +18,11 @@ from tests.tiny_models import tiny_llama
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of runs, each with a model."""
     folder = tmp_path_factory.mktemp("runs")
-    configs: dict[str, dict[str, Any]] = {"told": {"system": "Be brief."}, "untold": {}, "long": {"system": "x" * 200}}
+    told = {"told": "Be brief.", "long": "x" * 200}
+    configs: dict[str, Any] = {name: to_dict(replace(helpdesk(), system=system)) for name, system in told.items()}
+    configs["untold"] = {"recipe": "of another kind"}
     for name, config in configs.items():
-        directory = RunDirectory.create(folder / name, {"recipe": "helpdesk", **config})
+        directory = RunDirectory.create(folder / name, config)
         tiny_llama(0, max_length=128).save(directory.path / "model")
     return folder
 
