@@ -1,6 +1,7 @@
 """The store's connections: one writer at a time, readers beside it, migrations on opening, errors in plain words."""
 
 import fcntl
+import functools
 import os
 import sqlite3
 import threading
@@ -319,7 +320,7 @@ def _refuse_foreign_file(path: Path, migrations: Migrations) -> None:
 
 def _migrate(connection: Connection, migrations: Migrations, name: str) -> None:
     """Bring the schema to this version's, within the caller's transaction."""
-    if _refuse_newer(connection, migrations, name) == ScriptDirectory(str(migrations.folder)).get_current_head():
+    if _refuse_newer(connection, migrations, name) == _revisions(migrations.folder)[0]:
         return
     config = Config()
     config.set_main_option("script_location", str(migrations.folder))
@@ -342,13 +343,19 @@ def _refuse_newer(connection: Connection, migrations: Migrations, name: str) -> 
     if tables and migrations.version_table not in tables:
         example = migrations.example if connection.dialect.name == "sqlite" else "an empty one, as createdb makes it"
         raise StoreError(f"{noun} {name}: this database belongs to another program; name {example}")
-    known = [entry.revision for entry in ScriptDirectory(str(migrations.folder)).walk_revisions()]
+    known = _revisions(migrations.folder)
     if revision is not None and revision not in known:
         raise StoreError(
             f"{noun} {name}: written by a newer heeler (schema {revision}; this one knows up to {known[0]}); "
             "nothing was changed. Upgrade heeler to open it"
         )
     return revision
+
+
+@functools.cache
+def _revisions(folder: Path) -> tuple[str, ...]:
+    """Of a folder of migrations, the newest first. Alembic runs every script of it to find them."""
+    return tuple(entry.revision for entry in ScriptDirectory(str(folder)).walk_revisions())
 
 
 def _reason(error: DBAPIError) -> str:

@@ -1,9 +1,12 @@
 """The application: everything that one service holds, and its routes."""
 
+import functools
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
 
 from heeler import __version__
 from heeler.core.audit import AUDIT_NAME, AuditLog
@@ -22,7 +25,7 @@ from heeler.service.context import Service
 from heeler.service.driving import Drives
 from heeler.service.films import Films
 from heeler.service.forwarded import Forwarded
-from heeler.service.guard import Guard, check_guarded
+from heeler.service.guard import ApiRoute, Guard, check_guarded
 from heeler.service.outer import Outer
 from heeler.service.rate_limits import RateLimit
 from heeler.service.routes import audit as audit_routes
@@ -108,21 +111,11 @@ def create_app(config: ServiceConfig, audit: Audit | None = None, chat: ChatSetu
         service.close()
 
     # The pages of FastAPI's documentation load scripts from elsewhere; the document itself is a route of ours.
-    app = FastAPI(
-        title="heeler",
-        version=__version__,
-        summary="Agents that go on learning from people while they work.",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-    )
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.openapi = _document
     app.state.service = service
     app.router.redirect_slashes = False
-    for module in _ROUTES:
-        tag = module.__name__.rpartition(".")[2]
-        app.router.routes.extend(route_of(entry, tag) for entry in module.ROUTES)
-    _describe(app)
+    app.router.routes.extend(_routes())
     problems.install(app, answered)
     app.add_middleware(Outer)
     if config.behind_proxy:
@@ -131,9 +124,21 @@ def create_app(config: ServiceConfig, audit: Audit | None = None, chat: ChatSetu
     return app
 
 
-def _describe(app: FastAPI) -> None:
-    """Make the OpenAPI document, which FastAPI then keeps."""
-    document = app.openapi()
+@functools.cache
+def _routes() -> tuple[ApiRoute, ...]:
+    """Every route. A route finds the service of its app in the request, so that all apps of a process share them."""
+    return tuple(route_of(entry, module.__name__.rpartition(".")[2]) for module in _ROUTES for entry in module.ROUTES)
+
+
+@functools.cache
+def _document() -> dict[str, Any]:
+    """The OpenAPI document, made when it is first asked for: that takes longer than all else at the start."""
+    document = get_openapi(
+        title="heeler",
+        version=__version__,
+        summary="Agents that go on learning from people while they work.",
+        routes=_routes(),
+    )
     schemas = document["components"]["schemas"]
     schemas |= schemas_of(entry for module in _ROUTES for entry in module.ROUTES)
     # FastAPI adds what it would answer by itself, where nothing can be wrong with the form of a request.
@@ -142,6 +147,7 @@ def _describe(app: FastAPI) -> None:
             del operation["responses"]["422"]
     for name in (_FASTAPIS_OWN, "ValidationError"):
         schemas.pop(name, None)
+    return document
 
 
 def _service(config: ServiceConfig, audit: Audit, chat_setup: ChatSetup | None) -> Service:
