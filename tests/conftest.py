@@ -1,5 +1,6 @@
 """Stores of both kinds: whatever a test says of one on SQLite must hold of one on PostgreSQL."""
 
+import functools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -8,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.postgres import PostgresServer, programs
-from tests.unit.feedback.helpers import Home
+from tests.unit.feedback.helpers import Home, open_store
 
-Homes = Callable[[], AbstractContextManager[Home]]
+Homes = Callable[..., AbstractContextManager[Home]]
 
 
 @pytest.fixture(scope="session")
@@ -26,25 +27,34 @@ def postgres() -> Iterator[PostgresServer]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def homes(request: pytest.FixtureRequest) -> Homes:
-    """Makes places for new stores, one after the other."""
+    """Makes places for new stores, one after the other; with `begun=True` a server has the tables already."""
     server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    begun_store = functools.cache(begun_on)
 
     @contextmanager
-    def new_home() -> Iterator[Home]:
+    def new_home(*, begun: bool = False) -> Iterator[Home]:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             if server is None:
                 yield Home(folder, folder / "heeler.db")
                 return
-            url = server.new_database()
+            url = server.new_database(like=begun_store(server) if begun else None)
             yield Home(folder, url)
             server.drop(url)
 
     return new_home
 
 
+def begun_on(server: PostgresServer) -> str:
+    """A store with what `Home.open` begins it with, to copy: to make the tables takes longer than most tests."""
+    url = server.new_database()
+    with tempfile.TemporaryDirectory() as name:
+        open_store(Path(name), url).close()
+    return url
+
+
 @pytest.fixture
-def home(homes: Homes) -> Iterator[Home]:
+def home(homes: Homes, request: pytest.FixtureRequest) -> Iterator[Home]:
     """A place for one new store."""
-    with homes() as place:
+    with homes(begun="store" in request.fixturenames) as place:
         yield place

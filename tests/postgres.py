@@ -108,10 +108,11 @@ class PostgresServer:
             cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
-    def new_database(self) -> str:
-        """A URL of a database that nobody has used."""
-        name = f"run_{next(self._numbers)}"
-        self.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    def new_database(self, like: str | None = None) -> str:
+        """A URL of a database that nobody has used: an empty one, or a copy of the one of a URL."""
+        name, template = f"run_{next(self._numbers)}", "template1" if like is None else database_of(like)
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
 
     def url(self, database: str, user: str = OWNER) -> str:
@@ -120,13 +121,18 @@ class PostgresServer:
 
     def drop(self, url: str) -> None:
         """Forget a database, whoever is still connected to it."""
-        name = url.partition("@/")[2].partition("?")[0]
-        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        name = sql.Identifier(database_of(url))
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._programs / program), "--pgdata", str(self._data), *arguments]
         done = subprocess.run(command, cwd=self.home, capture_output=True, text=True, check=False, **self._identity)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+
+
+def database_of(url: str) -> str:
+    """The name of a database of such a server."""
+    return url.partition("@/")[2].partition("?")[0]
 
 
 def _unprivileged() -> dict[str, Any]:

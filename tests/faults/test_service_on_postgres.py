@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
@@ -15,17 +14,15 @@ from heeler.core.nouns import PolicyVersion, Query
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.service.client import Client
+from tests.postgres import PostgresServer, database_of
 from tests.unit.feedback.helpers import add_comparisons
 from tests.unit.service.helpers import API, Served, answer_to, bearer, make_keys
-
-if TYPE_CHECKING:
-    from tests.postgres import PostgresServer
 
 CONFIG = {"recipe": "preferences", "seed": 7, "env": {"id": "Hopper-v5"}}
 
 
 @pytest.fixture
-def url(postgres: "PostgresServer") -> Iterator[str]:
+def url(postgres: PostgresServer) -> Iterator[str]:
     name = postgres.new_database()
     yield name
     postgres.drop(name)
@@ -73,7 +70,7 @@ def test_it_is_served_as_a_file_is(tmp_path: Path, url: str) -> None:
     assert len(kept(tmp_path)) == 4
 
 
-def test_posts_at_the_same_time_share_a_transaction(postgres: "PostgresServer", tmp_path: Path, url: str) -> None:
+def test_posts_at_the_same_time_share_a_transaction(postgres: PostgresServer, tmp_path: Path, url: str) -> None:
     queries = make_run(tmp_path, url, num_queries=120)
     keys = make_keys(tmp_path, number=8)
 
@@ -88,7 +85,7 @@ def test_posts_at_the_same_time_share_a_transaction(postgres: "PostgresServer", 
             thread.start()
         for thread in threads:
             thread.join()
-    database = url.partition("@/")[2].partition("?")[0]
+    database = database_of(url)
     counted = sql.SQL("SELECT count(DISTINCT xmin::text), count(*) FROM feedback")
     ((transactions, answers),) = postgres.execute(counted, database)
     assert answers == 120
@@ -96,7 +93,7 @@ def test_posts_at_the_same_time_share_a_transaction(postgres: "PostgresServer", 
 
 
 def test_no_acknowledged_answer_is_lost_or_doubled_when_the_server_is_killed(
-    postgres: "PostgresServer", tmp_path: Path, url: str
+    postgres: PostgresServer, tmp_path: Path, url: str
 ) -> None:
     queries = make_run(tmp_path, url, num_queries=240)
     keys = make_keys(tmp_path, number=3)
@@ -145,7 +142,7 @@ def test_no_acknowledged_answer_is_lost_or_doubled_when_the_server_is_killed(
 
 
 def test_it_refuses_while_its_server_is_away_and_recovers_by_itself(
-    postgres: "PostgresServer", tmp_path: Path, url: str
+    postgres: PostgresServer, tmp_path: Path, url: str
 ) -> None:
     queries = make_run(tmp_path, url, num_queries=90)
     keys = make_keys(tmp_path, number=4)
@@ -187,7 +184,7 @@ def test_it_refuses_while_its_server_is_away_and_recovers_by_itself(
     assert "Traceback" not in told
 
 
-def test_a_server_that_is_away_at_first_is_found_later(postgres: "PostgresServer", tmp_path: Path, url: str) -> None:
+def test_a_server_that_is_away_at_first_is_found_later(postgres: PostgresServer, tmp_path: Path, url: str) -> None:
     make_run(tmp_path, url, num_queries=2)
     (key,) = make_keys(tmp_path)
     postgres.kill()

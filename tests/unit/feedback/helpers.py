@@ -1,5 +1,8 @@
 """Small segments, queries and answers, and a store that holds some: for the tests here and in faults."""
 
+import functools
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +84,41 @@ class Home:
 
 def open_store(folder: Path, target: str | Path | None = None) -> Store:
     """The store of a folder, with policy version 0, the annotator `ann`, and a simulated one."""
-    store = Store.open(target or folder / "heeler.db", segments_dir=folder / "segments")
+    target, segments = target or folder / "heeler.db", folder / "segments"
+    store = new_store(target, segments) if isinstance(target, Path) else Store.open(target, segments_dir=segments)
     store.add_policy_version(PolicyVersion(version=0, step=0))
     store.add_annotator("ann", "person")
     store.add_annotator("simulated", "simulated")
     return store
+
+
+def new_store(path: Path, segments: Path) -> Store:
+    """The store of a file, which is made where it is not there: with its tables, and nothing in them."""
+    if not path.exists():
+        path.write_bytes(_empty_file())
+    return Store.open(path, segments_dir=segments)
+
+
+@functools.cache
+def _empty_file() -> bytes:
+    """Made once for all tests: to make the tables takes longer than most of them."""
+    with tempfile.TemporaryDirectory() as name:
+        Store.open(f"{name}/heeler.db", segments_dir=None).close()
+        return Path(name, "heeler.db").read_bytes()
+
+
+def put_copy(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Have in a folder what a function puts into one; it is called once for all tests."""
+    for name, content in _files_of(fill).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+@functools.cache
+def _files_of(fill: Callable[[Path], None]) -> dict[Path, bytes]:
+    with tempfile.TemporaryDirectory() as name:
+        fill(Path(name))
+        return {path.relative_to(name): path.read_bytes() for path in Path(name).rglob("*") if path.is_file()}
 
 
 def add_comparisons(store: Store, num: int) -> list[Query]:

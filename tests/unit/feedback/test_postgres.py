@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,16 +10,14 @@ from heeler.core.errors import ConfigError, StoreError
 from heeler.feedback import database, postgres
 from heeler.feedback.database import Database
 from heeler.feedback.store import Store
+from tests.postgres import PostgresServer, database_of
 from tests.unit.feedback.helpers import Home, add_comparisons, make_answer, open_store
-
-if TYPE_CHECKING:
-    from tests.postgres import PostgresServer
 
 SECRET = "hunter2"
 
 
 @pytest.fixture
-def server_home(postgres: "PostgresServer", tmp_path: Path) -> Iterator[Home]:
+def server_home(postgres: PostgresServer, tmp_path: Path) -> Iterator[Home]:
     url = postgres.new_database()
     yield Home(tmp_path, url)
     postgres.drop(url)
@@ -60,7 +57,7 @@ def test_a_password_has_its_places() -> None:
             postgres.check_run_store(path)
 
 
-def test_a_password_of_a_program_s_own_is_used_and_not_shown(postgres: "PostgresServer", tmp_path: Path) -> None:
+def test_a_password_of_a_program_s_own_is_used_and_not_shown(postgres: PostgresServer, tmp_path: Path) -> None:
     url = postgres.new_database().replace("heeler@", f"nobody:{SECRET}@")
     with pytest.raises(StoreError, match='role "nobody" does not exist') as caught:
         open_store(tmp_path, url)
@@ -77,7 +74,7 @@ def test_a_password_of_a_program_s_own_is_used_and_not_shown(postgres: "Postgres
     ],
 )
 def test_what_is_wrong_is_told_in_a_sentence(
-    postgres: "PostgresServer", tmp_path: Path, change: tuple[str, str], message: str
+    postgres: PostgresServer, tmp_path: Path, change: tuple[str, str], message: str
 ) -> None:
     from psycopg import sql
 
@@ -91,10 +88,10 @@ def test_what_is_wrong_is_told_in_a_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_a_database_of_another_program_is_left_alone(postgres: "PostgresServer", server_home: Home) -> None:
+def test_a_database_of_another_program_is_left_alone(postgres: PostgresServer, server_home: Home) -> None:
     from psycopg import sql
 
-    name = str(server_home.target).partition("@/")[2].partition("?")[0]
+    name = database_of(str(server_home.target))
     postgres.execute(sql.SQL("CREATE TABLE theirs (id integer)"), name)
     with pytest.raises(StoreError, match="belongs to another program; name an empty one"):
         server_home.open()
@@ -113,7 +110,7 @@ def test_a_database_of_a_newer_version_is_left_alone(server_home: Home) -> None:
         server_home.open()
 
 
-def test_a_database_without_an_encoding_of_its_own_keeps_text(postgres: "PostgresServer", tmp_path: Path) -> None:
+def test_a_database_without_an_encoding_of_its_own_keeps_text(postgres: PostgresServer, tmp_path: Path) -> None:
     """As a server makes it that was set up where no language was."""
     from psycopg import sql
 
@@ -127,10 +124,10 @@ def test_a_database_without_an_encoding_of_its_own_keeps_text(postgres: "Postgre
         assert store.counts()["by_annotator"] == {"落ちる": 1}
 
 
-def test_answers_are_synced_although_the_server_s_default_is_not(postgres: "PostgresServer", server_home: Home) -> None:
+def test_answers_are_synced_although_the_server_s_default_is_not(postgres: PostgresServer, server_home: Home) -> None:
     from psycopg import sql
 
-    name = str(server_home.target).partition("@/")[2].partition("?")[0]
+    name = database_of(str(server_home.target))
     change = sql.SQL("ALTER DATABASE {} SET synchronous_commit = {}")
     for default, used in (("off", "on"), ("remote_write", "remote_write")):
         postgres.execute(change.format(sql.Identifier(name), sql.Literal(default)))

@@ -179,7 +179,7 @@ def test_the_same_key_with_another_body_is_a_conflict_and_nothing_of_the_batch_i
 @given(st.data())
 def test_duplicate_and_reordered_posts_are_kept_once_in_order_of_arrival(homes: Homes, data: st.DataObject) -> None:
     posts = data.draw(st.lists(st.lists(st.integers(0, 5), max_size=4), max_size=6))
-    with homes() as home, home.open() as store:
+    with homes(begun=True) as home, home.open() as store:
         answers = [make_answer(query) for query in add_comparisons(store, 6)]
         acknowledged: dict[int, int] = {}
         for post in posts:
@@ -201,7 +201,7 @@ def test_duplicate_and_reordered_posts_are_kept_once_in_order_of_arrival(homes: 
 def test_reading_stops_before_the_first_answer_that_is_not_due(
     homes: Homes, steps: list[int | None], up_to_step: int | None, after: int, limit: int
 ) -> None:
-    with homes() as home, home.open() as store:
+    with homes(begun=True) as home, home.open() as store:
         queries = add_comparisons(store, len(steps))
         answers = [make_answer(q, answered_step=step) for q, step in zip(queries, steps, strict=True)]
         store.add_feedback(answers)

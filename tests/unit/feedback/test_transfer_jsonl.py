@@ -16,7 +16,15 @@ from heeler.core.errors import ConfigError, ConflictError, DataError, HeelerErro
 from heeler.core.nouns import PolicyVersion, stable_id
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback
-from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_segment, make_text, open_store
+from tests.unit.feedback.helpers import (
+    add_comparisons,
+    make_answer,
+    make_query,
+    make_segment,
+    make_text,
+    new_store,
+    open_store,
+)
 from tests.unit.feedback.transfer_helpers import contents, everything, filled_store, lines, write_lines
 
 
@@ -31,7 +39,7 @@ def filled(tmp_path: Path) -> Iterator[Store]:
 def empty(tmp_path: Path) -> Iterator[Store]:
     """A store in which nothing ever was."""
     (tmp_path / "into").mkdir()
-    with Store.open(tmp_path / "into" / "heeler.db", segments_dir=tmp_path / "into" / "segments") as store:
+    with new_store(tmp_path / "into" / "heeler.db", tmp_path / "into" / "segments") as store:
         yield store
 
 
@@ -129,7 +137,7 @@ def test_whatever_was_answered_comes_back(
         one, other = Path(name, "one"), Path(name, "other")
         one.mkdir()
         other.mkdir()
-        with open_store(one) as store, Store.open(other / "heeler.db", segments_dir=other / "segments") as into:
+        with open_store(one) as store, new_store(other / "heeler.db", other / "segments") as into:
             ids = store.add_segments([*(make_segment(seed) for seed in range(2)), make_text("four", prompt=prompt)])
             for number, (kind, value) in enumerate(answers):
                 is_text = kind == "correction" and "text" in value

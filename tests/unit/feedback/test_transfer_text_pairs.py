@@ -12,7 +12,7 @@ from heeler.core.errors import DataError
 from heeler.core.nouns import Message, PolicyVersion, TextSegment, plain_prompt
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback
-from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_text
+from tests.unit.feedback.helpers import add_comparisons, make_answer, make_query, make_text, new_store
 from tests.unit.feedback.transfer_helpers import contents, everything, lines, write_lines
 
 Roles = tuple[tuple[str, str], ...]
@@ -312,13 +312,13 @@ def test_whatever_is_compared_comes_back(rows: list[tuple[Any, str, str]]) -> No
         for prompt, one, other in rows:
             given = prompt if isinstance(prompt, str) else chat(*prompt)
             values.append({"prompt": given, "chosen": one, "rejected": other})
-        with Store.open(folder / "a.db", segments_dir=folder / "a") as store:
+        with new_store(folder / "a.db", folder / "a") as store:
             first = import_feedback(store, write_lines(folder / "f", values), "pairs", env_id="text")
             export_feedback(store, str(folder / "g"), "pairs")
             left = sum(first.left_out.values())
             assert first.num_answers + first.num_known + left == len(values)
             kept = [a for a, _, _ in everything(store)]
-        with Store.open(folder / "b.db", segments_dir=folder / "b") as other_store:
+        with new_store(folder / "b.db", folder / "b") as other_store:
             import_feedback(other_store, str(folder / "g"), "pairs", env_id="text")
             assert [a for a, _, _ in everything(other_store)] == kept
             export_feedback(other_store, str(folder / "h"), "pairs")

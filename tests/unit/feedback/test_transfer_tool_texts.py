@@ -18,7 +18,7 @@ from heeler.core.privacy import redact
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback, tool_settings
 from heeler.feedback.transfer.argilla_texts import user_id
-from tests.unit.feedback.helpers import make_answer, make_query, make_segment, open_store
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment, new_store, open_store
 from tests.unit.feedback.tool_texts import CHAT, NUM_ANSWERS, SHOWN, VALUES, text, texts_store
 from tests.unit.feedback.transfer_helpers import contents, everything
 
@@ -34,7 +34,7 @@ def filled(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def empty(tmp_path: Path) -> Iterator[Store]:
     (tmp_path / "into").mkdir()
-    with Store.open(tmp_path / "into" / "heeler.db", segments_dir=tmp_path / "into" / "segments") as store:
+    with new_store(tmp_path / "into" / "heeler.db", tmp_path / "into" / "segments") as store:
         yield store
 
 
@@ -183,7 +183,7 @@ def test_whatever_was_said_of_a_text_comes_back(
             for form in FORMATS:
                 export_feedback(store, str(folder / form), form)
         for form in FORMATS:
-            with Store.open(folder / f"{form}.db", segments_dir=folder / f"{form}-segments") as into:
+            with new_store(folder / f"{form}.db", folder / f"{form}-segments") as into:
                 import_feedback(into, str(folder / form), form, env_id="text")
                 assert everything(into) == before
 

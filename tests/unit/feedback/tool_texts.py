@@ -5,7 +5,7 @@ from typing import Any
 
 from heeler.core.nouns import Message, PolicyVersion, Query, TextSegment, plain_prompt
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import make_answer, make_query, open_store
+from tests.unit.feedback.helpers import make_answer, make_query, open_store, put_copy
 
 CHAT = (Message(role="system", content="Be kind."), Message(role="user", content="Tea – or 😀?"))
 SHOWN = "Tea, I 😀 say.\nWith milk."
@@ -35,7 +35,11 @@ def text(completion: str, *, version: int = 0, prompt: tuple[Message, ...] = CHA
 
 def texts_store(folder: Path) -> Store:
     """A store with two policies and answers of a person and a simulated teacher, in a folder that is made."""
-    folder.mkdir()
+    put_copy(folder, _fill)
+    return open_store(folder)
+
+
+def _fill(folder: Path) -> None:
     store = open_store(folder)
     store.add_policy_version(PolicyVersion(version=1, step=0))
     for number, (kind, value) in enumerate((kind, value) for kind, values in VALUES.items() for value in values):
@@ -61,4 +65,4 @@ def texts_store(folder: Path) -> Store:
             make_answer(query, "simulated", value=value, answered_step=100 * number),
         ]
         store.add_feedback(answers)
-    return store
+    store.close()

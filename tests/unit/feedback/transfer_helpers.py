@@ -7,7 +7,7 @@ from typing import Any
 
 from heeler.core.nouns import Feedback, PolicyVersion, Query
 from heeler.feedback.store import Store
-from tests.unit.feedback.helpers import make_answer, make_query, make_segment, make_text, open_store
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment, make_text, open_store, put_copy
 
 VALUES: dict[str, list[dict[str, Any]]] = {
     "preference": [{"choice": choice} for choice in ("left", "right", "equal", "cant_tell")],
@@ -21,7 +21,11 @@ VALUES: dict[str, list[dict[str, Any]]] = {
 
 def filled_store(folder: Path) -> Store:
     """A store with two policies, three annotators and all kinds of feedback, in a folder that is made."""
-    folder.mkdir(exist_ok=True)
+    put_copy(folder, _fill)
+    return open_store(folder)
+
+
+def _fill(folder: Path) -> None:
     store = open_store(folder)
     store.add_policy_version(PolicyVersion(version=1, step=2048, checkpoint_sha256="ab" * 32))
     store.add_annotator("a program", "program", "reads – much")
@@ -44,7 +48,7 @@ def filled_store(folder: Path) -> Store:
             )
             if number % 2:
                 store.add_feedback([make_answer(query, "program", value=value, annotator="a program")])
-    return store
+    store.close()
 
 
 def everything(store: Store) -> list[tuple[Feedback, Query, float]]:

@@ -13,7 +13,6 @@ from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.envs import EnvConfig, World, make
 from heeler.feedback.schedule import LabelSchedule
-from heeler.feedback.store import Store
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.config import PreferencesConfig, RunConfig
 from heeler.loop.preferences import PreferenceLoop
@@ -21,6 +20,7 @@ from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy, PolicyConfig
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelConfig
 from heeler.rollouts.collector import Collector
+from tests.unit.feedback.helpers import new_store
 
 ORACLE = TeacherConfig()
 
@@ -62,7 +62,7 @@ class Stage:
         folder.mkdir(exist_ok=True)
         self.config = config
         self.world = world or make(config.env, config.seed)
-        self.store = Store.open(folder / "heeler.db", segments_dir=folder / "segments")
+        self.store = new_store(folder / "heeler.db", folder / "segments")
         weakref.finalize(self, self.store.close)
         self.store.add_policy_version(PolicyVersion(version=0, step=0))
         self.store.add_annotator("ann", "person")

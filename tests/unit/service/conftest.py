@@ -12,7 +12,7 @@ from heeler.service.accounts import passwords
 from heeler.service.app import create_app
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
-from tests.unit.service.helpers import HERE, Lines
+from tests.unit.service.helpers import HERE, Lines, begin_people
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +31,7 @@ def audit() -> Lines:
 @pytest.fixture
 def client(tmp_path: Path, audit: Lines) -> Iterator[TestClient]:
     """A program without a key; its app serves `tmp_path`."""
+    begin_people(tmp_path)
     app = create_app(ServiceConfig(runs=tmp_path), audit)
     with TestClient(app, base_url=HERE) as client:
         yield client

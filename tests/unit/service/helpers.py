@@ -1,10 +1,12 @@
 """A folder of runs, an app for it, people who are signed in, and the service as a process of its own."""
 
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from heeler.core.audit import AuditLog
 from heeler.core.nouns import Query
 from heeler.feedback.store import Store
 from heeler.service.accounts.accounts import Accounts
+from heeler.service.accounts.database import FILE_NAME, AccountsDatabase
 from heeler.service.accounts.people import Person
 from heeler.service.context import Service
 from tests.unit.feedback.helpers import add_comparisons, make_query, make_segment, open_store
@@ -41,6 +44,22 @@ class Lines:
     @property
     def acts(self) -> list[str]:
         return [act for _, act, _, _ in self.lines]
+
+
+def begin_people(folder: Path) -> None:
+    """Put people.db there, with nobody in it yet, as the service would make it."""
+    path = folder / FILE_NAME
+    path.touch(mode=0o600)
+    path.write_bytes(_new_people())
+
+
+@functools.cache
+def _new_people() -> bytes:
+    """Once for all tests: to make the tables takes longer than most of them."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / FILE_NAME
+        AccountsDatabase(path, Lines()).close()
+        return path.read_bytes()
 
 
 def make_run(folder: Path, name: str = "run", *, num_queries: int = 3) -> list[Query]:
