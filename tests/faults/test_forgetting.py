@@ -27,28 +27,37 @@ from tests.unit.feedback.helpers import make_answer
 from tests.unit.service.helpers import API, ENVIRONMENT, Served, answer_to, bearer, make_keys
 
 FATES = ["keep", "remove"]
-# Kills itself before or after the nth call of a method: MODULE CLASS METHOD before|after N ARGUMENT...
+# For each line [MODULE, CLASS, METHOD, before|after, N, ARGUMENT...]: a child, which kills itself before or after the
+# nth call of the method. A fork, as to load all that the command needs takes longer than to carry it out.
 KILLED = """
-import importlib, os, signal, sys
+import importlib, json, os, signal, sys
 from heeler.cli import main
+import heeler.service.forgetting
 
-module, owner, name, when, number = sys.argv[1:6]
-owner = getattr(importlib.import_module(module), owner)
-method, calls = getattr(owner, name), 0
+def killing(method, when, number):
+    calls = 0
 
-def killed(*arguments, **named):
-    global calls
-    calls += 1
-    mine = calls == int(number)
-    if mine and when == "before":
-        os.kill(os.getpid(), signal.SIGKILL)
-    done = method(*arguments, **named)
-    if mine:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return done
+    def killed(*arguments, **named):
+        nonlocal calls
+        calls += 1
+        if calls == number and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        done = method(*arguments, **named)
+        if calls == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return done
 
-setattr(owner, name, killed)
-sys.exit(main(sys.argv[6:]))
+    return killed
+
+for line in sys.stdin:
+    module, owner, name, when, number, *arguments = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.dup2(2, 1)
+        owner = getattr(importlib.import_module(module), owner)
+        setattr(owner, name, killing(getattr(owner, name), when, number))
+        os._exit(main(arguments))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 AUDIT, FILES = ("heeler.core.audit", "AuditLog", "append"), ("heeler.feedback.segment_files", "SegmentFolder", "remove")
 NEW_FILES = ("heeler.feedback.segment_files", "SegmentFolder", "write")
@@ -90,6 +99,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Known:
 def copied(template: Known, tmp_path: Path) -> Known:
     shutil.copytree(template.folder, tmp_path / "runs")
     return Known(tmp_path / "runs", template.id, template.admin, template.token, template.key)
+
+
+@pytest.fixture(scope="module")
+def killer() -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        yield process
 
 
 def forget(known: Known, answers: str, *more: str) -> int:
@@ -248,25 +266,30 @@ def test_backups_of_before_are_not_touched_and_those_of_after_know_nobody(
     [(moment, FATES[place % 2]) for place, moment in enumerate(MOMENTS)],
     ids=lambda value: value if isinstance(value, str) else f"{value[1]}-{value[0][2]}-{value[2]}",
 )
-def test_whoever_is_killed_on_the_way_does_it_again(copied: Known, moment: tuple, answers: str) -> None:
-    killed_and_done_again(copied, moment, answers)
+def test_whoever_is_killed_on_the_way_does_it_again(
+    killer: subprocess.Popen[str], copied: Known, moment: tuple, answers: str
+) -> None:
+    killed_and_done_again(killer, copied, moment, answers)
 
 
 @pytest.mark.parametrize("answers", FATES)
 @pytest.mark.parametrize("known", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("moment", [(AUDIT, "before", 2), (FILES, "before", 1)], ids=["first-run", "files"])
-def test_so_it_is_where_the_stores_are_on_a_server(known: Known, moment: tuple, answers: str) -> None:
-    killed_and_done_again(known, moment, answers)
+def test_so_it_is_where_the_stores_are_on_a_server(
+    killer: subprocess.Popen[str], known: Known, moment: tuple, answers: str
+) -> None:
+    killed_and_done_again(killer, known, moment, answers)
 
 
-def killed_and_done_again(known: Known, moment: tuple, answers: str) -> None:
+def killed_and_done_again(killer: subprocess.Popen[str], known: Known, moment: tuple, answers: str) -> None:
     target, when, number = moment
     if target == NEW_FILES:
         answers = "keep"
     arguments = ["people", "forget", known.id, "--answers", answers, "--runs", str(known.folder)]
-    command = [sys.executable, "-c", KILLED, *target, when, str(number), *arguments]
-    killed = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert killer.stdin is not None
+    assert killer.stdout is not None
+    print(json.dumps([*target, when, number, *arguments]), file=killer.stdin)
+    assert int(killer.stdout.readline()) == -signal.SIGKILL
     with accounts_of(known.folder) as accounts:
         known_still = known.id in [person.id for person in accounts.people.page(after="", limit=9)]
         begun = bool(accounts.forgettings.waiting())

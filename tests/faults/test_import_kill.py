@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from heeler.core.nouns import stable_id
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import export_feedback, import_feedback
-from tests.unit.feedback.helpers import add_comparisons, make_answer, open_store
+from tests.unit.feedback.helpers import add_comparisons, make_answer, new_store, open_store
 from tests.unit.feedback.transfer_helpers import everything, filled_store
 
 IMPORTER = """
@@ -26,7 +25,8 @@ with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store
     print(import_feedback(store, file, "jsonl").num_answers, flush=True)
 """
 
-# Dies at the n-th statement that would change the store, or at the commit after the last of them.
+# For every n a child that dies at the n-th statement that would change the store, or at the commit after the last of
+# them; a fork, as to load what it needs takes longer than the import. Prints how many died before one lived.
 DYING = """
 import os, signal, sys
 from pathlib import Path
@@ -35,10 +35,9 @@ from sqlalchemy.engine import Engine
 from heeler.feedback.store import Store
 from heeler.feedback.transfer import import_feedback
 
-folder, file, left = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
+def take_in(folder: Path, left: int) -> None:
     def die() -> None:
-        global left
+        nonlocal left
         left -= 1
         if left < 0:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -47,10 +46,19 @@ with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store
         if connection.engine.url.database and statement.startswith("INSERT"):
             die()
 
-    event.listen(Engine, "before_cursor_execute", before)
-    event.listen(Engine, "commit", lambda connection: connection.engine.url.database and die())
-    import_feedback(store, file, "jsonl")
-print("lived")
+    with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
+        event.listen(Engine, "before_cursor_execute", before)
+        event.listen(Engine, "commit", lambda connection: connection.engine.url.database and die())
+        import_feedback(store, sys.argv[2], "jsonl")
+
+for number in range(20):
+    child = os.fork()
+    if child == 0:
+        take_in(Path(sys.argv[1]) / f"into-{number}", number)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+        break
+print(number)
 """
 
 
@@ -77,23 +85,22 @@ def test_an_import_that_is_killed_at_any_statement_leaves_nothing(tmp_path: Path
     with filled_store(tmp_path / "from") as store:
         export_feedback(store, str(tmp_path / "f"), "jsonl")
         wanted = everything(store)
-    for number in range(20):
-        folder = tmp_path / f"into-{number}"
+    folders = [tmp_path / f"into-{number}" for number in range(20)]
+    for folder in folders:
         folder.mkdir()
-        Store.open(folder / "heeler.db", segments_dir=folder / "segments").close()
-        process = start(DYING, folder, tmp_path / "f", number)
-        printed, _ = process.communicate(timeout=60)
+        new_store(folder / "heeler.db", folder / "segments").close()
+    printed, _ = start(DYING, tmp_path, tmp_path / "f").communicate(timeout=120)
+    num_killed = int(printed)
+    assert 5 < num_killed < 19
+    lived = folders[num_killed]
+    with Store.open(lived / "heeler.db", segments_dir=lived / "segments") as store:
+        assert everything(store) == wanted
+    for folder in folders[:num_killed]:
         with Store.open(folder / "heeler.db", segments_dir=folder / "segments") as store:
-            if process.returncode == 0:
-                assert printed == "lived\n"
-                assert everything(store) == wanted
-                break
-            assert process.returncode == -signal.SIGKILL
             assert (everything(store), store.query_count(), store.policy_versions()) == ([], 0, [])
             assert store.bulk.annotators() == {}
             assert import_feedback(store, str(tmp_path / "f"), "jsonl").num_answers == len(wanted)
             assert everything(store) == wanted
-    assert 5 < number < 19
 
 
 def test_an_import_that_is_killed_at_any_time_leaves_all_or_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from heeler.core.audit import AUDIT_NAME, entries, verify
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
 from heeler.loop.online import resume, run
 from tests.faults.tiny_run import KINDS, config
@@ -83,29 +85,50 @@ def assert_same_run(path: Path, uninterrupted: Path) -> None:
     assert (acts[0], acts[-1]) == ("run.begin", "run.finish")
 
 
+def counts(path: Path) -> dict[str, int]:
+    """Of everything in a run's store: after all that, every query has one answer."""
+    if not (path / STORE_NAME).exists():
+        return {}
+    with Store.open(path / STORE_NAME, segments_dir=path / "segments") as store:
+        return store.counts()
+
+
 # `tiny_run.py` kills itself at its n-th write to the disk, counted over flushes, renames, removals, metric lines and
 # the store's transactions; the numbers spread over all of them. `slow` holds every one.
 def num_writes(path: Path) -> int:
     return int((path.parent / "writes").read_text())
 
 
-@pytest.mark.parametrize("share", [0.02, 0.2, 0.45, 0.7, 0.97])
-def test_killed_at_a_write_and_resumed(tmp_path, uninterrupted, share):
-    path = tmp_path / "run"
-    at = max(1, int(share * num_writes(uninterrupted)))
-    kill(path, at)
-    finish(path, "--resume")
-    assert_same_run(path, uninterrupted)
-
-
-@pytest.mark.parametrize("kind", ["discrete", "foreign"])
-def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, whole_runs, kind):
-    whole = whole_runs[kind]
-    for share in (0.3, 0.8):
-        path = tmp_path / f"run-{share}"
-        kill(path, int(share * num_writes(whole)), "--kind", kind)
-        finish(path, "--resume")
+def check_killed_and_resumed(folder: Path, kind: str, whole: Path, places: Iterable[int]) -> None:
+    """Runs that were killed at these writes end as the whole one, each resumed in this process, where torch is loaded
+    already; other tests resume in a fresh one.
+    """
+    finish(folder, "--kind", kind, "--kill-at-each", *map(str, places))
+    for at in places:
+        path = folder / f"run-{at}"
+        resume(path) if (path / "config.yaml").exists() else run(config(kind), path)
         assert_same_run(path, whole)
+        shutil.rmtree(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shares"),
+    [("backflip", (0.02, 0.2, 0.45, 0.7, 0.97)), ("discrete", (0.3, 0.8)), ("foreign", (0.3, 0.8))],
+)
+def test_killed_at_a_write_and_resumed(tmp_path, whole_runs, kind, shares):
+    whole = whole_runs[kind]
+    places = [max(1, int(share * num_writes(whole))) for share in shares]
+    check_killed_and_resumed(tmp_path, kind, whole, places)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_killed_at_a_write_and_resumed_in_a_fresh_process(tmp_path, whole_runs, kind):
+    whole = whole_runs[kind]
+    path = tmp_path / "run"
+    kill(path, int(0.6 * num_writes(whole)), "--kind", kind)
+    finish(path, "--resume")
+    assert_same_run(path, whole)
+    assert counts(path) == counts(whole)
 
 
 @pytest.mark.slow
@@ -114,13 +137,7 @@ def test_runs_of_other_kinds_are_killed_and_resumed(tmp_path, whole_runs, kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_at_every_write_and_resumed(tmp_path, whole_runs, kind, part):
     places = range(1 + part, num_writes(whole_runs[kind]) + 1, 2)
-    finish(tmp_path, "--kind", kind, "--kill-at-each", *map(str, places))
-    for at in places:
-        path = tmp_path / f"run-{at}"
-        # In this process, which has torch loaded already; the other tests resume in a fresh one.
-        resume(path) if (path / "config.yaml").exists() else run(config(kind), path)
-        assert_same_run(path, whole_runs[kind])
-        shutil.rmtree(path)
+    check_killed_and_resumed(tmp_path, kind, whole_runs[kind], places)
 
 
 def test_killed_from_outside_again_and_again(tmp_path, uninterrupted):
@@ -155,16 +172,3 @@ def test_a_run_whose_checkpoints_are_all_refused_is_not_begun_again(tmp_path, un
     with pytest.raises(RunError, match=r"cannot be gone on with: .*step-\d+.*SHA-256 of state.json"):
         resume(path)
     assert {file: file.read_bytes() for file in before} == before
-
-
-def test_every_query_has_one_answer_after_all_that(tmp_path, uninterrupted):
-    from heeler.feedback.store import Store
-
-    path = tmp_path / "run"
-    kill(path, int(0.6 * num_writes(uninterrupted)))
-    finish(path, "--resume")
-    counts = []
-    for run_path in (path, uninterrupted):
-        with Store.open(run_path / STORE_NAME, segments_dir=run_path / "segments") as store:
-            counts.append(store.counts())
-    assert counts[0] == counts[1]

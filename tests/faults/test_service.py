@@ -14,12 +14,14 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from heeler.core.audit import AuditLog
+from heeler.core.nouns import Query
 from heeler.core.rundir import RunDirectory
 from heeler.loop.online import resume
 from heeler.service.client import Client
@@ -36,9 +38,9 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def kept(folder: Path) -> dict[str, int]:
-    """Positions of the answers in the store, by key."""
-    with store_of(folder) as store:
+def kept(folder: Path, name: str = "run") -> dict[str, int]:
+    """Positions of the answers in a run's store, by key."""
+    with store_of(folder, name) as store:
         return {answer.key: position for position, answer in store.feedback_after(0, limit=10**6, up_to_step=None)}
 
 
@@ -194,20 +196,50 @@ def test_on_a_full_disk_answers_are_refused_until_there_is_room(folder, name):
 SHORT = {"header_timeout_s": 1.0, "body_timeout_s": 1.0, "send_timeout_s": 1.0}
 
 
-@pytest.fixture
-def hasty(folder):
-    """A service with little patience, and a key."""
-    queries = make_run(folder, num_queries=5)
+@dataclass(frozen=True)
+class Hasty:
+    """A service with little patience, and a run of a test's own in it."""
+
+    served: Served
+    folder: Path
+    keys: list[str]
+    """Of an annotator, and of an operator."""
+    run: str
+    queries: list[Query]
+
+    @property
+    def health(self) -> str:
+        return f"{self.served.url}{API}/health"
+
+    @property
+    def path(self) -> str:
+        """Of the run in the API."""
+        return f"{API}/runs/{self.run}"
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.served.port), timeout=10)
+
+    def kept(self) -> dict[str, int]:
+        return kept(self.folder, self.run)
+
+
+@pytest.fixture(scope="module")
+def hasty_service(tmp_path_factory):
+    """One for all: none of its clients may harm it for the next."""
+    folder = tmp_path_factory.mktemp("runs")
     keys = make_keys(folder) + make_keys(folder, "operator", "read_runs")
     with Served(folder, **SHORT) as served:
-        assert httpx2.get(f"{served.url}{API}/health").status_code == 200
-        served.keys, served.queries = keys, queries  # type: ignore[attr-defined]
-        yield served
-        assert httpx2.get(f"{served.url}{API}/health").json() == {"status": "ok"}, "it serves others all the while"
+        yield served, folder, keys
 
 
-def connect(served: Served) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", served.port), timeout=10)
+@pytest.fixture
+def hasty(hasty_service):
+    served, folder, keys = hasty_service
+    name = f"run-{uuid.uuid4()}"
+    hasty = Hasty(served, folder, keys, name, make_run(folder, name, num_queries=5))
+    assert httpx2.get(hasty.health).status_code == 200
+    yield hasty
+    assert httpx2.get(hasty.health).json() == {"status": "ok"}, "it serves others all the while"
 
 
 def seconds_until_hung_up(connection: socket.socket, trickle: bytes = b"") -> float:
@@ -239,13 +271,13 @@ def seconds_until_hung_up(connection: socket.socket, trickle: bytes = b"") -> fl
     ],
 )
 def test_a_head_that_never_ends_is_hung_up_on(hasty, begin, trickle):
-    with connect(hasty) as connection:
+    with hasty.connect() as connection:
         connection.sendall(begin)
         assert seconds_until_hung_up(connection, trickle) < 5
 
 
 def test_a_head_without_measure_is_hung_up_on(hasty):
-    with connect(hasty) as connection:
+    with hasty.connect() as connection:
         connection.sendall(b"GET /api/v1/health HTTP/1.1\r\nX-Long: ")
         sent = 0
         with pytest.raises(OSError):
@@ -254,11 +286,11 @@ def test_a_head_without_measure_is_hung_up_on(hasty):
         assert sent < 20_000_000
 
 
-def head(key: str, length: int) -> bytes:
+def head(hasty: Hasty, length: int) -> bytes:
     lines = [
-        "POST /api/v1/runs/run/feedback HTTP/1.1",
+        f"POST {hasty.path}/feedback HTTP/1.1",
         "Host: localhost",
-        f"Authorization: Bearer {key}",
+        f"Authorization: Bearer {hasty.keys[0]}",
         "Content-Type: application/json",
         f"Content-Length: {length}",
     ]
@@ -266,17 +298,17 @@ def head(key: str, length: int) -> bytes:
 
 
 def test_a_body_that_never_ends_is_answered_and_hung_up_on(hasty):
-    with connect(hasty) as connection:
-        connection.sendall(head(hasty.keys[0], 100) + b"{")
+    with hasty.connect() as connection:
+        connection.sendall(head(hasty, 100) + b"{")
         started = time.monotonic()
         assert connection.recv(65536).startswith(b"HTTP/1.1 408 ")
         assert seconds_until_hung_up(connection) + time.monotonic() - started < 5
 
 
-def test_who_closes_their_half_still_gets_the_answer(hasty, folder):
+def test_who_closes_their_half_still_gets_the_answer(hasty):
     body = json.dumps(answer_to(hasty.queries[0])).encode()
-    with connect(hasty) as connection:
-        connection.sendall(head(hasty.keys[0], len(body)) + body)
+    with hasty.connect() as connection:
+        connection.sendall(head(hasty, len(body)) + body)
         connection.shutdown(socket.SHUT_WR)
         received = b""
         while piece := connection.recv(65536):
@@ -287,42 +319,42 @@ def test_who_closes_their_half_still_gets_the_answer(hasty, folder):
     assert final.endswith(b'"position":1}')
 
 
-def test_who_goes_in_the_middle_of_a_body_leaves_nothing(hasty, folder):
+def test_who_goes_in_the_middle_of_a_body_leaves_nothing(hasty):
     body = json.dumps(answer_to(hasty.queries[0])).encode()
     for cut in (1, len(body) // 2, len(body) - 1):
-        with connect(hasty) as connection:
-            connection.sendall(head(hasty.keys[0], len(body)) + body[:cut])
+        with hasty.connect() as connection:
+            connection.sendall(head(hasty, len(body)) + body[:cut])
             connection.shutdown(socket.SHUT_WR)
             assert seconds_until_hung_up(connection) < 5
-    assert kept(folder) == {}
+    assert hasty.kept() == {}
 
 
-def test_who_goes_before_the_answer_has_been_kept_once(hasty, folder):
+def test_who_goes_before_the_answer_has_been_kept_once(hasty):
     body = answer_to(hasty.queries[0])
     text = json.dumps(body).encode()
-    with connect(hasty) as connection:
-        connection.sendall(head(hasty.keys[0], len(text)) + text)
+    with hasty.connect() as connection:
+        connection.sendall(head(hasty, len(text)) + text)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    answer = httpx2.post(f"{hasty.url}{API}/runs/run/feedback", json=body, headers=bearer(hasty.keys[0]))
+    answer = httpx2.post(f"{hasty.served.url}{hasty.path}/feedback", json=body, headers=bearer(hasty.keys[0]))
     assert answer.json() == {"key": body["key"], "position": 1}
-    assert len(kept(folder)) == 1
+    assert len(hasty.kept()) == 1
 
 
-def test_who_never_reads_is_hung_up_on(hasty, folder):
+def test_who_never_reads_is_hung_up_on(hasty):
     """A stream of metrics that comes faster than it is read, which is not at all."""
-    idle = settled_sockets(hasty.process.pid)
-    with connect(hasty) as connection:
+    idle = settled_sockets(hasty.served.process.pid)
+    with hasty.connect() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        request = f"GET {API}/runs/run/events?after_step=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hasty.keys[1]}"
+        request = f"GET {hasty.path}/events?after_step=0 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {hasty.keys[1]}"
         connection.sendall(request.encode() + b"\r\n\r\n")
         assert connection.recv(10).startswith(b"HTTP/1.1 2")
-        assert num_sockets(hasty.process.pid) > idle
-        with (folder / "run" / "metrics.jsonl").open("a") as file:
+        assert num_sockets(hasty.served.process.pid) > idle
+        with (hasty.folder / hasty.run / "metrics.jsonl").open("a") as file:
             for step in range(8, 20_000):
                 file.write(json.dumps({"step": step, "fill": "x" * 1000}) + "\n")
-        memory = resident(hasty.process.pid)
-        wait_for(lambda: num_sockets(hasty.process.pid) <= idle, timeout_s=10)
-        assert resident(hasty.process.pid) - memory < 50 << 20
+        memory = resident(hasty.served.process.pid)
+        wait_for(lambda: num_sockets(hasty.served.process.pid) <= idle, timeout_s=10)
+        assert resident(hasty.served.process.pid) - memory < 50 << 20
 
 
 def settled_sockets(pid: int) -> int:
@@ -350,11 +382,11 @@ def resident(pid: int) -> int:
 
 
 def test_many_silent_connections_do_not_shut_others_out(hasty):
-    idle = settled_sockets(hasty.process.pid)
-    silent = [connect(hasty) for _ in range(300)]
+    idle = settled_sockets(hasty.served.process.pid)
+    silent = [hasty.connect() for _ in range(300)]
     try:
-        assert httpx2.get(f"{hasty.url}{API}/health").status_code == 200
-        wait_for(lambda: num_sockets(hasty.process.pid) <= idle, timeout_s=10)
+        assert httpx2.get(hasty.health).status_code == 200
+        wait_for(lambda: num_sockets(hasty.served.process.pid) <= idle, timeout_s=10)
     finally:
         for connection in silent:
             connection.close()
@@ -365,7 +397,7 @@ def test_many_silent_connections_do_not_shut_others_out(hasty):
     [b"\x16\x03\x01\x02\x00", b"GET\r\n\r\n", b"\0" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n"],
 )
 def test_what_is_no_http_is_hung_up_on(hasty, garbage):
-    with connect(hasty) as connection:
+    with hasty.connect() as connection:
         connection.sendall(garbage)
         assert seconds_until_hung_up(connection) < 5
 
