@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -103,9 +104,13 @@ def test_an_import_that_is_killed_at_any_statement_leaves_nothing(tmp_path: Path
             assert everything(store) == wanted
 
 
+def sqlites_temporary_files() -> set[Path]:
+    return {file for folder in (tempfile.gettempdir(), "/tmp", "/var/tmp") for file in Path(folder).glob("etilqs_*")}
+
+
 def test_an_import_that_is_killed_at_any_time_leaves_all_or_nothing(tmp_path: Path) -> None:
     file = many_answers(tmp_path, 6000)
-    temporary = set(Path("/tmp").glob("etilqs_*")) | set(Path("/var/tmp").glob("etilqs_*"))
+    before = sqlites_temporary_files()
     for delay_s in (0.05, 0.3, 0.6, 0.9, 1.2):
         process = start(IMPORTER, tmp_path, file)
         assert process.stdout is not None
@@ -118,7 +123,7 @@ def test_an_import_that_is_killed_at_any_time_leaves_all_or_nothing(tmp_path: Pa
     with Store.open(tmp_path / "heeler.db", segments_dir=tmp_path / "segments") as store:
         import_feedback(store, file, "jsonl")
         assert [answer.key for answer, _, _ in everything(store)] == [stable_id(i) for i in range(6000)]
-    assert set(Path("/tmp").glob("etilqs_*")) | set(Path("/var/tmp").glob("etilqs_*")) <= temporary
+    assert sqlites_temporary_files() <= before
 
 
 def test_others_write_and_read_while_a_file_comes_in(tmp_path: Path) -> None:
