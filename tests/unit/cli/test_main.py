@@ -582,7 +582,8 @@ def test_a_full_disk_is_named_and_the_old_report_stays(run_copy: Path) -> None:
 def test_a_disk_that_fills_up_while_a_run_learns_is_named_and_the_run_goes_on_later(tmp_path: Path) -> None:
     """The store outgrows the limit; the checkpoints before that are whole."""
     arguments = ["preferences", "--env", "Pendulum-v1", "--total-steps", "40960", "--budget", "400"]
-    command = ["run", *arguments, "--set", "checkpoint_every=1", "--run-dir", "runs/x"]
+    quick = ["checkpoint_every=1", "algorithm.num_epochs=1", "preferences.model.max_epochs=2"]
+    command = ["run", *arguments, "--set", *quick, "--run-dir", "runs/x"]
     done = subprocess.run(
         [sys.executable, "-c", FULL_DISK, *command],
         cwd=tmp_path,
