@@ -41,7 +41,7 @@ LEARNER = SFTConfig(
         learning_rate=2e-3, num_warmup_updates=50, final_learning_rate_share=0.02, weight_decay=0.05
     )
 )
-NUM_READING, NUM_FLAWED = 1400, 400
+NUM_READING, NUM_FLAWED = 1600, 400
 """Updates on answers without faults, and on the flawed corpus."""
 NUM_CHATS, NUM_TURNS, NUM_TEXTS = 12, 6, 2000
 _NUM_ASKED, _TOLD_EVERY = 200, 200
