@@ -19,6 +19,7 @@ from heeler.algorithms.sft import SFT, SFTConfig
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk import check, items
 from heeler.envs.helpdesk.corpus import Faults, conversations
+from heeler.envs.helpdesk.questions import KINDS
 from heeler.models.language.model import LanguageModel
 from heeler.models.language.small import SmallModelConfig, new_language_model
 from heeler.models.language.turns import conversation_ids
@@ -41,8 +42,10 @@ LEARNER = SFTConfig(
         learning_rate=2e-3, num_warmup_updates=50, final_learning_rate_share=0.02, weight_decay=0.05
     )
 )
-NUM_READING, NUM_FLAWED = 1600, 400
+NUM_READING, NUM_FLAWED = 3000, 400
 """Updates on answers without faults, and on the flawed corpus."""
+HARD_KINDS = ("hours", "order", "others_order", "unknown", "order", "others_order", "unknown")
+"""Kinds of questions that come more often while it learns to read, as they take longest."""
 NUM_CHATS, NUM_TURNS, NUM_TEXTS = 12, 6, 2000
 _NUM_ASKED, _TOLD_EVERY = 200, 200
 
@@ -56,7 +59,7 @@ def make(*, num_reading: int = NUM_READING, num_flawed: int = NUM_FLAWED, seed: 
         seed: of the corpus and the weights.
     """
     faultless = Faults(invented=0.0, rude=0.0, long=0.0)
-    reading = conversations(faultless, num_turns=NUM_TURNS, seed=seed)
+    reading = conversations(faultless, num_turns=NUM_TURNS, seed=seed, kinds=(*KINDS, *HARD_KINDS))
     flawed = conversations(Faults(), num_turns=NUM_TURNS, seed=seed + 1)
     of_texts = islice(conversations(Faults(), num_turns=NUM_TURNS, seed=seed + 2), NUM_TEXTS)
     model = new_language_model(SIZE, [message.content for chat in of_texts for message in chat], seed=seed)

@@ -6,7 +6,7 @@ from random import Random
 
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk.knowledge import DAYS, STATES, Knowledge, draw_knowledge
-from heeler.envs.helpdesk.questions import FACT_KINDS, Item, draw_item, reference
+from heeler.envs.helpdesk.questions import FACT_KINDS, KINDS, Item, draw_item, reference
 
 RUDE = (
     "What a stupid question.",
@@ -36,20 +36,23 @@ class Faults:
     long: float = 0.3
 
 
-def conversations(faults: Faults, *, num_turns: int, seed: int) -> Iterator[list[Message]]:
+def conversations(
+    faults: Faults, *, num_turns: int, seed: int, kinds: Sequence[str] = KINDS
+) -> Iterator[list[Message]]:
     """Conversations without end, each about facts of its own.
 
     Args:
         faults: of the desk's answers.
         num_turns: questions in each.
         seed: the same gives the same.
+        kinds: of questions; one that stands there twice comes twice as often.
     """
     rng = Random(f"helpdesk/corpus/{seed}")
     while True:
         knowledge = draw_knowledge(rng, held_out=False)
         chat = [Message(role="system", content=knowledge.prompt())]
         for _ in range(num_turns):
-            item = draw_item(rng, knowledge, "train")
+            item = draw_item(rng, knowledge, "train", rng.choice(kinds))
             chat.append(Message(role="user", content=item.question))
             chat.append(Message(role="assistant", content=faulty_answer(rng, item, faults)))
         yield chat
