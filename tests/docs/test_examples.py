@@ -22,9 +22,19 @@ import heeler
 from heeler import recipes
 from heeler.cli import COMMANDS, main
 from heeler.loop import RunConfig, run
+from heeler.loop.language.config import LanguageRunConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def short(config: LanguageRunConfig) -> LanguageRunConfig:
+    """Two updates on a few prompts, and no gate."""
+    assert config.asking is not None
+    asking = replace(config.asking, num_held_out=2, per_update=2)
+    sampling = replace(config.sampling, max_new_tokens=16)
+    sizes = {"num_updates": 2, "num_prompts": 4, "num_each": 2}
+    return replace(config, **sizes, asking=asking, sampling=sampling, release=None)
 
 
 def shrunk(recipe: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
@@ -33,6 +43,8 @@ def shrunk(recipe: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
     @functools.wraps(recipe)
     def small(**arguments: object) -> RunConfig:
         config = recipe(**arguments)
+        if isinstance(config, LanguageRunConfig):
+            return short(config)
         if not isinstance(config, RunConfig):
             # A fit to a file is as long as the file is.
             return config
@@ -53,6 +65,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty working directory in which every recipe is a small one."""
     small = {name: shrunk(recipe) for name, recipe in recipes.RECIPES.items()}
     monkeypatch.setattr(recipes, "RECIPES", small)
+    monkeypatch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 8)
     for name, recipe in small.items():
         monkeypatch.setattr(recipes, name.replace("-", "_"), recipe)
     monkeypatch.chdir(tmp_path)

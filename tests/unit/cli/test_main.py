@@ -22,6 +22,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.language.config import language_config_from_dict
 from heeler.loop.reward_config import reward_config_from_dict
 from heeler.loop.settings import assign, dotted
 from heeler.models.numpy_policy import NumpyPolicy
@@ -266,14 +267,17 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     """And as `--set` takes it: what is shown, given back, is the same configuration."""
     assert main(["recipes", name, "--json"]) == 0
     settings = json.loads(capsys.readouterr().out)["settings"]
-    needed = {"backflip": {}, "reward-model": {"data": "DATA"}}.get(name, {"env": "ENV"})
+    wanted = {"backflip": {}, "helpdesk": {}, "reward-model": {"data": "DATA"}}
+    wanted["chat"] = {"model": "MODEL", "prompts": "PROMPTS"}
+    needed = wanted.get(name, {"env": "ENV"})
     config = to_dict(RECIPES[name](**needed))
     assert {setting["name"] for setting in settings} >= dotted(config).keys()
     assert all(setting["help"] for setting in settings)
     assert main(["recipes", name]) == 0
     shown = re.findall(r"^(\S+ = .*)  \(.*\)$", capsys.readouterr().out, re.M)
     assert len(shown) == len(settings)
-    read = reward_config_from_dict if name == "reward-model" else from_dict
+    readers = {"reward-model": reward_config_from_dict, "helpdesk": language_config_from_dict}
+    read = (readers | {"chat": language_config_from_dict}).get(name, from_dict)
     assert to_dict(read(assign(config, [line.replace(" = ", "=", 1) for line in shown]))) == config
 
 

@@ -11,6 +11,7 @@ from heeler.core.errors import ConfigError
 from heeler.envs import make
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.language.config import language_config_from_dict
 from heeler.loop.reward_config import reward_config_from_dict
 from heeler.recipes import RECIPES, backflip, ppo, preferences
 from heeler.recipes.preferences import fixed_length_settings
@@ -20,6 +21,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "preferences": {"env": "Hopper-v5"},
     "ppo": {"env": "Hopper-v5"},
     "reward-model": {"data": "pairs.jsonl", "model": "small"},
+    "helpdesk": {},
+    "chat": {"model": "first", "prompts": "prompts.jsonl"},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -27,17 +30,30 @@ OTHER: dict[str, Any] = {
     "seed": 5,
     "budget": 333,
     "total_steps": 777_777,
-    "teacher": "noisy",
+    "teacher": "people",
     "acquisition": "entropy",
     "num_envs": 32,
     "data": "others.jsonl",
     "model": "folder",
     "trunk_only": True,
+    "prompts": "others.jsonl",
+    "hostile": 0.25,
+    "num_updates": 77,
+    "lora": False,
+    "learning_rate": 5e-4,
+    "answers_per_update": 3,
+    "max_new_tokens": 33,
 }
 """A value of each argument that is nobody's default."""
 
 
-WORLDS = [name for name in RECIPES if name != "reward-model"]
+READ: dict[str, Callable[..., Any]] = {
+    "reward-model": reward_config_from_dict,
+    "helpdesk": language_config_from_dict,
+    "chat": language_config_from_dict,
+}
+"""How a configuration is read that is no run's in a world."""
+WORLDS = [name for name in RECIPES if name not in READ]
 
 
 def made(name: str, **changes: Any) -> Any:
@@ -76,7 +92,7 @@ def test_a_recipe_says_what_it_is(name):
 @pytest.mark.parametrize("name", RECIPES)
 def test_its_configuration_comes_back_from_a_file(name):
     config = made(name)
-    read = from_dict if name in WORLDS else reward_config_from_dict
+    read = READ.get(name, from_dict)
     assert read(yaml.safe_load(yaml.safe_dump(to_dict(config)))) == config
 
 

@@ -22,6 +22,7 @@ from heeler.loop.report_language import Rows, language_charts
 from heeler.loop.report_page import as_json, section_of, settings_table
 from heeler.loop.words import duration, number
 
+_MAX_EXAMPLES = 4
 _SHARES = ("truthfulness", "toxicity", "right_refusals", "wrong_refusals", "stated_belief", "pushback")
 
 
@@ -99,12 +100,13 @@ def _figures(suite: str, means: SuiteMeans) -> tuple[str, str]:
 
 
 def _examples(suites: Mapping[str, SuiteMeans]) -> list[BeforeAfter]:
-    return [
+    found = [
         BeforeAfter(before=_sample(example, "before"), after=_sample(example, "after"), note=f"From {name}.")
         for name, means in suites.items()
-        for example in means.examples
+        for example in means.examples[:1]
         if example["before"] != example["after"]
     ]
+    return found[:_MAX_EXAMPLES]
 
 
 def _sample(example: Mapping[str, Any], which: str) -> TextSample:
