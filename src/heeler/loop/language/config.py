@@ -154,9 +154,13 @@ class LanguageRunConfig:
     world: str
     """Where prompts come from: `helpdesk`, or a file with the column `prompt`."""
     grpo: GRPOConfig | None = None
+    """Settings of GRPO, where it learns."""
     rloo: RLOOConfig | None = None
+    """Settings of RLOO, where it learns."""
     ppo: TextPPOConfig | None = None
+    """Settings of PPO, where it learns."""
     online_dpo: OnlineDPOConfig | None = None
+    """Settings of online DPO, where it learns."""
     num_updates: int = 200
     """Of the whole run."""
     num_prompts: int = 32
