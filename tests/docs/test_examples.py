@@ -33,7 +33,7 @@ def short(config: LanguageRunConfig) -> LanguageRunConfig:
     assert config.asking is not None
     asking = replace(config.asking, num_held_out=2, per_update=2)
     sampling = replace(config.sampling, max_new_tokens=16)
-    sizes = {"num_updates": 2, "num_prompts": 4, "num_each": 2}
+    sizes = {"num_updates": 2, "num_prompts": 4, "num_each": 2, "num_evaluation_items": 8}
     return replace(config, **sizes, asking=asking, sampling=sampling, release=None)
 
 
@@ -65,7 +65,6 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """An empty working directory in which every recipe is a small one."""
     small = {name: shrunk(recipe) for name, recipe in recipes.RECIPES.items()}
     monkeypatch.setattr(recipes, "RECIPES", small)
-    monkeypatch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 8)
     for name, recipe in small.items():
         monkeypatch.setattr(recipes, name.replace("-", "_"), recipe)
     monkeypatch.chdir(tmp_path)

@@ -190,6 +190,8 @@ class LanguageRunConfig:
     """When candidates are offered; without it nothing is released."""
     system: str = ""
     """What a chat with this run is told first where who asks gives no system message of their own."""
+    num_evaluation_items: int = 100
+    """Items of each held-out suite that are asked at the end, of the model and of the one that learning began with."""
     seed: int = 0
     """Everything random in the run follows from it."""
     checkpoint_every: int = 20
@@ -213,6 +215,7 @@ class LanguageRunConfig:
             "num_updates",
             "num_prompts",
             "max_words",
+            "num_evaluation_items",
             "checkpoint_every",
             "keep_checkpoints",
             "torch_threads",

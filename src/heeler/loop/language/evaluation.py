@@ -12,14 +12,13 @@ from heeler.loop.language.run import LanguageRun
 from heeler.loop.language.suite_means import EVALUATION_NAME, SuiteMeans
 from heeler.models.language.model import LanguageModel
 
-NUM_ITEMS = 200
 _BATCH, _NUM_SHOWN = 50, 2
 
 
 def evaluate(run: LanguageRun) -> dict[str, SuiteMeans]:
     """Ask both models, and write `evaluation.json`; the same run comes to the same figures."""
     found: dict[str, SuiteMeans] = {}
-    for suite in run.world.suites(NUM_ITEMS, seed=suite_seed(run.config.seed) + 1):
+    for suite in run.world.suites(run.config.num_evaluation_items, seed=suite_seed(run.config.seed) + 1):
         before, after = (_scores(run, model, suite) for model in (run.reference, run.model))
         examples = [_example(old, new) for old, new in list(zip(before, after, strict=True))[:_NUM_SHOWN]]
         found[suite.name] = SuiteMeans(

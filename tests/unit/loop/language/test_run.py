@@ -51,24 +51,18 @@ def config(base: Path) -> LanguageRunConfig:
         learned=dataclasses.replace(recipe.learned, first_fit=10),
         asking=dataclasses.replace(recipe.asking, per_update=5, num_held_out=3, held_out_every=2),
         release=dataclasses.replace(recipe.release, every=2, suite_size=8),
+        num_evaluation_items=6,
         checkpoint_every=3,
         keep_checkpoints=9,
         torch_threads=1,
     )
 
 
-@pytest.fixture(autouse=True)
-def few_items(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 6)
-
-
 @pytest.fixture(scope="module")
 def finished(config: LanguageRunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody disturbed."""
     path = tmp_path_factory.mktemp("finished") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("heeler.loop.language.evaluation.NUM_ITEMS", 6)
-        run_language(config, path)
+    run_language(config, path)
     return path
 
 
