@@ -30,7 +30,6 @@ NAMES = [
     "crash-soak",
     FUZZ,
     "over-optimisation",
-    "exploited-reward",
     "release-gate",
     "chat-load",
     "chat-stop",
