@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import heeler
@@ -255,3 +256,34 @@ class Console:
         if words != self._told:
             self._told = words
             self._say(words)
+
+
+def console_beside(run: Path, flags: ServeFlags, stream: TextIO, *, people: bool) -> Console | None:
+    """The service beside a run; None for a run that is not served.
+
+    Args:
+        run: the run's directory.
+        flags: of the command line.
+        stream: where to say that people cannot answer in a browser.
+        people: whether people answer.
+
+    Raises:
+        ConfigError: flags that do not go together, or a service that was asked for and cannot be had.
+    """
+    if not flags.wants(people=people):
+        return None
+    from heeler.service.folder import may_be_served
+
+    missing, why = missing_package(), ""
+    if missing is not None:
+        why = f"a package is missing ({missing}): pip install 'heeler[service]'"
+    elif not may_be_served(run.absolute()):
+        why = f"{run} is a link, or has a name that no address can hold; choose another --run-dir"
+    if not why:
+        console = Console(run, flags)
+        console.refuse_taken_port()
+        return console
+    if flags.serve:
+        raise ConfigError(f"the run cannot be served: {why}")
+    print(f"heeler: people cannot answer in a browser: {why}. Programs may answer through the store", file=stream)
+    return None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from heeler.cli.arguments import INTERRUPTED, OK, print_json
-from heeler.cli.console import Console, ServeFlags, is_missing, missing_package
+from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
 from heeler.core.errors import ConfigError, RunStopped
 
@@ -70,7 +70,7 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
     from heeler.loop.report import write_report
 
     stream = sys.stderr if as_json else sys.stdout
-    console = _console(config, path, flags, stream)
+    console = console_beside(path, flags, stream, people=config.asks_people)
     shown = _Lines(config, stream, lambda: None if console is None else console.url)
     print(f"language model in {path}: {config.num_updates:,} updates", file=stream, flush=True)
 
@@ -104,19 +104,6 @@ def _refuse_missing_packages() -> None:
     for name in ("tokenizers", "transformers", "peft"):
         if is_missing(name):
             raise ConfigError(f"language models need a package that is missing ({name}): pip install 'heeler[lm]'")
-
-
-def _console(config: "LanguageRunConfig", path: Path, flags: ServeFlags, stream: TextIO) -> Console | None:
-    if not flags.wants(people=config.asks_people):
-        return None
-    missing = missing_package()
-    if missing is not None:
-        raise ConfigError(
-            f"to serve a run needs a package that is missing ({missing}): pip install 'heeler[service]', or --no-serve"
-        )
-    console = Console(path, flags)
-    console.refuse_taken_port()
-    return console
 
 
 class _Lines:

@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
-from heeler.cli.console import Console, ServeFlags, missing_package
+from heeler.cli.console import ServeFlags, console_beside
 from heeler.cli.language_running import resume_language_model, run_language_model
 from heeler.cli.recipe_flags import (
     NoServe,
@@ -25,7 +25,7 @@ from heeler.cli.recipe_flags import (
     run_arguments,
 )
 from heeler.cli.reward_running import resume_reward, run_reward
-from heeler.core.errors import ConfigError, RunStopped, StoreAway, WorldError
+from heeler.core.errors import RunStopped, StoreAway, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -131,7 +131,7 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     from heeler.loop.report import write_report
 
     stream = sys.stderr if as_json else sys.stdout
-    console = _console(config, path, flags, stream)
+    console = console_beside(path, flags, stream, people=_is_for_people(config))
     display = RunDisplay(config, stream, lambda: None if console is None else console.url)
     print(_opening(config, path, display.total), file=stream, flush=True)
 
@@ -171,31 +171,6 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     else:
         print(f"{in_words(evaluation)}\nReport: {report}")
     return OK
-
-
-def _console(config: "RunConfig", path: Path, flags: ServeFlags, stream: TextIO) -> Console | None:
-    """The service beside a run; None for a run that is not served.
-
-    Raises:
-        ConfigError: flags that do not go together, or a service that was asked for and cannot be had.
-    """
-    if not flags.wants(people=_is_for_people(config)):
-        return None
-    from heeler.service.folder import may_be_served
-
-    missing, why = missing_package(), ""
-    if missing is not None:
-        why = f"a package is missing ({missing}): pip install 'heeler[service]'"
-    elif not may_be_served(path.absolute()):
-        why = f"{path} is a link, or has a name that no address can hold; choose another --run-dir"
-    if not why:
-        console = Console(path, flags)
-        console.refuse_taken_port()
-        return console
-    if flags.serve:
-        raise ConfigError(f"the run cannot be served: {why}")
-    print(f"heeler: people cannot answer in a browser: {why}. Programs may answer through the store", file=stream)
-    return None
 
 
 def _is_for_people(config: "RunConfig") -> bool:

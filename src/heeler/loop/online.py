@@ -18,7 +18,7 @@ import torch
 import yaml
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import ConfigError, LearningError, RunError, WorldError
+from heeler.core.errors import ConfigError, LearningError, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -31,11 +31,11 @@ from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
+from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.live import LiveRecorder
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
-from heeler.loop.settings import dotted
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
@@ -89,12 +89,7 @@ class OnlineRun:
             RunError: there are checkpoints, and none is sound: to start afresh would destroy what is left of them; or
                 the configuration is not the one that the checkpoint was made with.
         """
-        checkpoint, refused = self.directory.newest_checkpoint()
-        if checkpoint is None and refused:
-            raise RunError(
-                f"{self.directory.path} cannot be gone on with: {'; '.join(refused)}. Put a sound checkpoint back, or "
-                "begin again in another --run-dir"
-            )
+        checkpoint, refused = newest_sound(self.directory)
         if checkpoint is None:
             self.directory.truncate_metrics(0)
             self.collector.reset(self.config.seed, stagger=self.world.exact_state)
@@ -258,21 +253,10 @@ class OnlineRun:
         return was
 
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
-        """Half a run under one configuration and half under another is what neither of them describes."""
         # Checkpoints of the first versions do not hold it.
-        if "config" not in checkpoint.state:
-            return
-        old, new = (dotted(to_dict(c)) for c in (from_dict(yaml.safe_load(checkpoint.state["config"])), self.config))
-        changed = [
-            f"{name} from {old.get(name)} to {new.get(name)}"
-            for name in old | new
-            if old.get(name) != new.get(name) and name not in _MAY_CHANGE
-        ]
-        if changed:
-            raise RunError(
-                f"{self.directory.path / 'config.yaml'} was changed after step-{checkpoint.step} was saved: "
-                f"{', '.join(changed[:5])}. Put the old values back, or begin another run with the new ones"
-            )
+        if "config" in checkpoint.state:
+            old = to_dict(from_dict(yaml.safe_load(checkpoint.state["config"])))
+            refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state

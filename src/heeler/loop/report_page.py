@@ -26,15 +26,27 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         data: what is known of the run.
         sections: charts under their headings.
     """
-    templates = files("heeler.loop") / "templates"
-    every = [chart for some in sections.values() for chart in some]
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [section_of(name, some) for name, some in sections.items()]
-    body += [settings_table(data.config_values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
+    body += [settings_table(data.config_values)]
+    return document(data.name, body, sections)
+
+
+def document(name: str, body: Sequence[str], sections: Mapping[str, Sequence[Chart]]) -> str:
+    """A whole page from its parts.
+
+    Args:
+        name: of the run.
+        body: HTML of its parts, in order.
+        sections: the charts that stand in them.
+    """
+    templates = files("heeler.loop") / "templates"
+    every = [chart for some in sections.values() for chart in some]
+    footer = f"<footer>Made by heeler {escape(__version__)}.</footer>"
     return Template((templates / "report.html").read_text("utf-8")).substitute(
-        title=escape(f"{data.name} · heeler"),
+        title=escape(f"{name} · heeler"),
         css=(templates / "report.css").read_text("utf-8"),
-        body="\n".join(body),
+        body="\n".join([*body, footer]),
         charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
         plotly=get_plotlyjs(),
         script=(templates / "report.js").read_text("utf-8"),

@@ -2,20 +2,16 @@
 
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import numpy as np
-from plotly.offline import get_plotlyjs
 
-from heeler import __version__
 from heeler.core.errors import RunError
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.evaluation.agreement import LengthBin, Share
 from heeler.loop.report_chart import Chart, Trace, axes, column, line, numbers, rows_with
-from heeler.loop.report_page import as_json, section_of, settings_table
+from heeler.loop.report_page import document, section_of, settings_table
 from heeler.loop.reward_agreement import Agreement, saved_agreement
 from heeler.loop.reward_config import RewardRunConfig, reward_config_from_dict
 from heeler.loop.words import duration, number
@@ -42,19 +38,9 @@ def write_reward_report(run: Path | str) -> Path:
 def _page(name: str, values: Mapping[str, Any], rows: Rows, agreement: Agreement | None) -> str:
     config = reward_config_from_dict(values)
     sections = _sections(rows, agreement)
-    templates = files("heeler.loop") / "templates"
     body = [_header(name, config, agreement), _tiles(rows, agreement)]
     body += [section_of(title, charts) for title, charts in sections.items()]
-    body += [settings_table(values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
-    every = [chart for charts in sections.values() for chart in charts]
-    return Template((templates / "report.html").read_text("utf-8")).substitute(
-        title=escape(f"{name} · heeler"),
-        css=(templates / "report.css").read_text("utf-8"),
-        body="\n".join(body),
-        charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
-        plotly=get_plotlyjs(),
-        script=(templates / "report.js").read_text("utf-8"),
-    )
+    return document(name, [*body, settings_table(values)], sections)
 
 
 def _header(name: str, config: RewardRunConfig, agreement: Agreement | None) -> str:

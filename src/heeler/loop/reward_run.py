@@ -23,6 +23,7 @@ from heeler.core.seeding import stream
 from heeler.core.text_data import TextPair
 from heeler.feedback.datasets import Dataset, read_pairs, split
 from heeler.loop.config import to_dict
+from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.reward_agreement import EVALUATION_NAME, Agreement, measure, save_agreement, saved_agreement
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
 from heeler.models.language.small import new_language_model
@@ -101,9 +102,7 @@ class RewardRun:
         Raises:
             RunError: there are checkpoints, and none is sound; or data or configuration were changed since.
         """
-        checkpoint, refused = self.directory.newest_checkpoint()
-        if checkpoint is None and refused:
-            raise RunError(f"{self.directory.path} cannot be gone on with: {'; '.join(refused)}; begin another run")
+        checkpoint, refused = newest_sound(self.directory)
         if checkpoint is not None:
             self._refuse_changes(checkpoint)
         self._sweep()
@@ -240,11 +239,8 @@ class RewardRun:
         self.elapsed_s = checkpoint.state["elapsed_s"]
 
     def _refuse_changes(self, checkpoint: Checkpoint) -> None:
-        if yaml.safe_load(checkpoint.state["config"]) != to_dict(self.config):
-            raise RunError(
-                f"{self.directory.path / 'config.yaml'} was changed after step-{checkpoint.step} was saved; put the "
-                "old values back, or begin another run with the new ones"
-            )
+        old = yaml.safe_load(checkpoint.state["config"])
+        refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config))
         if checkpoint.state["data_sha256"] != _sha256_of(self.dataset.items):
             raise RunError(
                 f"{self.config.data}: its pairs are not those that step-{checkpoint.step} of {self.directory.path} "

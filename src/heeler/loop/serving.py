@@ -13,6 +13,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
+from heeler.loop.language.config import is_language_config, language_config_from_dict
 from heeler.models.language.loading import Precision, load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.rollouts.engine import Engine
@@ -85,8 +86,11 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
         raise ConfigError(f"{path.name!r} cannot be asked for by name; rename the run")
     if not has_store(directory):
         open_store(directory).close()
-    base = load_language_model(path / MODEL, dtype=options.dtype, device=options.device, trainable=False)
-    said = directory.config().get("system", "") if options.system is None else options.system
+    config = directory.config()
+    # Releases of a run that learns an adapter hold the adapter alone.
+    lora = language_config_from_dict(config).model.lora if is_language_config(config) else None
+    base = load_language_model(path / MODEL, dtype=options.dtype, device=options.device, lora=lora, trainable=False)
+    said = config.get("system", "") if options.system is None else options.system
     system = _fitting(said, base, options)
     first = ServedVersion(model=base, version=0)
     chat, releases = _chat(path.name, first, options), Releases(directory)

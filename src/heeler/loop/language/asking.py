@@ -116,7 +116,6 @@ class Asking:
             How many answers there were, and the share of held-out comparisons among them that went to the newer model
             (half of the equal ones); None where there are none.
         """
-        self._leave_out_withdrawn()
         said = self._said(self._store.feedback_after(self.position, limit=_AT_ONCE, up_to_step=step), sample)
         if said:
             self._store.set_consumed(_CONSUMER, self.position)
@@ -150,14 +149,24 @@ class Asking:
         if said.query.acquisition == CHAT:
             self.chat_prompts[said.position] = said.texts[0].prompt
 
-    def _leave_out_withdrawn(self) -> None:
-        """Learn no more from answers that were withdrawn."""
+    def lacks(self, wanted: int) -> bool:
+        """Whether fewer than `wanted` answers of people are in; more than were asked for are not waited for."""
+        if self.crowd is not None or self.num_answered >= wanted:
+            return False
+        if self.config is None:
+            return True
+        return self.num_answered < self.num_asked - self._store.flags.num_given_up()
+
+    def leave_out_withdrawn(self) -> bool:
+        """Learn no more from answers that were withdrawn; returns whether any were since the last time."""
         newest = self._store.withdrawals.newest()
-        if newest != self.seen_withdrawals:
-            gone = set(self._store.withdrawals.positions())
-            self.pairs = {place: pair for place, pair in self.pairs.items() if place not in gone}
-            self.chat_prompts = {place: one for place, one in self.chat_prompts.items() if place not in gone}
-            self.seen_withdrawals = newest
+        if newest == self.seen_withdrawals:
+            return False
+        gone = set(self._store.withdrawals.positions())
+        self.pairs = {place: pair for place, pair in self.pairs.items() if place not in gone}
+        self.chat_prompts = {place: one for place, one in self.chat_prompts.items() if place not in gone}
+        self.seen_withdrawals = newest
+        return True
 
     def from_chats(self, num: int, seed: int) -> list[Prompted]:
         """Prompts of chats of which people said something, all different; as many as there are, and `num` at most."""
@@ -168,7 +177,8 @@ class Asking:
 
     def state(self) -> dict[str, int]:
         """What a checkpoint keeps: how far the store was read. What was said stands there."""
-        return {"position": self.position, "num_asked": self.num_asked, "budget": self.budget}
+        names = ("position", "num_asked", "budget", "seen_withdrawals")
+        return {name: getattr(self, name) for name in names}
 
     def load(self, state: Mapping[str, int], sample: Sample) -> None:
         """Go on from `state`."""
@@ -180,7 +190,8 @@ class Asking:
             if not found:
                 break
             self._said(found, sample)
-        self.position, self.num_asked, self.budget = state["position"], state["num_asked"], state["budget"]
+        for name in self.state():
+            setattr(self, name, state[name])
 
 
 def _share_of_newer(said: Sequence[Said]) -> float | None:

@@ -230,6 +230,11 @@ class LanguageRunConfig:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
         if self.learned is None and not any(vars(self.parts).values()):
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
+        if self.only_people_teach and self.answers_per_update < 1:
+            raise ConfigError(
+                "answers_per_update must be >= 1 where nothing but people's answers is learned from: the run would be "
+                "over before they came"
+            )
         if self.asking is not None and self.learned is None:
             raise ConfigError("asking would be ignored: nothing is learned from answers; set learned, or leave it out")
 
@@ -249,6 +254,12 @@ class LanguageRunConfig:
     def asks_people(self) -> bool:
         """Whether people answer, or programs in their name."""
         return self.asking is not None and self.asking.teacher == PEOPLE
+
+    @property
+    def only_people_teach(self) -> bool:
+        """Whether there is nothing to learn from before people have answered."""
+        has_crowd = self.asking is not None and not self.asks_people
+        return not has_crowd and not any(vars(self.parts).values())
 
     @property
     def steps_per_update(self) -> int:

@@ -65,7 +65,7 @@ class Offering:
         if release is None:
             return Version(subject=self._subject(self._run.reference), checkpoint_sha256=None)
         folder = self._releases.checkpoint_folder(release)
-        version = released_version(folder, release, self._run.reference)
+        version = released_version(folder, release, self._run.model)
         return Version(subject=self._subject(version.model), checkpoint_sha256=release.checkpoint_sha256)
 
     def _subject(self, model: LanguageModel) -> LanguageSubject:

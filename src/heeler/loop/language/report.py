@@ -2,14 +2,9 @@
 
 from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 from typing import Any
 
-from plotly.offline import get_plotlyjs
-
-from heeler import __version__
 from heeler.core.errors import RunError
 from heeler.core.gate_records import GateRecords
 from heeler.core.nouns import Message
@@ -19,7 +14,7 @@ from heeler.loop.language.config import LanguageRunConfig, language_config_from_
 from heeler.loop.language.suite_means import SuiteMeans, saved_suites
 from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
 from heeler.loop.report_language import Rows, language_charts
-from heeler.loop.report_page import as_json, section_of, settings_table
+from heeler.loop.report_page import document, section_of, settings_table
 from heeler.loop.words import duration, number
 
 _MAX_EXAMPLES = 4
@@ -45,20 +40,10 @@ def _page(directory: RunDirectory, rows: Rows) -> str:
     values = directory.config()
     config, suites = language_config_from_dict(values), saved_suites(directory)
     name, sections = directory.path.resolve().name, language_charts(rows)
-    templates = files("heeler.loop") / "templates"
     body = [_header(name, config, rows), _tiles(config, rows, suites), samples_section(_examples(suites))]
     body += [section_of(title, charts) for title, charts in sections.items()]
-    body += [gates_section(GateRecords(directory).all())]
-    body += [settings_table(values), f"<footer>Made by heeler {escape(__version__)}.</footer>"]
-    every = [chart for charts in sections.values() for chart in charts]
-    return Template((templates / "report.html").read_text("utf-8")).substitute(
-        title=escape(f"{name} · heeler"),
-        css=(templates / "report.css").read_text("utf-8"),
-        body="\n".join(body),
-        charts=as_json([{"id": c.id, "traces": c.traces, "layout": c.layout} for c in every]),
-        plotly=get_plotlyjs(),
-        script=(templates / "report.js").read_text("utf-8"),
-    )
+    body += [gates_section(GateRecords(directory).all()), settings_table(values)]
+    return document(name, body, sections)
 
 
 def _header(name: str, config: LanguageRunConfig, rows: Rows) -> str:

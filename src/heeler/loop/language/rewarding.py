@@ -78,11 +78,6 @@ class Rewarding:
         """Whether there is a learned reward yet."""
         return self._fitted is not None
 
-    @property
-    def has_reward(self) -> bool:
-        """Whether there is anything to learn from yet."""
-        return self.is_fitted or any(vars(self.config.parts).values())
-
     # The learned reward
 
     def refit_if_due(self, pairs: Sequence[TextPair]) -> dict[str, float]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError, RunError
+from heeler.core.errors import ConfigError
 from heeler.core.named import under
 from heeler.core.nouns import Message, PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -24,8 +24,9 @@ from heeler.feedback.acquisition import Candidates, select
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
+from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
-from heeler.loop.language.config import LanguageRunConfig
+from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.serving import MODEL
@@ -38,6 +39,8 @@ from heeler.rollouts.sampler import sample
 
 Metrics = dict[str, float]
 _POLL_S = 0.2
+# What is learned does not depend on these.
+_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "system")
 _LEARNED = "rewards/learned/mean"
 
 
@@ -59,7 +62,10 @@ class LanguageRun:
         self.world = world_named(config.world)
         settings: dict[str, Any] = {"dtype": config.model.dtype, "device": config.model.device}
         base = directory.path / MODEL
-        self.model = load_language_model(base, lora=config.model.lora, **settings)
+        with torch.random.fork_rng(devices=[]):
+            # An adapter begins by chance.
+            torch.manual_seed(config.seed)
+            self.model = load_language_model(base, lora=config.model.lora, **settings)
         self.reference = load_language_model(base, trainable=False, **settings)
         self.learner = config.learner
         self.state = self.learner.init(self.model, config.seed)
@@ -78,12 +84,7 @@ class LanguageRun:
             RunError: there are checkpoints, and none is sound; or the configuration is not the one that the checkpoint
                 was made with.
         """
-        checkpoint, refused = self.directory.newest_checkpoint()
-        if checkpoint is None and refused:
-            raise RunError(
-                f"{self.directory.path} cannot be gone on with: {'; '.join(refused)}. Put a sound checkpoint back, or "
-                "begin again in another --run-dir"
-            )
+        checkpoint, refused = newest_sound(self.directory)
         if checkpoint is None:
             self.directory.truncate_metrics(0)
             self.store.add_policy_version(PolicyVersion(version=0, step=0))
@@ -118,10 +119,8 @@ class LanguageRun:
         self.asking.ask(self._chosen(batch, samples, member_NM), step=self.step, acquisition=self._acquisition)
         self._ask_held_out()
         self.step += self.config.steps_per_update
-        num_answers, held_out = self.asking.listen(self.step, self._before)
-        figures = self.rewarding.refit_if_due(list(self.asking.pairs.values()))
-        if figures:
-            self.rewarding.look(batch)
+        num_answers, held_out, figures = self._listen()
+        self.rewarding.look(batch)
         composed = self.rewarding.score(samples)
         rewarded = time.perf_counter()
         if any(reward is not None for reward in composed.rewards):
@@ -176,7 +175,6 @@ class LanguageRun:
 
     @property
     def _acquisition(self) -> str:
-        assert self.config.asking is not None or self.asking.num_due == 0
         return "disagreement" if self.rewarding.is_fitted else "random"
 
     def _chosen(
@@ -233,18 +231,23 @@ class LanguageRun:
         )
 
     def _waits_for_people(self) -> bool:
-        """Whether this update's answers are not in yet; looks for new ones."""
+        """Whether answers that this update is to wait for are not in yet; looks for new ones."""
         wanted = self.config.answers_per_update * self.update
-        if self.rewarding.has_reward and self.asking.num_answered >= wanted:
+        if not self.asking.lacks(wanted):
             return False
-        if self.update == 0 and not self.config.asks_people:
-            return False
-        self.asking.listen(self.step, self._before)
-        self.rewarding.refit_if_due(list(self.asking.pairs.values()))
-        if self.rewarding.has_reward and self.asking.num_answered >= wanted:
+        self._listen()
+        if not self.asking.lacks(wanted):
             return False
         time.sleep(_POLL_S)
         return True
+
+    def _listen(self) -> tuple[int, float | None, Metrics]:
+        """Take in what was said since, and fit the reward anew where that is due: answers, held-out share, figures."""
+        if self.asking.leave_out_withdrawn():
+            # What the reward learned from them cannot be taken out of it.
+            self.rewarding.unlearn()
+        num_answers, held_out = self.asking.listen(self.step, self._before)
+        return num_answers, held_out, self.rewarding.refit_if_due(list(self.asking.pairs.values()))
 
     # Watch
 
@@ -338,11 +341,8 @@ class LanguageRun:
         }
 
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
-        if yaml.safe_load(checkpoint.state["config"]) != to_dict(self.config):
-            raise RunError(
-                f"{self.directory.path / 'config.yaml'} was changed after step-{checkpoint.step} was saved; put the "
-                "old values back, or begin another run with the new ones"
-            )
+        old = to_dict(language_config_from_dict(yaml.safe_load(checkpoint.state["config"])))
+        refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         tensors = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.tensors.items()}

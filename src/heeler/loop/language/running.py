@@ -10,12 +10,12 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
-from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.config import PEOPLE, LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.evaluation import evaluate
 from heeler.loop.language.offering import Offering
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
-from heeler.loop.language.worlds import world_named
+from heeler.loop.language.worlds import HELPDESK, world_named
 from heeler.loop.serving import MODEL
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
@@ -71,11 +71,17 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
 def resume_language(path: Path | str, listeners: Listeners | None = None) -> LanguageResult:
     """Go on with a run from its newest sound checkpoint. The rest is as of `run_language`."""
     directory = RunDirectory.open(Path(path))
-    return _learn(directory, language_config_from_dict(directory.config()), listeners or Listeners())
+    config = language_config_from_dict(directory.config())
+    if not (directory.path / MODEL / "config.json").is_file():
+        # It was killed before the model was there.
+        return run_language(config, path, listeners)
+    return _learn(directory, config, listeners or Listeners())
 
 
 def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
     world = world_named(config.world)
+    if config.asking is not None and not config.asks_people and config.world != HELPDESK:
+        raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
     if config.release is not None:
         there = {suite.name for suite in world.suites(10, seed=0)}
         missing = [check.suite for check in config.release.gate.checks if check.suite not in there]
@@ -90,9 +96,6 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
         acts = Acts(directory)
         run = LanguageRun(directory, config, store)
         refused, steering = run.begin(), Steering(run, store, acts)
-        if run.verdict() is not None and store.setting(PAUSED, None) is None:
-            # Whoever goes on with a run that the watch stopped has seen why.
-            _go_on_if_halted(run, acts)
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
         listeners.on_begin()
@@ -108,6 +111,8 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
 
         with acts.ending(run):
             steering.obey(while_paused=tell)
+            # Whoever goes on with a run that the watch stopped, or paused, has seen why.
+            _go_on_if_halted(run, acts)
             while not run.is_finished:
                 offer()
                 row = run.iterate()

@@ -20,12 +20,15 @@ from heeler.feedback.stores import open_store
 from heeler.loop.config import to_dict
 from heeler.loop.language import run as run_module
 from heeler.loop.language.asking import HELD_OUT
-from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.config import LanguageRunConfig, PartWeights, language_config_from_dict
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.report import write_report
-from heeler.loop.serving import MODEL
+from heeler.loop.serving import MODEL, ServeOptions, chat_of
+from heeler.loop.steering import PAUSED
+from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
+from heeler.oversight.gate_nouns import GateResult
 from heeler.recipes import helpdesk
 from tests.tiny_models import tiny_llama
 
@@ -173,7 +176,8 @@ def test_a_gate_that_asks_for_a_suite_that_is_not_there_is_refused_before_anythi
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("".join(json.dumps({"prompt": f"question {i}?"}) + "\n" for i in range(20)))
     with pytest.raises(ConfigError, match="has no suite"):
-        run_language(dataclasses.replace(config, world=str(prompts)), tmp_path / "run")
+        asking = dataclasses.replace(config.asking, teacher="people") if config.asking else None
+        run_language(dataclasses.replace(config, world=str(prompts), asking=asking), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -202,7 +206,7 @@ def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageR
     begun.iterate()
     pair = next(pair for pair in begun.asking.pairs.values() if pair.group == "evaluation")
     assert pair.rejected == "You fool."
-    assert begun._prompts()[0].prompt == prompted.prompt  # pyright: ignore[reportPrivateUsage]
+    assert [each.prompt for each in begun.asking.from_chats(1, seed=0)] == [prompted.prompt]
     begun.store.withdrawals.forget("ann", "remove")
     begun.iterate()
     assert all(pair.group != "evaluation" for pair in begun.asking.pairs.values())
@@ -258,3 +262,119 @@ def test_the_watch_stops_learning_with_its_evidence_and_whoever_goes_on_has_seen
     resume_language(path)
     acts = [entry.act for entry in entries(path / AUDIT_NAME, after=0, limit=100)]
     assert "watch.halt" in acts and "run.stop" in acts and acts[-1] == "run.finish"
+
+
+def with_few_pairs(config: LanguageRunConfig, first_fit: int) -> LanguageRunConfig:
+    """Nothing but the learned reward to learn from, fitted once there are so many pairs."""
+    assert config.learned is not None
+    learned = dataclasses.replace(config.learned, first_fit=first_fit)
+    return dataclasses.replace(config, parts=PartWeights(), learned=learned, release=None)
+
+
+def test_a_run_without_metrics_goes_on_asking_until_its_reward_can_be_fitted(
+    config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    """A crowd answers at once, so that there is nothing to wait for."""
+    for run in stepped(with_few_pairs(config, 12), tmp_path / "run"):
+        rows = [run.iterate() for _ in range(config.num_updates)]
+        assert all(row is not None for row in rows)
+        fitted = ["rewards/learned/mean" in (row or {}) for row in rows]
+        assert (fitted[0], fitted[-1]) == (False, True)
+
+
+def test_people_who_are_the_only_teachers_are_waited_for_and_asked_again(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_module, "_POLL_S", 0.0)
+    assert config.asking is not None
+    people = dataclasses.replace(config.asking, teacher="people", num_held_out=0, per_update=3)
+    alone = with_few_pairs(dataclasses.replace(config, asking=people, answers_per_update=9), 10)
+    for run in stepped(alone, tmp_path / "run"):
+        run.store.add_annotator("ann", "person")
+        for _ in range(3):
+            assert run.iterate() is not None, "no more is waited for than was asked"
+            assert run.iterate() is None
+            answer_all(run, "ann")
+        assert run.asking.num_asked == 9
+    with pytest.raises(ConfigError, match="answers_per_update must be >= 1"):
+        dataclasses.replace(alone, answers_per_update=0)
+
+
+def answer_all(run: LanguageRun, annotator: str) -> None:
+    """Somebody says of every open pair that the left one is better."""
+    for query in run.store.open_queries(99):
+        key, choice = stable_id("answer", query.id), {"choice": "left"}
+        said = Feedback(key=key, query_id=query.id, kind="preference", value=choice, annotator=annotator)
+        run.store.add_feedback([said])
+
+
+def test_a_withdrawn_answer_leaves_the_learned_reward_too(config: LanguageRunConfig, tmp_path: Path) -> None:
+    assert config.asking is not None
+    people = dataclasses.replace(config.asking, teacher="people", num_held_out=0)
+    for run in stepped(dataclasses.replace(config, asking=people), tmp_path / "run"):
+        run.store.add_annotator("ann", "person")
+        for _ in range(4):
+            answer_all(run, "ann")
+            run.iterate()
+        assert run.rewarding.is_fitted
+        run.store.withdrawals.forget("ann", "remove")
+        run.iterate()
+        assert not run.asking.pairs
+        assert not run.rewarding.is_fitted, "what is left is too little for a fit"
+
+
+def test_an_adapter_is_learned_gated_and_served(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Releases of such a run hold the adapter alone."""
+    passed = GateResult(decision="release", reasons=("told so",), checks=())
+    monkeypatch.setattr("heeler.loop.text_gating.run_gate", lambda *_, **__: (passed, {}))
+    lora = dataclasses.replace(config, model=dataclasses.replace(config.model, lora=Lora(rank=2)))
+    run_language(lora, tmp_path / "run")
+    in_use = Releases(RunDirectory.open(tmp_path / "run")).in_use()
+    assert in_use is not None and in_use.step == 48, "the second candidate was compared with the first"
+    names = [name for name in tensors(tmp_path / "run", 48) if name.startswith("model.")]
+    assert names and all("lora" in name for name in names)
+    served = chat_of(tmp_path / "run", ServeOptions(guarded=False))
+    try:
+        assert served.setup.engine.model().version == 4
+    finally:
+        served.setup.engine.close()
+    run_language(lora, tmp_path / "again")
+    for name, array in tensors(tmp_path / "run", 48).items():
+        assert np.array_equal(array, tensors(tmp_path / "again", 48)[name]), f"{name}: an adapter begins by the seed"
+
+
+def test_simulated_users_are_refused_where_nobody_knows_what_is_good(config: LanguageRunConfig, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("".join(json.dumps({"prompt": f"question {i}?"}) + "\n" for i in range(20)))
+    with pytest.raises(ConfigError, match=r"asking\.teacher must be people"):
+        run_language(dataclasses.replace(config, world=str(prompts), release=None), tmp_path / "run")
+
+
+def test_a_run_that_was_killed_before_its_model_was_there_is_gone_on_with(
+    config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    one = dataclasses.replace(config, num_updates=1, release=None)
+    RunDirectory.create(tmp_path / "run", to_dict(one))
+    resume_language(tmp_path / "run")
+    assert RunDirectory.open(tmp_path / "run").checkpoint_steps() == [12]
+
+
+def test_a_run_that_the_watch_paused_goes_on_once_somebody_has_it_go_on(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the learner was killed while it was paused: the same evidence does not pause it again."""
+
+    def halt(config: object, rows: list[Any]) -> Verdict:
+        decision = "halt" if rows and rows[0]["step"] < 40 else "allow"
+        return Verdict(decision=decision, reason="Over-optimisation: told.", evidence={"nearness": 1.5})
+
+    monkeypatch.setattr(run_module, "review", halt)
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run_language(config, path)
+    with open_store(RunDirectory.open(path)) as store:
+        store.set_setting(PAUSED, None)
+    resume_language(path)
+    assert RunDirectory.open(path).metrics()[-1]["update"] == config.num_updates
