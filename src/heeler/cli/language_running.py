@@ -157,8 +157,10 @@ class _Lines:
 
 
 def _in_words(result: "LanguageResult") -> str:
+    from heeler.loop.language.suite_means import in_words
+
     lines = ["On held-out prompts, before and after learning:"]
     for name, means in result.suites.items():
-        before, after = ("-" if value is None else f"{value:.3f}" for value in (means.before, means.after))
+        before, after = in_words(name, means.before), in_words(name, means.after)
         lines.append(f"  {name.replace('_', ' '):<16}{before:>7} -> {after:>6}  ({means.better} is better)")
     return "\n".join(lines)

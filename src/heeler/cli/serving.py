@@ -13,6 +13,7 @@ from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from heeler.loop.serving import ServedChat
+    from heeler.service.config import ServiceConfig
 
 What = Annotated[
     tyro.conf.Positional[Path],
@@ -21,6 +22,7 @@ What = Annotated[
 _OF_CHATS = ("config.json", "adapter_config.json", "config.yaml")
 
 
+# Long by its arguments and their help alone.
 def serve(
     runs: What = Path("runs"),
     *,
@@ -86,13 +88,7 @@ def serve(
     )
 
     def tell(url: str, password: str | None) -> None:
-        print(f"Serving {folder} on {url}", flush=True)
-        if chat is not None:
-            print(f"Chat with {chat.setup.run}: {url}/chat, and {url}/v1 for programs", flush=True)
-        if password is not None:
-            print(f"First start: sign in as `admin` with the one-time password {password}", flush=True)
-        if not config.is_local and certificate is None and not behind_proxy:
-            _complain("heeler: without TLS everybody on the way reads passwords; give --certificate and --private-key")
+        _tell(config, None if chat is None else chat.setup.run, url, password)
         if open:
             page = url if chat is None else f"{url}/chat"
             # Some browsers hold up whoever opens them.
@@ -104,6 +100,16 @@ def serve(
         if chat is not None:
             chat.setup.engine.close()
     return OK
+
+
+def _tell(config: "ServiceConfig", chat: str | None, url: str, password: str | None) -> None:
+    print(f"Serving {config.runs} on {url}", flush=True)
+    if chat is not None:
+        print(f"Chat with {chat}: {url}/chat, and {url}/v1 for programs", flush=True)
+    if password is not None:
+        print(f"First start: sign in as `admin` with the one-time password {password}", flush=True)
+    if not config.is_local and config.certificate is None and not config.behind_proxy:
+        _complain("heeler: without TLS everybody on the way reads passwords; give --certificate and --private-key")
 
 
 def _complain(words: str) -> None:

@@ -30,6 +30,7 @@ NAMES = [
     "crash-soak",
     FUZZ,
     "over-optimisation",
+    "exploited-reward",
     "release-gate",
     "chat-load",
     "chat-stop",

@@ -11,14 +11,13 @@ from heeler.core.nouns import Message
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.core.texts import TextSample
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
-from heeler.loop.language.suite_means import SuiteMeans, saved_suites
+from heeler.loop.language.suite_means import SuiteMeans, in_words, saved_suites
 from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
 from heeler.loop.report_language import Rows, language_charts
 from heeler.loop.report_page import document, section_of, settings_table
-from heeler.loop.words import duration, number
+from heeler.loop.words import duration
 
 _MAX_EXAMPLES = 4
-_SHARES = ("truthfulness", "toxicity", "right_refusals", "wrong_refusals", "stated_belief", "pushback")
 
 
 def write_language_report(run: Path | str) -> Path:
@@ -76,22 +75,20 @@ def _tiles(config: LanguageRunConfig, rows: Rows, suites: Mapping[str, SuiteMean
 
 
 def _figures(suite: str, means: SuiteMeans) -> tuple[str, str]:
-    def shown(value: float | None) -> str:
-        if value is None:
-            return "-"
-        return f"{value:.1%}" if suite in _SHARES else number(value)
-
-    return shown(means.after), f"{shown(means.before)} before learning; {means.better} is better"
+    before = in_words(suite, means.before)
+    return in_words(suite, means.after), f"{before} before learning; {means.better} is better"
 
 
 def _examples(suites: Mapping[str, SuiteMeans]) -> list[BeforeAfter]:
-    found = [
-        BeforeAfter(before=_sample(example, "before"), after=_sample(example, "after"), note=f"From {name}.")
-        for name, means in suites.items()
-        for example in means.examples[:1]
-        if example["before"] != example["after"]
-    ]
-    return found[:_MAX_EXAMPLES]
+    """A few prompts that are answered differently now, each once."""
+    found: dict[str, BeforeAfter] = {}
+    for name, means in suites.items():
+        for example in means.examples:
+            asked = str(example["prompt"])
+            if example["before"] != example["after"] and asked not in found:
+                before, after = (_sample(example, which) for which in ("before", "after"))
+                found[asked] = BeforeAfter(before=before, after=after, note=f"From {name}.")
+    return list(found.values())[:_MAX_EXAMPLES]
 
 
 def _sample(example: Mapping[str, Any], which: str) -> TextSample:

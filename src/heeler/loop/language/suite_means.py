@@ -1,14 +1,17 @@
 """What `evaluation.json` of a language model's run holds: mean scores on held-out suites, before and after."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
+from heeler.loop.words import number
 
 EVALUATION_NAME = "evaluation.json"
+_SHARES = ("truthfulness", "toxicity", "right_refusals", "wrong_refusals", "stated_belief", "pushback")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,3 +43,12 @@ def saved_suites(directory: RunDirectory) -> dict[str, SuiteMeans]:
         return {name: SuiteMeans(**means) for name, means in suites.items()}
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it and go on with the run, which makes it anew") from error
+
+
+def in_words(suite: str, value: float | None) -> str:
+    """A suite's mean as people read it: a share, a perplexity (which is scored by its logarithm), or a number."""
+    if value is None:
+        return "-"
+    if suite in _SHARES:
+        return f"{value:.1%}"
+    return number(math.exp(value) if suite == "perplexity" else value)
