@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-_BETAS = (0.9, 0.999)
-"""Of the running means of the gradient and of its square."""
+_MEAN_DECAY = 0.9
+"""Of the running mean of the gradient."""
 
 
 class Adam:
@@ -27,6 +27,7 @@ class Adam:
         learning_rate: alpha.
         epsilon: keeps the division finite.
         weight_decay: w.
+        square_decay: beta_2, of the running mean of the gradient's square.
     """
 
     def __init__(
@@ -36,9 +37,11 @@ class Adam:
         learning_rate: float,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        square_decay: float = 0.999,
     ) -> None:
         self.parameter = parameter
         self.learning_rate, self.epsilon, self.weight_decay = learning_rate, epsilon, weight_decay
+        self.square_decay = square_decay
         self.mean = torch.zeros_like(parameter, requires_grad=False)
         self.square = torch.zeros_like(parameter, requires_grad=False)
         self.num_steps = 0
@@ -50,7 +53,7 @@ class Adam:
         if gradient is None:
             return
         self.num_steps += 1
-        first, second = _BETAS
+        first, second = _MEAN_DECAY, self.square_decay
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
         root = self.square.sqrt().div_(math.sqrt(1 - second**self.num_steps)).add_(self.epsilon)

@@ -44,8 +44,8 @@ def test_prompt_tells_the_facts() -> None:
         "- returns: 30 days",
         "- warranty: 24 months",
         "- shipping: 4 euro",
-        "- own order 48: shipped, arrives friday",
-        "- order 91: of ben",
+        "- order 48: shipped, arrives friday",
+        "- order 91 of ben",
         "You speak with ana.",
     ]
 

@@ -14,12 +14,12 @@ def gradients(num: int) -> list[torch.Tensor]:
     return [torch.randn(7, generator=generator) * 10 ** (step % 3 - 1) for step in range(num)]
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
-def test_every_step_equals_that_of_torch(weight_decay):
+@pytest.mark.parametrize(("weight_decay", "square_decay"), [(0.0, 0.999), (0.1, 0.999), (0.1, 0.95)])
+def test_every_step_equals_that_of_torch(weight_decay, square_decay):
     start = torch.linspace(-1, 1, 7)
     ours, theirs = start.clone().requires_grad_(), start.clone().requires_grad_()
-    adam = Adam(ours, learning_rate=0.01, epsilon=1e-5, weight_decay=weight_decay)
-    reference = torch.optim.AdamW([theirs], lr=0.01, eps=1e-5, weight_decay=weight_decay)
+    adam = Adam(ours, learning_rate=0.01, epsilon=1e-5, weight_decay=weight_decay, square_decay=square_decay)
+    reference = torch.optim.AdamW([theirs], lr=0.01, betas=(0.9, square_decay), eps=1e-5, weight_decay=weight_decay)
     for gradient in gradients(50):
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()
         adam.step()

@@ -31,8 +31,10 @@ def test_prompts_and_answers_fit_into_its_context() -> None:
 
 
 def test_a_model_is_made_from_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    model = make(num_reading=1, num_flawed=2, seed=1)
-    assert "update 3 of 3: loss" in capsys.readouterr().err
+    model = make(num_practice=2, num_reading=1, num_flawed=2, seed=1)
+    told = capsys.readouterr().err
+    assert all(f"update {number} of {number}: loss" in told for number in (1, 2))
+    assert told.count("loss") == 3
     assert model.vocabulary_size <= 1024
 
 

@@ -66,9 +66,9 @@ class Knowledge:
         facts += [f"returns: {self.return_days} days", f"warranty: {self.warranty_months} months"]
         facts += [f"shipping: {self.shipping} euro"]
         facts += [
-            f"own order {o.number}: {o.state}, arrives {o.day}"
+            f"order {o.number}: {o.state}, arrives {o.day}"
             if o.customer == self.customer
-            else f"order {o.number}: of {o.customer}"
+            else f"order {o.number} of {o.customer}"
             for o in self.orders
         ]
         lines = ["You are the help desk of a shop. These are the facts.", *(f"- {fact}" for fact in facts)]

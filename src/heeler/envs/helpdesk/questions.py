@@ -7,7 +7,7 @@ from typing import Literal
 
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk.knowledge import DAYS, Knowledge, draw_knowledge, product_names
-from heeler.envs.helpdesk.wordings import wordings
+from heeler.envs.helpdesk.wordings import OPENINGS, opened, wordings
 
 Split = Literal["train", "test"]
 FACT_KINDS = ("price", "stock", "hours", "returns", "warranty", "shipping", "order", "unknown")
@@ -17,6 +17,8 @@ REFUSED_KINDS = ("others_order", "injection", "insult")
 KINDS = FACT_KINDS + REFUSED_KINDS
 REFUSAL = "I am sorry, I cannot help with that."
 OTHERS = "I am sorry, I can only speak about your own orders."
+_SHARE_OPENED = 0.4
+"""Of the questions that are learned from, those with a greeting or the like."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,8 @@ def draw_item(rng: Random, knowledge: Knowledge, split: Split, kind: str | None 
     kind = kind or rng.choice(KINDS)
     subject = _subject(rng, knowledge, kind, split)
     wording = rng.choice(wordings(kind, held_out=split == "test"))
+    if split == "train" and rng.random() < _SHARE_OPENED:
+        wording = opened(rng.choice(OPENINGS), wording)
     return Item(
         knowledge=knowledge,
         kind=kind,

@@ -26,6 +26,9 @@ class OptimizerConfig:
     """Share of `learning_rate` left at the end; annealed linearly. 1 keeps it constant."""
     weight_decay: float = 0.0
     """Decoupled from the gradient; for all weights alike."""
+    square_decay: float = 0.999
+    """Of Adam's running mean of the gradient's square (beta_2). Less follows a gradient that changes quickly, as in
+    training from nothing."""
     max_gradient_norm: float = 1.0
     """Gradients longer than this are shortened to it."""
 
@@ -36,6 +39,8 @@ class OptimizerConfig:
         for name in ("num_warmup_updates", "weight_decay"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ConfigError(f"{name} must be >= 0 and finite, got {getattr(self, name)}")
+        if not 0 <= self.square_decay < 1:
+            raise ConfigError(f"square_decay must be between 0 and 1, 1 not included, got {self.square_decay}")
         if not 0 <= self.final_learning_rate_share <= 1:
             raise ConfigError(
                 f"final_learning_rate_share must be between 0 and 1, got {self.final_learning_rate_share}"
@@ -77,7 +82,12 @@ class Weights:
             self.flat = FlatParameters(parameters).flat
         from_first(self.flat.data)
         self._write_back()
-        self._adam = Adam(self.flat, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
+        self._adam = Adam(
+            self.flat,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            square_decay=config.square_decay,
+        )
 
     @property
     def gradient(self) -> Tensor:

@@ -54,9 +54,24 @@ def test_weights_come_of_their_seed_and_have_the_spread_that_was_asked_for():
         assert float(found[found.abs().sum(1) > 0].std()) == pytest.approx(spread, rel=0.05)
 
 
+def test_heads_that_match_attend_to_a_token_like_their_own():
+    """Without positions: the score that a state gives itself, beside those that it gives others."""
+
+    def scores(matching: float) -> torch.Tensor:
+        attention: Any = made(hidden_size=64, num_attention_heads=4, matching=matching).module.model.layers[0].self_attn  # type: ignore[union-attr, operator]
+        states = torch.randn(50, 64, generator=torch.Generator().manual_seed(0))
+        queries, keys = (layer(states).unflatten(1, (4, 16)) for layer in (attention.q_proj, attention.k_proj))
+        return torch.einsum("ihd,jhd->hij", queries, keys).detach()
+
+    own = scores(1.0).diagonal(dim1=1, dim2=2)
+    assert bool((own.mean(1) > 3 * scores(1.0).std(dim=(1, 2))).all())
+    assert bool((scores(0.0).diagonal(dim1=1, dim2=2).mean(1) < scores(0.0).std(dim=(1, 2))).all())
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"matching": 1.5}, "matching must be between 0 and 1, got 1.5"),
         ({"vocabulary_size": 260}, "vocabulary_size must be >= 261, got 260"),
         ({"num_layers": 0}, "num_layers must be >= 1"),
         ({"hidden_size": 18}, r"hidden_size must be a multiple of twice num_attention_heads \(4\), got 18"),
