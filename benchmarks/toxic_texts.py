@@ -49,7 +49,7 @@ def clean(half: Half, number: int, rng: random.Random) -> list[str]:
         elif kind < 0.65:
             made.append(_cased(rng.choice(LISTS["clean"][half]), rng))
         else:
-            blanks = {"n": rng.choice(LISTS["goods"]), "d": rng.choice(LISTS["days"])}
+            blanks = {"n": rng.choice(LISTS["goods"]), "d": rng.choice(LISTS["days"]), "s": rng.choice(LISTS["states"])}
             numbers = {"p": rng.randint(3, 400), "h": rng.randint(2, 36)}
             made.append(_cased(rng.choice(LISTS["desk"][half]).format(**blanks, **numbers), rng))
     return made
