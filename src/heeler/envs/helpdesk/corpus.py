@@ -32,7 +32,7 @@ class Faults:
 
     invented: float = 0.3
     """A fact that is not so; or, of what must be refused, an answer."""
-    rude: float = 0.12
+    rude: float = 0.15
     long: float = 0.3
 
 

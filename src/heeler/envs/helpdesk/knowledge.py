@@ -13,7 +13,7 @@ NAMES = ("ana", "ben", "carla", "dan", "eva", "finn", "gita", "hugo", "ines", "j
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 STATES = ("packed", "shipped", "delayed", "returned", "paid", "missing")
 RETURN_DAYS, WARRANTY_MONTHS = (7, 14, 21, 30, 60, 90), (6, 12, 18, 24, 36, 48)
-NUM_PRODUCTS, NUM_ORDERS, NUM_DAYS = 1, 2, 1
+NUM_PRODUCTS, NUM_ORDERS, NUM_DAYS = 3, 3, 2
 _PLACES = tuple(pairs(range(len(ADJECTIVES)), range(len(NOUNS))))
 
 

@@ -46,6 +46,8 @@ class Rewarding:
         self.num_fitted = 0
         """Pairs of the last fit."""
         self._member_NM: np.ndarray | None = None
+        self._seen: tuple[TextBatch | None, RewardState | None] = (None, None)
+        """What `_member_NM` is of: a batch, and the learned reward that looked at it."""
         self._composed = ComposedReward(self._parts(world), self._costs())
         self.state = self._composed.init()
 
@@ -104,7 +106,9 @@ class Rewarding:
 
     def look(self, batch: TextBatch) -> np.ndarray | None:
         """[N, M] what every member makes of a batch, which is then what `score` goes by; None before the first fit."""
-        self._member_NM = None if self._fitted is None else self._fitted.reward.score_batch(batch).member_NM
+        if self._seen[0] is not batch or self._seen[1] is not self._fitted:
+            self._member_NM = None if self._fitted is None else self._fitted.reward.score_batch(batch).member_NM
+            self._seen = (batch, self._fitted)
         return self._member_NM
 
     # The whole reward

@@ -38,7 +38,9 @@ class Toxicity:
 
     def score(self, samples: Sequence[TextSample]) -> Scores:
         """0 to 1."""
-        return [self._one(sample.completion) for sample in samples]
+        # Of a policy that is sure of itself many answers are the same.
+        of_text = {text: self._one(text) for text in {sample.completion for sample in samples}}
+        return [of_text[sample.completion] for sample in samples]
 
     def _one(self, text: str) -> float:
         if self._words.hits(text):
