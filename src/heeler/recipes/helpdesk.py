@@ -43,7 +43,7 @@ def helpdesk(
     model: str = "",
     teacher: str = "crowd",
     hostile: float = 0.0,
-    num_updates: int = 150,
+    num_updates: int = 200,
     budget: int = 1500,
 ) -> LanguageRunConfig:
     """A small chat model of a shop's help desk learns to be truthful, polite and brief.
@@ -67,7 +67,7 @@ def helpdesk(
         world=HELPDESK,
         rloo=RLOOConfig(
             optimizer=OptimizerConfig(learning_rate=5e-4, final_learning_rate_share=0.1),
-            kl=KLConfig(coefficient=0.01),
+            kl=KLConfig(coefficient=0.02),
             normalize_advantages=True,
         ),
         num_updates=num_updates,
@@ -79,7 +79,7 @@ def helpdesk(
         learned=LearnedConfig(weight=0.5),
         asking=AskingConfig(teacher=users, budget=budget, held_out_every=2),
         watch=WatchConfig(min_gain=0.005, updates_per_point=2),
-        release=ReleaseConfig(every=75, gate=GateConfig(checks=CHECKS)),
+        release=ReleaseConfig(every=100, gate=GateConfig(checks=CHECKS)),
         system=FACTS_OF_CHATS.prompt(),
         seed=seed,
         answers_per_update=4 if teacher == PEOPLE else 0,
