@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psycopg
 import pytest
 from sqlalchemy.engine.default import DefaultDialect
@@ -17,13 +18,17 @@ from sqlalchemy.engine.default import DefaultDialect
 from heeler.cli import main
 from heeler.core.audit import AUDIT_NAME, entries, verify
 from heeler.core.errors import StoreAway, StoreError
+from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig
+from heeler.loop.language.running import Listeners, run_language
 from heeler.loop.online import OnlineRun, resume, run
 from heeler.loop.preferences import PreferenceLoop
 from heeler.service.client import Client
 from tests.faults.answering import people_config
 from tests.faults.test_run_kill import assert_same_run, final_weights, metric_trace
+from tests.tiny_models import tiny_llama
+from tests.unit.loop.language.tiny import tiny_language_run
 from tests.unit.loop.tiny import tiny_preferences
 from tests.unit.service.helpers import Served, make_keys
 
@@ -208,6 +213,26 @@ def answering(url: str, keys: list[str]) -> Iterator[dict[str, int]]:
             ended.set()
         for program in programs:
             program.result()
+
+
+def test_a_language_model_s_run_waits_for_its_server_too(postgres: "PostgresServer", tmp_path: Path, url: str) -> None:
+    tiny_llama(max_length=1024).save(tmp_path / "model")
+    config = tiny_language_run(tmp_path / "model")
+    run_language(config, tmp_path / "whole")
+    path, outage = tmp_path / "run", Outage(postgres, at=2)
+    run_language(replace(config, store=url), path, Listeners(on_metrics=outage))
+    assert 2 < outage.over()[-1] < 20
+    assert [act for act in acts(path) if not act.startswith("release")] == [
+        "run.begin",
+        "store.away",
+        "store.back",
+        "run.finish",
+    ]
+    found, wanted = (RunDirectory.open(each).newest_checkpoint()[0] for each in (path, tmp_path / "whole"))
+    assert found is not None and wanted is not None
+    assert set(found.tensors) == set(wanted.tensors)
+    for name, tensor in wanted.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], tensor, err_msg=name)
 
 
 def test_its_patience_ends_and_it_can_be_gone_on_with(

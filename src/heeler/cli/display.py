@@ -1,6 +1,5 @@
 """How a run is doing, while it runs: a bar on a terminal, a plain line every few seconds elsewhere."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -11,7 +10,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.text import Text
 
-from heeler.loop.absence import AWAY
+from heeler.loop.absence import AWAY, away_in_words
 from heeler.loop.config import RunConfig
 from heeler.loop.words import OWN_MEANS, duration, number
 
@@ -127,8 +126,7 @@ class RunDisplay:
     def _awaited(self, row: Mapping[str, float]) -> str:
         """What the run waits for, in words, where nobody can say how long that takes; empty where it goes on."""
         if AWAY in row:
-            at_most = "" if math.isinf(self._patience_s) else f" for {duration(self._patience_s)} at most"
-            return f"the store's server has been away for {duration(row[AWAY])}: trying again{at_most}"
+            return away_in_words(row[AWAY], self._patience_s)
         got = row.get("labels_used", 0.0)
         if self.people and got < self._num_first:
             answers = "answer" if self._num_first == 1 else f"{self._num_first:,} answers"

@@ -13,6 +13,7 @@ from heeler.cli.arguments import INTERRUPTED, OK, print_json
 from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
 from heeler.core.errors import ConfigError, RunStopped
+from heeler.loop.absence import AWAY, away_in_words
 
 if TYPE_CHECKING:
     from heeler.core.gate_records import GateRecord
@@ -136,12 +137,15 @@ class _Lines:
         now = time.monotonic()
         if self._first is None or waits:
             self._first = (self.update, now)
-        if now - self._shown_s < _EVERY_S and self.update < self._config.num_updates:
+        is_last, goes_away = self.update >= self._config.num_updates, row.get(AWAY) == 0
+        if now - self._shown_s < _EVERY_S and not is_last and not goes_away:
             return
         self._shown_s = now
         words = [told.format(row[name]) for name, told in _TOLD if name in row]
         words += [f"{row['pairs']:,.0f} comparisons learned from"] if row.get("pairs") else []
-        if waits:
+        if AWAY in row:
+            words.append(away_in_words(row[AWAY], self._config.store_patience_s))
+        elif waits:
             where = self._address()
             words.append("waiting for people" + ("" if where is None else f", who answer at {where}"))
         self.say(f"  update {self.update:,} of {self._config.num_updates:,}{self._left(now)}: {', '.join(words)}")

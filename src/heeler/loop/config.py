@@ -135,9 +135,7 @@ class RunConfig:
                 "machine has cores only wait for each other"
             )
         check_seed(self.seed)
-        if self.store:
-            check_run_store(self.store)
-        self._check_patience()
+        check_store(self.store, self.store_patience_s)
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
@@ -147,15 +145,6 @@ class RunConfig:
             raise ConfigError(
                 f"total_steps must be at least one update's {self.steps_per_update} (num_envs {self.env.num_envs} x "
                 f"num_steps {self.num_steps}), got {self.total_steps}"
-            )
-
-    def _check_patience(self) -> None:
-        if not self.store_patience_s >= 0:
-            raise ConfigError(f"store_patience_s must be >= 0 (inf to wait for ever), got {self.store_patience_s}")
-        if not self.store and self.store_patience_s != DEFAULT_STORE_PATIENCE_S:
-            raise ConfigError(
-                f"store_patience_s would be ignored, got {self.store_patience_s:g}: this run's store is a file and has "
-                "no server to wait for; leave it out, or name a store on PostgreSQL"
             )
 
     @property
@@ -186,6 +175,23 @@ class RunConfig:
         if restart is None:
             return update / self.num_updates
         return update / restart if update < restart else (update - restart) / (self.num_updates - restart)
+
+
+def check_store(store: str, patience_s: float) -> None:
+    """Refuse settings of where answers are kept that cannot be meant.
+
+    Raises:
+        ConfigError: `store` or `store_patience_s` cannot be, or nothing would come of the latter.
+    """
+    if store:
+        check_run_store(store)
+    if not patience_s >= 0:
+        raise ConfigError(f"store_patience_s must be >= 0 (inf to wait for ever), got {patience_s}")
+    if not store and patience_s != DEFAULT_STORE_PATIENCE_S:
+        raise ConfigError(
+            f"store_patience_s would be ignored, got {patience_s:g}: this run's store is a file and has no server to "
+            "wait for; leave it out, or name a store on PostgreSQL"
+        )
 
 
 def check_seed(seed: int) -> None:

@@ -368,7 +368,7 @@ def _learn(
         acts = Acts(directory)
         absence = Absence(acts, on_metrics)
         store = patient(opened, Patience(config.store_patience_s, absence))
-        online = absence.online = OnlineRun(directory, config, store)
+        online = absence.run = OnlineRun(directory, config, store)
         refused, steering = online.begin(), Steering(online, store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
         if on_begin is not None:

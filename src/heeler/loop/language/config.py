@@ -10,8 +10,7 @@ from heeler.algorithms.ppo_text import TextPPO, TextPPOConfig
 from heeler.algorithms.rloo import RLOO, RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
-from heeler.feedback.postgres import check_run_store
-from heeler.loop.config import check_seed, validated
+from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
 from heeler.models.language.adapters import Lora
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
@@ -203,11 +202,13 @@ class LanguageRunConfig:
     store: str = ""
     """Where questions and answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of
     the run's own, `postgresql://HOST/DATABASE`; a password goes into PGPASSWORD or ~/.pgpass."""
+    store_patience_s: float = DEFAULT_STORE_PATIENCE_S
+    """For how long the learner waits for the server of its store when that is away, before it ends; 0 to end at once,
+    inf to wait for ever. Only for a store on PostgreSQL."""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        if self.store:
-            check_run_store(self.store)
+        check_store(self.store, self.store_patience_s)
         named = [name for name in _LEARNERS if getattr(self, name) is not None]
         if len(named) != 1:
             raise ConfigError(f"exactly one of {', '.join(_LEARNERS)} must be set, got {' and '.join(named) or 'none'}")

@@ -40,7 +40,7 @@ from heeler.rollouts.sampler import sample
 Metrics = dict[str, float]
 _POLL_S = 0.2
 # What is learned does not depend on these.
-_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "system")
+_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system")
 _LEARNED = "rewards/learned/mean"
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 from heeler.core.errors import ConfigError, RunStopped
 from heeler.core.gate_records import GateRecord
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.patience import Patience, patient
 from heeler.feedback.stores import open_store
+from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
 from heeler.loop.language.config import PEOPLE, LanguageRunConfig, language_config_from_dict
@@ -59,6 +61,8 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
     Raises:
         HeelerError: what is wrong and how to mend it; where model or prompts cannot be read nothing is written.
         RunStopped: an operator stopped it, or the watch did.
+        StoreAway: the store's server was away for longer than `store_patience_s`; `resume_language` goes on from the
+            last checkpoint.
     """
     base = load_language_model(config.model.path, dtype=config.model.dtype, device=config.model.device, trainable=False)
     _refuse_what_does_not_fit(config)
@@ -92,9 +96,11 @@ def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
 
 
 def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:
-    with directory.locked(), open_store(directory) as store, store.sole_learner():
+    with directory.locked(), open_store(directory) as opened, opened.sole_learner():
         acts = Acts(directory)
-        run = LanguageRun(directory, config, store)
+        absence = Absence(acts, listeners.on_metrics)
+        store = patient(opened, Patience(config.store_patience_s, absence))
+        run = absence.run = LanguageRun(directory, config, store)
         refused, steering = run.begin(), Steering(run, store, acts)
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)

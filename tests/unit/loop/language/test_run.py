@@ -29,8 +29,8 @@ from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
 from heeler.oversight.gate_nouns import GateResult
-from heeler.recipes import helpdesk
 from tests.tiny_models import tiny_llama
+from tests.unit.loop.language.tiny import tiny_language_run
 
 
 @pytest.fixture(scope="module")
@@ -42,23 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(base: Path) -> LanguageRunConfig:
-    """As small as it gets: four updates, answers by a crowd, a fit after the second, candidates after the second and
-    the last."""
-    recipe = helpdesk(model=str(base), num_updates=4)
-    assert recipe.learned is not None and recipe.asking is not None and recipe.release is not None
-    return dataclasses.replace(
-        recipe,
-        num_prompts=4,
-        num_each=3,
-        sampling=dataclasses.replace(recipe.sampling, max_new_tokens=6),
-        learned=dataclasses.replace(recipe.learned, first_fit=10),
-        asking=dataclasses.replace(recipe.asking, per_update=5, num_held_out=3, held_out_every=2),
-        release=dataclasses.replace(recipe.release, every=2, suite_size=8),
-        num_evaluation_items=6,
-        checkpoint_every=3,
-        keep_checkpoints=9,
-        torch_threads=1,
-    )
+    return tiny_language_run(base)
 
 
 @pytest.fixture(scope="module")
