@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from heeler.core.errors import DataError
 from heeler.core.nouns import Message
 from heeler.models.language.packing import Packed, RowLimits, pack
 from heeler.models.language.probe import Support, probe
@@ -169,6 +170,9 @@ class LanguageModel:
         Args:
             batch: to look at.
             shared_prefix: whether the completions of a prompt stand in one row, which is the same and takes less time.
+
+        Raises:
+            DataError: a completion does not fit into the model's context behind its prompt.
         """
         packed = self._pack(batch, shared_prefix=shared_prefix)
         token_T = batch.token_T.to(self.device)
@@ -259,7 +263,17 @@ class LanguageModel:
         # A place looks at another by two products of the size of D, forward, and costs 24 D² itself.
         limits = RowLimits(pair_cost=1 / (6 * self.hidden_size))
         shares = shared_prefix and self.support.rows
+        self._refuse_too_long(batch)
         return pack(batch, shared_prefix=shares, pad_id=self.pad_id, limits=limits).to(self.device)
+
+    def _refuse_too_long(self, batch: TextBatch) -> None:
+        sizes = [len(prompt) for prompt in batch.prompts]
+        for number, (ids, of) in enumerate(zip(batch.completions, batch.prompt_of_N.tolist(), strict=True)):
+            if sizes[of] + len(ids) > self.max_length:
+                raise DataError(
+                    f"completion {number}: {sizes[of]:,} tokens of its prompt and {len(ids):,} of its own, and the "
+                    f"model's context holds {self.max_length:,}; shorten one of the two"
+                )
 
     def _rows_hidden(self, packed: Packed) -> Float[Tensor, "X D"]:
         """Of all places of all rows, one after the other."""

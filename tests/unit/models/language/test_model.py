@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from heeler.core.errors import DataError
 from heeler.models.language import model as module
 from heeler.models.language.adapters import Lora, with_new_adapter
 from heeler.models.language.model import LanguageModel
@@ -27,6 +28,13 @@ def test_logits_in_parts_give_the_same_numbers_and_gradients(monkeypatch: pytest
     assert_close(parts.logprob_T, whole.logprob_T)
     assert_close(parts.entropy_T, whole.entropy_T)
     assert_close(gradients(model), whole_gradients)
+
+
+def test_a_text_that_does_not_fit_into_the_context_is_named():
+    model = tiny_llama(max_length=12)
+    message = "completion 1: 9 tokens of its prompt and 5 of its own, and the model's context holds 12"
+    with pytest.raises(DataError, match=message):
+        model.outputs(BATCH)
 
 
 def test_logits_in_parts_are_never_there_at_once(monkeypatch: pytest.MonkeyPatch):
