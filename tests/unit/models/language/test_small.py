@@ -58,7 +58,8 @@ def test_heads_that_match_attend_to_a_token_like_their_own():
     """Without positions: the score that a state gives itself, beside those that it gives others."""
 
     def scores(matching: float) -> torch.Tensor:
-        attention: Any = made(hidden_size=64, num_attention_heads=4, matching=matching).module.model.layers[0].self_attn  # type: ignore[union-attr, operator]
+        module: Any = made(hidden_size=64, num_attention_heads=4, matching=matching).module
+        attention = module.model.layers[0].self_attn
         states = torch.randn(50, 64, generator=torch.Generator().manual_seed(0))
         queries, keys = (layer(states).unflatten(1, (4, 16)) for layer in (attention.q_proj, attention.k_proj))
         return torch.einsum("ihd,jhd->hij", queries, keys).detach()
