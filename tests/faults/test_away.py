@@ -22,6 +22,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.loop.absence import AWAY
 from heeler.loop.config import RunConfig
+from heeler.loop.language.run import LanguageRun
 from heeler.loop.language.running import Listeners, run_language
 from heeler.loop.online import OnlineRun, resume, run
 from heeler.loop.preferences import PreferenceLoop
@@ -182,7 +183,7 @@ def test_people_s_answers_are_kept_and_taken_in_once_each(
     with Served(tmp_path) as served, answering(served.url, make_keys(tmp_path, number=3)) as acknowledged:
 
         def answered(row: dict[str, float]) -> None:
-            """After the outage, let the programs keep pace: a run waits for nobody, and ends without the last answers."""
+            """After the outage, let the programs keep pace: a run waits for nobody, not even for the last answers."""
             outage(row)
             until_s = time.monotonic() + 60
             while len(outage.rows) > 5 and AWAY not in row and len(acknowledged) < row["asked"]:
@@ -287,6 +288,32 @@ def test_the_command_line_tells_how_to_go_on(
     postgres.start()
     assert main(["resume", str(path)]) == 0
     assert_each_answer_once(url, path, 4)
+
+
+def test_the_command_line_of_language_models_tells_it_too(
+    postgres: "PostgresServer", tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    iterate = LanguageRun.iterate
+
+    def ended_at_the_second(run: LanguageRun) -> Any:
+        if run.update == 1 and postgres._is_open():
+            postgres.stop("fast")
+        return iterate(run)
+
+    monkeypatch.setattr(LanguageRun, "iterate", ended_at_the_second)
+    tiny_llama(max_length=1024).save(tmp_path / "model")
+    path = tmp_path / "run"
+    settings = ["num_prompts=2", "num_each=2", "sampling.max_new_tokens=4", "release=null", "store_patience_s=3"]
+    settings += ["asking.num_held_out=2", "num_evaluation_items=2", "torch_threads=1"]
+    arguments = ["run", "helpdesk", "--model", str(tmp_path / "model"), "--num-updates", "2", "--run-dir", str(path)]
+    assert main([*arguments, "--store", url, *(word for one in settings for word in ("--set", one))]) == 2
+    told = capsys.readouterr()
+    assert "the store's server has been away for 0 s: trying again for 3 s at most" in told.out
+    assert told.err.endswith(f"(store_patience_s). Once it is back, go on by: heeler resume {path}\n")
+    monkeypatch.undo()
+    postgres.start()
+    assert main(["resume", str(path)]) == 0
+    assert acts(path)[-1] == "run.finish"
 
 
 def test_no_second_learner_comes_in_while_the_first_waits(postgres: "PostgresServer", tmp_path: Path, url: str) -> None:

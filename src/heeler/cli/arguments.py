@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from heeler.cli.recipe_flags import flag_names
-from heeler.core.errors import ConfigError, did_you_mean
+from heeler.core.errors import ConfigError, StoreAway, did_you_mean
 
 if TYPE_CHECKING:
     from heeler.loop.evaluations import PolicyEvaluation
@@ -24,6 +25,18 @@ RecipeName = Annotated[
     tyro.conf.Positional[str | None], tyro.conf.arg(metavar="RECIPE", help="whose settings are listed")
 ]
 Json = Annotated[bool, tyro.conf.arg(help="print the result as JSON")]
+
+
+def resume_command(path: Path) -> str:
+    """What goes on with a run, to be typed."""
+    return f"heeler resume {shlex.quote(str(path))}"
+
+
+def once_it_is_back(error: StoreAway, path: Path) -> StoreAway:
+    """The same of a run's store, with how to go on where there is something to go on with."""
+    if not (path / "config.yaml").exists():
+        return error
+    return StoreAway(f"{error}. Once it is back, go on by: {resume_command(path)}")
 
 
 class ParserStopped(Exception):

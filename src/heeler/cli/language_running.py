@@ -9,10 +9,10 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, print_json
+from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
-from heeler.core.errors import ConfigError, RunStopped
+from heeler.core.errors import ConfigError, RunStopped, StoreAway
 from heeler.loop.absence import AWAY, away_in_words
 
 if TYPE_CHECKING:
@@ -47,10 +47,11 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
     from heeler.loop.language.running import run_language
     from heeler.loop.settings import assign
 
-    if settings:
-        config = language_config_from_dict(assign(to_dict(config), settings))
     if arguments.store:
         config = dataclasses.replace(config, store=arguments.store)
+    # After the store, without which its patience would be refused.
+    if settings:
+        config = language_config_from_dict(assign(to_dict(config), settings))
     path = arguments.run_dir or Path("runs") / config.default_name
     return _learn(config, path, arguments.json, arguments.serve, lambda told: run_language(config, path, told))
 
@@ -83,11 +84,13 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
         with console or nullcontext():
             result = learn(Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin))
         report = write_report(path)
+    except StoreAway as error:
+        raise once_it_is_back(error, path) from None
     except RunStopped as stopped:
-        print(f"\nheeler: {stopped}; go on with it by: heeler resume {shlex.quote(str(path))}", file=sys.stderr)
+        print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
-        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        again = f"; go on with it by: {resume_command(path)}"
         begun = (path / "config.yaml").exists()
         print(f"\nheeler: stopped at update {shown.update:,}{again if begun else ''}", file=sys.stderr)
         return INTERRUPTED

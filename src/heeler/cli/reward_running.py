@@ -1,14 +1,13 @@
 """`heeler run reward-model` and going on with it: what is shown, and what is told at the end."""
 
 import dataclasses
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, print_json
+from heeler.cli.arguments import INTERRUPTED, OK, print_json, resume_command
 from heeler.cli.console import ServeFlags
 from heeler.cli.recipe_flags import RunArguments
 from heeler.core.errors import ConfigError
@@ -77,7 +76,7 @@ def _learn(path: Path, as_json: bool, learn: "Callable[[OnUpdate], RewardRunResu
         result = learn(shown)
         report = write_report(path)
     except KeyboardInterrupt:
-        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        again = f"; go on with it by: {resume_command(path)}"
         begun = (path / "config.yaml").exists()
         print(f"\nheeler: stopped at update {shown.step:,}{again if begun else ''}", file=sys.stderr)
         return INTERRUPTED

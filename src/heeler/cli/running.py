@@ -2,14 +2,24 @@
 
 import dataclasses
 import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heeler.cli.arguments import INTERRUPTED, OK, USAGE, Json, Run, in_words, parsed, print_json
+from heeler.cli.arguments import (
+    INTERRUPTED,
+    OK,
+    USAGE,
+    Json,
+    Run,
+    in_words,
+    once_it_is_back,
+    parsed,
+    print_json,
+    resume_command,
+)
 from heeler.cli.console import ServeFlags, console_beside
 from heeler.cli.language_running import resume_language_model, run_language_model
 from heeler.cli.recipe_flags import (
@@ -149,16 +159,14 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     except WorldError as error:
         if not RunDirectory(path).checkpoint_steps():
             raise
-        raise WorldError(f"{error}. What was learned is kept: heeler resume {shlex.quote(str(path))}") from error
+        raise WorldError(f"{error}. What was learned is kept: {resume_command(path)}") from error
     except StoreAway as error:
-        if not (path / "config.yaml").exists():
-            raise
-        raise StoreAway(f"{error}. Once it is back, go on by: heeler resume {shlex.quote(str(path))}") from error
+        raise once_it_is_back(error, path) from None
     except RunStopped as stopped:
-        print(f"\nheeler: {stopped}; go on with it by: heeler resume {shlex.quote(str(path))}", file=sys.stderr)
+        print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
         return INTERRUPTED
     except KeyboardInterrupt:
-        again = f"; go on with it by: heeler resume {shlex.quote(str(path))}"
+        again = f"; go on with it by: {resume_command(path)}"
         begun = (path / "config.yaml").exists()
         print(f"\nheeler: stopped at step {display.step:,}{again if begun else ''}", file=sys.stderr)
         return INTERRUPTED
