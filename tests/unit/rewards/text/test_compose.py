@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from heeler.core.errors import CheckpointError, ConfigError, RewardError
 from heeler.rewards.text.compose import Budgeted, Composed, ComposedReward, ComposedState, Weighted
 from heeler.rewards.text.learned import LearnedReward
-from heeler.rewards.text.multipliers import MultiplierConfig, MultiplierState, first_state, moved
+from heeler.safety.multipliers import MultiplierConfig, MultiplierState, first_state, moved
 from heeler.rewards.text.normalisation import Moments
 from tests.unit.rewards.text.samples import Column, rows
 
