@@ -101,6 +101,8 @@ class Samples(NamedTuple):
     cost_advantage_BC: Tensor
     """For learners that are held within budgets; in units of each cost's spread."""
     cost_target_BC: Tensor
+    acted_BL: Tensor
+    """What the policy that acted gave, for learners that compare whole distributions; else [B, 0]."""
 
 
 class Seen(NamedTuple):
@@ -115,7 +117,7 @@ class Seen(NamedTuple):
     truncated_TN: Tensor
 
 
-class _LossParts(NamedTuple):
+class LossParts(NamedTuple):
     """What one gradient step saw, without its graph."""
 
     policy_loss: Tensor
@@ -256,6 +258,7 @@ class PPO:
             target_B=target_TN.flatten(),
             cost_advantage_BC=cost_advantage_TNC.flatten(0, 1),
             cost_target_BC=cost_target_TNC.flatten(0, 1),
+            acted_BL=torch.zeros((rollout.action[..., 0].size, 0), device=device),
         )
         return samples, explained_variance(value_TN[:-1].flatten(), samples.target_B)
 
@@ -286,7 +289,7 @@ class PPO:
 
     def _optimize(self, state: PPOState, samples: Samples, clip: float) -> dict[str, float]:
         size, config = len(samples.log_prob_B), self.config
-        parts: list[_LossParts] = []
+        parts: list[LossParts] = []
         num_epochs, kl = 0, 0.0
         while num_epochs < config.num_epochs:
             num_epochs += 1
@@ -323,14 +326,14 @@ class PPO:
         log_prob_B, _ = policy.head.log_prob_entropy(output_BL, policy.log_std, samples.action_BA)
         return float(approximate_kl(log_prob_B, samples.log_prob_B))
 
-    def _step(self, state: PPOState, batch: Samples, clip: float) -> _LossParts:
+    def _step(self, state: PPOState, batch: Samples, clip: float) -> LossParts:
         """One gradient step; returns what the losses were made of."""
         state.parameters.zero_grad()
         # The two networks share no weight: differentiated side by side they get the gradient that one loss would give.
         value_loss = self._beside.submit(self._differentiate_value, state.policy, batch)
         loss, policy_loss, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         loss.backward()
-        parts = _LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
+        parts = LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
         state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
         return parts

@@ -14,6 +14,7 @@ from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
+from heeler.recipes.velocity import velocity
 
 RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig]] = {
     "backflip": backflip,
@@ -22,6 +23,7 @@ RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunCon
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
+    "velocity": velocity,
 }
 
-__all__ = ["RECIPES", "backflip", "chat", "helpdesk", "ppo", "preferences", "reward_model"]
+__all__ = ["RECIPES", "backflip", "chat", "helpdesk", "ppo", "preferences", "reward_model", "velocity"]

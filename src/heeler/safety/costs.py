@@ -90,17 +90,32 @@ class CostMeter:
         self.costs = tuple(costs)
         self.columns = [list(cost_names).index(cost.name) for cost in costs]
         self.lengths: deque[int] = deque(maxlen=_NUM_LATEST)
+        self.rates = np.zeros(len(self.columns))
+        """[C] mean cost of a step in the last rollout."""
 
     def add(self, rollout: Rollout) -> list[float | None]:
         """Take in a rollout; returns what each cost comes to in its budget's terms, None while no episode has ended."""
         t, n = rollout.final_index.T
         self.lengths.extend((rollout.episode_step[t, n] + 1).tolist())
-        rates = self.of(rollout).mean((0, 1))
-        length = float(np.mean(self.lengths)) if self.lengths else None
+        self.rates = self.of(rollout).mean((0, 1))
         return [
-            float(rate) if cost.per == "step" else None if length is None else float(rate) * length
-            for cost, rate in zip(self.costs, rates, strict=True)
+            None if steps is None else float(rate) * steps
+            for steps, rate in zip(self._steps(), self.rates, strict=True)
         ]
+
+    def excess_per_step(self) -> np.ndarray:
+        """[C] by how much a step of the last rollout cost more than its share of the budget; 0 while unknown."""
+        return np.array(
+            [
+                0.0 if steps is None else rate - cost.budget / steps
+                for cost, steps, rate in zip(self.costs, self._steps(), self.rates, strict=True)
+            ]
+        )
+
+    def _steps(self) -> list[float | None]:
+        """How many steps each cost's budget is for."""
+        length = float(np.mean(self.lengths)) if self.lengths else None
+        return [1.0 if cost.per == "step" else length for cost in self.costs]
 
     def of(self, rollout: Rollout) -> np.ndarray:
         """[T, N, C]: the costs that are measured, in their order."""

@@ -1,7 +1,8 @@
 """Holding costs within budgets by multipliers that rise while a cost is above its budget."""
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Literal, get_args
 
 from heeler.core.errors import CheckpointError, ConfigError
@@ -75,6 +76,19 @@ class MultiplierState:
     def to_json(self) -> dict[str, float | None]:
         """What a checkpoint keeps."""
         return asdict(self)
+
+    def to_numbers(self) -> list[float]:
+        """The same as numbers in a row; NaN where there is none."""
+        return [math.nan if value is None else float(value) for value in astuple(self)]
+
+    @staticmethod
+    def from_numbers(row: Sequence[float]) -> "MultiplierState":
+        """What `to_numbers` gave."""
+        value, integral, before, mean, square, num_moves = row
+        cost_before = None if math.isnan(before) else before
+        return MultiplierState(
+            value=value, integral=integral, cost_before=cost_before, mean=mean, square=square, num_moves=int(num_moves)
+        )
 
     @staticmethod
     def from_json(saved: Any) -> "MultiplierState":
