@@ -1,4 +1,4 @@
-"""Constrained policy optimisation (Achiam et al. 2017, arXiv 1705.10528): a trust-region step that keeps to the budgets.
+"""Constrained policy optimisation (Achiam et al. 2017, arXiv 1705.10528): trust-region steps within the budgets.
 
 One step of the policy a rollout, exact for the linear costs and the quadratic KL, then shortened until the policy's own
 KL and surrogates agree. Beside the paper: several costs at once. The critics learn as in PPO.

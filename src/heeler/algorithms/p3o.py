@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from heeler.algorithms.constrained import ConstrainedPPO, ConstrainedState

@@ -1,5 +1,6 @@
-"""Reward-constrained policy optimisation (Tessler et al. 2019, arXiv 1805.11074): the costs at their prices are taken off
-the reward, and PPO learns from what is left. One critic sees both, so prices act through the reward alone.
+"""Reward-constrained policy optimisation (Tessler et al. 2019, arXiv 1805.11074).
+
+The costs at their prices are taken off the reward, and PPO learns from what is left: prices act through the reward alone.
 """
 
 from dataclasses import dataclass, field

@@ -62,6 +62,8 @@ def _batched(config: EnvConfig) -> World:
     check_settings(config.id, build, config.kwargs)
     if not config.check_bounds:
         raise ConfigError(f"{config.id} keeps its bounds: check_bounds is for foreign worlds; leave it out")
+    if config.costs:
+        raise ConfigError(f"{config.id} names its costs itself: env.costs is for foreign worlds; leave it out")
     if config.id in MUJOCO_WORLDS:
         return build(config.num_envs, config.num_threads, **config.kwargs)
     _refuse_threads(config)

@@ -51,7 +51,9 @@ def clipped_cost_surrogates(
 def exact_penalty(
     rise_C: Float[Tensor, " C"], excess_C: Float[Tensor, " C"], *, coefficient: float
 ) -> Float[Tensor, ""]:
-    r"""P3O's penalty (Zhang et al. 2022, arXiv 2205.11814): $\kappa \sum_i \max(0,\ \mathrm{rise}_i + \mathrm{excess}_i)$.
+    r"""P3O's penalty (Zhang et al. 2022, arXiv 2205.11814).
+
+    $$\kappa \sum_i \max(0,\ \mathrm{rise}_i + \mathrm{excess}_i)$$
 
     Args:
         rise_C: from `clipped_cost_surrogates` (differentiated).

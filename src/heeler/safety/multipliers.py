@@ -148,7 +148,11 @@ def _moved_by_adam(config: MultiplierConfig, state: MultiplierState, gradient: f
     num_moves = state.num_moves + 1
     size = math.sqrt(square / (1 - _SQUARE_DECAY**num_moves)) + _EPSILON
     step = config.learning_rate * mean / (1 - _MEAN_DECAY**num_moves) / size
-    value = _clamped(state.value + step, config.maximum)
+    wanted = state.value + step
+    value = _clamped(wanted, config.maximum)
+    if value != wanted:
+        # At a bound nothing winds up that would have to unwind before it leaves.
+        mean = max(0.0, mean) if wanted < value else min(0.0, mean)
     return MultiplierState(value=value, mean=mean, square=square, num_moves=num_moves)
 
 
