@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -117,6 +117,11 @@ class LimitsConfig:
                 f"limits needs exactly one learner of {', '.join(_CONSTRAINED)}; got {' and '.join(chosen) or 'none'}"
             )
 
+    @classmethod
+    def of(cls, learner: str, costs: tuple[CostConfig, ...]) -> "LimitsConfig":
+        """With the learner of that name, in its default settings."""
+        return cls(costs=costs, **{learner: _CONSTRAINED[learner][1]()})
+
     def learner(self, algorithm: PPOConfig, world: World) -> ConstrainedPPO[Any]:
         """The learner that is set, for a world.
 
@@ -124,7 +129,7 @@ class LimitsConfig:
             ConfigError: a budget is for no cost of the world.
         """
         name = next(name for name in _CONSTRAINED if getattr(self, name) is not None)
-        return _CONSTRAINED[name](
+        return _CONSTRAINED[name][0](
             algorithm,
             getattr(self, name),
             self.costs,
@@ -134,13 +139,13 @@ class LimitsConfig:
         )
 
 
-_CONSTRAINED: Mapping[str, type[ConstrainedPPO[Any]]] = {
-    "ppo_lagrangian": PPOLagrangian,
-    "rcpo": RCPO,
-    "cpo": CPO,
-    "focops": FOCOPS,
-    "p3o": P3O,
-    "fixed_penalty": FixedPenalty,
+_CONSTRAINED: Mapping[str, tuple[type[ConstrainedPPO[Any]], Callable[[], Any]]] = {
+    "ppo_lagrangian": (PPOLagrangian, PPOLagrangianConfig),
+    "rcpo": (RCPO, RCPOConfig),
+    "cpo": (CPO, CPOConfig),
+    "focops": (FOCOPS, FOCOPSConfig),
+    "p3o": (P3O, P3OConfig),
+    "fixed_penalty": (FixedPenalty, FixedPenaltyConfig),
 }
 
 

@@ -1,22 +1,31 @@
 """Running as fast as a speed limit allows: the cost is a step above the limit, its budget 25 of an episode's 1,000."""
 
-from heeler.algorithms.ppo_lagrangian import PPOLagrangianConfig
+from typing import Literal
+
 from heeler.envs import EnvConfig
 from heeler.loop.config import LimitsConfig, RunConfig
 from heeler.recipes.settings import settings_for
 from heeler.safety.costs import CostConfig
 
+Learner = Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"]
+
 
 def velocity(
-    *, env: str = "HalfCheetahVelocity", seed: int = 0, total_steps: int = 3_000_000, budget: float = 25.0
+    *,
+    env: str = "HalfCheetahVelocity",
+    seed: int = 0,
+    total_steps: int = 3_000_000,
+    budget: float = 25.0,
+    learner: Learner = "ppo_lagrangian",
 ) -> RunConfig:
-    """PPO-Lagrangian under a speed limit.
+    """A runner under a speed limit.
 
     Args:
         env: a world with the cost `velocity`.
         seed: everything random in the run follows from it.
         total_steps: environment steps of the whole run.
         budget: steps above the limit that an episode may have on average.
+        learner: what keeps to the budget.
     """
     settings = settings_for(env)
     return RunConfig(
@@ -26,5 +35,5 @@ def velocity(
         num_steps=settings.num_steps,
         seed=seed,
         algorithm=settings.algorithm,
-        limits=LimitsConfig(costs=(CostConfig(name="velocity", budget=budget),), ppo_lagrangian=PPOLagrangianConfig()),
+        limits=LimitsConfig.of(learner, (CostConfig(name="velocity", budget=budget),)),
     )
