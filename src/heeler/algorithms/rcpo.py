@@ -1,6 +1,6 @@
 """Reward-constrained policy optimisation (Tessler et al. 2019, arXiv 1805.11074).
 
-The costs at their prices are taken off the reward, and PPO learns from what is left: prices act through the reward alone.
+The costs at their prices are taken off the reward, and PPO learns from what is left: prices act there and nowhere else.
 """
 
 from dataclasses import dataclass, field

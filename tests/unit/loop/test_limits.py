@@ -90,7 +90,7 @@ def test_the_configuration_goes_through_a_file():
 
 
 def test_exactly_one_learner_keeps_the_budgets():
-    with pytest.raises(ConfigError, match="exactly one learner of ppo_lagrangian, .*; got none"):
+    with pytest.raises(ConfigError, match=r"exactly one learner of ppo_lagrangian, .*; got none"):
         LimitsConfig(costs=COSTS)
     both = LimitsConfig.of("cpo", COSTS)
     with pytest.raises(ConfigError, match="got cpo and p3o"):
