@@ -37,8 +37,8 @@ LEARNERS: dict[str, tuple[type[ConstrainedPPO[Any]], Any]] = {
 }
 HELD = tuple(LEARNERS)
 SWINGING = ("ppo_lagrangian, adam", "rcpo")
-"""Prices that follow the gradient alone swing about the budget where the best policy of a price is all or nothing, as it
-is here; what they keep is the mean over time."""
+"""Prices that follow the gradient alone swing about the budget where the best policy of a price is all or nothing, as
+here; what they keep is the mean over time."""
 STEADY = tuple(name for name in HELD if name not in SWINGING)
 
 
