@@ -1,4 +1,4 @@
-"""Reward models cross-validated by prompt: the recipe as it stands, a bag of words, and with `--small` a language model.
+"""Reward models cross-validated by prompt: the recipe as it stands, a bag of words, with `--small` a language model.
 
 Every choice that depends on the data, the ridge and the temperature among them, is made within the training folds;
 the small language model sees no text of the fold that it is judged by. Prints one JSON object of figures.
