@@ -1,5 +1,6 @@
 """The guards that heeler ships, from a request over HTTP to what the learner makes of their acts."""
 
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,22 @@ def test_the_model_is_shown_what_is_kept_and_no_personal_data(guarded: Guarded) 
     assert acts(place) == [("guard.incoming", "modify", ["personal data"])] * 2
     assert counted(place) == {"incoming/personal_data": 2}
     assert "example.org" not in repr(place.audit.lines)
+
+
+# What people say
+
+
+def test_words_on_a_part_reach_the_learner_as_the_sentence_that_was_meant(places: Callable[..., Place]) -> None:
+    shown = f"Write to jo@example.org. {FIRST} Nobody else asks that."
+    place = places(ScriptedEngine(lambda _: shown))
+    completion_id = place.post(ask()).json()["id"]
+    start = shown.index("Nobody")
+    for text in ("This is rude.", "Very good!"):
+        value = {"text": text, "start": start, "end": start + len("Nobody")}
+        body = {"key": str(uuid.uuid4()), "completion_id": completion_id, "kind": "critique", "value": value}
+        assert place.said(body).status_code == 200
+    whole, rest = (f"Write to [e-mail]. {FIRST}{more}" for more in (" Nobody else asks that.", ""))
+    assert learned(place) == [(rest, whole, "critique", place.ann.id), (whole, rest, "critique", place.ann.id)]
 
 
 # Guards that fail
