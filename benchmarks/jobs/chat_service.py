@@ -113,9 +113,10 @@ def make_place(folder: Path, seed: int, num_versions: int) -> Place:
 
 
 @contextmanager
-def served(place: Place) -> Generator[str]:
+def served(place: Place, *, guarded: bool = True) -> Generator[str]:
     """`heeler serve` of the run; its address."""
-    command = [sys.executable, "-m", "heeler", "serve", str(place.folder / RUN), "--port", "0", "--unguarded"]
+    command = [sys.executable, "-m", "heeler", "serve", str(place.folder / RUN), "--port", "0"]
+    command += [] if guarded else ["--unguarded"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

@@ -35,6 +35,7 @@ def serve(
     max_streams: int = 64,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
+    guards: Path | None = None,
     unguarded: bool = False,
     system: Path | None = None,
     open: bool = False,
@@ -52,6 +53,8 @@ def serve(
         max_streams: answers of a model that are made at a time.
         dtype: what a model computes in.
         device: on which: auto, cpu or cuda.
+        guards: YAML file that says which of heeler's guards look at the chat, and what becomes of what they find; what
+            it does not name is as it is without one.
         unguarded: let in and out what heeler's guards would keep back.
         system: text file with what a model is told first where who asks gives no system message; instead of what its
             run says.
@@ -64,6 +67,8 @@ def serve(
         raise ConfigError(
             f"heeler serve needs a package that is missing ({error.name}): pip install 'heeler[service]'"
         ) from error
+    if guards is not None and unguarded:
+        raise ConfigError("--guards says what guards the chat and --unguarded that nothing does; leave one out")
     chat = None
     if any((runs / name).is_file() for name in _OF_CHATS):
         chat = _chat(
@@ -72,11 +77,14 @@ def serve(
             max_streams=max_streams,
             dtype=dtype,
             device=device,
-            guarded=not unguarded,
+            guards=guards,
+            unguarded=unguarded,
             system=None if system is None else _text_of(system),
         )
-    elif system is not None:
-        raise ConfigError(f"--system is for a language model or its run, and {runs} is neither; leave it out")
+    else:
+        for flag, value in (("--system", system), ("--guards", guards)):
+            if value is not None:
+                raise ConfigError(f"{flag} is for a language model or its run, and {runs} is neither; leave it out")
     folder = runs if chat is None else chat.runs
     config = ServiceConfig(
         runs=folder,
@@ -126,12 +134,14 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _chat(path: Path, **options: object) -> "ServedChat":
+def _chat(path: Path, *, guards: Path | None, unguarded: bool, **options: object) -> "ServedChat":
     try:
+        from heeler.loop.guards import GuardsConfig, read_guards
         from heeler.loop.serving import ServeOptions, chat_of
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"a language model needs a package that is missing ({error.name}): pip install 'heeler[lm]'"
         ) from error
-    chosen: ServeOptions = ServeOptions(**options)  # type: ignore[arg-type]
+    looking = GuardsConfig() if guards is None else read_guards(guards)
+    chosen: ServeOptions = ServeOptions(guards=None if unguarded else looking, **options)  # type: ignore[arg-type]
     return chat_of(path, chosen)

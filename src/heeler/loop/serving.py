@@ -1,11 +1,9 @@
 """What `heeler serve` lets people talk to: a model's folder, or a run of a language model with its releases."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from heeler.core.chat import TextGuard
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import TEXT, Message
 from heeler.core.releases import Release, Releases
@@ -13,14 +11,11 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
+from heeler.loop.guards import GuardsConfig, incoming_guards, outgoing_guards
 from heeler.loop.language.config import is_language_config, language_config_from_dict
 from heeler.models.language.loading import Precision, load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.rollouts.engine import Engine
-from heeler.safety.text_guards.incoming import InputGuard
-from heeler.safety.text_guards.injection import Injection
-from heeler.safety.text_guards.output import OutputGuard
-from heeler.safety.text_guards.rules import ListedWords, PersonalData, PromptLeak, Toxic
 from heeler.service.chat.setup import ChatSetup
 from heeler.service.folder import may_be_served
 
@@ -41,8 +36,8 @@ class ServeOptions:
     """Tokens of a prompt and its answer together; None for the model's context."""
     dtype: Precision = "auto"
     device: str = "auto"
-    guarded: bool = True
-    """Whether heeler's guards look at what comes in and what leaves."""
+    guards: GuardsConfig | None = field(default_factory=GuardsConfig)
+    """What looks at what comes in and what leaves; None for nothing."""
     system: str | None = None
     """What a chat is told first where who asks gives no system message; None for what the run says, if it is one."""
 
@@ -126,10 +121,15 @@ def _chat(name: str, first: ServedVersion, options: ServeOptions) -> LanguageCha
 
 
 def _setup(chat: LanguageChat, run: str, system: str, options: ServeOptions) -> ChatSetup:
-    incoming: tuple[TextGuard, ...] = ()
-    outgoing: tuple[TextGuard, ...] = ()
-    if options.guarded:
-        incoming = (InputGuard([Injection()]),)
-        rules: list[Any] = [ListedWords(), Toxic(), PromptLeak(), PersonalData()]
-        outgoing = (OutputGuard(rules),)
-    return ChatSetup(engine=chat, run=run, system=system, incoming=incoming, outgoing=outgoing)
+    guards = options.guards
+    if guards is None:
+        return ChatSetup(engine=chat, run=run, system=system)
+    return ChatSetup(
+        engine=chat,
+        run=run,
+        system=system,
+        incoming=incoming_guards(guards.incoming),
+        outgoing=outgoing_guards(guards.outgoing),
+        num_tries=guards.num_tries,
+        refusal=guards.refusal,
+    )

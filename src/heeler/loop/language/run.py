@@ -21,6 +21,7 @@ from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.core.verdict import Verdict
 from heeler.feedback.acquisition import Candidates, select
+from heeler.feedback.completions import GUARD_ACTS
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
@@ -136,6 +137,7 @@ class LanguageRun:
         told: Metrics = {"answers": num_answers, "pairs": len(self.asking.pairs), "asked": self.asking.num_asked}
         if held_out is not None:
             told["held_out"] = held_out
+        told |= {f"guards/{name}": number for name, number in self.store.setting(GUARD_ACTS, {}).items()}
         return self._record(samples, dict(composed.metrics) | figures | told | times)
 
     # Act

@@ -15,7 +15,7 @@ from heeler.core.nouns import Feedback, Query, TextSegment, stable_id
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
-from heeler.feedback.completions import CHAT
+from heeler.feedback.completions import CHAT, GUARD_ACTS
 from heeler.feedback.stores import open_store
 from heeler.loop.config import to_dict
 from heeler.loop.language import run as run_module
@@ -197,6 +197,15 @@ def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageR
     assert not begun.asking.chat_prompts
 
 
+def test_what_guards_of_its_chat_did_stands_in_the_metrics(begun: LanguageRun) -> None:
+    row = begun.iterate()
+    assert row is not None and not any(name.startswith("guards/") for name in row)
+    begun.store.set_setting(GUARD_ACTS, {"incoming/injection": 2})
+    row = begun.iterate()
+    assert row is not None and row["guards/incoming/injection"] == 2
+    assert begun.directory.metrics()[-1]["guards/incoming/injection"] == 2
+
+
 def test_learning_waits_for_people_and_goes_on_with_their_answers(
     config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,7 +328,7 @@ def test_an_adapter_is_learned_gated_and_served(
     assert in_use is not None and in_use.step == 48, "the second candidate was compared with the first"
     names = [name for name in tensors(tmp_path / "run", 48) if name.startswith("model.")]
     assert names and all("lora" in name for name in names)
-    served = chat_of(tmp_path / "run", ServeOptions(guarded=False))
+    served = chat_of(tmp_path / "run", ServeOptions(guards=None))
     try:
         assert served.setup.engine.model().version == 4
     finally:
