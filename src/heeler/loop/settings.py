@@ -80,6 +80,10 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
         nested = _dataclass_in(hints[name])
         if nested is not None and isinstance(value, Mapping):
             refuse_unknown(nested, value, f"{prefix}{name}.")
+        listed = _dataclass_in(get_args(hints[name])[0]) if get_origin(hints[name]) is tuple else None
+        if listed is not None and isinstance(value, list | tuple):
+            for number, one in enumerate(value):
+                refuse_unknown(listed, one if isinstance(one, Mapping) else {}, f"{prefix}{name}[{number}].")
 
 
 def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
@@ -144,7 +148,7 @@ def _unknown(name: str, values: Mapping[str, Any]) -> ConfigError:
 
 
 def _parsed(name: str, text: str, present: Any) -> Any:
-    if isinstance(present, list) and not text.lstrip().startswith("["):
+    if isinstance(present, list) and not text.lstrip().startswith(("[", "{")):
         return [_scalar(name, part) for part in text.split(",") if part]
     if isinstance(present, str) and not text:
         # YAML takes nothing for null.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -65,11 +66,19 @@ class EmbeddingSimilarity:
     def __init__(self, model: Any, *, name: str = "embedding", column: str = "reference") -> None:
         self.name, self._given, self._column = name, model, column
 
+    def load(self) -> None:
+        """Read the model now, which is otherwise read when first needed.
+
+        Raises:
+            ConfigError: sentence-transformers is not installed, or has no such model.
+        """
+        _ = self._model
+
     def score(self, samples: Sequence[TextSample]) -> Scores:
         """-1 to 1; None where there is no reference.
 
         Raises:
-            ConfigError: sentence-transformers is not installed, or has no such model.
+            ConfigError: as `load`.
             RewardError: an embedding is not what it should be.
         """
         references = references_of(self.name, samples, self._column)
@@ -94,8 +103,9 @@ class EmbeddingSimilarity:
 
     @cached_property
     def _model(self) -> Any:
-        if not isinstance(self._given, str):
+        if not isinstance(self._given, str | PathLike):
             return self._given
+        name = fspath(self._given)
         try:
             sentence_transformers = import_module("sentence_transformers")
         except ImportError as error:
@@ -103,9 +113,10 @@ class EmbeddingSimilarity:
                 "sentence embeddings need sentence-transformers: pip install 'heeler[embeddings]'"
             ) from error
         try:
-            return sentence_transformers.SentenceTransformer(self._given)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"model {self._given!r} cannot be loaded by sentence-transformers: {error}") from error
+            return sentence_transformers.SentenceTransformer(name)
+        # A broken folder fails in as many ways as it has files.
+        except Exception as error:
+            raise ConfigError(f"model {name!r} cannot be loaded by sentence-transformers: {error}") from error
 
 
 def references_of(part: str, samples: Sequence[TextSample], name: str) -> list[list[str]]:

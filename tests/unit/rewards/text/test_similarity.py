@@ -1,6 +1,7 @@
 """chrF and token F1 by hand, and by plain loops."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -163,6 +164,8 @@ def test_sentence_transformers_is_loaded_by_path_and_missed_clearly(monkeypatch:
     part.score([plain("a", reference="a")])
     part.score([plain("a", reference="a")])
     assert loaded == ["models/mini"]
+    EmbeddingSimilarity(Path("models/other")).load()
+    assert loaded == ["models/mini", "models/other"]
     with pytest.raises(ConfigError, match="'missing' cannot be loaded"):
         EmbeddingSimilarity("missing").score([plain("a", reference="a")])
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
