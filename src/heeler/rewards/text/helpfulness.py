@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
 from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,8 +58,8 @@ class EmbeddingSimilarity:
     """Cosine of the sentence embeddings of a completion and its reference, the nearest one where there are several.
 
     Args:
-        model: path or hub id of a sentence-transformers model (`pip install 'heeler[embeddings]'`), or an object whose
-            `encode(texts)` gives an array [texts, size].
+        model: folder or hub id of a sentence-transformers model (`pip install 'heeler[embeddings]'`), a `Path` always a
+            folder; or an object whose `encode(texts)` gives an array [texts, size].
         name: of the part.
         column: that holds the reference.
     """
@@ -106,6 +107,8 @@ class EmbeddingSimilarity:
         if not isinstance(self._given, str | PathLike):
             return self._given
         name = fspath(self._given)
+        if isinstance(self._given, PathLike) and not Path(name).is_dir():
+            raise ConfigError(f"there is no folder {name!r} with a sentence-transformers model")
         try:
             sentence_transformers = import_module("sentence_transformers")
         except ImportError as error:

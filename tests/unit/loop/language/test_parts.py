@@ -18,7 +18,7 @@ from heeler.loop.language.config import LanguageRunConfig, PartWeights, language
 from heeler.loop.language.rewarding import tells_apart
 from heeler.loop.language.run import Metrics
 from heeler.loop.language.running import Listeners, resume_language, run_language
-from tests.tiny_models import tiny_llama
+from tests.tiny_models import save_tiny_embeddings, tiny_llama
 from tests.unit.loop.language.tiny import tiny_language_run
 
 FUNCTIONS = """
@@ -164,6 +164,14 @@ def test_every_part_is_a_setting_with_a_weight(plain: LanguageRunConfig, files: 
     assert all(tells_apart(row) for row in rows)
 
 
+def test_likeness_by_embeddings_is_a_part(plain: LanguageRunConfig, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="heeler[embeddings] is not installed")
+    save_tiny_embeddings(tmp_path / "model")
+    config = configured(plain, {"embedding": {"weight": 1.0, "model": str(tmp_path / "model")}})
+    rows = rows_of(config, tmp_path / "run")
+    assert -1 <= rows[-1]["rewards/embedding/mean"] <= 1 and rows[-1]["rewards/embedding/std"] > 0
+
+
 @pytest.mark.parametrize("name", ["known.md", "known.jsonl"])
 def test_knowledge_is_for_prompts_without_facts(
     name: str, plain: LanguageRunConfig, files: Path, tmp_path: Path
@@ -217,6 +225,7 @@ def test_a_run_with_budgets_that_was_killed_ends_as_if_it_had_not_been(
         ({"refusals": 1.0}, r"parts\.refusals: .* do not say what must be refused"),
         ({"helpfulness": 1.0}, r"parts\.helpfulness: .* no texts in a column 'reference'"),
         ({"token_f1": {"weight": 1, "column": "answer"}}, r"parts\.token_f1: .* no texts in a column 'answer'"),
+        ({"embedding": {"weight": 1, "model": "x", "column": "prompt"}}, r"parts\.embedding: .* column 'prompt'"),
         ({"embedding": {"weight": 1, "model": "x"}}, r"parts\.embedding: .* no texts in a column 'reference'"),
         ({"functions": [{"function": "@rewards.py:needs_answer"}]}, r"functions\[0\]: .* needs the column 'answer'"),
         ({"functions": [{"function": "@rewards.py:allways"}]}, r"no function 'allways'. Did you mean 'always'"),
