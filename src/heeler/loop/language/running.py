@@ -88,8 +88,6 @@ def resume_language(path: Path | str, listeners: Listeners | None = None) -> Lan
 
 def _refuse_what_does_not_fit(config: LanguageRunConfig, base: LanguageModel) -> None:
     world = world_named(config.world)
-    Rewarding(config, world, base)
-    _refuse_a_reward_that_never_comes(config)
     if config.asking is not None and not config.asks_people and config.world != HELPDESK:
         raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
     if config.release is not None:
@@ -99,6 +97,9 @@ def _refuse_what_does_not_fit(config: LanguageRunConfig, base: LanguageModel) ->
             raise ConfigError(
                 f"release.gate.checks: {config.world} has no suite {missing[0]!r}, only {', '.join(sorted(there))}"
             )
+    _refuse_a_reward_that_never_comes(config)
+    # A part that cannot be made says so.
+    Rewarding(config, world, base)
 
 
 def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:
