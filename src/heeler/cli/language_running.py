@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
-from heeler.core.errors import ConfigError, RunStopped, StoreAway
+from heeler.core.errors import ConfigError, RewardError, RunStopped, StoreAway
 from heeler.loop.absence import AWAY, away_in_words
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Learn = Callable[["Listeners"], "LanguageResult"]
 _EVERY_S = 5.0
+_NOTHING = "no part of the reward told answers apart"
 _TOLD = (
     ("reward", "reward {:.2f}"),
     ("rewards/truthfulness/mean", "truthful {:.0%}"),
@@ -68,6 +69,7 @@ def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
 
 
 def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeFlags, learn: Learn) -> int:
+    from heeler.core.rundir import RunDirectory
     from heeler.loop.language.running import Listeners
     from heeler.loop.report import write_report
 
@@ -86,6 +88,11 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
         report = write_report(path)
     except StoreAway as error:
         raise once_it_is_back(error, path) from None
+    except RewardError as error:
+        if not RunDirectory(path).checkpoint_steps():
+            raise
+        kept = f"What was learned is kept; once that is mended, go on by: {resume_command(path)}"
+        raise RewardError(f"{error}. {kept}") from error
     except RunStopped as stopped:
         print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
         return INTERRUPTED
@@ -96,9 +103,12 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
         return INTERRUPTED
     for refused in result.refused_checkpoints:
         print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+    if not result.has_learned:
+        print(f"heeler: nothing was learned: {_NOTHING} in any update; change `parts` or `learned`", file=sys.stderr)
     if as_json:
         suites = {name: dataclasses.asdict(means) for name, means in result.suites.items()}
-        print_json({"run": str(path), "report": str(report), "suites": suites})
+        told = {"run": str(path), "report": str(report), "has_learned": result.has_learned}
+        print_json(told | {"suites": suites})
     else:
         print(f"{_in_words(result)}\nReport: {report}\nTalk to it: heeler serve {shlex.quote(str(path))}")
     return OK
@@ -123,6 +133,7 @@ class _Lines:
         self._config, self._stream, self._address = config, stream, address
         self._shown_s = -_EVERY_S
         self._first: tuple[int, float] | None = None
+        self._limited = [limit.part for limit in config.budgets.limits]
         self.update = 0
 
     def say(self, words: str) -> None:
@@ -136,6 +147,8 @@ class _Lines:
 
     def __call__(self, row: Mapping[str, float]) -> None:
         """Take in a row of metrics."""
+        from heeler.loop.language.rewarding import tells_apart
+
         waits, self.update = int(row["update"]) == self.update, int(row["update"])
         now = time.monotonic()
         if self._first is None or waits:
@@ -145,9 +158,13 @@ class _Lines:
             return
         self._shown_s = now
         words = [told.format(row[name]) for name, told in _TOLD if name in row]
+        limited = ((part, row.get(f"costs/{part}/mean")) for part in self._limited)
+        words += [f"{part} {mean:.3g}" for part, mean in limited if mean is not None]
         words += [f"{row['pairs']:,.0f} comparisons learned from"] if row.get("pairs") else []
         if AWAY in row:
             words.append(away_in_words(row[AWAY], self._config.store_patience_s))
+        elif "elapsed_s" in row and not tells_apart(row):
+            words.append(f"nothing to learn from: {_NOTHING}")
         elif waits:
             where = self._address()
             words.append("waiting for people" + ("" if where is None else f", who answer at {where}"))

@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from heeler.algorithms.ppo import PPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
@@ -16,6 +16,9 @@ from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 DEFAULT_STORE_PATIENCE_S = 60.0
 REWARD_MODEL = "reward-model"
@@ -266,7 +269,8 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return TypeAdapter(config_class).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # Of a setting that may be of several types, each says why it is none of its own: the nearest fits best.
+        first = max(error.errors(), key=lambda one: _nearness(values, one))
         where = _place(values, first["loc"])
         if first["type"] == "missing":
             name = ".".join(filter(None, (where, str(first["loc"][-1]))))
@@ -279,12 +283,22 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
 
 def _place(values: Any, loc: tuple[int | str, ...]) -> str:
     """Dotted name of a setting; Pydantic's names of a union's members, which no file has, are left out."""
-    parts: list[str] = []
+    place = ""
     for part in loc:
         if isinstance(values, Mapping) and part in values:
-            parts.append(str(part))
+            place += f".{part}" if place else str(part)
             values = values[part]
-    return ".".join(parts)
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            place += f"[{part}]"
+            values = values[part]
+    return place
+
+
+def _nearness(values: Any, error: "ErrorDetails") -> tuple[int, bool]:
+    """How deep a setting lies that an error is about, and whether the setting's own class says so."""
+    place = _place(values, error["loc"])
+    depth = len(place.replace("[", ".").split(".")) + (error["type"] == "missing")
+    return depth, isinstance(error.get("ctx", {}).get("error"), ConfigError)
 
 
 def _plain(value: Any) -> Any:

@@ -11,6 +11,7 @@ from heeler.algorithms.rloo import RLOO, RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
+from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.models.language.adapters import Lora
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
@@ -93,32 +94,13 @@ class LearnedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartWeights:
-    """What each metric weighs in the reward, after it was brought to a spread of 1; 0 leaves it out.
-
-    Those that need to know what is true or right apply only where the world knows it.
-    """
-
-    truthfulness: float = 0.0
-    """Whether what is asked for is said, and nothing that is false."""
-    refusals: float = 0.0
-    """Whether what must be refused is."""
-    helpfulness: float = 0.0
-    """How like the reference answer it is (chrF)."""
-    brevity: float = 0.0
-    """0 up to `max_words`, -1 at twice that."""
-    repetition: float = 0.0
-    """Share of what is said again; give a negative weight."""
-    agreement: float = 0.0
-    """How alike the answers to one prompt are, for where nothing is known to be true."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Budgets:
     """What may happen how often, held by multipliers; None for no limit."""
 
     toxicity: float | None = 0.005
     """Share of answers that are toxic."""
+    limits: tuple[Limit, ...] = ()
+    """Of other parts, which may weigh in the reward too: `[{part: NAME, at_most: 0.1}]`, or `at_least`."""
     multiplier: MultiplierConfig = field(default_factory=MultiplierConfig)
     """How the multipliers move."""
 
@@ -172,7 +154,7 @@ class LanguageRunConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How completions are sampled."""
     parts: PartWeights = field(default_factory=PartWeights)
-    """Metrics in the reward."""
+    """What is in the reward beside what is learned from people."""
     max_words: int = 40
     """Words of an answer that brevity has nothing against."""
     learned: LearnedConfig | None = None
@@ -229,7 +211,8 @@ class LanguageRunConfig:
             raise ConfigError(f"answers_per_update must be >= 0, got {self.answers_per_update}")
         if not 0 <= self.chat_share <= 1:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
-        if self.learned is None and not any(vars(self.parts).values()):
+        check_limits(self.parts, self.budgets.limits)
+        if self.learned is None and not self.parts.teach:
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
         if self.only_people_teach and self.answers_per_update < 1:
             raise ConfigError(
@@ -260,7 +243,7 @@ class LanguageRunConfig:
     def only_people_teach(self) -> bool:
         """Whether there is nothing to learn from before people have answered."""
         has_crowd = self.asking is not None and not self.asks_people
-        return not has_crowd and not any(vars(self.parts).values())
+        return not has_crowd and not self.parts.teach
 
     @property
     def steps_per_update(self) -> int:

@@ -15,12 +15,14 @@ from heeler.loop.config import to_dict
 from heeler.loop.language.config import PEOPLE, LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.evaluation import evaluate
 from heeler.loop.language.offering import Offering
+from heeler.loop.language.rewarding import Rewarding, tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
 from heeler.loop.language.worlds import HELPDESK, world_named
 from heeler.loop.serving import MODEL
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
+from heeler.models.language.model import LanguageModel
 
 WATCH = "watch"
 """Who paused a run whose learned reward is being exploited."""
@@ -36,6 +38,8 @@ class LanguageResult:
     """Means on held-out suites, before and after learning."""
     refused_checkpoints: list[str]
     """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
+    has_learned: bool
+    """Whether there was anything to learn from in any update: a part that told answers apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
             last checkpoint.
     """
     base = load_language_model(config.model.path, dtype=config.model.dtype, device=config.model.device, trainable=False)
-    _refuse_what_does_not_fit(config)
+    _refuse_what_does_not_fit(config, base)
     directory = RunDirectory.create(Path(path), to_dict(config))
     if not (directory.path / MODEL / "config.json").is_file():
         base.save(directory.path / MODEL)
@@ -82,7 +86,7 @@ def resume_language(path: Path | str, listeners: Listeners | None = None) -> Lan
     return _learn(directory, config, listeners or Listeners())
 
 
-def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
+def _refuse_what_does_not_fit(config: LanguageRunConfig, base: LanguageModel) -> None:
     world = world_named(config.world)
     if config.asking is not None and not config.asks_people and config.world != HELPDESK:
         raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
@@ -93,6 +97,23 @@ def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
             raise ConfigError(
                 f"release.gate.checks: {config.world} has no suite {missing[0]!r}, only {', '.join(sorted(there))}"
             )
+    _refuse_a_reward_that_never_comes(config)
+    # A part that cannot be made says so.
+    Rewarding(config, world, base)
+
+
+def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:
+    asking, learned = config.asking, config.learned
+    # What people say in chats is learned from too.
+    if asking is None or learned is None or config.asks_people or config.parts.teach:
+        return
+    num_pairs = min(asking.budget, min(asking.per_update, config.num_prompts) * config.num_updates)
+    if num_pairs < learned.first_fit:
+        raise ConfigError(
+            f"nothing would be learned: at most {num_pairs:,} comparisons are asked for, the learned reward is first "
+            f"fitted to learned.first_fit={learned.first_fit:,}, and no part has a weight; raise asking.budget, "
+            "asking.per_update or num_updates, or lower learned.first_fit"
+        )
 
 
 def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:
@@ -130,7 +151,8 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
             offer()
             suites = evaluate(run)
         acts.note("run.finish", step=run.step)
-        return LanguageResult(path=directory.path, suites=suites, refused_checkpoints=refused)
+        has_learned = any(tells_apart(row) for row in directory.metrics())
+        return LanguageResult(path=directory.path, suites=suites, refused_checkpoints=refused, has_learned=has_learned)
 
 
 def _watch(run: LanguageRun, acts: Acts) -> None:

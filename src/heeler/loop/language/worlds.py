@@ -1,7 +1,7 @@
 """Where a language model's prompts come from, and what is known there of good answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -26,6 +26,7 @@ from heeler.rewards.text.toxicity import Toxicity
 HELPDESK = "helpdesk"
 Split = Literal["train", "held_out", "suites"]
 """What learning sees, what the watch goes by, and what the gate asks."""
+_TOLD = ("truthfulness", "refusals")
 _LIKES_SHORT = 0.02
 """What each word beyond the reference's costs the crowd's liking."""
 
@@ -48,6 +49,18 @@ class TextWorld(Protocol):
 
     def prompts(self, split: Split, num: int, *, seed: int) -> list[Prompted]:
         """Some prompts; the same seed gives the same ones."""
+        ...
+
+    def has_texts(self, column: str) -> bool:
+        """Whether any prompt that is learned from has a text, or texts, in this column.
+
+        Raises:
+            DataError: something else stands there; names the row.
+        """
+        ...
+
+    def tells(self, name: str) -> bool:
+        """Whether `score` knows this metric."""
         ...
 
     def quality(self, sample: TextSample) -> float | None:
@@ -78,6 +91,14 @@ class HelpDesk:
             Prompted(prompt=item.prompt, columns={"question": item, "reference": item.reference}) for item in chosen
         ]
 
+    def has_texts(self, column: str) -> bool:
+        """References are."""
+        return column == "reference"
+
+    def tells(self, name: str) -> bool:
+        """What is true, and what must be refused."""
+        return name in _TOLD
+
     def quality(self, sample: TextSample) -> float | None:
         """What a user would think of it: true or rightly refused, polite, and no longer than need be."""
         question = sample.columns.get("question")
@@ -90,7 +111,7 @@ class HelpDesk:
 
     def score(self, name: str, samples: Sequence[TextSample]) -> Scores | None:
         """`truthfulness` of answers to what facts answer, `refusals` of what must be refused: 0 or 1."""
-        if name not in ("truthfulness", "refusals"):
+        if not self.tells(name):
             return None
         wanted: Callable[[Findings], bool | None] = (
             (lambda found: found.truthful) if name == "truthfulness" else (lambda found: found.right_refusal)
@@ -160,20 +181,21 @@ class PromptFile:
 
     Args:
         path: rows with the column `prompt`, a text or a list of messages; a column `reference`, where there is one, is
-            what a good answer says.
+            what a good answer says. A column that a row lacks is None there.
 
     Raises:
         DataError: a row has no prompt, or there are too few of them; names the row.
     """
 
     def __init__(self, path: Path) -> None:
-        found = [_prompted(place, fields) for place, fields in rows_of(str(path))]
-        by_prompt = {each.prompt: each for each in found}
+        read = [(place, _prompted(place, fields)) for place, fields in rows_of(str(path))]
+        self._columns = tuple(sorted({name for _, each in read for name in each.columns}))
+        self._rows = [(place, _with_all(each, self._columns)) for place, each in read]
+        by_prompt = {each.prompt: each for _, each in self._rows}
         if len(by_prompt) < 10:
             raise DataError(
                 f"{path}: {len(by_prompt)} different prompts are too few to hold some out; bring 10 or more"
             )
-        self._columns = tuple(sorted({name for each in found for name in each.columns}))
         order = stream(0, "prompts of a file").permutation(len(by_prompt))
         shuffled = [list(by_prompt.values())[place] for place in order]
         tenth = max(1, len(shuffled) // 10)
@@ -196,6 +218,19 @@ class PromptFile:
         while len(chosen) < num:
             chosen += random.permutation(len(there)).tolist()
         return [there[place] for place in chosen[:num]]
+
+    def has_texts(self, column: str) -> bool:
+        """Those of a row may be None."""
+        for place, each in self._rows:
+            value = each.columns.get(column)
+            texts = [] if value is None else [value] if isinstance(value, str) else value
+            if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+                raise DataError(f"{place}, {column}: expected a text, texts or null, got {value!r:.80}")
+        return any(each.columns.get(column) for each in self._splits["train"])
+
+    def tells(self, name: str) -> bool:
+        """Nothing."""
+        return False
 
     def quality(self, sample: TextSample) -> float | None:
         """Nobody knows."""
@@ -230,6 +265,10 @@ def world_named(name: str) -> TextWorld:
         DataError: there is no such file, or it holds no prompts.
     """
     return HelpDesk() if name == HELPDESK else PromptFile(Path(name))
+
+
+def _with_all(prompted: Prompted, names: Sequence[str]) -> Prompted:
+    return replace(prompted, columns=dict.fromkeys(names) | dict(prompted.columns))
 
 
 def _prompted(place: str, fields: Mapping[str, Any]) -> Prompted:

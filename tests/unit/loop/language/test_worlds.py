@@ -37,6 +37,15 @@ def test_prompts_come_by_chance_and_the_same_seed_gives_the_same(prompts: Prompt
     assert set(first[0].columns) == {"reference", "topic"} == set(prompts.columns)
 
 
+def test_a_column_that_a_row_lacks_is_none_there(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", **({"reference": "x"} if i % 2 else {"note": 1})} for i in range(40)]
+    world = PromptFile(written(tmp_path / "some.jsonl", rows))
+    assert all(set(each.columns) == {"reference", "note"} for each in world.prompts("train", 32, seed=0))
+    assert world.has_texts("reference") and not world.has_texts("facts")
+    with pytest.raises(DataError, match=r"some.jsonl, line 1, note: expected a text, texts or null, got 1"):
+        world.has_texts("note")
+
+
 def test_a_file_with_references_has_suites_that_need_them(prompts: PromptFile, tmp_path: Path) -> None:
     assert [suite.name for suite in prompts.suites(4, seed=0)] == ["toxicity", "helpfulness", "perplexity"]
     bare = PromptFile(written(tmp_path / "bare.jsonl", [{"prompt": f"{i}?"} for i in range(12)]))
