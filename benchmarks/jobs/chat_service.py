@@ -21,7 +21,7 @@ from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.loop.chat_releases import MODEL_PREFIX
-from heeler.loop.serving import MODEL
+from heeler.loop.run_model import MODEL
 from heeler.models.language.model import LanguageModel
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME

@@ -19,9 +19,9 @@ from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import check, items
 from heeler.envs.helpdesk.questions import Item
 from heeler.evaluation.text_subject import LanguageSubject
-from heeler.loop.chat_releases import MODEL_PREFIX
+from heeler.loop.language.exporting import export_language_run
 from heeler.loop.language.running import run_language
-from heeler.loop.serving import MODEL
+from heeler.loop.run_model import MODEL
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.recipes import helpdesk
@@ -61,17 +61,10 @@ def _share(values: list[bool | None]) -> float:
     return sum(there) / len(there)
 
 
-def learned(directory: RunDirectory, device: str = "cpu") -> LanguageModel:
-    """The model of the run's newest checkpoint."""
-    import torch
-
-    model = load_language_model(directory.path / MODEL, dtype="float32", device=device, trainable=False)
-    checkpoint, _ = directory.newest_checkpoint()
-    assert checkpoint is not None
-    with torch.no_grad():
-        for name, parameter in model.module.named_parameters():
-            parameter.copy_(torch.from_numpy(checkpoint.tensors[MODEL_PREFIX + name]))
-    return model
+def learned(run: Path, scratch: Path) -> LanguageModel:
+    """The model of the run's newest checkpoint, as `heeler export --newest` writes it."""
+    export_language_run(run, scratch / "learned", newest=True)
+    return load_language_model(scratch / "learned", dtype="float32", device="cpu", trainable=False)
 
 
 def main() -> None:
@@ -98,7 +91,7 @@ def main() -> None:
         questions = list(islice(items("test", FIRST_TEST_SEED + arguments.seed), arguments.questions))
         first = load_language_model(directory.path / MODEL, dtype="float32", device="cpu", trainable=False)
         before = judged(first, questions, config.sampling, arguments.seed)
-        after = judged(learned(directory), questions, config.sampling, arguments.seed)
+        after = judged(learned(path, Path(scratch)), questions, config.sampling, arguments.seed)
         print(json.dumps(figures(before, after, directory.metrics()) | {"wall_s": wall_s}))
 
 

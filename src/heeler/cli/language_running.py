@@ -31,6 +31,7 @@ _TOLD = (
     ("held_out", "people prefer it {:.0%}"),
     ("completions/mean_length", "{:.0f} tokens an answer"),
     ("kl", "KL {:.2f}"),
+    ("left_out", "{:.0f} answers left out, on prompts that it cannot read"),
 )
 
 
@@ -42,7 +43,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
         arguments: of the command line.
         settings: `a.b=value` each.
     """
-    _refuse_missing_packages()
+    refuse_missing_packages()
     from heeler.loop.config import to_dict
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import run_language
@@ -59,7 +60,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
 
 def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
     """Go on with a run of a language model."""
-    _refuse_missing_packages()
+    refuse_missing_packages()
     from heeler.core.rundir import RunDirectory
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import resume_language
@@ -114,7 +115,12 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
     return OK
 
 
-def _refuse_missing_packages() -> None:
+def refuse_missing_packages() -> None:
+    """Say which package language models need that is not installed.
+
+    Raises:
+        ConfigError: one is missing.
+    """
     for name in ("tokenizers", "transformers", "peft"):
         if is_missing(name):
             raise ConfigError(f"language models need a package that is missing ({name}): pip install 'heeler[lm]'")

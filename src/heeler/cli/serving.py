@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,12 +33,16 @@ def serve(
     private_key: Path | None = None,
     behind_proxy: bool = False,
     keep_in: Path = Path("runs"),
+    engine: Literal["heeler", "vllm"] = "heeler",
     max_streams: int = 64,
+    max_length: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
     guards: Path | None = None,
     unguarded: bool = False,
     system: Path | None = None,
+    chat_template: Path | None = None,
+    eos_token: str | None = None,
     open: bool = False,
 ) -> int:
     """Serve a folder of runs to people and programs, until Ctrl-C; of a language model or its run, the chat too.
@@ -50,7 +55,9 @@ def serve(
         private_key: PEM file of its private key.
         behind_proxy: a proxy on this machine ends TLS and says in X-Forwarded-* who asks.
         keep_in: folder of runs in which what is said to a model without a run is kept.
+        engine: what makes a model's answers: heeler's own engine, or vLLM, which needs a GPU and the extra vllm.
         max_streams: answers of a model that are made at a time.
+        max_length: tokens of a prompt and its answer together, where that is to be less than the model's context.
         dtype: what a model computes in.
         device: on which: auto, cpu or cuda.
         guards: YAML file that says which of heeler's guards look at the chat, and what becomes of what they find; what
@@ -58,6 +65,8 @@ def serve(
         unguarded: let in and out what heeler's guards would keep back.
         system: text file with what a model is told first where who asks gives no system message; instead of what its
             run says.
+        chat_template: file with the Jinja template of chats, in place of the one of a model that is no run.
+        eos_token: the token that ends a text, in place of the one of a model that is no run.
         open: open a browser at the chat, or where there is none at the start page, if this machine has a display.
     """
     try:
@@ -74,17 +83,27 @@ def serve(
         chat = _chat(
             runs,
             keep_in=keep_in,
+            engine=engine,
             max_streams=max_streams,
+            max_length=max_length,
             dtype=dtype,
             device=device,
             guards=guards,
             unguarded=unguarded,
             system=None if system is None else _text_of(system),
+            chat_template=chat_template,
+            eos_token=eos_token,
         )
     else:
-        for flag, value in (("--system", system), ("--guards", guards)):
-            if value is not None:
-                raise ConfigError(f"{flag} is for a language model or its run, and {runs} is neither; leave it out")
+        of_models = {
+            "--system": system,
+            "--guards": guards,
+            "--engine": None if engine == "heeler" else engine,
+            "--max-length": max_length,
+            "--chat-template": chat_template,
+            "--eos-token": eos_token,
+        }
+        _refuse_for_folder(runs, of_models)
     folder = runs if chat is None else chat.runs
     config = ServiceConfig(
         runs=folder,
@@ -108,6 +127,12 @@ def serve(
         if chat is not None:
             chat.setup.engine.close()
     return OK
+
+
+def _refuse_for_folder(runs: Path, of_models: Mapping[str, object]) -> None:
+    given = next((flag for flag, value in of_models.items() if value is not None), None)
+    if given is not None:
+        raise ConfigError(f"{given} is for a language model or its run, and {runs} is neither; leave it out")
 
 
 def _tell(config: "ServiceConfig", chat: str | None, url: str, password: str | None) -> None:

@@ -1,7 +1,10 @@
 """Any chat model that goes on learning from the people who use it."""
 
+from pathlib import Path
+
 from heeler.algorithms.kl_penalty import KLConfig
 from heeler.algorithms.rloo import RLOOConfig
+from heeler.core.errors import ConfigError
 from heeler.loop.language.config import (
     PEOPLE,
     AskingConfig,
@@ -11,7 +14,7 @@ from heeler.loop.language.config import (
     PartWeights,
     ReleaseConfig,
 )
-from heeler.models.language.adapters import Lora
+from heeler.models.language.adapters import Lora, is_adapter
 from heeler.models.language.weights import OptimizerConfig
 from heeler.oversight.gate_config import Check, GateConfig
 from heeler.rollouts.sampler import SamplingConfig
@@ -33,25 +36,39 @@ def chat(
     budget: int = 1000,
     answers_per_update: int = 8,
     max_new_tokens: int = 256,
+    chat_template: str = "",
+    eos_token: str = "",
     seed: int = 0,
 ) -> LanguageRunConfig:
     """A chat model learns from people who compare its answers and from what they say of them in the chat.
 
     Args:
-        model: folder or hub id of the model to begin with.
+        model: folder or hub id of the model to begin with; or the folder of an adapter, which goes on learning.
         prompts: file with the columns prompt, a text or a list of messages, and reference, what a good answer says,
             which the gate needs.
-        lora: learn an adapter in place of all weights.
+        lora: learn a new adapter in place of all weights.
         learning_rate: length of a step; about 1e-6 for all weights of a large model.
         num_updates: updates of the whole run.
         budget: comparisons that are asked for.
         answers_per_update: answers of people that are waited for before each update.
         max_new_tokens: where an answer is cut.
+        chat_template: file with the Jinja template of chats, in place of the tokenizer's own.
+        eos_token: the token that ends a text, in place of the tokenizer's own.
         seed: everything random in the run follows from it.
     """
+    goes_on = is_adapter(Path(model))
+    if goes_on and not lora:
+        raise ConfigError(
+            f"lora: {model} is itself an adapter, which is what learns; leave out --no-lora, or name a whole model"
+        )
     return LanguageRunConfig(
         recipe="chat",
-        model=ModelConfig(path=model, lora=Lora() if lora else None),
+        model=ModelConfig(
+            path=model,
+            lora=Lora() if lora and not goes_on else None,
+            chat_template=chat_template,
+            eos_token=eos_token,
+        ),
         world=prompts,
         rloo=RLOOConfig(
             optimizer=OptimizerConfig(learning_rate=learning_rate),

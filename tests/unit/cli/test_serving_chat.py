@@ -202,6 +202,31 @@ def test_guards_that_cannot_be_are_refused_before_anything_is_made(
     assert "--guards is for a language model or its run" in capsys.readouterr().err
 
 
+def test_vllm_is_asked_for_and_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_llama(0, max_length=128).save(tmp_path / "tiny")
+    monkeypatch.setitem(sys.modules, "vllm", None)
+    command = ["serve", str(tmp_path / "tiny"), "--keep-in", str(tmp_path / "kept"), "--engine", "vllm"]
+    assert main(command) == 2
+    assert "vLLM is not installed" in capsys.readouterr().err
+    assert main([*command, "--device", "cpu"]) == 2
+    assert "device would be ignored" in capsys.readouterr().err
+    assert not (tmp_path / "kept").exists()
+
+
+def test_what_is_for_models_is_refused_for_a_folder_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags in (["--engine", "vllm"], ["--max-length", "9"], ["--chat-template", "x"], ["--eos-token", "x"]):
+        assert main(["serve", str(tmp_path), *flags]) == 2
+        assert f"{flags[0]} is for a language model or its run" in capsys.readouterr().err
+
+
+def test_a_length_that_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny_llama(0, max_length=128).save(tmp_path / "tiny")
+    assert main(["serve", str(tmp_path / "tiny"), "--max-length", "0"]) == 2
+    assert "max_length must be >= 1, got 0" in capsys.readouterr().err
+
+
 def test_what_is_no_model_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     RunDirectory.create(tmp_path / "run", {"recipe": "ppo"})
     assert main(["serve", str(tmp_path / "run")]) == 2

@@ -43,6 +43,8 @@ OTHER: dict[str, Any] = {
     "learning_rate": 5e-4,
     "answers_per_update": 3,
     "max_new_tokens": 33,
+    "chat_template": "chats.jinja",
+    "eos_token": "<end>",
 }
 """A value of each argument that is nobody's default."""
 

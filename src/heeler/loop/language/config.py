@@ -30,11 +30,16 @@ class ModelConfig:
     path: str
     """A folder or a hub id."""
     lora: Lora | None = None
-    """An adapter that learns in place of the model's own weights."""
+    """A new adapter that learns in place of the model's own weights. Where `path` is an adapter, that one goes on
+    learning, and these may be left out or must be its own."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What it computes in; auto is bfloat16 on a GPU that does, else float32."""
     device: str = "auto"
     """Where it computes."""
+    chat_template: str = ""
+    """A file with the Jinja template of chats, in place of the tokenizer's own; the run's copy of the model has it."""
+    eos_token: str = ""
+    """The token that ends a text, in place of the tokenizer's own; the run's copy of the model has it."""
 
 
 @dataclass(frozen=True, kw_only=True)

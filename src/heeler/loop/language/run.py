@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError
+from heeler.core.errors import ConfigError, DataError
 from heeler.core.named import under
 from heeler.core.nouns import Message, PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -30,8 +30,7 @@ from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
-from heeler.loop.serving import MODEL
-from heeler.models.language.loading import load_language_model
+from heeler.loop.run_model import load_start
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
 from heeler.oversight.over_optimisation import SIGNALS, review
@@ -46,7 +45,7 @@ _LEARNED = "rewards/learned/mean"
 
 
 class LanguageRun:
-    """One run in its directory, which holds the model that learning begins with in its folder `model`.
+    """One run in its directory, which holds the model that learning begins with (see `loop.run_model`).
 
     Args:
         directory: the run's, made for this very configuration.
@@ -62,15 +61,14 @@ class LanguageRun:
         self.directory, self.config, self.store = directory, config, store
         self.world = world_named(config.world)
         settings: dict[str, Any] = {"dtype": config.model.dtype, "device": config.model.device}
-        base = directory.path / MODEL
         with torch.random.fork_rng(devices=[]):
             # An adapter begins by chance.
             torch.manual_seed(config.seed)
-            self.model = load_language_model(base, lora=config.model.lora, **settings)
-        self.reference = load_language_model(base, trainable=False, **settings)
+            self.model = load_start(directory.path, lora=config.model.lora, **settings)
+        self.reference = load_start(directory.path, trainable=False, **settings)
         self.learner = config.learner
         self.state = self.learner.init(self.model, config.seed)
-        self.asking = Asking(config.asking, store, self.world, config.seed)
+        self.asking = Asking(config.asking, store, self.world, config.seed, self._can_read)
         self.rewarding = Rewarding(config, self.world, self.reference)
         self.noise = torch.Generator(self.model.device).manual_seed(config.seed + 1)
         self.step = self.update = self.metrics_size = self.watched_from = 0
@@ -138,6 +136,8 @@ class LanguageRun:
         if held_out is not None:
             told["held_out"] = held_out
         told |= {f"guards/{name}": number for name, number in self.store.setting(GUARD_ACTS, {}).items()}
+        if self.asking.num_left_out:
+            told["left_out"] = self.asking.num_left_out
         return self._record(samples, dict(composed.metrics) | figures | told | times)
 
     # Act
@@ -172,6 +172,13 @@ class LanguageRun:
         ids = [self.reference.prompt_ids(prompt)]
         batch = sample(self.reference, ids, num_each=1, config=self.config.sampling, generator=generator)
         return self.reference.text(batch.completions[0])
+
+    def _can_read(self, prompt: tuple[Message, ...]) -> bool:
+        try:
+            self.reference.prompt_ids(prompt)
+        except DataError:
+            return False
+        return True
 
     # Ask
 

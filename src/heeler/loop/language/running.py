@@ -12,14 +12,14 @@ from heeler.feedback.stores import open_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
-from heeler.loop.language.config import PEOPLE, LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.config import PEOPLE, LanguageRunConfig, ModelConfig, language_config_from_dict
 from heeler.loop.language.evaluation import evaluate
 from heeler.loop.language.offering import Offering
 from heeler.loop.language.rewarding import Rewarding, tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
-from heeler.loop.language.worlds import HELPDESK, world_named
-from heeler.loop.serving import MODEL
+from heeler.loop.language.worlds import HELPDESK, PromptFile, world_named
+from heeler.loop.run_model import has_start, keep_start, template_in
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
@@ -68,11 +68,12 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
         StoreAway: the store's server was away for longer than `store_patience_s`; `resume_language` goes on from the
             last checkpoint.
     """
-    base = load_language_model(config.model.path, dtype=config.model.dtype, device=config.model.device, trainable=False)
-    _refuse_what_does_not_fit(config, base)
+    start = _start(config.model)
+    _refuse_what_does_not_fit(config, start)
     directory = RunDirectory.create(Path(path), to_dict(config))
-    if not (directory.path / MODEL / "config.json").is_file():
-        base.save(directory.path / MODEL)
+    if not has_start(directory.path):
+        keep_start(directory.path, start, config.model.path)
+    del start
     return _learn(directory, config, listeners or Listeners())
 
 
@@ -80,14 +81,29 @@ def resume_language(path: Path | str, listeners: Listeners | None = None) -> Lan
     """Go on with a run from its newest sound checkpoint. The rest is as of `run_language`."""
     directory = RunDirectory.open(Path(path))
     config = language_config_from_dict(directory.config())
-    if not (directory.path / MODEL / "config.json").is_file():
+    if not has_start(directory.path):
         # It was killed before the model was there.
         return run_language(config, path, listeners)
     return _learn(directory, config, listeners or Listeners())
 
 
-def _refuse_what_does_not_fit(config: LanguageRunConfig, base: LanguageModel) -> None:
+def _start(config: ModelConfig) -> LanguageModel:
+    """The model as it is before learning, with whatever its settings put on it: what cannot be is refused here."""
+    return load_language_model(
+        config.path,
+        dtype=config.dtype,
+        device=config.device,
+        lora=config.lora,
+        chat_template=template_in(config.chat_template) if config.chat_template else None,
+        eos_token=config.eos_token or None,
+        trainable=False,
+    )
+
+
+def _refuse_what_does_not_fit(config: LanguageRunConfig, start: LanguageModel) -> None:
     world = world_named(config.world)
+    if isinstance(world, PromptFile):
+        world.refuse_unreadable(start)
     if config.asking is not None and not config.asks_people and config.world != HELPDESK:
         raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
     if config.release is not None:
@@ -99,7 +115,7 @@ def _refuse_what_does_not_fit(config: LanguageRunConfig, base: LanguageModel) ->
             )
     _refuse_a_reward_that_never_comes(config)
     # A part that cannot be made says so.
-    Rewarding(config, world, base)
+    Rewarding(config, world, start)
 
 
 def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:

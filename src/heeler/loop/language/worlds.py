@@ -19,6 +19,7 @@ from heeler.evaluation import suite_kinds
 from heeler.evaluation.text_suites import Item, Suite
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.texts import prompt_of
+from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.part import Scores
 from heeler.rewards.text.similarity import chrf
 from heeler.rewards.text.toxicity import Toxicity
@@ -37,6 +38,8 @@ class Prompted:
 
     prompt: tuple[Message, ...]
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    place: str = field(default="", compare=False)
+    """Where it stands, by which messages name it; empty where it was made up."""
 
 
 class TextWorld(Protocol):
@@ -205,6 +208,18 @@ class PromptFile:
             "train": shuffled[2 * tenth :],
         }
 
+    def refuse_unreadable(self, model: LanguageModel) -> None:
+        """Refuse the file where a model cannot read a prompt, or has no room for an answer to it.
+
+        Raises:
+            DataError: names file and row.
+        """
+        for split, found in self._splits.items():
+            for each in found:
+                # The gate computes how likely references are; elsewhere they are only compared as texts.
+                has_reference = isinstance(each.columns.get("reference"), str)
+                _refuse_unreadable(each, model, with_reference=split == "suites" and has_reference)
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Those of the file, but for the prompt."""
@@ -278,4 +293,18 @@ def _prompted(place: str, fields: Mapping[str, Any]) -> Prompted:
         raise DataError(f"{place}: {error}") from error
     if not prompt:
         raise DataError(f"{place}, prompt: expected a text or a list of messages, got nothing")
-    return Prompted(prompt=prompt, columns={name: value for name, value in fields.items() if name != "prompt"})
+    columns = {name: value for name, value in fields.items() if name != "prompt"}
+    return Prompted(prompt=prompt, columns=columns, place=place)
+
+
+def _refuse_unreadable(each: Prompted, model: LanguageModel, *, with_reference: bool) -> None:
+    try:
+        num_prompt = len(model.prompt_ids(each.prompt))
+    except DataError as error:
+        raise DataError(f"{each.place}, {error}") from error
+    num_reference = len(model.completion_ids(each.columns["reference"])) if with_reference else 0
+    if num_prompt + num_reference > model.max_length:
+        raise DataError(
+            f"{each.place}, reference: {num_reference} tokens and the prompt's {num_prompt} do not fit into the "
+            f"model's context of {model.max_length}; shorten one of the two"
+        )

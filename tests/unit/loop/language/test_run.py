@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heeler.cli import main
 from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, RunStopped
-from heeler.core.nouns import Feedback, Query, TextSegment, stable_id
+from heeler.core.nouns import Feedback, Message, Query, TextSegment, stable_id
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
@@ -24,7 +25,8 @@ from heeler.loop.language.config import LanguageRunConfig, PartWeights, language
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.report import write_report
-from heeler.loop.serving import MODEL, ServeOptions, chat_of
+from heeler.loop.run_model import MODEL
+from heeler.loop.serving import ServeOptions, chat_of
 from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
@@ -165,6 +167,18 @@ def test_a_gate_that_asks_for_a_suite_that_is_not_there_is_refused_before_anythi
     assert not (tmp_path / "run").exists()
 
 
+def test_a_prompt_of_a_file_that_is_too_long_is_refused_before_anything_is_written(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts, run = tmp_path / "prompts.jsonl", tmp_path / "run"
+    rows = [{"prompt": "x" * (2000 if i == 7 else 9) + str(i), "reference": "so"} for i in range(20)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["run", "chat", "--model", str(base), "--prompts", str(prompts), "--run-dir", str(run), "--no-serve"]
+    assert main(arguments) == 2
+    assert f"{prompts}, line 8, prompt: 2001 tokens, and the model's context holds 1024" in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageRun) -> None:
     prompted = begun.world.prompts("train", 1, seed=99)[0]
     segment = TextSegment(prompt=prompted.prompt, completion="You fool.", policy_version=0)
@@ -204,6 +218,46 @@ def test_what_guards_of_its_chat_did_stands_in_the_metrics(begun: LanguageRun) -
     row = begun.iterate()
     assert row is not None and row["guards/incoming/injection"] == 2
     assert begun.directory.metrics()[-1]["guards/incoming/injection"] == 2
+
+
+def thumb_in_a_chat(run: LanguageRun, prompt: str, *, number: int) -> None:
+    """Somebody's thumb down on an answer in a chat, kept as the service keeps it."""
+    segment = TextSegment(prompt=(Message(role="user", content=prompt),), completion="No.", policy_version=0)
+    query = Query(
+        id=stable_id("chat", number),
+        kind="evaluation",
+        segment_ids=(segment.id,),
+        policy_version=0,
+        asked_step=0,
+        acquisition=CHAT,
+    )
+    value = {"marks": [{"time_s": 0.0, "sign": -1}]}
+    key = stable_id("thumb", number)
+    run.store.add_segments([segment])
+    run.store.add_queries([query])
+    run.store.add_feedback([Feedback(key=key, query_id=query.id, kind="evaluation", value=value, annotator="ann")])
+
+
+def test_a_chat_that_the_model_cannot_read_any_more_is_left_out_and_counted(
+    config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    """Its marks made it longer than the context. The learner goes on, also where it was killed after that."""
+    for run in stepped(config, tmp_path / "run"):
+        run.store.add_annotator("ann", "person")
+        thumb_in_a_chat(run, "[redacted] " * 200, number=0)
+        thumb_in_a_chat(run, "Why?", number=1)
+        first, second = run.iterate(), run.iterate()
+        assert first is not None and second is not None and (first["left_out"], second["left_out"]) == (1, 1)
+        assert [pair.prompt[0].content for pair in run.asking.pairs.values() if pair.group == "evaluation"] == ["Why?"]
+        assert len(run.asking.from_chats(9, seed=0)) == 1
+        run.save()
+    directory = RunDirectory.open(tmp_path / "run")
+    with open_store(directory) as store:
+        again = LanguageRun(directory, config, store)
+        again.begin()
+        assert again.asking.num_left_out == 1
+        third = again.iterate()
+        assert third is not None and third["left_out"] == 1
 
 
 def test_learning_waits_for_people_and_goes_on_with_their_answers(

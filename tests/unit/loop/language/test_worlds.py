@@ -10,6 +10,7 @@ from heeler.core.errors import DataError
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import items
 from heeler.loop.language.worlds import HelpDesk, PromptFile, Split, world_named
+from tests.tiny_models import tiny_llama
 
 
 def written(path: Path, rows: list[object]) -> Path:
@@ -73,6 +74,43 @@ def test_a_row_without_a_prompt_is_refused_by_its_place(row: object, words: str,
     path = written(tmp_path / "bad.jsonl", [*rows[:3], row, *rows[3:]])
     with pytest.raises(DataError, match=f"bad.jsonl, line 4.*{words}"):
         PromptFile(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "x" * 64}, "prompt: 64 tokens, and the model's context holds 64; shorten it"),
+        ({"prompt": [{"role": "user", "content": "x" * 99}]}, "prompt: 102 tokens, and the model's context holds 64"),
+        ({"prompt": "why?", "reference": "y" * 70}, None),
+    ],
+)
+def test_a_prompt_that_leaves_no_room_is_refused_by_its_place(row: object, words: str | None, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{i}?", "reference": "so"} for i in range(12)]
+    world = PromptFile(written(tmp_path / "long.jsonl", [*rows[:3], row, *rows[3:]]))
+    model = tiny_llama(max_length=64)
+    if words is None:
+        assert all(each.prompt[0].content != "why?" for each in world.prompts("suites", 1, seed=0))
+        world.refuse_unreadable(model)
+        return
+    with pytest.raises(DataError, match=f"long.jsonl, line 4, {words}"):
+        world.refuse_unreadable(model)
+
+
+def test_a_reference_of_the_gate_that_does_not_fit_is_refused_by_its_place(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", "reference": "y" * 70} for i in range(12)]
+    world = PromptFile(written(tmp_path / "long.jsonl", rows))
+    with pytest.raises(DataError, match=r"long.jsonl, line \d+, reference: 71 tokens and the prompt's [23] do not fit"):
+        world.refuse_unreadable(tiny_llama(max_length=64))
+
+
+def test_a_chat_for_a_model_without_a_template_is_refused_by_its_place(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": [{"role": "user", "content": f"{i}?"}]} for i in range(12)]
+    model = tiny_llama()
+    model.tokenizer.chat_template = None
+    with pytest.raises(
+        DataError, match=r"chats.jsonl, line \d+, prompt: a chat, and the tokenizer has no chat template"
+    ):
+        PromptFile(written(tmp_path / "chats.jsonl", rows)).refuse_unreadable(model)
 
 
 def test_too_few_prompts_are_refused(tmp_path: Path) -> None:
