@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
-from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
+from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, flag_name, read_recipes, recipe_named
 
 
 def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
@@ -171,7 +171,7 @@ def recipes(name: RecipeName = None, *, json: Json = False) -> int:
     for recipe in found.values():
         print(f"{recipe.name}: {recipe.summary}")
         for argument in recipe.arguments:
-            flag = f"--{argument.name.replace('_', '-')}"
+            flag = flag_name(argument.name, argument.default)
             default = "required" if argument.default is REQUIRED else f"default {argument.default}"
             print(f"  {flag:<15} {argument.help} ({default})")
     return OK
