@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from heeler.core.nouns import Feedback, FeedbackKind, Message, Query, TextSegment
-from heeler.loop.language.answers import Said, pair_of
+from heeler.feedback.datasets.said import Said
+from heeler.loop.language.answers import pair_of
 
 PROMPT = (Message(role="user", content="hello?"),)
 LEFT, RIGHT = (TextSegment(prompt=PROMPT, completion=text, policy_version=1) for text in ("left", "right"))
