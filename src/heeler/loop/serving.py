@@ -14,6 +14,7 @@ from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
 from heeler.loop.language.config import is_language_config, language_config_from_dict
+from heeler.loop.offline.config import is_offline_config
 from heeler.models.language.loading import Precision, load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.rollouts.engine import Engine
@@ -25,7 +26,7 @@ from heeler.service.chat.setup import ChatSetup
 from heeler.service.folder import may_be_served
 
 MODEL = "model"
-"""Folder of a run that holds the language model that it began with."""
+"""Folder of a run that holds the language model that it began with, or where it learned from data, ended with."""
 _UNNAMABLE = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
@@ -80,6 +81,10 @@ def chat_of(path: Path, options: ServeOptions) -> ServedChat:
 def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     path = path.resolve()
     directory = RunDirectory.open(path)
+    if is_offline_config(directory.config()) and not (path / MODEL / "config.json").is_file():
+        raise ConfigError(
+            f"{path} has not learned to its end, so that there is no model to serve: heeler resume {path}"
+        )
     if not (path / MODEL / "config.json").is_file():
         raise ConfigError(f"{path} is a run without a language model; serve its folder: heeler serve {path.parent}")
     if not may_be_served(path):

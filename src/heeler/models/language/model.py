@@ -128,6 +128,12 @@ class LanguageModel:
         with self.module.disable_adapter():  # type: ignore[operator]
             yield
 
+    def merged(self) -> "LanguageModel":
+        """The same with its adapter taken into its weights, for good; itself where it has none. This one is used up."""
+        if not self.has_adapter:
+            return self
+        return LanguageModel(self.module.merge_and_unload(), self.tokenizer)  # type: ignore[operator]
+
     # Tokens and text
 
     def prompt_ids(self, prompt: Sequence[Message]) -> Int[Tensor, " prompt"]:
