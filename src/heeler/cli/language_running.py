@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
+from heeler.cli.time_left import TimeLeft
 from heeler.core.errors import ConfigError, RewardError, RunStopped, StoreAway
 from heeler.loop.absence import AWAY, away_in_words
 
@@ -138,7 +139,7 @@ class _Lines:
     def __init__(self, config: "LanguageRunConfig", stream: TextIO, address: Callable[[], str | None]) -> None:
         self._config, self._stream, self._address = config, stream, address
         self._shown_s = -_EVERY_S
-        self._first: tuple[int, float] | None = None
+        self._left = TimeLeft()
         self._limited = [limit.part for limit in config.budgets.limits]
         self.update = 0
 
@@ -157,8 +158,9 @@ class _Lines:
 
         waits, self.update = int(row["update"]) == self.update, int(row["update"])
         now = time.monotonic()
-        if self._first is None or waits:
-            self._first = (self.update, now)
+        if waits:
+            self._left.begin_anew(self.update)
+        left = self._left.in_words(self.update, self._config.num_updates)
         is_last, goes_away = self.update >= self._config.num_updates, row.get(AWAY) == 0
         if now - self._shown_s < _EVERY_S and not is_last and not goes_away:
             return
@@ -174,16 +176,7 @@ class _Lines:
         elif waits:
             where = self._address()
             words.append("waiting for people" + ("" if where is None else f", who answer at {where}"))
-        self.say(f"  update {self.update:,} of {self._config.num_updates:,}{self._left(now)}: {', '.join(words)}")
-
-    def _left(self, now: float) -> str:
-        from heeler.loop.words import duration
-
-        assert self._first is not None
-        first, first_s = self._first
-        if self.update <= first or self.update >= self._config.num_updates:
-            return ""
-        return f", {duration((self._config.num_updates - self.update) * (now - first_s) / (self.update - first))} left"
+        self.say(f"  update {self.update:,} of {self._config.num_updates:,}{left}: {', '.join(words)}")
 
 
 def _in_words(result: "LanguageResult") -> str:

@@ -249,6 +249,10 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(
             "this is the run of a reward model, in which nothing acts: heeler run, resume and report are for it"
         )
+    if "sft" in values:
+        raise ConfigError(
+            "this is the run of a language model that learns from data: heeler run, resume, report and serve are for it"
+        )
     if "world" in values:
         raise ConfigError(
             "this is the run of a language model: heeler run, resume, report, export and serve are for it"

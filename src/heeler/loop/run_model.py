@@ -11,7 +11,7 @@ from heeler.models.language.model import LanguageModel
 from heeler.models.language.saving import read_manifest
 
 MODEL = "model"
-"""Folder of a run that holds the language model that it began with."""
+"""Folder of a run that holds the language model that it began with, or, where it learned from data, ended with."""
 ADAPTER = "adapter"
 """Folder of a run that holds the adapter that it began with, where it went on with one."""
 _HUB_ID = "hub_id"

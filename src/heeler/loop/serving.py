@@ -14,6 +14,7 @@ from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
 from heeler.loop.guards import GuardsConfig, incoming_guards, outgoing_guards
 from heeler.loop.language.config import is_language_config, language_config_from_dict
+from heeler.loop.offline.config import is_offline_config
 from heeler.loop.run_model import MODEL, has_adapter, has_start, load_start, template_in
 from heeler.models.language.adapters import base_of, is_adapter
 from heeler.models.language.loading import Precision, load_language_model
@@ -104,6 +105,10 @@ def chat_of(path: Path, options: ServeOptions) -> ServedChat:
 def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     path = path.resolve()
     directory = RunDirectory.open(path)
+    if is_offline_config(directory.config()) and not has_start(path):
+        raise ConfigError(
+            f"{path} has not learned to its end, so that there is no model to serve: heeler resume {path}"
+        )
     if not has_start(path):
         raise ConfigError(f"{path} is a run without a language model; serve its folder: heeler serve {path.parent}")
     if not may_be_served(path):

@@ -1,8 +1,13 @@
 """Any chat model that goes on learning from the people who use it."""
 
 from pathlib import Path
+from typing import Any, Literal
 
+from heeler.algorithms.dpo import DPOConfig
+from heeler.algorithms.grpo import GRPOConfig
 from heeler.algorithms.kl_penalty import KLConfig
+from heeler.algorithms.online_dpo import OnlineDPOConfig
+from heeler.algorithms.ppo_text import TextPPOConfig
 from heeler.algorithms.rloo import RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.loop.language.config import (
@@ -30,6 +35,7 @@ def chat(
     *,
     model: str,
     prompts: str,
+    learner: Literal["rloo", "grpo", "ppo", "online_dpo"] = "rloo",
     lora: bool = True,
     learning_rate: float = 1e-4,
     num_updates: int = 200,
@@ -46,6 +52,7 @@ def chat(
         model: folder or hub id of the model to begin with; or the folder of an adapter, which goes on learning.
         prompts: file with the columns prompt, a text or a list of messages, and reference, what a good answer says,
             which the gate needs.
+        learner: how it learns from rewards; its settings have its name, as in --set grpo.clip_high=0.28.
         lora: learn a new adapter in place of all weights.
         learning_rate: length of a step; about 1e-6 for all weights of a large model.
         num_updates: updates of the whole run.
@@ -70,11 +77,7 @@ def chat(
             eos_token=eos_token,
         ),
         world=prompts,
-        rloo=RLOOConfig(
-            optimizer=OptimizerConfig(learning_rate=learning_rate),
-            kl=KLConfig(coefficient=0.05),
-            normalize_advantages=True,
-        ),
+        **_learner(learner, OptimizerConfig(learning_rate=learning_rate)),
         num_updates=num_updates,
         num_prompts=16,
         num_each=4,
@@ -87,3 +90,19 @@ def chat(
         checkpoint_every=5,
         seed=seed,
     )
+
+
+def _learner(name: str, optimizer: OptimizerConfig) -> dict[str, Any]:
+    """Settings of one learner, under its name."""
+    match name:
+        case "grpo":
+            return {name: GRPOConfig(optimizer=optimizer)}
+        case "ppo":
+            return {name: TextPPOConfig(optimizer=optimizer, kl=KLConfig(coefficient=0.05))}
+        case "online_dpo":
+            return {name: OnlineDPOConfig(dpo=DPOConfig(optimizer=optimizer))}
+        case "rloo":
+            kl = KLConfig(coefficient=0.05)
+            return {name: RLOOConfig(optimizer=optimizer, kl=kl, normalize_advantages=True)}
+        case _:
+            raise ConfigError(f"learner must be one of rloo, grpo, ppo and online_dpo, got {name!r}")

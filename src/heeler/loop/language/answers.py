@@ -14,44 +14,14 @@ comes to the same pairs again, and keeps none of people's words outside the stor
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from heeler.core.nouns import Feedback, Message, Query, TextSegment
+from heeler.core.nouns import Message
 from heeler.core.sentences import sentences
 from heeler.core.text_data import TextPair
-from heeler.core.words import words
+from heeler.feedback.datasets.said import Said, compared, sign_of
 
 Sample = Callable[[tuple[Message, ...], int], str]
 """What the model that learning began with says to a prompt; the number names the draw."""
-_PRAISE = frozenset(
-    (
-        *("good", "great", "excellent", "perfect", "fine", "nice", "right", "correct", "true", "clear", "helpful"),
-        *("useful", "friendly", "polite", "exactly", "like", "love", "thank", "thanks", "best"),
-    )
-)
-_BESIDE_PRAISE = frozenset(
-    (
-        *("a", "and", "answer", "i", "is", "it", "just", "part", "quite", "really", "sentence", "so", "that", "the"),
-        *("this", "very", "was", "you"),
-    )
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Said:
-    """What somebody said of a text, or of two."""
-
-    position: int
-    """Of the answer in the store."""
-    feedback: Feedback
-    query: Query
-    texts: tuple[TextSegment, ...]
-    """As many as the query shows."""
-
-    @property
-    def place(self) -> str:
-        """By which messages name it."""
-        return f"answer {self.position}"
 
 
 def pair_of(said: Said, sample: Sample) -> TextPair | None:
@@ -61,54 +31,11 @@ def pair_of(said: Said, sample: Sample) -> TextPair | None:
         said: an answer from the store.
         sample: gives the other text, for answers about one text alone.
     """
-    pair = _pair(said)
-    sign = _sign(said)
+    pair, sign = compared(said), sign_of(said)
     if pair is None and sign is not None:
         own, other = said.texts[0].completion, _rest(said) or sample(said.texts[0].prompt, said.position)
-        pair = _made(said, *((own, other) if sign > 0 else (other, own)))
+        pair = said.pair(*((own, other) if sign > 0 else (other, own)))
     return None if pair is None or pair.chosen == pair.rejected else pair
-
-
-def _pair(said: Said) -> TextPair | None:
-    """Of what was said of two texts, or with a text of the person's own."""
-    value, first = said.feedback.value, said.texts[0]
-    if said.feedback.kind == "preference" and value["choice"] != "cant_tell":
-        left, right = (text.completion for text in said.texts)
-        chosen, rejected = (right, left) if value["choice"] == "right" else (left, right)
-        return _made(said, chosen, rejected, is_equal=value["choice"] == "equal")
-    if said.feedback.kind == "correction" and value.get("text"):
-        return _made(said, value["text"], first.completion)
-    return None
-
-
-def _sign(said: Said) -> int | None:
-    """Whether one text was liked (1) or not (-1); None where nothing of the kind was said."""
-    value = said.feedback.value
-    match said.feedback.kind:
-        case "evaluation":
-            total = sum(mark["sign"] for mark in value["marks"])
-            return (total > 0) - (total < 0) or None
-        case "rating":
-            middle = (value["low"] + value["high"]) / 2
-            return (value["score"] > middle) - (value["score"] < middle) or None
-        case "critique":
-            return 1 if is_praise(value["text"]) else -1
-        case _:
-            return None
-
-
-def is_praise(text: str) -> bool:
-    """Whether words on a part are plainly praise: English words of praise, with none that could mean anything else.
-
-    Anything else, a question too, is taken for criticism, as that is what most people mark a part for.
-
-    >>> is_praise("Very good, just like that!"), is_praise("not good"), is_praise("The right price is 12 euro.")
-    (True, False, False)
-    """
-    said = words(text)
-    if "?" in text:
-        return False
-    return any(word in _PRAISE for word in said) and all(word in _PRAISE | _BESIDE_PRAISE for word in said)
 
 
 def _rest(said: Said) -> str:
@@ -122,15 +49,3 @@ def _rest(said: Said) -> str:
         if at <= value["start"] or value["end"] <= start:
             kept.append(sentence)
     return "".join(kept).strip()
-
-
-def _made(said: Said, chosen: str, rejected: str, *, is_equal: bool = False) -> TextPair:
-    return TextPair(
-        prompt=said.texts[0].prompt,
-        place=said.place,
-        chosen=chosen,
-        rejected=rejected,
-        is_equal=is_equal,
-        group=said.feedback.kind,
-        annotator=said.feedback.annotator,
-    )

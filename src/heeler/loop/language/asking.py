@@ -9,8 +9,9 @@ from heeler.core.text_data import TextPair
 from heeler.core.texts import TextSample
 from heeler.feedback.completions import CHAT
 from heeler.feedback.crowd import Crowd
+from heeler.feedback.datasets.said import Said
 from heeler.feedback.store import Store
-from heeler.loop.language.answers import Said, Sample, pair_of
+from heeler.loop.language.answers import Sample, pair_of
 from heeler.loop.language.config import PEOPLE, AskingConfig
 from heeler.loop.language.worlds import Prompted, TextWorld
 

@@ -31,6 +31,7 @@ from heeler.loop.language.config import LanguageRunConfig, language_config_from_
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.run_model import load_start
+from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
 from heeler.oversight.over_optimisation import SIGNALS, review
@@ -311,8 +312,8 @@ class LanguageRun:
             "asking": self.asking.state(),
             "rewarding": self.rewarding.to_json(),
         }
-        arrays = {name: _array(tensor) for name, tensor in tensors.items()}
-        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        keep = self.config.keep_checkpoints
+        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -354,7 +355,7 @@ class LanguageRun:
         refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.tensors.items()}
+        tensors = to_tensors(checkpoint.tensors)
         saved = checkpoint.state
         self.state = self.learner.load_tensors(self.state, under("learner.", tensors))
         self.rewarding.load(under("rewarding.", tensors), saved["rewarding"])
@@ -366,9 +367,3 @@ class LanguageRun:
         self.directory.truncate_metrics(self.metrics_size)
         for row in self.directory.metrics():
             self._follow(row)
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """NumPy knows no bfloat16; of the model's own weights in that float32 holds all bits."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -130,8 +130,9 @@ class LanguageModel:
         return max(rank for config in configs.values() for rank in (config.r, *config.rank_pattern.values()))
 
     def merged(self) -> "LanguageModel":
-        """The model with its adapter added to its weights, which this one then is no more."""
-        assert self.has_adapter
+        """The model with its adapter added to its weights, which this one then is no more; itself where it has none."""
+        if not self.has_adapter:
+            return self
         return LanguageModel(_alone(self.module.merge_and_unload()), self.tokenizer)  # type: ignore[operator]
 
     def without_adapter(self) -> "LanguageModel":

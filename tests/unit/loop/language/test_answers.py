@@ -6,7 +6,8 @@ import pytest
 
 from heeler.core.nouns import Feedback, FeedbackKind, Message, Query, TextSegment
 from heeler.core.texts import TextSample
-from heeler.loop.language.answers import Said, is_praise, pair_of
+from heeler.feedback.datasets.said import Said, is_praise
+from heeler.loop.language.answers import pair_of
 from heeler.rewards.reward_learner import RewardLearner
 from heeler.rewards.reward_settings import RewardModelConfig
 
