@@ -108,7 +108,7 @@ def test_a_run_holds_all_it_needs_and_is_gone_on_with(
 
 
 def test_it_is_served_and_exported(finished: Path, tmp_path: Path) -> None:
-    served = chat_of(finished, ServeOptions(guarded=False))
+    served = chat_of(finished, ServeOptions(guards=None))
     served.setup.engine.close()
     export_language_run(finished, tmp_path / "out", newest=True)
     loaded = load_language_model(tmp_path / "out", trainable=False)
@@ -121,7 +121,7 @@ def test_it_is_served_and_exported(finished: Path, tmp_path: Path) -> None:
 
 def test_an_adapter_that_was_exported_is_served_and_gone_on_with(finished: Path, tmp_path: Path) -> None:
     export_language_run(finished, tmp_path / "out", newest=True)
-    served = chat_of(tmp_path / "out", ServeOptions(keep_in=tmp_path / "kept", guarded=False))
+    served = chat_of(tmp_path / "out", ServeOptions(keep_in=tmp_path / "kept", guards=None))
     served.setup.engine.close()
     assert chat(model=str(tmp_path / "out"), prompts="x.jsonl").model.lora is None
 
@@ -183,7 +183,7 @@ def test_a_recipe_knows_an_adapter(adapter: Path, base: Path, capsys: pytest.Cap
 
 def test_a_run_that_learns_an_adapter_is_served_by_vllm(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vllm_stand_in.install(monkeypatch)
-    served = chat_of(finished, ServeOptions(engine="vllm", guarded=False, max_length=600, max_streams=2))
+    served = chat_of(finished, ServeOptions(engine="vllm", guards=None, max_length=600, max_streams=2))
     try:
         arguments = vllm_stand_in.Engine.made[0].arguments
         assert (arguments.model, arguments.max_model_len) == (str(finished / MODEL), 600)
@@ -223,7 +223,7 @@ def test_a_run_keeps_template_and_end_in_its_own_copy(bare: Path, template: Path
     kept = load_language_model(tmp_path / "run" / MODEL, trainable=False)
     assert kept.text(kept.prompt_ids(HI)) == "[user] Hi\n[assistant] " and kept.eos_id == 1
     resume_language(tmp_path / "run")
-    chat_of(tmp_path / "run", ServeOptions(guarded=False)).setup.engine.close()
+    chat_of(tmp_path / "run", ServeOptions(guards=None)).setup.engine.close()
     with pytest.raises(ConfigError, match="chat_template is for a model that is no run"):
         chat_of(tmp_path / "run", ServeOptions(chat_template=template))
     export_language_run(tmp_path / "run", tmp_path / "out", newest=True)

@@ -151,7 +151,7 @@ def test_the_report_needs_nothing_else(finished: OfflineResult) -> None:
 
 
 def test_the_finished_model_is_served_and_learned_from_on(finished: OfflineResult, tmp_path: Path) -> None:
-    served = chat_of(finished.path, ServeOptions(guarded=False))
+    served = chat_of(finished.path, ServeOptions(guards=None))
     served.setup.engine.close()
     assert served.runs == finished.path.parent
     data = file_of(tmp_path, rows_for("sft"))
