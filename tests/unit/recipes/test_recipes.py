@@ -43,6 +43,7 @@ OTHER: dict[str, Any] = {
     "learning_rate": 5e-4,
     "answers_per_update": 3,
     "max_new_tokens": 33,
+    "margin": 0.125,
 }
 """A value of each argument that is nobody's default."""
 
