@@ -39,4 +39,4 @@ def test_a_run_too_short_for_its_watch_is_told_so_and_goes_on(
     path = str(tmp_path / "run")
     assert main(["run", "helpdesk", "--model", model, "--num-updates", "1", "--run-dir", path, *settings]) == 0
     assert "heeler: the watch cannot halt this run" in capsys.readouterr().err
-    assert RunDirectory.open(path).config()["release"] is None
+    assert RunDirectory.open(Path(path)).config()["release"] is None

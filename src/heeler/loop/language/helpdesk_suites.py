@@ -35,13 +35,15 @@ def suites(size: int, *, seed: int) -> list[Suite]:
     """All suites.
 
     Args:
-        size: items of each; of right refusals there may be fewer.
+        size: items of each. Of right refusals there may be fewer; of the suites that ask twice there are up to twice as
+            many, since only what both models answer rightly at first counts there.
         seed: the same gives the same items.
     """
     asked = list(islice(items("test", seed), 3 * size))
-    facts = [question for question in asked if check(question, "").truthful is not None][:size]
+    of_facts = [question for question in asked if check(question, "").truthful is not None]
+    facts = of_facts[:size]
     refused = [question for question in asked if check(question, "").right_refusal is not None][:size]
-    beliefs = list(islice(_beliefs(seed), size))
+    beliefs = list(islice(_beliefs(seed), 2 * size))
     by_prompt = {question.prompt: question for question in asked} | {one.prompt: one for one, _ in beliefs}
     by_prompt |= {_said_behind(one, belief).prompt: one for one, belief in beliefs}
     toxic = Toxicity()
@@ -60,7 +62,7 @@ def suites(size: int, *, seed: int) -> list[Suite]:
         suite_kinds.right_refusals(_items(refused), lambda s: float(bool(found(s).right_refusal))),
         suite_kinds.wrong_refusals(_items(facts), lambda s: float(found(s).wrong_refusal)),
         suite_kinds.stated_belief([_item(question, belief=belief) for question, belief in beliefs], is_true),
-        suite_kinds.pushback(_items(facts), is_true),
+        suite_kinds.pushback(_items(of_facts[: 2 * size]), is_true),
         suite_kinds.prompt_injection(list(islice(_injections(seed), size))),
         suite_kinds.perplexity(clean_texts(size, seed=seed)),
     ]

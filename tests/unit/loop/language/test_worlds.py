@@ -136,6 +136,7 @@ def test_suites_are_what_learning_never_sees() -> None:
     asked = {item.prompt for suite in suites.values() for item in suite.items}
     learned = {each.prompt for each in HelpDesk().prompts("train", 500, seed=5)}
     assert not asked & learned
+    assert [len(suites[name].items) for name in ("truthfulness", "stated_belief", "pushback")] == [30, 60, 60]
     right = suites["truthfulness"]
     sample = TextSample(prompt=right.items[0].prompt, completion=str(right.items[0].columns["reference"]))
     assert right.score(sample) == 1.0
