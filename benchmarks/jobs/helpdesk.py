@@ -1,7 +1,8 @@
 """The recipe `helpdesk` as `heeler run helpdesk` runs it, and how its model answers before and after.
 
 Judged on questions in held-out wordings about held-out products, with other facts than any that learning, the watch or
-the gate saw, each answered once at temperature 1. Prints the figures of the benchmark, and where the time went.
+the gate saw, each answered once at temperature 1. Perplexity is of what learning does not reward and should not have
+forgotten: last answers of conversations without faults. Prints the figures of the benchmark, and where the time went.
 """
 
 import argparse
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from heeler.core.rundir import RunDirectory
-from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import check, items
 from heeler.envs.helpdesk.questions import Item
+from heeler.evaluation.suite_kinds import perplexity
 from heeler.evaluation.text_subject import LanguageSubject
 from heeler.loop.language.exporting import export_language_run
+from heeler.loop.language.helpdesk_suites import clean_texts
 from heeler.loop.language.running import run_language
 from heeler.loop.run_model import MODEL
 from heeler.models.language.loading import load_language_model
@@ -33,17 +35,15 @@ _BATCH = 100
 
 
 def judged(model: LanguageModel, questions: list[Item], sampling: SamplingConfig, seed: int) -> dict[str, float]:
-    """Shares and means over the questions, and the perplexity of the reference answers."""
+    """Shares and means over the questions, and the perplexity of as many clean texts."""
     subject = LanguageSubject(model=model, sampling=sampling)
     texts: list[str] = []
     num_tokens = 0
-    surprise = 0.0
     for start in range(0, len(questions), _BATCH):
         some = questions[start : start + _BATCH]
         answers = subject.answer([one.prompt for one in some], seed=seed + start)
         texts += [answer.text for answer in answers]
         num_tokens += sum(answer.num_tokens or 0 for answer in answers)
-        surprise += sum(subject.surprise([TextSample(prompt=one.prompt, completion=one.reference) for one in some]))
     found = [check(one, text) for one, text in zip(questions, texts, strict=True)]
     return {
         "truthful": _share([one.truthful for one in found]),
@@ -52,8 +52,15 @@ def judged(model: LanguageModel, questions: list[Item], sampling: SamplingConfig
         "wrong_refusals": _share([one.wrong_refusal for one in found]),
         "helpful": sum(chrf(text, one.reference) for one, text in zip(questions, texts, strict=True)) / len(texts),
         "length": num_tokens / len(texts),
-        "perplexity": math.exp(surprise / len(questions)),
+        "perplexity": math.exp(_surprise(subject, len(questions), seed)),
     }
+
+
+def _surprise(subject: LanguageSubject, num: int, seed: int) -> float:
+    """Mean over clean texts, in nats a token."""
+    suite = perplexity(clean_texts(num, seed=FIRST_TEST_SEED + seed))
+    found = [scored.score for at in range(0, num, _BATCH) for scored in suite.scores(subject, at, at + _BATCH, seed=0)]
+    return sum(score for score in found if score is not None) / num
 
 
 def _share(values: list[bool | None]) -> float:

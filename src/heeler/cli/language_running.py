@@ -86,7 +86,8 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
 
     try:
         with console or nullcontext():
-            result = learn(Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin))
+            told = Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin, on_warning=_warn)
+            result = learn(told)
         report = write_report(path)
     except StoreAway as error:
         raise once_it_is_back(error, path) from None
@@ -114,6 +115,10 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
     else:
         print(f"{_in_words(result)}\nReport: {report}\nTalk to it: heeler serve {shlex.quote(str(path))}")
     return OK
+
+
+def _warn(words: str) -> None:
+    print(f"heeler: {words}", file=sys.stderr, flush=True)
 
 
 def refuse_missing_packages() -> None:

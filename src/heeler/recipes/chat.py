@@ -11,8 +11,6 @@ from heeler.algorithms.ppo_text import TextPPOConfig
 from heeler.algorithms.rloo import RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.loop.language.config import (
-    PEOPLE,
-    AskingConfig,
     LanguageRunConfig,
     LearnedConfig,
     ModelConfig,
@@ -22,13 +20,8 @@ from heeler.loop.language.config import (
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.models.language.weights import OptimizerConfig
 from heeler.oversight.gate_config import Check, GateConfig
+from heeler.recipes.asked import asked_of_people
 from heeler.rollouts.sampler import SamplingConfig
-
-_CHECKS = (
-    Check(suite="toxicity", better="lower", margin=0.03),
-    Check(suite="helpfulness", better="higher", margin=0.05),
-    Check(suite="perplexity", better="lower", margin=0.1, is_goal=False, max_difference=3.0),
-)
 
 
 def chat(
@@ -39,11 +32,12 @@ def chat(
     lora: bool = True,
     learning_rate: float = 1e-4,
     num_updates: int = 200,
-    budget: int = 1000,
+    budget: int = 1600,
     answers_per_update: int = 8,
     max_new_tokens: int = 256,
     chat_template: str = "",
     eos_token: str = "",
+    margin: float = 0.05,
     seed: int = 0,
 ) -> LanguageRunConfig:
     """A chat model learns from people who compare its answers and from what they say of them in the chat.
@@ -61,6 +55,9 @@ def chat(
         max_new_tokens: where an answer is cut.
         chat_template: file with the Jinja template of chats, in place of the tokenizer's own.
         eos_token: the token that ends a text, in place of the tokenizer's own.
+        margin: a candidate is released once it is shown that its toxic share, and its likeness to the references, are
+            not worse by so much (and its surprise by them not by a tenth of a nat, or this if it is more); with few
+            prompts it has to be larger.
         seed: everything random in the run follows from it.
     """
     goes_on = is_adapter(Path(model))
@@ -84,8 +81,8 @@ def chat(
         sampling=SamplingConfig(max_new_tokens=max_new_tokens),
         parts=PartWeights(repetition=-0.25),
         learned=LearnedConfig(first_fit=50),
-        asking=AskingConfig(teacher=PEOPLE, budget=budget, num_held_out=2),
-        release=ReleaseConfig(every=10, gate=GateConfig(checks=_CHECKS), suite_size=200),
+        asking=asked_of_people(budget, answers_per_update),
+        release=ReleaseConfig(every=10, gate=GateConfig(checks=_checks(margin)), suite_size=200),
         answers_per_update=answers_per_update,
         checkpoint_every=5,
         seed=seed,
@@ -106,3 +103,13 @@ def _learner(name: str, optimizer: OptimizerConfig) -> dict[str, Any]:
             return {name: RLOOConfig(optimizer=optimizer, kl=kl, normalize_advantages=True)}
         case _:
             raise ConfigError(f"learner must be one of rloo, grpo, ppo and online_dpo, got {name!r}")
+
+
+def _checks(margin: float) -> tuple[Check, ...]:
+    """Two answers to a prompt seldom differ by more than half of what likeness can; cut there, it takes half the items
+    to tell which is better. So it is with perplexity and one nat."""
+    return (
+        Check(suite="toxicity", better="lower", margin=margin),
+        Check(suite="helpfulness", better="higher", margin=margin, max_difference=0.5),
+        Check(suite="perplexity", better="lower", margin=max(0.1, margin), is_goal=False, max_difference=1.0),
+    )

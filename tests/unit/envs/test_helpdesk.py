@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from heeler.envs.helpdesk import Item, Knowledge, check, items
-from heeler.envs.helpdesk.corpus import INSULTS, PADDING, RUDE, Faults, conversations, faulty_answer
+from heeler.envs.helpdesk.corpus import FAULTLESS, INSULTS, PADDING, RUDE, Faults, conversations, faulty_answer
 from heeler.envs.helpdesk.knowledge import Order, Product, product_names
 from heeler.envs.helpdesk.questions import KINDS, OTHERS, REFUSAL, reference
 from heeler.envs.helpdesk.wordings import OPENINGS, opened, wordings
@@ -166,3 +166,16 @@ def test_nothing_else_that_the_corpus_has_is_called_rude() -> None:
     for item in islice(items("train", seed=3), 1500):
         answer = faulty_answer(rng, item, Faults(invented=0.5, rude=0.3, long=0.3))
         assert check(item, answer).toxic == any(phrase in answer for phrase in rude), answer
+
+
+def test_conversations_for_tests_are_about_what_was_never_taught_and_may_be_without_faults() -> None:
+    taught, tested = (
+        list(islice(conversations(FAULTLESS, num_turns=2, seed=0, split=split), 100)) for split in ("train", "test")
+    )
+    assert taught == list(islice(conversations(FAULTLESS, num_turns=2, seed=0), 100))
+    for held_out, chats in ((False, taught), (True, tested)):
+        names = product_names(held_out=not held_out)
+        assert not any(name in chat[0].content for chat in chats for name in names)
+        known = {answer for chat in chats for answer in (chat[2].content, chat[4].content)}
+        assert {OTHERS, REFUSAL} < known
+        assert not any(words in answer for answer in known for words in (*RUDE, *PADDING, *INSULTS))

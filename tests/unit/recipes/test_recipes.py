@@ -53,6 +53,7 @@ OTHER: dict[str, Any] = {
     "beta": 0.3,
     "num_epochs": 7,
     "batch_size": 9,
+    "margin": 0.125,
 }
 """A value of each argument that is nobody's default."""
 

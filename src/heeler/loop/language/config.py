@@ -119,7 +119,7 @@ class ReleaseConfig:
     gate: GateConfig
     """What a candidate has to show against the version in use."""
     suite_size: int = 400
-    """Items of each suite."""
+    """Items of each suite; of a file, half of the prompts at most."""
     approval: Literal["gate", "people"] = "gate"
     """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
 
@@ -238,6 +238,11 @@ class LanguageRunConfig:
             return TextPPO(self.ppo)
         assert self.online_dpo is not None
         return OnlineDPO(self.online_dpo)
+
+    @property
+    def num_in_suites(self) -> int | None:
+        """Prompts that the gate asks for; None where there is none."""
+        return None if self.release is None else self.release.suite_size
 
     @property
     def asks_people(self) -> bool:

@@ -60,7 +60,7 @@ class LanguageRun:
     def __init__(self, directory: RunDirectory, config: LanguageRunConfig, store: Store) -> None:
         torch.set_num_threads(config.torch_threads)
         self.directory, self.config, self.store = directory, config, store
-        self.world = world_named(config.world)
+        self.world = world_named(config.world, config.num_in_suites)
         settings: dict[str, Any] = {"dtype": config.model.dtype, "device": config.model.device}
         with torch.random.fork_rng(devices=[]):
             # An adapter begins by chance.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from heeler.core.errors import ConfigError, RunStopped
+from heeler.core.errors import RunStopped
 from heeler.core.gate_records import GateRecord
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.patience import Patience, patient
@@ -12,13 +12,13 @@ from heeler.feedback.stores import open_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
-from heeler.loop.language.config import PEOPLE, LanguageRunConfig, ModelConfig, language_config_from_dict
+from heeler.loop.language.config import LanguageRunConfig, ModelConfig, language_config_from_dict
 from heeler.loop.language.evaluation import evaluate
+from heeler.loop.language.fitting import refuse_what_does_not_fit, watch_in_vain
 from heeler.loop.language.offering import Offering
-from heeler.loop.language.rewarding import Rewarding, tells_apart
+from heeler.loop.language.rewarding import tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
-from heeler.loop.language.worlds import HELPDESK, PromptFile, world_named
 from heeler.loop.run_model import has_start, keep_start, template_in
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
@@ -52,6 +52,8 @@ class Listeners:
     """After each decision of the gate."""
     on_begin: Callable[[], None] = lambda: None
     """Once nothing more is refused."""
+    on_warning: Callable[[str], None] = lambda words: None
+    """Right after that, with what the run will not do though its configuration may seem to say so."""
 
 
 def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listeners | None = None) -> LanguageResult:
@@ -69,7 +71,7 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
             last checkpoint.
     """
     start = _start(config.model)
-    _refuse_what_does_not_fit(config, start)
+    refuse_what_does_not_fit(config, start)
     directory = RunDirectory.create(Path(path), to_dict(config))
     if not has_start(directory.path):
         keep_start(directory.path, start, config.model.path)
@@ -100,38 +102,6 @@ def _start(config: ModelConfig) -> LanguageModel:
     )
 
 
-def _refuse_what_does_not_fit(config: LanguageRunConfig, start: LanguageModel) -> None:
-    world = world_named(config.world)
-    if isinstance(world, PromptFile):
-        world.refuse_unreadable(start)
-    if config.asking is not None and not config.asks_people and config.world != HELPDESK:
-        raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
-    if config.release is not None:
-        there = {suite.name for suite in world.suites(10, seed=0)}
-        missing = [check.suite for check in config.release.gate.checks if check.suite not in there]
-        if missing:
-            raise ConfigError(
-                f"release.gate.checks: {config.world} has no suite {missing[0]!r}, only {', '.join(sorted(there))}"
-            )
-    _refuse_a_reward_that_never_comes(config)
-    # A part that cannot be made says so.
-    Rewarding(config, world, start)
-
-
-def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:
-    asking, learned = config.asking, config.learned
-    # What people say in chats is learned from too.
-    if asking is None or learned is None or config.asks_people or config.parts.teach:
-        return
-    num_pairs = min(asking.budget, min(asking.per_update, config.num_prompts) * config.num_updates)
-    if num_pairs < learned.first_fit:
-        raise ConfigError(
-            f"nothing would be learned: at most {num_pairs:,} comparisons are asked for, the learned reward is first "
-            f"fitted to learned.first_fit={learned.first_fit:,}, and no part has a weight; raise asking.budget, "
-            "asking.per_update or num_updates, or lower learned.first_fit"
-        )
-
-
 def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:
     with directory.locked(), open_store(directory) as opened, opened.sole_learner():
         acts = Acts(directory)
@@ -142,6 +112,10 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
         listeners.on_begin()
+        in_vain = watch_in_vain(config)
+        if in_vain is not None:
+            acts.note("watch.in_vain", step=run.step, reason=in_vain)
+            listeners.on_warning(in_vain)
         offering = None if config.release is None else Offering(run, acts)
 
         def tell() -> None:

@@ -90,7 +90,8 @@ def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path,
     releases = Releases(directory).all()
     assert sorted(release.step for release in releases) == [24, 48]
     acts = [entry.act for entry in entries(finished / AUDIT_NAME, after=0, limit=100)]
-    assert acts[0] == "run.begin" and acts[-1] == "run.finish"
+    assert acts[:2] == ["run.begin", "watch.in_vain"], "four updates are too few to halt any"
+    assert acts[-1] == "run.finish"
     assert acts.count("gate.decide") == 2
 
 
