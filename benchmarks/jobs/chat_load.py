@@ -98,7 +98,7 @@ def measure(seed: int, seconds: float) -> dict[str, float]:
         place.release(1)
         # Guards hold a text back until its sentence ends, and this model's random text seldom ends one: the first text
         # would come with the last.
-        with served(place, guards=None) as url:
+        with served(place, guarded=False) as url:
             # What is done at the first answers only is no matter of load.
             asyncio.run(load(place, url, min(2.0, seconds)))
             alone, _ = asyncio.run(load(place, url, seconds))

@@ -1,6 +1,7 @@
 """What a configuration cannot do is told before anybody is asked anything."""
 
 import dataclasses
+import functools
 import json
 import re
 from pathlib import Path
@@ -10,8 +11,19 @@ import pytest
 from heeler.core.errors import ConfigError
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.fitting import refuse_what_does_not_fit, watch_in_vain
+from heeler.models.language.model import LanguageModel
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.recipes import chat, helpdesk
+from tests.tiny_models import tiny_llama
+
+
+@functools.cache
+def start() -> LanguageModel:
+    return tiny_llama(0, max_length=512)
+
+
+def fits(config: LanguageRunConfig) -> None:
+    refuse_what_does_not_fit(config, start())
 
 
 def prompts(folder: Path, num: int) -> str:
@@ -22,22 +34,22 @@ def prompts(folder: Path, num: int) -> str:
 
 
 def test_a_file_of_a_few_hundred_prompts_can_release(tmp_path: Path) -> None:
-    refuse_what_does_not_fit(chat(model="any", prompts=prompts(tmp_path, 240)))
+    fits(chat(model="any", prompts=prompts(tmp_path, 240)))
 
 
 def test_a_file_with_which_nothing_could_pass_is_refused_with_what_would_mend_it(tmp_path: Path) -> None:
     few = chat(model="any", prompts=prompts(tmp_path, 100))
     with pytest.raises(ConfigError) as refused:
-        refuse_what_does_not_fit(few)
+        fits(few)
     told = str(refused.value)
     assert "toxicity has 50 items and needs 112 for its margin of 0.05 (0.11 would do)" in told
     assert "100.jsonl has 100 different prompts, of which 50% at most are kept for the gate" in told
     wanted = int(re.findall(r"bring (\d+)", told)[0])
-    refuse_what_does_not_fit(chat(model="any", prompts=prompts(tmp_path, wanted)))
+    fits(chat(model="any", prompts=prompts(tmp_path, wanted)))
     with pytest.raises(ConfigError, match="nothing could ever pass"):
-        refuse_what_does_not_fit(chat(model="any", prompts=prompts(tmp_path, wanted - 1)))
-    refuse_what_does_not_fit(chat(model="any", prompts=few.world, margin=0.11))
-    refuse_what_does_not_fit(dataclasses.replace(few, release=None))
+        fits(chat(model="any", prompts=prompts(tmp_path, wanted - 1)))
+    fits(chat(model="any", prompts=few.world, margin=0.11))
+    fits(dataclasses.replace(few, release=None))
 
 
 def test_suites_that_are_made_too_small_are_refused() -> None:
@@ -45,11 +57,11 @@ def test_suites_that_are_made_too_small_are_refused() -> None:
     assert recipe.release is not None
     small = dataclasses.replace(recipe, release=dataclasses.replace(recipe.release, suite_size=150))
     with pytest.raises(ConfigError, match=r"Set release\.suite_size \(150\) to 189 or more"):
-        refuse_what_does_not_fit(small)
+        fits(small)
 
 
 def test_the_help_desk_s_own_suites_fit_its_gate() -> None:
-    refuse_what_does_not_fit(helpdesk())
+    fits(helpdesk())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +89,8 @@ def test_what_is_said_of_the_soonest_halt_is_so() -> None:
 
 
 def _first_halt(config: LanguageRunConfig) -> int:
-    from heeler.oversight.over_optimisation import review
+    from heeler.models.language.model import LanguageModel
+from heeler.oversight.over_optimisation import review
 
     assert config.asking is not None and config.learned is not None and config.watch is not None
     rows: list[dict[str, float]] = []
