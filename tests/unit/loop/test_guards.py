@@ -124,7 +124,7 @@ def test_patterns_and_rules_that_are_off_by_default_look_at_what_comes_in_too(tm
         ("incoming: {words: {action: resample}}", r"incoming\.words\.action: of what comes in no other"),
         ("outgoing: {patterns: [{name: a, pattern: '('}]}", r"outgoing\.patterns\[0\]: pattern '\('"),
         ("outgoing: {patterns: [{name: a, patern: b}]}", r"outgoing\.patterns\[0\]\.patern"),
-        ("outgoing: {patterns: [{pattern: b}]}", r"outgoing\.patterns\.name is missing"),
+        ("outgoing: {patterns: [{pattern: b}]}", r"outgoing\.patterns\[0\]\.name is missing"),
         ("outgoing: {patterns: [{name: a, pattern: b}, {name: a, pattern: c}]}", r"patterns\[1\]\.name: .* rule 'a'"),
         ("num_tries: 0", "num_tries must be > 0"),
         ("refusal: ' '", "refusal must be some text"),

@@ -12,7 +12,7 @@ from heeler.core.errors import ConfigError
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.fitting import refuse_what_does_not_fit, watch_in_vain
 from heeler.models.language.model import LanguageModel
-from heeler.oversight.over_optimisation import WatchConfig
+from heeler.oversight.over_optimisation import WatchConfig, review
 from heeler.recipes import chat, helpdesk
 from tests.tiny_models import tiny_llama
 
@@ -89,9 +89,6 @@ def test_what_is_said_of_the_soonest_halt_is_so() -> None:
 
 
 def _first_halt(config: LanguageRunConfig) -> int:
-    from heeler.models.language.model import LanguageModel
-from heeler.oversight.over_optimisation import review
-
     assert config.asking is not None and config.learned is not None and config.watch is not None
     rows: list[dict[str, float]] = []
     for update in range(config.num_updates):
