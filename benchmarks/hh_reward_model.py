@@ -13,12 +13,12 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """Medians over the seeds, of which each gives other folds and another model.
 
     The job is `python -m benchmarks.jobs.hh_reward_model --data FILE --folds N --seed S`; the smoke test makes pairs of
-    its own.
+    its own, and tries a tiny language model too.
 
     Raises:
         BenchmarkError: the data are not there.
     """
-    given = ("--made",) if quick else ("--data", str(data_file()))
+    given = ("--made", "--small") if quick else ("--data", str(data_file()))
     folds = str(NUM_FOLDS_QUICK if quick else NUM_FOLDS)
     rows: list[Figures] = []
     for seed in seeds:

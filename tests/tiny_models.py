@@ -1,5 +1,9 @@
 """Tiny language models that tests make for themselves."""
 
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -44,3 +48,18 @@ def tiny_llama(seed: int = 0, *, hidden_size: int = 32, num_layers: int = 2, max
         pad_token_id=tokenizer.pad_token_id,
     )
     return LanguageModel(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def save_tiny_embeddings(folder: Path) -> dict[str, np.ndarray]:
+    """A sentence-transformers model of random weights that reads bytes: the mean of its letters' embeddings.
+
+    Returns:
+        The embedding of each letter.
+    """
+    sentence_transformers = import_module("sentence_transformers")
+    modules = import_module("sentence_transformers.sentence_transformer.modules")
+    tokenizer = tiny_tokenizer()
+    weight = np.random.default_rng(0).normal(size=(len(tokenizer), 8)).astype(np.float32)
+    embedding = modules.StaticEmbedding(tokenizer.backend_tokenizer, embedding_weights=weight)
+    sentence_transformers.SentenceTransformer(modules=[embedding], device="cpu").save(str(folder))
+    return {letter: weight[tokenizer.convert_tokens_to_ids(letter)] for letter in "abc"}

@@ -21,7 +21,7 @@ from heeler.core.audit import AUDIT_NAME, AuditLog
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.loop.chat_releases import MODEL_PREFIX
-from heeler.loop.serving import MODEL
+from heeler.loop.run_model import MODEL
 from heeler.models.language.model import LanguageModel
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.accounts.database import FILE_NAME
@@ -113,9 +113,10 @@ def make_place(folder: Path, seed: int, num_versions: int) -> Place:
 
 
 @contextmanager
-def served(place: Place) -> Generator[str]:
+def served(place: Place, *, guarded: bool = True) -> Generator[str]:
     """`heeler serve` of the run; its address."""
-    command = [sys.executable, "-m", "heeler", "serve", str(place.folder / RUN), "--port", "0", "--unguarded"]
+    command = [sys.executable, "-m", "heeler", "serve", str(place.folder / RUN), "--port", "0"]
+    command += [] if guarded else ["--unguarded"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:

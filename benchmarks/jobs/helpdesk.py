@@ -1,7 +1,8 @@
 """The recipe `helpdesk` as `heeler run helpdesk` runs it, and how its model answers before and after.
 
 Judged on questions in held-out wordings about held-out products, with other facts than any that learning, the watch or
-the gate saw, each answered once at temperature 1. Prints the figures of the benchmark, and where the time went.
+the gate saw, each answered once at temperature 1. Perplexity is of what learning does not reward and should not have
+forgotten: last answers of conversations without faults. Prints the figures of the benchmark, and where the time went.
 """
 
 import argparse
@@ -15,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from heeler.core.rundir import RunDirectory
-from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import check, items
 from heeler.envs.helpdesk.questions import Item
+from heeler.evaluation.suite_kinds import perplexity
 from heeler.evaluation.text_subject import LanguageSubject
-from heeler.loop.chat_releases import MODEL_PREFIX
+from heeler.loop.language.exporting import export_language_run
+from heeler.loop.language.helpdesk_suites import clean_texts
 from heeler.loop.language.running import run_language
-from heeler.loop.serving import MODEL
+from heeler.loop.run_model import MODEL
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.recipes import helpdesk
@@ -33,17 +35,15 @@ _BATCH = 100
 
 
 def judged(model: LanguageModel, questions: list[Item], sampling: SamplingConfig, seed: int) -> dict[str, float]:
-    """Shares and means over the questions, and the perplexity of the reference answers."""
+    """Shares and means over the questions, and the perplexity of as many clean texts."""
     subject = LanguageSubject(model=model, sampling=sampling)
     texts: list[str] = []
     num_tokens = 0
-    surprise = 0.0
     for start in range(0, len(questions), _BATCH):
         some = questions[start : start + _BATCH]
         answers = subject.answer([one.prompt for one in some], seed=seed + start)
         texts += [answer.text for answer in answers]
         num_tokens += sum(answer.num_tokens or 0 for answer in answers)
-        surprise += sum(subject.surprise([TextSample(prompt=one.prompt, completion=one.reference) for one in some]))
     found = [check(one, text) for one, text in zip(questions, texts, strict=True)]
     return {
         "truthful": _share([one.truthful for one in found]),
@@ -52,8 +52,15 @@ def judged(model: LanguageModel, questions: list[Item], sampling: SamplingConfig
         "wrong_refusals": _share([one.wrong_refusal for one in found]),
         "helpful": sum(chrf(text, one.reference) for one, text in zip(questions, texts, strict=True)) / len(texts),
         "length": num_tokens / len(texts),
-        "perplexity": math.exp(surprise / len(questions)),
+        "perplexity": math.exp(_surprise(subject, len(questions), seed)),
     }
+
+
+def _surprise(subject: LanguageSubject, num: int, seed: int) -> float:
+    """Mean over clean texts, in nats a token."""
+    suite = perplexity(clean_texts(num, seed=FIRST_TEST_SEED + seed))
+    found = [scored.score for at in range(0, num, _BATCH) for scored in suite.scores(subject, at, at + _BATCH, seed=0)]
+    return sum(score for score in found if score is not None) / num
 
 
 def _share(values: list[bool | None]) -> float:
@@ -61,17 +68,10 @@ def _share(values: list[bool | None]) -> float:
     return sum(there) / len(there)
 
 
-def learned(directory: RunDirectory, device: str = "cpu") -> LanguageModel:
-    """The model of the run's newest checkpoint."""
-    import torch
-
-    model = load_language_model(directory.path / MODEL, dtype="float32", device=device, trainable=False)
-    checkpoint, _ = directory.newest_checkpoint()
-    assert checkpoint is not None
-    with torch.no_grad():
-        for name, parameter in model.module.named_parameters():
-            parameter.copy_(torch.from_numpy(checkpoint.tensors[MODEL_PREFIX + name]))
-    return model
+def learned(run: Path, scratch: Path) -> LanguageModel:
+    """The model of the run's newest checkpoint, as `heeler export --newest` writes it."""
+    export_language_run(run, scratch / "learned", newest=True)
+    return load_language_model(scratch / "learned", dtype="float32", device="cpu", trainable=False)
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def main() -> None:
         questions = list(islice(items("test", FIRST_TEST_SEED + arguments.seed), arguments.questions))
         first = load_language_model(directory.path / MODEL, dtype="float32", device="cpu", trainable=False)
         before = judged(first, questions, config.sampling, arguments.seed)
-        after = judged(learned(directory), questions, config.sampling, arguments.seed)
+        after = judged(learned(path, Path(scratch)), questions, config.sampling, arguments.seed)
         print(json.dumps(figures(before, after, directory.metrics()) | {"wall_s": wall_s}))
 
 

@@ -3,6 +3,7 @@
 Shapes: N answers, a chosen one and a rejected one of each of B pairs, in this order.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -127,8 +128,25 @@ class DPO:
 
         No batch is no share.
         """
-        (num_pairs,) = totals(0 if batch is None else len(batch) // 2)
         state.weights.zero_gradient()
+        return self._look(state, batch, reference, state.weights.add_gradient)
+
+    @torch.no_grad()
+    def measure(
+        self, state: TextState, batch: TextBatch, reference: LanguageModel | Tensor | None = None
+    ) -> dict[str, float]:
+        """What `update` would tell of pairs, which are not learned from."""
+        return self._look(state, batch, reference, lambda loss: None)
+
+    def _look(
+        self,
+        state: TextState,
+        batch: TextBatch | None,
+        reference: LanguageModel | Tensor | None,
+        take: Callable[[Tensor], None],
+    ) -> dict[str, float]:
+        """Hand over the parts of the loss, and say what there is to know."""
+        (num_pairs,) = totals(0 if batch is None else len(batch) // 2)
         sums = Sums(*_COUNTED)
         if batch is not None:
             reference_T = (
@@ -136,7 +154,7 @@ class DPO:
             )
             for part in micro_batches(batch, max_tokens=self.config.max_tokens, split_prompts=False):
                 loss = self._loss(state, part, reference_T[part.token_S], sums) / num_pairs
-                state.weights.add_gradient(loss)
+                take(loss)
                 sums.add("loss", loss)
         return sums.means() | {"num_pairs": num_pairs}
 

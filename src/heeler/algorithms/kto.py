@@ -5,7 +5,7 @@ their answers two by two, so that any split of a batch by an even number of prom
 Shapes: N answers, T tokens of all of them together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -106,12 +106,38 @@ class KTO:
         self, state: TextState, batch: TextBatch, is_desirable_N: Tensor, reference: LanguageModel | None
     ) -> dict[str, float]:
         """Put the loss's gradient of this process's share of the batch into the state's weights, without a step."""
+        state.weights.zero_gradient()
+        return self._look(state, batch, is_desirable_N, reference, state.weights.add_gradient)
+
+    @torch.no_grad()
+    def measure(
+        self,
+        state: TextState,
+        batch: TextBatch,
+        labels: Sequence[bool] | Tensor,
+        reference: LanguageModel | None = None,
+    ) -> dict[str, float]:
+        """What `update` would tell of labelled answers, which are not learned from."""
+        return self._look(state, batch, self._checked(batch, labels), reference, lambda loss: None)
+
+    def _look(
+        self,
+        state: TextState,
+        batch: TextBatch,
+        is_desirable_N: Tensor,
+        reference: LanguageModel | None,
+        take: Callable[[Tensor], None],
+    ) -> dict[str, float]:
+        """Hand over the parts of the loss, and say what there is to know.
+
+        `rewards/accuracies`: share of answers that gained more than the baseline where they were called good, or less
+        where they were called bad.
+        """
         config = self.config
         (num_answers,) = totals(len(batch))
         kl = self.baseline(state, batch, reference)
         reference_T = reference_logprobs(state.model, reference, batch, max_tokens=config.max_tokens)
         is_desirable_N = is_desirable_N.to(state.model.device)
-        state.weights.zero_gradient()
         sums = Sums()
         for part in micro_batches(batch, max_tokens=config.max_tokens):
             outputs = state.model.outputs(part.batch)
@@ -127,9 +153,10 @@ class KTO:
                 undesirable_weight=config.undesirable_weight,
             )
             loss = loss_N.sum() / num_answers
-            state.weights.add_gradient(loss)
+            take(loss)
             sums.add("loss", loss)
             sums.add("entropy", outputs.entropy_T.sum(), len(outputs.entropy_T))
+            sums.add("rewards/accuracies", ((ratio_N > kl) == is_good_N).sum(), len(ratio_N))
             logprob_N = sequence_sum(outputs.logprob_T.detach(), length_N)
             for name, is_it_N in (("chosen", is_good_N), ("rejected", ~is_good_N)):
                 sums.add(f"rewards/{name}", config.beta * (ratio_N * is_it_N).sum(), int(is_it_N.sum()))

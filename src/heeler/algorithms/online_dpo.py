@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from heeler.algorithms.dpo import DPO, DPOConfig
+from heeler.algorithms.kl_penalty import measured
 from heeler.algorithms.text_learning import TextState, check_sampled, checked_rewards
 from heeler.algorithms.text_metrics import completion_metrics, reward_metrics
 from heeler.core.errors import ConfigError, DataError
 from heeler.models.data_parallel import totals
 from heeler.models.language.model import LanguageModel
-from heeler.ops.micro_batches import select
+from heeler.ops.micro_batches import MicroBatch, select
 from heeler.ops.text_batch import TextBatch
 
 
@@ -92,8 +93,14 @@ class OnlineDPO:
         check_sampled(batch)
         reward_N, is_scored_N = checked_rewards(batch, rewards)
         metrics = completion_metrics(batch) | reward_metrics(batch, reward_N, is_scored_N)
-        pairs = self.pairs(batch, reward_N, is_scored_N)
-        metrics |= self._dpo.differentiate(state, pairs, reference)
+        # Gone through once: for the KL of all that was sampled, and for the pairs among it.
+        reference_T = self._dpo.reference_logprobs(state, batch, reference)
+        metrics |= measured(batch.sampled_logprob_T.to(reference_T), reference_T, batch.length_N)
+        pairs = self._chosen(batch, reward_N, is_scored_N)
+        if pairs is None:
+            metrics |= self._dpo.differentiate(state, None, None)
+        else:
+            metrics |= self._dpo.differentiate(state, pairs.batch, reference_T[pairs.token_S.to(reference_T.device)])
         (num_prompts,) = totals(len(batch.prompts))
         metrics["frac_without_pair"] = 1 - metrics["num_pairs"] / num_prompts
         if metrics["num_pairs"]:
@@ -107,6 +114,10 @@ class OnlineDPO:
         Raises:
             DataError: no prompt has two completions with a reward.
         """
+        pairs = self._chosen(batch, reward_N, is_scored_N)
+        return None if pairs is None else pairs.batch
+
+    def _chosen(self, batch: TextBatch, reward_N: Tensor, is_scored_N: Tensor) -> MicroBatch | None:
         if self.config.truncated_reward is not None:
             reward_N = torch.where(batch.truncated_N, self.config.truncated_reward, reward_N)
         completions: list[list[int]] = [[] for _ in batch.prompts]
@@ -120,4 +131,4 @@ class OnlineDPO:
         pairs = [
             (order[-1], order[0]) for order in ranked if reward[order[-1]] - reward[order[0]] > self.config.min_lead
         ]
-        return select(batch, [i for pair in pairs for i in pair]).batch if pairs else None
+        return select(batch, [i for pair in pairs for i in pair]) if pairs else None

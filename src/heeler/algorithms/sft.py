@@ -4,6 +4,7 @@ Only the tokens of completions are learned, the one that ends them among them; p
 Shapes: N completions, T tokens of all of them together.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -99,15 +100,26 @@ class SFT:
         self, state: TextState, batch: TextBatch, is_learned_T: Bool[Tensor, " T"] | None = None
     ) -> dict[str, float]:
         """Put the loss's gradient of this process's share of the batch into the state's weights, without a step."""
+        state.weights.zero_gradient()
+        return self._look(state, batch, is_learned_T, state.weights.add_gradient)
+
+    @torch.no_grad()
+    def measure(self, state: TextState, batch: TextBatch) -> dict[str, float]:
+        """What `update` would tell of demonstrations, which are not learned from."""
+        return self._look(state, batch, None, lambda loss: None)
+
+    def _look(
+        self, state: TextState, batch: TextBatch, is_learned_T: Tensor | None, take: Callable[[Tensor], None]
+    ) -> dict[str, float]:
+        """Hand over the parts of the loss, and say what there is to know."""
         weight_T, num_tokens = self._weights(batch, is_learned_T)
         is_counted_T = (weight_T > 0).to(state.model.device)
         weight_T = weight_T.to(state.model.device)
-        state.weights.zero_gradient()
         sums = Sums()
         for part in micro_batches(batch, max_tokens=self.config.max_tokens):
             outputs = state.model.outputs(part.batch)
             loss = -(weight_T[part.token_S] * outputs.logprob_T).sum()
-            state.weights.add_gradient(loss)
+            take(loss)
             is_counted_S = is_counted_T[part.token_S]
             sums.add("loss", loss)
             sums.add("entropy", outputs.entropy_T[is_counted_S].sum(), int(is_counted_S.sum()))

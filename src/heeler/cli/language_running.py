@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO
 from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside, is_missing
 from heeler.cli.recipe_flags import RunArguments
-from heeler.core.errors import ConfigError, RunStopped, StoreAway
+from heeler.cli.time_left import TimeLeft
+from heeler.core.errors import ConfigError, RewardError, RunStopped, StoreAway
 from heeler.loop.absence import AWAY, away_in_words
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Learn = Callable[["Listeners"], "LanguageResult"]
 _EVERY_S = 5.0
+_NOTHING = "no part of the reward told answers apart"
 _TOLD = (
     ("reward", "reward {:.2f}"),
     ("rewards/truthfulness/mean", "truthful {:.0%}"),
@@ -30,6 +32,7 @@ _TOLD = (
     ("held_out", "people prefer it {:.0%}"),
     ("completions/mean_length", "{:.0f} tokens an answer"),
     ("kl", "KL {:.2f}"),
+    ("left_out", "{:.0f} answers left out, on prompts that it cannot read"),
 )
 
 
@@ -41,7 +44,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
         arguments: of the command line.
         settings: `a.b=value` each.
     """
-    _refuse_missing_packages()
+    refuse_missing_packages()
     from heeler.loop.config import to_dict
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import run_language
@@ -58,7 +61,7 @@ def run_language_model(config: "LanguageRunConfig", arguments: RunArguments, set
 
 def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
     """Go on with a run of a language model."""
-    _refuse_missing_packages()
+    refuse_missing_packages()
     from heeler.core.rundir import RunDirectory
     from heeler.loop.language.config import language_config_from_dict
     from heeler.loop.language.running import resume_language
@@ -68,6 +71,7 @@ def resume_language_model(path: Path, *, json: bool, flags: ServeFlags) -> int:
 
 
 def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeFlags, learn: Learn) -> int:
+    from heeler.core.rundir import RunDirectory
     from heeler.loop.language.running import Listeners
     from heeler.loop.report import write_report
 
@@ -82,10 +86,16 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
 
     try:
         with console or nullcontext():
-            result = learn(Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin))
+            told = Listeners(on_metrics=shown, on_gate=shown.gate, on_begin=begin, on_warning=_warn)
+            result = learn(told)
         report = write_report(path)
     except StoreAway as error:
         raise once_it_is_back(error, path) from None
+    except RewardError as error:
+        if not RunDirectory(path).checkpoint_steps():
+            raise
+        kept = f"What was learned is kept; once that is mended, go on by: {resume_command(path)}"
+        raise RewardError(f"{error}. {kept}") from error
     except RunStopped as stopped:
         print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
         return INTERRUPTED
@@ -96,15 +106,27 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
         return INTERRUPTED
     for refused in result.refused_checkpoints:
         print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+    if not result.has_learned:
+        print(f"heeler: nothing was learned: {_NOTHING} in any update; change `parts` or `learned`", file=sys.stderr)
     if as_json:
         suites = {name: dataclasses.asdict(means) for name, means in result.suites.items()}
-        print_json({"run": str(path), "report": str(report), "suites": suites})
+        told = {"run": str(path), "report": str(report), "has_learned": result.has_learned}
+        print_json(told | {"suites": suites})
     else:
         print(f"{_in_words(result)}\nReport: {report}\nTalk to it: heeler serve {shlex.quote(str(path))}")
     return OK
 
 
-def _refuse_missing_packages() -> None:
+def _warn(words: str) -> None:
+    print(f"heeler: {words}", file=sys.stderr, flush=True)
+
+
+def refuse_missing_packages() -> None:
+    """Say which package language models need that is not installed.
+
+    Raises:
+        ConfigError: one is missing.
+    """
     for name in ("tokenizers", "transformers", "peft"):
         if is_missing(name):
             raise ConfigError(f"language models need a package that is missing ({name}): pip install 'heeler[lm]'")
@@ -122,7 +144,8 @@ class _Lines:
     def __init__(self, config: "LanguageRunConfig", stream: TextIO, address: Callable[[], str | None]) -> None:
         self._config, self._stream, self._address = config, stream, address
         self._shown_s = -_EVERY_S
-        self._first: tuple[int, float] | None = None
+        self._left = TimeLeft()
+        self._limited = [limit.part for limit in config.budgets.limits]
         self.update = 0
 
     def say(self, words: str) -> None:
@@ -136,31 +159,29 @@ class _Lines:
 
     def __call__(self, row: Mapping[str, float]) -> None:
         """Take in a row of metrics."""
+        from heeler.loop.language.rewarding import tells_apart
+
         waits, self.update = int(row["update"]) == self.update, int(row["update"])
         now = time.monotonic()
-        if self._first is None or waits:
-            self._first = (self.update, now)
+        if waits:
+            self._left.begin_anew(self.update)
+        left = self._left.in_words(self.update, self._config.num_updates)
         is_last, goes_away = self.update >= self._config.num_updates, row.get(AWAY) == 0
         if now - self._shown_s < _EVERY_S and not is_last and not goes_away:
             return
         self._shown_s = now
         words = [told.format(row[name]) for name, told in _TOLD if name in row]
+        limited = ((part, row.get(f"costs/{part}/mean")) for part in self._limited)
+        words += [f"{part} {mean:.3g}" for part, mean in limited if mean is not None]
         words += [f"{row['pairs']:,.0f} comparisons learned from"] if row.get("pairs") else []
         if AWAY in row:
             words.append(away_in_words(row[AWAY], self._config.store_patience_s))
+        elif "elapsed_s" in row and not tells_apart(row):
+            words.append(f"nothing to learn from: {_NOTHING}")
         elif waits:
             where = self._address()
             words.append("waiting for people" + ("" if where is None else f", who answer at {where}"))
-        self.say(f"  update {self.update:,} of {self._config.num_updates:,}{self._left(now)}: {', '.join(words)}")
-
-    def _left(self, now: float) -> str:
-        from heeler.loop.words import duration
-
-        assert self._first is not None
-        first, first_s = self._first
-        if self.update <= first or self.update >= self._config.num_updates:
-            return ""
-        return f", {duration((self._config.num_updates - self.update) * (now - first_s) / (self.update - first))} left"
+        self.say(f"  update {self.update:,} of {self._config.num_updates:,}{left}: {', '.join(words)}")
 
 
 def _in_words(result: "LanguageResult") -> str:

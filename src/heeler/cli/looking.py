@@ -5,7 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
-from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
+from heeler.cli.language_running import refuse_missing_packages
+from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, flag_name, read_recipes, recipe_named
+from heeler.core.errors import ConfigError
 
 
 def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
@@ -81,15 +83,34 @@ def report(run: Run, *, json: Json = False) -> int:
     return OK
 
 
-def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
-    """Write a run's newest policy so that it runs with NumPy alone: policy.safetensors, policy.json and policy.py.
+def export(
+    run: Run,
+    *,
+    out: Path | None = None,
+    release: str | None = None,
+    newest: bool = False,
+    merge: bool = False,
+    json: Json = False,
+) -> int:
+    """Write what a run has learned so that others can use it without heeler.
+
+    Of a run in a world it is the newest policy, which runs with NumPy alone: policy.safetensors, policy.json and
+    policy.py. Of a language model's run it is the release in use, as a folder that transformers loads; peft where the
+    run learns an adapter.
 
     Args:
         run: the run's directory.
-        out: the folder to write to; without it the folder export of the run.
+        out: the folder to write to; without it the folder export of the run. A language model's must not be there yet.
+        release: of a language model: another release or candidate, by its step, its id or how that begins.
+        newest: of a language model: the newest checkpoint, whatever a gate says of it.
+        merge: of a language model that learns an adapter: the whole model, with the adapter added to its weights.
         json: print the result as JSON.
     """
     _expect_run(run)
+    if _is_language_run(run):
+        return _export_language_model(run, out or run / "export", release, newest=newest, merge=merge, json=json)
+    if release is not None or newest or merge:
+        raise ConfigError("--release, --newest and --merge are for runs of language models; leave them out")
     from heeler.loop.exporting import export_run
 
     files = [str(path) for path in export_run(run, out or run / "export")]
@@ -99,6 +120,28 @@ def export(run: Run, *, out: Path | None = None, json: Json = False) -> int:
         print_json({"files": files})
     else:
         print("\n".join(files))
+    return OK
+
+
+def _is_language_run(run: Path) -> bool:
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.language.config import is_language_config
+
+    return is_language_config(RunDirectory.open(run).config())
+
+
+def _export_language_model(run: Path, out: Path, release: str | None, *, newest: bool, merge: bool, json: bool) -> int:
+    refuse_missing_packages()
+    from heeler.loop.language.exporting import export_language_run
+
+    exported = export_language_run(run, out, release=release, newest=newest, merge=merge)
+    if exported.release is None:
+        _tell_refused_checkpoints(run)
+    if json:
+        files = [str(path) for path in exported.files]
+        print_json({"files": files, "step": exported.step, "release": exported.release})
+    else:
+        print("\n".join(str(path) for path in exported.files))
     return OK
 
 
@@ -171,7 +214,7 @@ def recipes(name: RecipeName = None, *, json: Json = False) -> int:
     for recipe in found.values():
         print(f"{recipe.name}: {recipe.summary}")
         for argument in recipe.arguments:
-            flag = f"--{argument.name.replace('_', '-')}"
+            flag = flag_name(argument.name, argument.default)
             default = "required" if argument.default is REQUIRED else f"default {argument.default}"
             print(f"  {flag:<15} {argument.help} ({default})")
     return OK

@@ -194,4 +194,9 @@ def run_arguments(recipe: RecipeFlags, filled: Any) -> RunArguments:
 
 def flag_names(something: Any) -> list[str]:
     """The flags that tyro makes from a function or dataclass: `--like-this`."""
-    return [f"--{name.replace('_', '-')}" for name in inspect.signature(something).parameters]
+    return [flag_name(name, parameter.default) for name, parameter in inspect.signature(something).parameters.items()]
+
+
+def flag_name(name: str, default: Any) -> str:
+    """The flag of an argument; one that is on unless it is turned off is `--no-like-this`."""
+    return f"--{'no-' if default is True else ''}{name.replace('_', '-')}"

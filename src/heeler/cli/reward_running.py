@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from heeler.cli.arguments import INTERRUPTED, OK, print_json, resume_command
 from heeler.cli.console import ServeFlags
+from heeler.cli.from_data import left_out, refuse_service, refuse_store, truncated
 from heeler.cli.recipe_flags import RunArguments
-from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from heeler.evaluation.agreement import Share
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from heeler.loop.reward_running import OnUpdate, RewardRunResult
 
 _EVERY_S = 5.0
+_WHAT = "a reward model is fitted to a file"
 
 
 def run_reward(config: "RewardRunConfig", arguments: RunArguments, settings: Sequence[str]) -> int:
@@ -33,9 +34,8 @@ def run_reward(config: "RewardRunConfig", arguments: RunArguments, settings: Seq
     from heeler.loop.reward_running import run_reward_model
     from heeler.loop.settings import assign
 
-    _refuse_service(arguments.serve)
-    if arguments.store:
-        raise ConfigError("store would be ignored: a reward model is fitted to a file, and nobody is asked")
+    refuse_service(arguments.serve, _WHAT)
+    refuse_store(arguments, _WHAT)
     if settings:
         config = reward_config_from_dict(assign(to_dict(config), settings))
     path = arguments.run_dir or Path("runs") / config.default_name
@@ -50,20 +50,12 @@ def resume_reward(path: Path, *, json: bool, flags: ServeFlags) -> int:
     """Go on with a run that fits a reward model."""
     from heeler.loop.reward_running import resume_reward_model
 
-    _refuse_service(flags)
+    refuse_service(flags, _WHAT)
 
     def learn(on_metrics: "OnUpdate") -> "RewardRunResult":
         return resume_reward_model(path, on_metrics=on_metrics)
 
     return _learn(path, json, learn)
-
-
-def _refuse_service(flags: ServeFlags) -> None:
-    # What was not asked for either way is fine.
-    if flags.wants(people=False):
-        raise ConfigError(
-            "a reward model is fitted to a file: there is nothing to serve; leave out --serve, --port, --open"
-        )
 
 
 def _learn(path: Path, as_json: bool, learn: "Callable[[OnUpdate], RewardRunResult]") -> int:
@@ -111,14 +103,10 @@ class _Lines:
 
 
 def _left_out(result: "RewardRunResult") -> list[str]:
-    words = [f"{count} rows were left out ({reason})" for reason, count in result.dropped.items()]
-    if words:
-        words[0] += f"; the first is {result.first_dropped}"
+    words = left_out(result.dropped, result.first_dropped)
     if result.num_too_long:
         words.append(f"{result.num_too_long} pairs were left out: longer than the model's context")
-    if result.num_truncated:
-        words.append(f"{result.num_truncated} prompts were cut at the beginning to fit into the model's context")
-    return words
+    return words + truncated(result.num_truncated)
 
 
 def _in_words(result: "RewardRunResult") -> str:

@@ -22,6 +22,7 @@ from heeler.cli.arguments import (
 )
 from heeler.cli.console import ServeFlags, console_beside
 from heeler.cli.language_running import resume_language_model, run_language_model
+from heeler.cli.offline_running import resume_from_data, run_from_data
 from heeler.cli.recipe_flags import (
     NoServe,
     Open,
@@ -62,6 +63,7 @@ def run_recipe(arguments: Sequence[str]) -> int:
 def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     from heeler.loop.config import from_dict, to_dict
     from heeler.loop.language.config import LanguageRunConfig
+    from heeler.loop.offline.config import OfflineRunConfig
     from heeler.loop.online import run
     from heeler.loop.reward_config import RewardRunConfig
     from heeler.loop.settings import assign
@@ -74,6 +76,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     config = RECIPES[recipe.name](**recipe_arguments)
     if isinstance(config, RewardRunConfig):
         return run_reward(config, arguments, settings)
+    if isinstance(config, OfflineRunConfig):
+        return run_from_data(config, arguments, settings)
     if isinstance(config, LanguageRunConfig):
         return run_language_model(config, arguments, settings)
     if settings:
@@ -120,6 +124,7 @@ def resume(
     directory = RunDirectory.open(run)
     from heeler.loop.config import REWARD_MODEL, from_dict
     from heeler.loop.language.config import is_language_config
+    from heeler.loop.offline.config import is_offline_config
     from heeler.loop.online import resume as go_on
 
     def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
@@ -128,6 +133,8 @@ def resume(
     flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
     if directory.config().get("recipe") == REWARD_MODEL:
         return resume_reward(run, json=json, flags=flags)
+    if is_offline_config(directory.config()):
+        return resume_from_data(run, json=json, flags=flags)
     if is_language_config(directory.config()):
         return resume_language_model(run, json=json, flags=flags)
     return _learn(from_dict(directory.config()), run, json, flags, learn)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,11 +33,16 @@ def serve(
     private_key: Path | None = None,
     behind_proxy: bool = False,
     keep_in: Path = Path("runs"),
+    engine: Literal["heeler", "vllm"] = "heeler",
     max_streams: int = 64,
+    max_length: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
+    guards: Path | None = None,
     unguarded: bool = False,
     system: Path | None = None,
+    chat_template: Path | None = None,
+    eos_token: str | None = None,
     open: bool = False,
 ) -> int:
     """Serve a folder of runs to people and programs, until Ctrl-C; of a language model or its run, the chat too.
@@ -49,12 +55,18 @@ def serve(
         private_key: PEM file of its private key.
         behind_proxy: a proxy on this machine ends TLS and says in X-Forwarded-* who asks.
         keep_in: folder of runs in which what is said to a model without a run is kept.
+        engine: what makes a model's answers: heeler's own engine, or vLLM, which needs a GPU and the extra vllm.
         max_streams: answers of a model that are made at a time.
+        max_length: tokens of a prompt and its answer together, where that is to be less than the model's context.
         dtype: what a model computes in.
         device: on which: auto, cpu or cuda.
+        guards: YAML file that says which of heeler's guards look at the chat, and what becomes of what they find; what
+            it does not name is as it is without one.
         unguarded: let in and out what heeler's guards would keep back.
         system: text file with what a model is told first where who asks gives no system message; instead of what its
             run says.
+        chat_template: file with the Jinja template of chats, in place of the one of a model that is no run.
+        eos_token: the token that ends a text, in place of the one of a model that is no run.
         open: open a browser at the chat, or where there is none at the start page, if this machine has a display.
     """
     try:
@@ -64,19 +76,34 @@ def serve(
         raise ConfigError(
             f"heeler serve needs a package that is missing ({error.name}): pip install 'heeler[service]'"
         ) from error
+    if guards is not None and unguarded:
+        raise ConfigError("--guards says what guards the chat and --unguarded that nothing does; leave one out")
     chat = None
     if any((runs / name).is_file() for name in _OF_CHATS):
         chat = _chat(
             runs,
             keep_in=keep_in,
+            engine=engine,
             max_streams=max_streams,
+            max_length=max_length,
             dtype=dtype,
             device=device,
-            guarded=not unguarded,
+            guards=guards,
+            unguarded=unguarded,
             system=None if system is None else _text_of(system),
+            chat_template=chat_template,
+            eos_token=eos_token,
         )
-    elif system is not None:
-        raise ConfigError(f"--system is for a language model or its run, and {runs} is neither; leave it out")
+    else:
+        of_models = {
+            "--system": system,
+            "--guards": guards,
+            "--engine": None if engine == "heeler" else engine,
+            "--max-length": max_length,
+            "--chat-template": chat_template,
+            "--eos-token": eos_token,
+        }
+        _refuse_for_folder(runs, of_models)
     folder = runs if chat is None else chat.runs
     config = ServiceConfig(
         runs=folder,
@@ -100,6 +127,12 @@ def serve(
         if chat is not None:
             chat.setup.engine.close()
     return OK
+
+
+def _refuse_for_folder(runs: Path, of_models: Mapping[str, object]) -> None:
+    given = next((flag for flag, value in of_models.items() if value is not None), None)
+    if given is not None:
+        raise ConfigError(f"{given} is for a language model or its run, and {runs} is neither; leave it out")
 
 
 def _tell(config: "ServiceConfig", chat: str | None, url: str, password: str | None) -> None:
@@ -126,12 +159,14 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _chat(path: Path, **options: object) -> "ServedChat":
+def _chat(path: Path, *, guards: Path | None, unguarded: bool, **options: object) -> "ServedChat":
     try:
+        from heeler.loop.guards import GuardsConfig, read_guards
         from heeler.loop.serving import ServeOptions, chat_of
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"a language model needs a package that is missing ({error.name}): pip install 'heeler[lm]'"
         ) from error
-    chosen: ServeOptions = ServeOptions(**options)  # type: ignore[arg-type]
+    looking = GuardsConfig() if guards is None else read_guards(guards)
+    chosen: ServeOptions = ServeOptions(guards=None if unguarded else looking, **options)  # type: ignore[arg-type]
     return chat_of(path, chosen)

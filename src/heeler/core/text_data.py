@@ -23,6 +23,15 @@ class PromptedText:
         """
         return TextSegment(prompt=self.prompt, completion="", policy_version=0).trajectory_id.partition("/")[0]
 
+    @property
+    def opening(self) -> tuple[Message, ...]:
+        """How the prompt opens: its first message that is not the system's, with the system's before it.
+
+        Where every row of a file has the same system message, `prompt_key` would be the same for all.
+        """
+        others = (place for place, message in enumerate(self.prompt) if message.role != "system")
+        return self.prompt[: next(others, len(self.prompt)) + 1]
+
 
 @dataclass(frozen=True, kw_only=True)
 class TextPair(PromptedText):
@@ -53,3 +62,8 @@ class Demonstration(PromptedText):
     """A completion to be imitated."""
 
     completion: str
+
+    @property
+    def opening(self) -> tuple[Message, ...]:
+        """The same; a text without a prompt stands for itself."""
+        return super().opening or (Message(role="", content=self.completion),)

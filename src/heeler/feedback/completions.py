@@ -17,6 +17,8 @@ from heeler.feedback.database import Database
 
 CHAT = "chat"
 """Acquisition of queries about answers of a chat."""
+GUARD_ACTS = "chat_guard_acts"
+"""Setting of the store that counts what guards of a chat did, by `incoming` or `outgoing` and the rule."""
 
 Marks = tuple[tuple[int, int, int], ...]
 _TABLE = schema.completions

@@ -5,7 +5,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -148,24 +148,8 @@ def released_version(folder: Path, release: Release, base: LanguageModel) -> Ser
     """
     if release.policy_version is None:
         raise CheckpointError(f"{folder}: its state.json does not say the policy version; it cannot be served")
-    tensors = _checked_tensors(folder, release.checkpoint_sha256)
     model = base.frozen_copy()
-    parameters = dict(model.module.named_parameters())
-    unknown = sorted(set(tensors) - set(parameters))
-    if unknown or not tensors:
-        what = (
-            f"the model has no {unknown[0]}"
-            if unknown
-            else f"it holds no weights (names that begin with {MODEL_PREFIX})"
-        )
-        raise CheckpointError(f"{folder}: {what}; it is of another model than the run began with")
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            if parameters[name].shape != tensor.shape:
-                raise CheckpointError(
-                    f"{folder}: {name} has the shape {list(tensor.shape)}, not {list(parameters[name].shape)}"
-                )
-            parameters[name].copy_(tensor)
+    put_weights(model, released_weights(folder, release), folder)
     return ServedVersion(
         model=model,
         version=release.policy_version,
@@ -175,7 +159,46 @@ def released_version(folder: Path, release: Release, base: LanguageModel) -> Ser
     )
 
 
-def _checked_tensors(folder: Path, sha256: str) -> dict[str, torch.Tensor]:
+def put_weights(model: LanguageModel, tensors: Mapping[str, torch.Tensor], place: Path) -> None:
+    """Give a model the weights of a checkpoint.
+
+    Args:
+        model: as the run began with it.
+        tensors: the weights that learning changed, by their names in the model.
+        place: by which messages name the checkpoint.
+
+    Raises:
+        CheckpointError: they are of another model.
+    """
+    parameters = dict(model.module.named_parameters())
+    unknown = sorted(set(tensors) - set(parameters))
+    if unknown or not tensors:
+        what = (
+            f"the model has no {unknown[0]}"
+            if unknown
+            else f"it holds no weights (names that begin with {MODEL_PREFIX})"
+        )
+        raise CheckpointError(f"{place}: {what}; it is of another model than the run began with")
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if parameters[name].shape != tensor.shape:
+                raise CheckpointError(
+                    f"{place}: {name} has the shape {list(tensor.shape)}, not {list(parameters[name].shape)}"
+                )
+            parameters[name].copy_(tensor)
+
+
+def released_weights(folder: Path, release: Release) -> dict[str, torch.Tensor]:
+    """The weights that learning changed, of a release, by their names in the model.
+
+    Args:
+        folder: of the release's checkpoint.
+        release: its manifest.
+
+    Raises:
+        CheckpointError: a file is missing, altered or damaged.
+    """
+    sha256 = release.checkpoint_sha256
     try:
         manifest = (folder / "manifest.json").read_bytes()
         if hashlib.sha256(manifest).hexdigest() != sha256:

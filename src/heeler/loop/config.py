@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from heeler.algorithms.constrained import ConstrainedPPO
 from heeler.algorithms.cpo import CPO, CPOConfig
@@ -24,6 +24,9 @@ from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 DEFAULT_STORE_PATIENCE_S = 60.0
 REWARD_MODEL = "reward-model"
@@ -320,8 +323,14 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(
             "this is the run of a reward model, in which nothing acts: heeler run, resume and report are for it"
         )
+    if "sft" in values:
+        raise ConfigError(
+            "this is the run of a language model that learns from data: heeler run, resume, report and serve are for it"
+        )
     if "world" in values:
-        raise ConfigError("this is the run of a language model: heeler run, resume, report and serve are for it")
+        raise ConfigError(
+            "this is the run of a language model: heeler run, resume, report, export and serve are for it"
+        )
     return validated(RunConfig, values)
 
 
@@ -340,7 +349,8 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
     try:
         return TypeAdapter(config_class).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        # Of a setting that may be of several types, each says why it is none of its own: the nearest fits best.
+        first = max(error.errors(), key=lambda one: _nearness(values, one))
         where = _place(values, first["loc"])
         if first["type"] == "missing":
             name = ".".join(filter(None, (where, str(first["loc"][-1]))))
@@ -353,12 +363,22 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
 
 def _place(values: Any, loc: tuple[int | str, ...]) -> str:
     """Dotted name of a setting; Pydantic's names of a union's members, which no file has, are left out."""
-    parts: list[str] = []
+    place = ""
     for part in loc:
         if isinstance(values, Mapping) and part in values:
-            parts.append(str(part))
+            place += f".{part}" if place else str(part)
             values = values[part]
-    return ".".join(parts)
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            place += f"[{part}]"
+            values = values[part]
+    return place
+
+
+def _nearness(values: Any, error: "ErrorDetails") -> tuple[int, bool]:
+    """How deep a setting lies that an error is about, and whether the setting's own class says so."""
+    place = _place(values, error["loc"])
+    depth = len(place.replace("[", ".").split(".")) + (error["type"] == "missing")
+    return depth, isinstance(error.get("ctx", {}).get("error"), ConfigError)
 
 
 def _plain(value: Any) -> Any:

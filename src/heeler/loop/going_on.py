@@ -1,6 +1,9 @@
 """Going on with a run: from which checkpoint, and that its configuration is still the one that the run began with."""
 
-from collections.abc import Collection, Mapping
+import hashlib
+import json
+import shutil
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from heeler.core.errors import RunError
@@ -54,3 +57,38 @@ def refuse_changed_config(
             f"{directory.path / 'config.yaml'} was changed after step-{checkpoint.step} was saved: "
             f"{', '.join(changed[:5])}. Put the old values back, or begin another run with the new ones"
         )
+
+
+def sha256_of(rows: Iterable[Sequence[object]]) -> str:
+    """Of what a run learns from, to tell whether it is still the same."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def refuse_changed_data(directory: RunDirectory, checkpoint: Checkpoint, data: str, sha256: str, what: str) -> None:
+    """Refuse to go on with other data than those that a checkpoint learned from.
+
+    Args:
+        directory: of the run.
+        checkpoint: to go on from.
+        data: where they come from.
+        sha256: what `sha256_of` says of them now.
+        what: what they are called.
+
+    Raises:
+        RunError: they differ.
+    """
+    if checkpoint.state["data_sha256"] != sha256:
+        raise RunError(
+            f"{data}: its {what} are not those that step-{checkpoint.step} of {directory.path} "
+            "learned from; put the old data back, or begin another run with the new"
+        )
+
+
+def sweep(directory: RunDirectory, names: Iterable[str]) -> None:
+    """Remove what processes that were killed had written aside for files and folders of these names."""
+    for name in names:
+        for left in directory.path.glob(f".{name}.*.tmp"):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -6,6 +6,8 @@ from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.loop.config import REWARD_MODEL
 from heeler.loop.language.config import is_language_config
 from heeler.loop.language.report import write_language_report
+from heeler.loop.offline.config import is_offline_config
+from heeler.loop.offline.report import write_offline_report
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts
 from heeler.loop.report_page import page
@@ -29,6 +31,8 @@ def write_report(run: Path | str) -> Path:
     directory = RunDirectory.open(Path(run))
     if directory.config().get("recipe") == REWARD_MODEL:
         return write_reward_report(directory.path)
+    if is_offline_config(directory.config()):
+        return write_offline_report(directory.path)
     if is_language_config(directory.config()):
         return write_language_report(directory.path)
     data = gather(directory)

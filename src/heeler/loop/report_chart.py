@@ -3,6 +3,7 @@
 Colours are roles (`@blue`), to which the page gives values, light or dark.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -102,3 +103,13 @@ def axes(
 
     upright = axis(y, y_range, y_format) | ({"rangemode": "tozero"} if y_from_zero else {})
     return {"xaxis": axis(x, x_range, x_format), "yaxis": upright, "showlegend": legend}
+
+
+def curve(rows: list[dict[str, Any]], name: str, title: str, caption: str, unit: str) -> Chart | None:
+    """One metric over the updates of a run; None where it was not told twice."""
+    found = rows_with(rows, name)
+    if len(found) < 2:
+        return None
+    traces = [line(column(found, "step"), column(found, name), title, "blue")]
+    layout = axes("updates", unit, legend=False)
+    return Chart(id=re.sub(r"[_/]", "-", name), title=title, caption=caption, traces=traces, layout=layout)

@@ -109,6 +109,11 @@ def _tiles(data: ReportData) -> str:
     per_second = data.step / data.elapsed_s if data.elapsed_s > 0 else 0.0
     tiles.append(("Environment steps", f"{data.step:,}", f"{per_second:,.0f} a second"))
     tiles.append(("Time", duration(data.elapsed_s), "acting, rewarding and learning"))
+    return tiles_of(tiles)
+
+
+def tiles_of(tiles: Sequence[tuple[str, str, str]]) -> str:
+    """Figures side by side: what each is of, the figure, and what is to be known of it."""
     items = "\n".join(
         f'<div class="card"><dt>{escape(name)}</dt><dd class="figure">{escape(figure)}</dd>'
         f'<dd class="detail">{escape(detail)}</dd></div>'

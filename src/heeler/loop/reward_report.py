@@ -10,8 +10,8 @@ import numpy as np
 from heeler.core.errors import RunError
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.evaluation.agreement import LengthBin, Share
-from heeler.loop.report_chart import Chart, Trace, axes, column, line, numbers, rows_with
-from heeler.loop.report_page import document, section_of, settings_table
+from heeler.loop.report_chart import Chart, Trace, axes, curve, line, numbers
+from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 from heeler.loop.reward_agreement import Agreement, saved_agreement
 from heeler.loop.reward_config import RewardRunConfig, reward_config_from_dict
 from heeler.loop.words import duration, number
@@ -68,12 +68,7 @@ def _tiles(rows: Rows, agreement: Agreement | None) -> str:
         tiles.append(("Log-loss", number(loss), "nats a pair; 0.693 is that of a coin"))
     tiles.append(("Updates", f"{rows[-1]['step']:,}", "of the whole run"))
     tiles.append(("Time", duration(rows[-1]["elapsed_s"]), "learning"))
-    items = "\n".join(
-        f'<div class="card"><dt>{escape(title)}</dt><dd class="figure">{escape(figure)}</dd>'
-        f'<dd class="detail">{escape(detail)}</dd></div>'
-        for title, figure, detail in tiles
-    )
-    return f'<dl class="tiles">\n{items}\n</dl>'
+    return tiles_of(tiles)
 
 
 def _between(share: Share) -> str:
@@ -87,24 +82,15 @@ def _sections(rows: Rows, agreement: Agreement | None) -> dict[str, list[Chart]]
         charts += [_by_group(agreement)] if len(agreement.by_group.groups) > 1 else []
         sections["Held-out pairs"] = charts
     learning = [
-        _curve(
+        curve(
             rows, "pretraining_loss", "Learning what comes next", "Loss of each token of the training texts.", "nats"
         ),
-        _curve(rows, "loss", "Learning what is better", "Loss of each pair; 0.693 is that of a coin.", "nats"),
-        _curve(rows, "accuracy", "Right of what it learns from", "Share of each batch's pairs.", "share"),
+        curve(rows, "loss", "Learning what is better", "Loss of each pair; 0.693 is that of a coin.", "nats"),
+        curve(rows, "accuracy", "Right of what it learns from", "Share of each batch's pairs.", "share"),
     ]
     if any(learning):
         sections["Learning"] = [chart for chart in learning if chart is not None]
     return sections
-
-
-def _curve(rows: Rows, name: str, title: str, caption: str, unit: str) -> Chart | None:
-    found = rows_with(rows, name)
-    if len(found) < 2:
-        return None
-    traces = [line(column(found, "step"), column(found, name), title, "blue")]
-    layout = axes("updates", unit, legend=False)
-    return Chart(id=name.replace("_", "-"), title=title, caption=caption, traces=traces, layout=layout)
 
 
 def _calibration(agreement: Agreement) -> Chart:

@@ -3,9 +3,6 @@
 Like every run it can be killed at any moment: what a checkpoint does not hold follows from the seed and the data.
 """
 
-import hashlib
-import json
-import shutil
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError, RunError
+from heeler.core.errors import ConfigError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
 from heeler.core.text_data import TextPair
-from heeler.feedback.datasets import Dataset, read_pairs, split
+from heeler.feedback.datasets import Dataset, read_compared, split
 from heeler.loop.config import to_dict
-from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data, sha256_of, sweep
 from heeler.loop.reward_agreement import EVALUATION_NAME, Agreement, measure, save_agreement, saved_agreement
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
+from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.language.small import new_language_model
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
@@ -63,7 +61,7 @@ def sources(config: RewardRunConfig) -> Sources:
         HeelerError: what cannot be read, and why.
     """
     torch.set_num_threads(config.torch_threads)
-    dataset = read_pairs(config.data, config.reading)
+    dataset = read_compared(config.data, config.reading)
     pairs, held_out = split(dataset.items, held_out_share=config.held_out_share, seed=config.seed)
     trunk = None
     if config.trunk is not None and config.trunk.model == SMALL:
@@ -105,18 +103,12 @@ class RewardRun:
         checkpoint, refused = newest_sound(self.directory)
         if checkpoint is not None:
             self._refuse_changes(checkpoint)
-        self._sweep()
+        sweep(self.directory, (_BASE_NAME, MODEL_NAME, EVALUATION_NAME))
         self._make_trunk()
         self.directory.truncate_metrics(0 if checkpoint is None else checkpoint.state["metrics_size"])
         if checkpoint is not None:
             self._load(checkpoint)
         return refused
-
-    def _sweep(self) -> None:
-        """Remove what processes that were killed had written aside."""
-        for name in (_BASE_NAME, MODEL_NAME, EVALUATION_NAME):
-            for left in self.directory.path.glob(f".{name}.*.tmp"):
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def _make_trunk(self) -> None:
         config = self.config.trunk
@@ -223,11 +215,11 @@ class RewardRun:
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
         }
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        return self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        keep = self.config.keep_checkpoints
+        return self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.tensors.items()}
+        tensors = to_tensors(checkpoint.tensors)
         texts, reward = under("texts.", tensors), under("reward.", tensors)
         if texts:
             assert self.trunk is not None
@@ -241,11 +233,8 @@ class RewardRun:
     def _refuse_changes(self, checkpoint: Checkpoint) -> None:
         old = yaml.safe_load(checkpoint.state["config"])
         refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config))
-        if checkpoint.state["data_sha256"] != _sha256_of(self.dataset.items):
-            raise RunError(
-                f"{self.config.data}: its pairs are not those that step-{checkpoint.step} of {self.directory.path} "
-                "learned from; put the old data back, or begin another run with the new"
-            )
+        data_sha256 = _sha256_of(self.dataset.items)
+        refuse_changed_data(self.directory, checkpoint, self.config.data, data_sha256, "pairs")
 
     def conclude(self) -> Agreement:
         """Write the finished model, and judge it by the pairs that were held out; what is there already stays."""
@@ -291,9 +280,14 @@ def _whole_texts(tokens: PairTokens, pairs: list[int]) -> TextBatch:
 
 
 def _sha256_of(pairs: tuple[TextPair, ...]) -> str:
-    digest = hashlib.sha256()
-    for pair in pairs:
-        prompt = [[message.role, message.content] for message in pair.prompt]
-        said = [prompt, pair.chosen, pair.rejected, pair.margin, pair.is_equal, pair.group]
-        digest.update(json.dumps(said).encode())
-    return digest.hexdigest()
+    return sha256_of(
+        [
+            [[message.role, message.content] for message in pair.prompt],
+            pair.chosen,
+            pair.rejected,
+            pair.margin,
+            pair.is_equal,
+            pair.group,
+        ]
+        for pair in pairs
+    )

@@ -1,11 +1,10 @@
 """What `heeler serve` lets people talk to: a model's folder, or a run of a language model with its releases."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from heeler.core.chat import TextGuard
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import TEXT, Message
 from heeler.core.releases import Release, Releases
@@ -13,19 +12,19 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
 from heeler.loop.chat_releases import ReleaseWatch, released_version
+from heeler.loop.guards import GuardsConfig, incoming_guards, outgoing_guards
 from heeler.loop.language.config import is_language_config, language_config_from_dict
+from heeler.loop.offline.config import is_offline_config
+from heeler.loop.run_model import MODEL, has_adapter, has_start, load_start, template_in
+from heeler.models.language.adapters import base_of, is_adapter
 from heeler.models.language.loading import Precision, load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.rollouts.engine import Engine
-from heeler.safety.text_guards.incoming import InputGuard
-from heeler.safety.text_guards.injection import Injection
-from heeler.safety.text_guards.output import OutputGuard
-from heeler.safety.text_guards.rules import ListedWords, PersonalData, PromptLeak, Toxic
+from heeler.rollouts.generation import TextEngine
+from heeler.rollouts.vllm_engine import VllmEngine, refuse_without_vllm
 from heeler.service.chat.setup import ChatSetup
 from heeler.service.folder import may_be_served
 
-MODEL = "model"
-"""Folder of a run that holds the language model that it began with."""
 _UNNAMABLE = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
@@ -41,10 +40,30 @@ class ServeOptions:
     """Tokens of a prompt and its answer together; None for the model's context."""
     dtype: Precision = "auto"
     device: str = "auto"
-    guarded: bool = True
-    """Whether heeler's guards look at what comes in and what leaves."""
+    guards: GuardsConfig | None = field(default_factory=GuardsConfig)
+    """What looks at what comes in and what leaves; None for nothing."""
     system: str | None = None
     """What a chat is told first where who asks gives no system message; None for what the run says, if it is one."""
+    engine: Literal["heeler", "vllm"] = "heeler"
+    """What makes the answers: heeler's own engine, or vLLM where that is installed."""
+    chat_template: Path | None = None
+    """A file with the Jinja template of chats, in place of the tokenizer's own; for a model that is no run."""
+    eos_token: str | None = None
+    """The token that ends a text, in place of the tokenizer's own; for a model that is no run."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_streams", "max_length"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} must be >= 1, got {value}")
+        if self.engine == "vllm" and self.device != "auto":
+            raise ConfigError(f"device would be ignored, got {self.device}: vLLM finds the GPU itself; leave it out")
+
+    @property
+    def model_settings(self) -> dict[str, Any]:
+        """How the model is loaded. Beside vLLM, which has weights of its own, it only reads and writes tokens."""
+        device = "cpu" if self.engine == "vllm" else self.device
+        return {"dtype": self.dtype, "device": device, "trainable": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,27 +79,37 @@ def chat_of(path: Path, options: ServeOptions) -> ServedChat:
     """The chat of a model's folder or of a run.
 
     Raises:
-        ConfigError: it is a run without a language model, or cannot be named; or what it is told first does not fit.
+        ConfigError: it is a run without a language model, or cannot be named; what it is told first does not fit; or
+            vLLM is to answer and is not installed, or cannot serve it.
         DataError: the model cannot be read.
         CheckpointError: the release in use is damaged.
         RunError: the folder for what is said cannot be made.
     """
+    if options.engine == "vllm":
+        refuse_without_vllm()
     if (path / "config.yaml").is_file():
         return _of_run(path, options)
     name = _UNNAMABLE.sub("-", path.resolve().name).strip("-.") or MODEL
-    model = load_language_model(path, dtype=options.dtype, device=options.device, trainable=False)
+    template = None if options.chat_template is None else template_in(options.chat_template)
+    settings = options.model_settings
+    model = load_language_model(path, chat_template=template, eos_token=options.eos_token, **settings)
     system = _fitting(options.system or "", model, options)
     directory = RunDirectory.create(options.keep_in / name, {"recipe": TEXTS, "env": {"id": TEXT}})
     if not has_store(directory):
         open_store(directory).close()
-    chat = _chat(name, ServedVersion(model=model, version=0), options)
+    base = base_of(path) if is_adapter(path) else path
+    chat = _chat(name, ServedVersion(model=model, version=0), base, options)
     return ServedChat(runs=options.keep_in, setup=_setup(chat, name, system, options))
 
 
 def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     path = path.resolve()
     directory = RunDirectory.open(path)
-    if not (path / MODEL / "config.json").is_file():
+    if is_offline_config(directory.config()) and not has_start(path):
+        raise ConfigError(
+            f"{path} has not learned to its end, so that there is no model to serve: heeler resume {path}"
+        )
+    if not has_start(path):
         raise ConfigError(f"{path} is a run without a language model; serve its folder: heeler serve {path.parent}")
     if not may_be_served(path):
         raise ConfigError(f"{path.name!r} cannot be asked for by name; rename the run")
@@ -89,11 +118,12 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
     config = directory.config()
     # Releases of a run that learns an adapter hold the adapter alone.
     lora = language_config_from_dict(config).model.lora if is_language_config(config) else None
-    base = load_language_model(path / MODEL, dtype=options.dtype, device=options.device, lora=lora, trainable=False)
+    _refuse_what_does_not_fit_a_run(path, lora is not None or has_adapter(path), options)
+    base = load_start(path, lora=lora, **options.model_settings)
     said = config.get("system", "") if options.system is None else options.system
     system = _fitting(said, base, options)
     first = ServedVersion(model=base, version=0)
-    chat, releases = _chat(path.name, first, options), Releases(directory)
+    chat, releases = _chat(path.name, first, path / MODEL, options), Releases(directory)
 
     def load(release: Release) -> ServedVersion:
         return released_version(releases.checkpoint_folder(release), release, base)
@@ -104,6 +134,19 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
         chat.close()
         raise
     return ServedChat(runs=path.parent, setup=_setup(chat, path.name, system, options))
+
+
+def _refuse_what_does_not_fit_a_run(path: Path, learns_adapter: bool, options: ServeOptions) -> None:
+    for name in ("chat_template", "eos_token"):
+        if getattr(options, name) is not None:
+            raise ConfigError(
+                f"{name} is for a model that is no run: {path} answers as it learns, by what its own {MODEL} says"
+            )
+    if options.engine == "vllm" and not learns_adapter:
+        raise ConfigError(
+            f"engine: vLLM exchanges adapters while it answers, and {path} learns all weights; leave --engine out, or "
+            "serve what `heeler export` makes of it"
+        )
 
 
 def _fitting(system: str, model: LanguageModel, options: ServeOptions) -> str:
@@ -120,16 +163,26 @@ def _fitting(system: str, model: LanguageModel, options: ServeOptions) -> str:
     return system
 
 
-def _chat(name: str, first: ServedVersion, options: ServeOptions) -> LanguageChat:
-    engine = Engine(first.model, first.version, max_streams=options.max_streams, max_length=options.max_length)
+def _chat(name: str, first: ServedVersion, base: Path | str, options: ServeOptions) -> LanguageChat:
+    limits: dict[str, Any] = {"max_streams": options.max_streams, "max_length": options.max_length}
+    engine: TextEngine
+    if options.engine == "vllm":
+        engine = VllmEngine(base, first.model, first.version, dtype=options.dtype, **limits)
+    else:
+        engine = Engine(first.model, first.version, **limits)
     return LanguageChat(name, first, engine, max_length=engine.max_length)
 
 
 def _setup(chat: LanguageChat, run: str, system: str, options: ServeOptions) -> ChatSetup:
-    incoming: tuple[TextGuard, ...] = ()
-    outgoing: tuple[TextGuard, ...] = ()
-    if options.guarded:
-        incoming = (InputGuard([Injection()]),)
-        rules: list[Any] = [ListedWords(), Toxic(), PromptLeak(), PersonalData()]
-        outgoing = (OutputGuard(rules),)
-    return ChatSetup(engine=chat, run=run, system=system, incoming=incoming, outgoing=outgoing)
+    guards = options.guards
+    if guards is None:
+        return ChatSetup(engine=chat, run=run, system=system)
+    return ChatSetup(
+        engine=chat,
+        run=run,
+        system=system,
+        incoming=incoming_guards(guards.incoming),
+        outgoing=outgoing_guards(guards.outgoing),
+        num_tries=guards.num_tries,
+        refusal=guards.refusal,
+    )

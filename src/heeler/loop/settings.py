@@ -56,10 +56,25 @@ def described(config: Any, values: Mapping[str, Any], prefix: str = "") -> list[
         if dataclasses.is_dataclass(part):
             settings += described(part, value, f"{prefix}{name}.")
             continue
-        kind = hints[name].__name__ if isinstance(hints[name], type) else str(hints[name]).replace("typing.", "")
         about = " ".join(helps.get(name, "").split())
-        settings.append(Setting(name=f"{prefix}{name}", type=kind, default=value, help=about))
+        settings.append(Setting(name=f"{prefix}{name}", type=_in_words(hints[name]), default=value, help=about))
     return settings
+
+
+def _in_words(hint: Any, *, unfold: bool = True) -> str:
+    """A type as Python writes it; of a dataclass that may stand there, what it holds."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and unfold:
+        fields = get_type_hints(hint).items()
+        return "{" + ", ".join(f"{name}: {_in_words(own, unfold=False)}" for name, own in fields) + "}"
+    if get_origin(hint) in (Union, types.UnionType):
+        return " | ".join(_in_words(option, unfold=unfold) for option in get_args(hint))
+    if get_origin(hint) is tuple:
+        return f"tuple[{', '.join(_in_words(one, unfold=unfold) for one in get_args(hint))}]"
+    if hint is types.NoneType:
+        return "None"
+    if hint is ...:
+        return "..."
+    return hint.__name__ if isinstance(hint, type) and get_origin(hint) is None else str(hint).replace("typing.", "")
 
 
 def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = "") -> None:
@@ -80,6 +95,10 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
         nested = _dataclass_in(hints[name])
         if nested is not None and isinstance(value, Mapping):
             refuse_unknown(nested, value, f"{prefix}{name}.")
+        listed = _dataclass_in(get_args(hints[name])[0]) if get_origin(hints[name]) is tuple else None
+        if listed is not None and isinstance(value, list | tuple):
+            for number, one in enumerate(value):
+                refuse_unknown(listed, one if isinstance(one, Mapping) else {}, f"{prefix}{name}[{number}].")
 
 
 def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
@@ -144,7 +163,7 @@ def _unknown(name: str, values: Mapping[str, Any]) -> ConfigError:
 
 
 def _parsed(name: str, text: str, present: Any) -> Any:
-    if isinstance(present, list) and not text.lstrip().startswith("["):
+    if isinstance(present, list) and not text.lstrip().startswith(("[", "{")):
         return [_scalar(name, part) for part in text.split(",") if part]
     if isinstance(present, str) and not text:
         # YAML takes nothing for null.

@@ -18,7 +18,7 @@ class Check:
     """Which way the suite's score is better."""
     margin: float
     """Being so much worse, in units of the score, is what has to be refuted; a smaller loss may pass. Where both
-    versions answer all alike it takes about 5.7 × max_difference / margin items."""
+    versions answer all alike it takes about 5.7 × max_difference / margin items (`gate_sizes.num_to_pass`)."""
     is_goal: bool = True
     """Whether being better here counts as a gain; the candidate needs one gain at least."""
     max_difference: float = 1.0

@@ -9,13 +9,15 @@ reference's, or a true score where one is known.
 that the reward r gains, so that D = (h_v − κ r_v) − (h_u − κ r_u) has a mean of 0 at least. Where both are equally
 good, D is as likely −x as x, and whatever its scale
 
-    E[exp(−λ D − λ² D² / 2)] ≤ 1        (de la Peña 1999, Ann. Probab. 27)
+    E[2 / (1 + exp(2 λ D))] = 1        since the bet pays f on x and 2 − f on −x
 
-so that the product over pairs of updates without one in common is a bet that gains nothing on average while nothing is
-wrong, however often one looks. Stretches of several lengths are compared, half against half, from every start, each at
-its own share of the error rate: in a whole run of any length a false halt has at most the probability `error_rate`, as
-long as the noise of one update's measure tells nothing about that of another that is not averaged with it. KL,
-disagreement, length and repetition are told as evidence; they rise in sound runs too, and decide nothing.
+and less where the later one is better, as the bet falls with D. It is a sign test that counts large differences for
+more: no pair pays more than double. So the product over pairs of updates without one in common is a bet that gains
+nothing on average while nothing is wrong, however often one looks. Stretches of several lengths are compared, half
+against half, from every start, each at its own share of the error rate: in a whole run of any length a false halt has
+at most the probability `error_rate`, as long as the noise of one update's measure tells nothing about that of another
+that is not averaged with it. KL, disagreement, length and repetition are told as evidence; they rise in sound runs too,
+and decide nothing.
 """
 
 import math
@@ -40,8 +42,10 @@ SIGNALS: Mapping[str, str] = {
 }
 """Metrics that are followed, and what they are called."""
 
-# Bets for a held-out measure in [0, 1] whose mean over some updates is off by a tenth to less than a hundredth.
-_LAMBDA_G: Floats = np.geomspace(1.0, 256.0, 9)
+# Bets for a held-out measure in [0, 1]. None is larger: shares of a few comparisons are often level, so that D is as
+# little as κ takes off, and a bet that took as little for evidence would gain where nothing is wrong.
+_LAMBDA_G: Floats = np.geomspace(1.0, 16.0, 5)
+_LOG_2 = math.log(2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +56,10 @@ class WatchConfig:
     """Probability of a false halt in a whole run of any length."""
     min_gain: float = 0.02
     """κ: what the held-out measure (0 to 1) has to gain where the learned reward gains one unit."""
-    updates_per_point: int = 4
-    """Updates that are averaged before anything is compared, so that what lingers from one to the next cancels."""
-    lags: tuple[int, ...] = (4, 8, 16)
+    updates_per_point: int = 1
+    """Measured updates that are averaged before anything is compared, so that what lingers from one to the next
+    cancels; with more of them a halt comes later (`fewest_rounds`)."""
+    lags: tuple[int, ...] = (8, 16, 24)
     """Half lengths, in points, of the stretches compared."""
 
     def __post_init__(self) -> None:
@@ -80,7 +85,7 @@ class Stretch:
     log_needed: float
     """From which on it is enough."""
     reward_rises: bool
-    """By more than twice its standard error."""
+    """By more than twice its standard error; looked at once the evidence is enough."""
 
 
 def review(config: WatchConfig, rows: Sequence[Mapping[str, Any]]) -> Verdict:
@@ -106,6 +111,18 @@ def review(config: WatchConfig, rows: Sequence[Mapping[str, Any]]) -> Verdict:
         return Verdict(decision="allow", evidence={"nearness": max(nearness, 0.0)})
     worst = max(enough, key=lambda each: each.log_evidence - each.log_needed)
     return _halt(points, worst, nearness)
+
+
+def fewest_rounds(config: WatchConfig) -> int:
+    """Rounds of held-out comparisons before which no run can be halted, however bad it is: no pair pays over double."""
+    num_pairs = math.ceil(-math.log(_share(config, 0)) / _LOG_2)
+    num_points = min(2 * lag * ((num_pairs - 1) // lag) + lag + (num_pairs - 1) % lag + 1 for lag in config.lags)
+    return config.updates_per_point * num_points
+
+
+def _share(config: WatchConfig, number: int) -> float:
+    """Of the error rate, for the stretches of one length that begin at the `number`-th place."""
+    return config.error_rate / (len(config.lags) * (number + 1) * (number + 2))
 
 
 def _points(config: WatchConfig, rows: Sequence[Mapping[str, Any]]) -> dict[str, Floats]:
@@ -138,14 +155,10 @@ def _stretches(config: WatchConfig, points: Mapping[str, Floats]) -> Iterator[St
         between = max(1, lag // 2)
         for number, first in enumerate(range(0, last - lag + 1, between)):
             earlier = _earlier(first, last, lag)
-            share = config.error_rate / (len(config.lags) * (number + 1) * (number + 2))
-            yield Stretch(
-                first=first,
-                last=last,
-                log_evidence=_log_evidence(measure_P[earlier + lag] - measure_P[earlier]),
-                log_needed=-math.log(share),
-                reward_rises=_rises(reward_P[earlier + lag] - reward_P[earlier]),
-            )
+            evidence = _log_evidence(measure_P[earlier + lag] - measure_P[earlier])
+            needed = -math.log(_share(config, number))
+            rises = evidence >= needed and _rises(reward_P[earlier + lag] - reward_P[earlier])
+            yield Stretch(first=first, last=last, log_evidence=evidence, log_needed=needed, reward_rises=rises)
 
 
 def _earlier(first: int, last: int, lag: int) -> "np.ndarray[Any, np.dtype[np.int64]]":
@@ -156,8 +169,8 @@ def _earlier(first: int, last: int, lag: int) -> "np.ndarray[Any, np.dtype[np.in
 
 def _log_evidence(difference_N: Floats) -> float:
     """Logarithm of the mean of the bets that the differences are below 0."""
-    total, squares = float(difference_N.sum()), float((difference_N**2).sum())
-    return float(log_mean_exp(-_LAMBDA_G * total - _LAMBDA_G**2 * squares / 2))
+    paid_NG = _LOG_2 - np.logaddexp(0.0, 2 * difference_N[:, None] * _LAMBDA_G)
+    return float(log_mean_exp(paid_NG.sum(axis=0)))
 
 
 def _rises(difference_N: Floats) -> bool:

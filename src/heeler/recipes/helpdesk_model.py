@@ -19,7 +19,7 @@ from torch import Tensor
 from heeler.algorithms.sft import SFT, SFTConfig
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk import check, items
-from heeler.envs.helpdesk.corpus import Faults, conversations
+from heeler.envs.helpdesk.corpus import FAULTLESS, Faults, conversations
 from heeler.envs.helpdesk.questions import KINDS
 from heeler.models.language.model import LanguageModel
 from heeler.models.language.small import ROLES, SmallModelConfig, new_language_model
@@ -65,8 +65,7 @@ def make(
     model = new_language_model(SIZE, [message.content for chat in of_texts for message in chat], seed=seed)
     generator = torch.Generator().manual_seed(seed)
     first_token = max(model.tokenizer.all_special_ids) + 1 + len(ROLES)
-    faultless = Faults(invented=0.0, rude=0.0, long=0.0)
-    reading = conversations(faultless, num_turns=_NUM_TURNS, seed=seed, kinds=(*KINDS, *HARD_KINDS))
+    reading = conversations(FAULTLESS, num_turns=_NUM_TURNS, seed=seed, kinds=(*KINDS, *HARD_KINDS))
     flawed = conversations(Faults(), num_turns=_NUM_TURNS, seed=seed + 1)
 
     def practised(update: int) -> _Batch:

@@ -11,8 +11,8 @@ def reward_model(*, data: str, model: str = "", trunk_only: bool = False, seed: 
     """Fit a reward model to pairs of texts that people judged.
 
     Args:
-        data: pairs with chosen and rejected: .jsonl, .json (also .gz), .parquet, a folder saved by datasets, or a hub
-            id.
+        data: pairs with chosen and rejected, or answers with label, of which prompts with a good and a bad one are
+            learned from: .jsonl, .json (also .gz), .parquet, a folder saved by datasets, or a hub id.
         model: language model whose hidden states it reads: a folder, a hub id, or small for one that is made and
             trained from nothing; without it the reward is one of n-grams alone.
         trunk_only: the reward is the language model's alone, without its linear part on n-grams.

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from heeler.core.errors import DataError
 from heeler.core.text_data import TextPair
+from heeler.models.language.fitting import LongPrompts, fitted
 from heeler.ops.micro_batches import stored
 from heeler.ops.text_batch import TextBatch
-from heeler.rewards.reward_settings import LongPrompts
 
 if TYPE_CHECKING:
     from heeler.models.language.model import LanguageModel
@@ -55,9 +55,7 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
     Args:
         model: gives tokenizer and context.
         pairs: to tokenise.
-        long_prompts: what becomes of a pair that does not fit into the context: `refuse` ends with the first, `drop`
-            leaves it out and counts it, `truncate_left` cuts its prompt at the beginning and counts it. A completion is
-            never cut, as what was judged is all of it: a pair with one that does not fit is left out then.
+        long_prompts: what becomes of a pair that does not fit into the context.
 
     Raises:
         DataError: a pair does not fit, or its prompt is a chat and the tokenizer has no template; names its place.
@@ -65,21 +63,14 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
     kept: list[tuple[Tensor, Tensor, Tensor, int]] = []
     num_dropped = num_truncated = 0
     for number, pair in enumerate(pairs):
-        try:
-            prompt = model.untruncated_ids(pair.prompt)
-        except DataError as error:
-            raise DataError(f"{pair.place}: {error}") from error
-        chosen, rejected = model.completion_ids(pair.chosen), model.completion_ids(pair.rejected)
-        room = model.max_length - max(len(chosen), len(rejected))
-        if len(prompt) > room:
-            if long_prompts == "refuse":
-                raise DataError(_too_long(model, pair, len(prompt), len(chosen), len(rejected)))
-            if long_prompts == "drop" or room < 1:
-                num_dropped += 1
-                continue
-            prompt = prompt[-room:]
-            num_truncated += 1
-        kept.append((prompt, chosen, rejected, number))
+        texts = {"chosen": pair.chosen, "rejected": pair.rejected}
+        found = fitted(model, pair.prompt, texts, place=pair.place, long_prompts=long_prompts)
+        if found is None:
+            num_dropped += 1
+            continue
+        num_truncated += found.is_truncated
+        chosen, rejected = found.completions
+        kept.append((found.prompt, chosen, rejected, number))
     if not kept:
         raise DataError(
             f"{pairs[0].place if pairs else 'pairs'}: no pair fits into the model's context of {model.max_length} "
@@ -93,19 +84,6 @@ def pair_tokens(model: "LanguageModel", pairs: Sequence[TextPair], long_prompts:
         kept=numbers,
         num_dropped=num_dropped,
         num_truncated=num_truncated,
-    )
-
-
-def _too_long(model: "LanguageModel", pair: TextPair, prompt: int, chosen: int, rejected: int) -> str:
-    field, tokens = ("chosen", chosen) if chosen >= rejected else ("rejected", rejected)
-    if tokens >= model.max_length:
-        return (
-            f"{pair.place}: {field}: {tokens} tokens, and the model's context holds {model.max_length}; completions "
-            "are not cut: take a model with a longer context, or set long_prompts to drop"
-        )
-    return (
-        f"{pair.place}: prompt: {prompt} tokens, with {tokens} of {field} more than the model's context of "
-        f"{model.max_length}; set long_prompts to drop or truncate_left"
     )
 
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from heeler.core.errors import ConfigError
+from heeler.models.language.fitting import LongPrompts
 from heeler.models.language.weights import OptimizerConfig
 from heeler.models.ngrams import NgramConfig
 
-LongPrompts = Literal["refuse", "drop", "truncate_left"]
 Learning = Literal["trunk", "heads"]
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import torch
 
-from heeler.core.errors import ConfigError, DataError, RunError
+from heeler.core.errors import ConfigError, RunError
 from heeler.models.language.model import LanguageModel
-from heeler.rollouts.generation import GenerationParams, OnPiece, Ticket
+from heeler.rollouts.generation import GenerationParams, OnPiece, Ticket, check_prompt
 from heeler.rollouts.lanes import Lane, lane_for
 from heeler.rollouts.stream import Stream
 
@@ -60,7 +60,7 @@ class Engine:
 
     @property
     def max_length(self) -> int:
-        """Tokens of a prompt and its completion together."""
+        """See `TextEngine`."""
         return self._length_of(self._newest[0])
 
     @property
@@ -75,7 +75,7 @@ class Engine:
 
     def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
         """See `TextEngine`."""
-        self._check(prompt_ids)
+        check_prompt(prompt_ids, num_tokens=self.model.vocabulary_size, max_length=self.max_length)
         stream = Stream(prompt_ids, params, on_piece)
         with self._changed:
             if self._is_closed:
@@ -84,22 +84,8 @@ class Engine:
             self._changed.notify()
         return stream
 
-    def _check(self, prompt_ids: Sequence[int]) -> None:
-        size, num_tokens = len(prompt_ids), self.model.vocabulary_size
-        if size == 0:
-            raise DataError("prompt: empty; expected at least one token")
-        if size >= self.max_length:
-            raise DataError(f"prompt: {size} tokens, and the context holds {self.max_length}; shorten it")
-        wrong = next((token for token in prompt_ids if not 0 <= token < num_tokens), None)
-        if wrong is not None:
-            raise DataError(f"prompt: token {wrong} is none of the model's {num_tokens}")
-
     def swap(self, model: LanguageModel, version: int) -> None:
-        """See `TextEngine`: whoever has not begun yet begins on the new one.
-
-        Raises:
-            RunError: the engine was closed.
-        """
+        """See `TextEngine`: whoever has not begun yet begins on the new one."""
         lane = lane_for(model, version, self._length_of(model))
         with self._changed:
             if self._is_closed:

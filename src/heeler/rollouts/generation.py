@@ -3,9 +3,10 @@
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from heeler.core.errors import DataError
+from heeler.models.language.model import LanguageModel
 
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 _MOST_TOP_LOGPROBS = 20
@@ -90,19 +91,50 @@ class TextEngine(Protocol):
         """Of the model that new completions come from."""
         ...
 
+    @property
+    def max_length(self) -> int:
+        """Tokens of a prompt and its completion together, at most."""
+        ...
+
     def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
         """Ask for a completion.
 
         Raises:
-            DataError: the prompt is empty or leaves no room in the context.
+            DataError: the prompt is empty, leaves no room in the context, or holds tokens that there are not.
             RunError: the engine was closed.
         """
         ...
 
-    def swap(self, model: Any, version: int) -> None:
-        """Have new completions come from another model; those that have begun end on theirs."""
+    def swap(self, model: LanguageModel, version: int) -> None:
+        """Have new completions come from another model; those that have begun end on theirs.
+
+        Raises:
+            ConfigError: this engine cannot exchange its model for that one.
+            RunError: the engine was closed.
+        """
         ...
 
     def close(self) -> None:
         """Cancel everything, and end."""
         ...
+
+
+def check_prompt(prompt_ids: Sequence[int], *, num_tokens: int, max_length: int) -> None:
+    """Refuse a prompt that no engine can go on with.
+
+    Args:
+        prompt_ids: the prompt.
+        num_tokens: that the model knows.
+        max_length: tokens of a prompt and its completion together.
+
+    Raises:
+        DataError: it is empty, leaves no room, or holds tokens that there are not.
+    """
+    size = len(prompt_ids)
+    if size == 0:
+        raise DataError("prompt: empty; expected at least one token")
+    if size >= max_length:
+        raise DataError(f"prompt: {size} tokens, and the context holds {max_length}; shorten it")
+    wrong = next((token for token in prompt_ids if not 0 <= token < num_tokens), None)
+    if wrong is not None:
+        raise DataError(f"prompt: token {wrong} is none of the model's {num_tokens}")

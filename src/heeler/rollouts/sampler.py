@@ -32,7 +32,7 @@ class SamplingConfig:
     """How completions are sampled for learning: from the model's whole distribution, so that ratios are right."""
 
     max_new_tokens: int = 128
-    """Where a completion is cut."""
+    """Where a completion is cut; the model's context may cut it before, each one behind its own prompt."""
     temperature: float = 1.0
     """Logits are divided by it."""
     stop: tuple[str, ...] = ()
@@ -78,16 +78,15 @@ def sample(
 
     if not prompts or num_each < 1:
         raise ConfigError(f"prompts and num_each must be at least one, got {len(prompts)} and {num_each}")
-    longest = max(len(ids) for ids in prompts)
-    num_steps = min(config.max_new_tokens, model.max_length - longest)
-    if num_steps < 1:
-        row = [len(ids) for ids in prompts].index(longest)
+    most_P = [min(config.max_new_tokens, model.max_length - len(ids)) for ids in prompts]
+    if min(most_P) < 1:
+        row = most_P.index(min(most_P))
         raise ConfigError(
-            f"prompts, row {row}: {longest} tokens leave no room in the model's context of {model.max_length}; "
-            "shorten it, or take a model with a longer context"
+            f"prompts, row {row}: {len(prompts[row])} tokens leave no room in the model's context of "
+            f"{model.max_length}; shorten it, or take a model with a longer context"
         )
-    uniform_SN = torch.rand(num_steps, len(prompts) * num_each, generator=generator, device=model.device)
-    writing = _Writing(model, uniform_SN, config)
+    uniform_SN = torch.rand(max(most_P), len(prompts) * num_each, generator=generator, device=model.device)
+    writing = _Writing(model, uniform_SN, torch.tensor(most_P).repeat_interleave(num_each), config)
     for members in _together(model, prompts):
         decoder = decoder_for(model)
         logits_BV = decoder.start([prompts[member] for member in members], num_each)
@@ -108,15 +107,30 @@ def _together(model: LanguageModel, prompts: Sequence[Tensor]) -> list[list[int]
 
 
 class _Writing:
-    """All completions, while they are written."""
+    """All completions, while they are written.
 
-    def __init__(self, model: LanguageModel, uniform_SN: Float[Tensor, "S N"], config: SamplingConfig) -> None:
+    Args:
+        model: writes them.
+        uniform_SN: their random numbers.
+        most_N: tokens that each has room for.
+        config: how they are sampled.
+    """
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        uniform_SN: Float[Tensor, "S N"],
+        most_N: Int[Tensor, " N"],
+        config: SamplingConfig,
+    ) -> None:
         self._model, self._uniform_SN, self._config = model, uniform_SN, config
         num_steps, size = uniform_SN.shape
         device = model.device
+        self._most_N = most_N.to(device)
+        self._ends_of_room = frozenset(most_N.tolist())
         self._token_NS = torch.full((size, num_steps), model.eos_id, device=device)
         self._logprob_NS = torch.zeros(size, num_steps, device=device)
-        self._length_N = torch.full((size,), num_steps, device=device)
+        self._length_N = self._most_N.clone()
         self._truncated_N = torch.ones(size, dtype=torch.bool, device=device)
         self._end_ids = torch.tensor([*model.end_ids, *config.stop_ids], device=device)
         self._streams = [TextStream(model, config.stop) for _ in range(size)] if config.stop else []
@@ -124,8 +138,7 @@ class _Writing:
     def write(self, decoder: "Decoder", logits_BV: Float[Tensor, "B V"], row_B: Int[Tensor, " B"]) -> None:
         """Write the completions `row_B` to their ends."""
         is_going_B = torch.ones(len(row_B), dtype=torch.bool, device=row_B.device)
-        num_steps = len(self._uniform_SN)
-        for step in range(num_steps):
+        for step in range(len(self._uniform_SN)):
             uniform_B = self._uniform_SN[step, row_B]
             token_B, logprob_B = choose_tokens(logits_BV, uniform_B, self._config.temperature)
             self._token_NS[row_B, step], self._logprob_NS[row_B, step] = token_B, logprob_B
@@ -134,10 +147,15 @@ class _Writing:
             self._length_N[row_B] = torch.where(has_ended_B, step + 1, self._length_N[row_B])
             self._truncated_N[row_B] &= ~has_ended_B
             is_going_B &= ~has_ended_B
+            # Where the room of some ends, none of them may be stepped any further, ended or not.
+            is_end_of_room = step + 1 in self._ends_of_room
+            if is_end_of_room:
+                is_going_B &= self._most_N[row_B] > step + 1
             num_going = int(is_going_B.sum())
-            if num_going == 0 or step == num_steps - 1:
+            if num_going == 0:
                 return
-            if num_going < len(row_B) and (decoder.is_full or num_going < _WORTH_KEEPING * len(row_B)):
+            is_worth_it = decoder.is_full or num_going < _WORTH_KEEPING * len(row_B)
+            if num_going < len(row_B) and (is_end_of_room or is_worth_it):
                 left_B = is_going_B.nonzero()[:, 0]
                 decoder.keep(left_B)
                 row_B, token_B, is_going_B = row_B[left_B], token_B[left_B], is_going_B[left_B]

@@ -3,16 +3,33 @@
 import importlib
 import itertools
 import logging
+import shutil
+import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import ConfigError, DataError, RunError
-from heeler.rollouts.generation import FinishReason, GenerationParams, OnPiece, Piece, Ticket
+from heeler.core.errors import ConfigError, RunError
+from heeler.models.language.model import LanguageModel
+from heeler.rollouts.generation import FinishReason, GenerationParams, OnPiece, Piece, Ticket, check_prompt
 
 _log = logging.getLogger(__name__)
+# vLLM makes room for adapters up to one of these.
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+# The adapter in use, and the one before it until its completions have ended.
+_ADAPTERS_AT_ONCE = 2
+_MOST_LENGTH = 2**31
+
+
+@dataclass(eq=False)
+class _Source:
+    """A version, and the adapter that makes it of the model that vLLM has loaded."""
+
+    version: int
+    folder: Path | None = None
+    adapter: Any = None
 
 
 @dataclass(eq=False)
@@ -20,8 +37,10 @@ class _Request:
     """A completion that vLLM makes."""
 
     number: str
+    prompt_ids: Sequence[int]
+    params: GenerationParams
     on_piece: OnPiece
-    source: "_Source"
+    source: _Source
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
@@ -37,87 +56,107 @@ class _Request:
             self.cancel()
 
 
-@dataclass(eq=False)
-class _Source:
-    """A version: an engine of vLLM, and the adapter that is used on it where it is one."""
-
-    engine: Any
-    version: int
-    adapter: Any = None
-
-
 class VllmEngine:
     """Completions by vLLM, in a thread of its own.
 
-    Weights come from folders: a model's, or those of LoRA adapters on one model, which are exchanged without loading
-    the model again. A whole model that takes another's place is there beside it until the last completion of the old
-    one has ended; `options` must leave memory for that. Log-probabilities are of what is left after top_p and top_k.
+    vLLM loads a model once, from its folder; versions are LoRA adapters on it, which are exchanged while it answers.
+    Log-probabilities are of what is left after top_p and top_k.
 
     Args:
-        model: a folder or a name on the hub.
+        base: folder of the model without its adapter, or its name on the hub.
+        model: the same model with its adapter, if it has one; it says which tokens there are.
         version: of it.
-        options: passed on to vLLM's `EngineArgs`, such as `max_model_len`, `gpu_memory_utilization`, `enable_lora`.
+        max_streams: completions at a time; more wait for their turn.
+        max_length: tokens of a prompt and its completion together; the model's context where it is None.
+        options: passed on to vLLM's `EngineArgs`, such as `dtype` and `gpu_memory_utilization`.
 
     Raises:
-        ConfigError: vLLM is not installed, or refuses the options.
+        ConfigError: vLLM is not installed, refuses the options or the model, or has no room for such an adapter.
     """
 
-    def __init__(self, model: Path | str, version: int, **options: Any) -> None:
+    def __init__(
+        self,
+        base: Path | str,
+        model: LanguageModel,
+        version: int,
+        *,
+        max_streams: int = 64,
+        max_length: int | None = None,
+        **options: Any,
+    ) -> None:
         self._vllm = _imported("vllm")
-        # Of the distribution that was sampled from, and not of the one before the temperature.
-        self._options = {"logprobs_mode": "processed_logprobs"} | options
-        self._base = str(model)
+        self._model, self._limit = model, max_length
         self._numbers = itertools.count(1)
         self._changed = threading.Condition()
-        self._arriving: list[tuple[_Request, Sequence[int], GenerationParams]] = []
+        self._arriving: list[_Request] = []
         self._requests: dict[str, _Request] = {}
+        self._folders: set[Path] = set()
         self._is_closed = False
-        self._newest = _Source(self._load(self._base), version)
+        self._rank = _room_for(model.adapter_rank)
+        self._engine = self._load(str(base), self._own_options(max_streams) | options)
+        self._folder = Path(tempfile.mkdtemp(prefix="heeler-adapters-"))
+        self._newest = self._source(model, version)
         self._thread = threading.Thread(target=self._run, name="heeler-vllm", daemon=True)
         self._thread.start()
 
-    def _load(self, model: str) -> Any:
+    def _own_options(self, max_streams: int) -> dict[str, Any]:
+        # Log-probabilities of the distribution that was sampled from, and not of the one before the temperature.
+        options: dict[str, Any] = {"logprobs_mode": "processed_logprobs", "max_num_seqs": max_streams}
+        if self.max_length < _MOST_LENGTH:
+            options["max_model_len"] = self.max_length
+        if self._rank:
+            options |= {"enable_lora": True, "max_lora_rank": self._rank, "max_loras": _ADAPTERS_AT_ONCE}
+        return options
+
+    def _load(self, base: str, options: dict[str, Any]) -> Any:
         try:
-            arguments = self._vllm.EngineArgs(model=model, trust_remote_code=False, **self._options)
+            arguments = self._vllm.EngineArgs(model=base, trust_remote_code=False, **options)
             return self._vllm.LLMEngine.from_engine_args(arguments)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"vLLM refuses {model}: {error}") from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"vLLM refuses {base}: {error}") from error
+
+    def _source(self, model: LanguageModel, version: int) -> _Source:
+        if not model.has_adapter:
+            return _Source(version)
+        number = next(self._numbers)
+        folder = self._folder / f"adapter-{number}"
+        model.save(folder)
+        self._folders.add(folder)
+        request = _imported("vllm.lora.request").LoRARequest(folder.name, number, str(folder))
+        return _Source(version, folder, request)
 
     @property
     def version(self) -> int:
         """See `TextEngine`."""
         return self._newest.version
 
+    @property
+    def max_length(self) -> int:
+        """See `TextEngine`."""
+        return min(self._model.max_length, self._limit or self._model.max_length)
+
     def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
         """See `TextEngine`."""
-        if len(prompt_ids) == 0:
-            raise DataError("prompt: empty; expected at least one token")
+        check_prompt(prompt_ids, num_tokens=self._model.vocabulary_size, max_length=self.max_length)
         with self._changed:
             if self._is_closed:
                 raise RunError("the engine is closed; nothing can be asked of it any more")
-            request = _Request(str(next(self._numbers)), on_piece, self._newest)
-            self._arriving.append((request, prompt_ids, params))
+            request = _Request(str(next(self._numbers)), list(prompt_ids), params, on_piece, self._newest)
+            self._arriving.append(request)
             self._changed.notify()
         return request
 
-    def swap(self, model: Path | str, version: int) -> None:
-        """See `TextEngine`; the folder of an adapter is used on the model that is loaded.
-
-        Raises:
-            ConfigError: an adapter, and the engine was not made with `enable_lora`.
-            RunError: the engine was closed.
-        """
-        if (Path(model) / "adapter_config.json").is_file():
-            if not self._options.get("enable_lora"):
-                raise ConfigError(f"{model} is an adapter; make the engine with enable_lora=True")
-            lora = _imported("vllm.lora.request").LoRARequest(f"version-{version}", next(self._numbers), str(model))
-            source = _Source(self._newest.engine, version, lora)
-        else:
-            source = _Source(self._load(str(model)), version)
+    def swap(self, model: LanguageModel, version: int) -> None:
+        """See `TextEngine`; the model is another adapter on the one that is loaded."""
+        if not self._rank or not 0 < model.adapter_rank <= self._rank:
+            raise ConfigError(
+                f"vLLM exchanges adapters alone, here of a rank up to {self._rank}, and this one's is "
+                f"{model.adapter_rank}; make another engine for it"
+            )
         with self._changed:
             if self._is_closed:
                 raise RunError("the engine is closed; its model cannot be exchanged")
-            self._newest = source
+            self._newest = self._source(model, version)
 
     def close(self) -> None:
         """See `TextEngine`."""
@@ -129,58 +168,71 @@ class VllmEngine:
 
     def _run(self) -> None:
         while self._prepare():
-            # Engines that have completions on their way, each once.
-            for engine in {
-                id(request.source.engine): request.source.engine for request in self._requests.values()
-            }.values():
-                self._step(engine)
-        for request in [*self._requests.values(), *(request for request, _, _ in self._arriving)]:
+            if self._requests:
+                self._step()
+        if self._requests:
+            self._engine.abort_request(list(self._requests))
+        for request in [*self._requests.values(), *self._arriving]:
             request.tell("cancelled")
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _prepare(self) -> bool:
         with self._changed:
+            self._drop_unused()
             while not (self._arriving or self._requests or self._is_closed):
                 self._changed.wait()
             if self._is_closed:
                 return False
             arriving, self._arriving = self._arriving, []
-        for request, prompt_ids, params in arriving:
-            self._add(request, prompt_ids, params)
+        for request in arriving:
+            self._add(request)
         for request in [request for request in self._requests.values() if request.cancelled.is_set()]:
-            request.source.engine.abort_request([request.number])
+            self._engine.abort_request([request.number])
             self._end(request, "cancelled")
         return True
 
-    def _add(self, request: _Request, prompt_ids: Sequence[int], params: GenerationParams) -> None:
-        prompt = {"prompt_token_ids": list(prompt_ids)}
-        source = request.source
-        adapter = {} if source.adapter is None else {"lora_request": source.adapter}
+    def _drop_unused(self) -> None:
+        """Remove the folders of adapters that no completion will be made with any more."""
+        requests = (*self._requests.values(), *self._arriving)
+        used = {source.folder for source in (self._newest, *(request.source for request in requests))}
+        for folder in self._folders - used:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders &= used
+
+    def _add(self, request: _Request) -> None:
+        prompt = {"prompt_token_ids": list(request.prompt_ids)}
+        adapter = {} if request.source.adapter is None else {"lora_request": request.source.adapter}
         try:
-            source.engine.add_request(request.number, prompt, self._sampling(params), **adapter)
+            self._engine.add_request(request.number, prompt, self._sampling(request), **adapter)
         except Exception as error:
             # Such as a prompt that is too long for the memory it was given.
             request.tell("error", error=f"{type(error).__name__}: {error}")
             return
         self._requests[request.number] = request
 
-    def _sampling(self, params: GenerationParams) -> Any:
+    def _sampling(self, request: _Request) -> Any:
+        params = request.params
         return self._vllm.SamplingParams(
-            max_tokens=params.max_new_tokens,
+            max_tokens=min(params.max_new_tokens, self.max_length - len(request.prompt_ids)),
             temperature=params.temperature,
             top_p=params.top_p,
             top_k=params.top_k,
             stop=list(params.stop),
-            seed=params.seed,
+            # Those of the model as it was read, whatever the folder says that vLLM loaded.
+            stop_token_ids=list(self._model.end_ids),
+            # vLLM takes -1 for no seed.
+            seed=params.seed % 2**63,
             logprobs=params.top_logprobs,
             output_kind=_imported("vllm.sampling_params").RequestOutputKind.DELTA,
         )
 
-    def _step(self, engine: Any) -> None:
+    def _step(self) -> None:
         try:
-            outputs = engine.step()
+            outputs = self._engine.step()
         except Exception as error:
             _log.exception("the completions that were on their way have failed")
-            self._fail(lambda request: request.source.engine is engine, error)
+            for request in list(self._requests.values()):
+                self._end(request, "error", error=f"{type(error).__name__}: {error}")
             return
         for output in outputs:
             request = self._requests.get(output.request_id)
@@ -190,14 +242,13 @@ class VllmEngine:
     def _hand_over(self, request: _Request, output: Any) -> None:
         ids = tuple(output.token_ids)
         rows = output.logprobs or []
+        count = request.params.top_logprobs
         content = {
             "token_ids": ids,
             "text": output.text,
             "logprobs": tuple(row[token].logprob for token, row in zip(ids, rows, strict=False)),
-            "top_logprobs": tuple(
-                tuple((token, entry.logprob) for token, entry in sorted(row.items(), key=lambda item: item[1].rank))
-                for row in rows
-            ),
+            # vLLM tells of the token that was sampled as well, be it among the likeliest or not.
+            "top_logprobs": tuple(_likeliest(row, count) for row in rows) if count else (),
         }
         if output.finish_reason is None:
             request.tell(**content)
@@ -205,17 +256,39 @@ class VllmEngine:
             known: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "cancelled"}
             self._end(request, known.get(output.finish_reason, "error"), **content)
 
-    def _fail(self, is_meant: Callable[[_Request], bool], error: Exception) -> None:
-        for request in [request for request in self._requests.values() if is_meant(request)]:
-            self._end(request, "error", error=f"{type(error).__name__}: {error}")
-
     def _end(self, request: _Request, reason: FinishReason, **content: Any) -> None:
         del self._requests[request.number]
         request.tell(reason, **content)
+
+
+def _likeliest(row: dict[int, Any], count: int) -> tuple[tuple[int, float], ...]:
+    ranked = sorted(row.items(), key=lambda item: item[1].rank)
+    return tuple((token, entry.logprob) for token, entry in ranked[:count])
+
+
+def _room_for(rank: int) -> int:
+    """The room that vLLM is to make for adapters of this rank; none where there is none."""
+    if rank == 0:
+        return 0
+    room = next((most for most in _RANKS if most >= rank), None)
+    if room is None:
+        raise ConfigError(f"vLLM takes adapters of a rank up to {_RANKS[-1]}, and this one's is {rank}")
+    return room
+
+
+def refuse_without_vllm() -> None:
+    """Say that vLLM is not installed, where it is not.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    _imported("vllm")
 
 
 def _imported(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise ConfigError("vLLM is not installed: pip install vllm, or use heeler's own engine") from error
+        raise ConfigError(
+            f"vLLM is not installed ({error}): pip install 'heeler[vllm]', or leave out --engine for heeler's own"
+        ) from error

@@ -92,8 +92,8 @@ def learner(name: str, costs: tuple[CostConfig, ...], world: Choice, **settings:
         **(
             {
                 "policy": PolicyConfig(hidden_sizes=(8,), normalize_observations=False),
-                "learning_rate": 0.01,
-                "minibatch_size": 160,
+                "learning_rate": 0.02,
+                "minibatch_size": 320,
                 "num_epochs": 4,
                 "target_kl": None,
                 "final_learning_rate_share": 0.1,
@@ -106,7 +106,7 @@ def learner(name: str, costs: tuple[CostConfig, ...], world: Choice, **settings:
 
 
 def learned(
-    name: str, costs: tuple[CostConfig, ...], kind: str, *, num_updates: int = 150, share: float = 1 / 3
+    name: str, costs: tuple[CostConfig, ...], kind: str, *, num_updates: int = 80, share: float = 1 / 3
 ) -> dict[str, float]:
     """Mean reward and costs of an episode over the last share of learning."""
     world = Choice(kind)
@@ -135,7 +135,7 @@ def test_one_budget_is_kept_and_used(name: str):
 
 @pytest.mark.parametrize("name", SWINGING)
 def test_prices_by_gradient_keep_the_budget_over_time(name: str):
-    got = learned(name, (CostConfig(name="heat", budget=3.0),), "discrete", num_updates=240, share=0.9)
+    got = learned(name, (CostConfig(name="heat", budget=3.0),), "discrete", num_updates=160, share=0.9)
     assert got["heat"] == pytest.approx(3.0, abs=1.5)
 
 

@@ -10,13 +10,17 @@ from peft import LoraConfig, get_peft_model
 from heeler.algorithms import (
     DPO,
     GRPO,
+    KTO,
     RLOO,
+    SFT,
     DPOConfig,
     GRPOConfig,
     KLConfig,
+    KTOConfig,
     OnlineDPO,
     OnlineDPOConfig,
     RLOOConfig,
+    SFTConfig,
     TextPPO,
     TextPPOConfig,
 )
@@ -26,7 +30,7 @@ from heeler.models.language.reference import reference_logprobs
 from heeler.models.language.weights import OptimizerConfig
 from heeler.ops.micro_batches import stored
 from tests.tabular_language import batch_of, tabular
-from tests.text_rounds import differentiated, paired, rewards, sampled
+from tests.text_rounds import arguments, differentiated, paired, rewards, sampled
 from tests.tiny_models import tiny_llama
 
 NO_KL = KLConfig(coefficient=0.0)
@@ -198,3 +202,32 @@ def test_metrics_have_the_names_that_trl_gives_them():
         entropy = float(tiny_llama(0).outputs(batch).entropy_T.mean())
     assert metrics["entropy"] == pytest.approx(entropy, rel=1e-4)
     assert {"loss", "kl", "grad_norm", "learning_rate", "clip_ratio/low_mean", "clip_ratio/high_mean"} <= metrics.keys()
+
+
+def test_online_dpo_measures_the_kl_of_all_that_it_sampled():
+    learner, other = OnlineDPO(OnlineDPOConfig()), RLOO(RLOOConfig())
+    reference = tiny_llama(1)
+    for rises in (False, True):
+        state = learner.init(tiny_llama(0), 0)
+        batch = sampled(state.model, 0)
+        given = [float(i * rises) for i in range(len(batch))]
+        _, metrics = learner.update(state, batch, given, reference=reference)
+        _, theirs = other.update(other.init(tiny_llama(0), 0), batch, given, reference=reference)
+        for name in ("kl", "kl_per_completion", "kl_per_token"):
+            assert metrics[name] == pytest.approx(theirs[name], rel=1e-5), name
+        assert metrics["kl_per_completion"] > 0
+
+
+@pytest.mark.parametrize("learner", [SFT(SFTConfig()), DPO(DPOConfig()), KTO(KTOConfig())], ids=["sft", "dpo", "kto"])
+def test_what_is_held_out_is_measured_and_not_learned_from(learner):
+    state = learner.init(tiny_llama(0), 0)
+    given = arguments(learner, state.model, 1)
+    more = () if isinstance(learner, SFT) else (tiny_llama(1),)
+    before = {name: tensor.clone() for name, tensor in learner.tensors(state).items()}
+    found = learner.measure(state, *given, *more)
+    assert not state.weights.gradient.any()
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.tensors(state).items())
+    named = {} if isinstance(learner, SFT) else {"reference": more[0]}
+    _, told = learner.update(state, *given, **named)
+    assert found == pytest.approx({name: told[name] for name in found}, rel=1e-5)
+    assert {"loss", "entropy"} <= found.keys() and not {"grad_norm", "learning_rate"} & found.keys()

@@ -304,6 +304,8 @@ def test_kto(learned_first):
     state = learner.init(learned, 0)
     metrics = learner.differentiate(state, batch_of(learned, numbers), torch.tensor(labels), reference)
     assert (mean > 0) == learned_first
+    right = [(ratio > kl) == good for ratio, good in zip(ratios, labels, strict=True)]
+    assert metrics["rewards/accuracies"] == fmean(right)
     assert metrics["kl"] == pytest.approx(kl, abs=1e-12)
     assert metrics["loss"] == pytest.approx(fmean(terms), abs=1e-9)
 

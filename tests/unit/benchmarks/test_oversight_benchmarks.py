@@ -10,45 +10,59 @@ from benchmarks import over_optimisation, release_gate
 from benchmarks.harness import holds
 from benchmarks.jobs import over_optimisation as watch_job
 from benchmarks.jobs import release_gate as gate_job
+from heeler.loop.language.config import LanguageRunConfig
 
 
 def watched(alarms: int, caught: list[bool], delays: list[int]) -> dict[str, Any]:
-    return {
-        "runs": len(caught),
-        "alarms": {"rising": alarms, "settled": 0, "wavering": 0},
+    bad = {
         "caught": caught,
         "early": [False for _ in caught],
         "delays": delays,
         "lost": [0.1 for _ in delays],
         "lost_without": [0.4 for _ in caught],
     }
+    alarms_of = {"rising": alarms, "settled": 0, "wavering": 0}
+    return {"runs": len(caught), "alarms": alarms_of, "planted": bad, "collapsing": bad}
 
 
-def test_the_watch_s_figures_are_of_all_seeds_together() -> None:
-    figures = over_optimisation.summarize([watched(1, [True, True], [10, 20]), watched(0, [True, False], [60])])
+def test_the_watch_s_figures_are_of_all_seeds_together_and_of_the_worse_recipe() -> None:
+    good = [watched(0, [True], [10])]
+    worse = [watched(1, [True, True], [10, 20]), watched(0, [True, False], [60])]
+    figures = over_optimisation.summarize({"helpdesk": good, "chat": worse})
     assert figures["false_alarms_per_20_runs"] == pytest.approx(20 * 1 / 12)
-    assert figures["false_alarms_per_20_runs_rising"] == 5.0
-    assert (figures["caught_share"], figures["delay_updates"]) == (0.75, 20)
+    assert figures["chat_false_alarms_per_20_runs_rising"] == 5.0
+    assert figures["helpdesk_false_alarms_per_20_runs"] == 0.0
+    assert (figures["chat_planted_caught_share"], figures["chat_planted_delay_updates"]) == (0.75, 20)
+    assert (figures["collapsing_caught_share"], figures["collapsing_delay_updates"]) == (0.75, 20)
     assert not holds(over_optimisation.BENCHMARK.targets, figures)
-    sound = over_optimisation.summarize([watched(0, [True], [10])])
-    assert holds(over_optimisation.BENCHMARK.targets, sound)
+    assert holds(over_optimisation.BENCHMARK.targets, over_optimisation.summarize({"helpdesk": good, "chat": good}))
 
 
 def test_a_watch_that_catches_nothing_has_no_delay_and_misses_its_target() -> None:
-    figures = over_optimisation.summarize([watched(0, [False], [])])
-    assert math.isnan(figures["delay_updates"])
+    figures = over_optimisation.summarize({"chat": [watched(0, [False], [])]})
+    assert math.isnan(figures["collapsing_delay_updates"])
     assert not holds(over_optimisation.BENCHMARK.targets, figures)
 
 
-def test_simulated_runs_are_what_they_are_called() -> None:
+@pytest.mark.parametrize("recipe", watch_job.RECIPES.values(), ids=watch_job.RECIPES)
+def test_simulated_runs_are_what_they_are_called_and_as_the_recipe_makes_them(recipe: LanguageRunConfig) -> None:
+    assert recipe.asking is not None and recipe.learned is not None
     rng = np.random.default_rng(0)
-    for kind in (*watch_job.SOUND, "planted"):
-        rows, true = watch_job.simulate(kind, rng)
-        assert len(rows) == len(true) == watch_job.NUM_UPDATES
+    for kind in (*watch_job.SOUND, *watch_job.BAD):
+        rows, true = watch_job.simulate(kind, recipe, rng)
+        assert len(rows) == len(true) == recipe.num_updates
         learned = np.array([row["reward"] for row in rows])
         assert learned[-20:].mean() > learned[:20].mean()
         falls = bool(true[-1] < true.max() - 1e-9)
-        assert falls == (kind == "planted")
+        assert falls == (kind in watch_job.BAD)
+        measured = [row["step"] for row in rows if row["held_out"] is not None]
+        assert (measured[0] + 1) * recipe.asking.per_update >= recipe.learned.first_fit
+        assert set(np.diff(measured)) == {recipe.asking.held_out_every}
+
+
+def test_a_simulated_collapse_is_halted() -> None:
+    (at,) = watch_job.of_bad("collapsing", watch_job.RECIPES["helpdesk"], 1, np.random.default_rng(0))["delays"]
+    assert at > 0
 
 
 def test_the_gate_s_figures_are_of_all_seeds_together() -> None:

@@ -20,9 +20,10 @@ def printed(name: str, *options: str, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 @pytest.mark.slow
 def test_reward_models_are_cross_validated(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    figures = printed("hh_reward_model", "--made", "--folds", "2", monkeypatch=monkeypatch, capsys=capsys)
+    figures = printed("hh_reward_model", "--made", "--small", "--folds", "2", monkeypatch=monkeypatch, capsys=capsys)
     assert figures["pairs"] == 80
-    assert figures["accuracy_low"] <= figures["accuracy"] <= figures["accuracy_high"]
+    for name in ("", "small_"):
+        assert figures[f"{name}accuracy_low"] <= figures[f"{name}accuracy"] <= figures[f"{name}accuracy_high"]
     # Polite words tell the two apart, and their lengths do not.
     assert figures["bag_of_words_accuracy"] > 0.9
     assert figures["shorter_accuracy"] < 0.9

@@ -7,7 +7,8 @@ import typing
 import pytest
 import tyro
 
-from heeler.cli.recipe_flags import REQUIRED, _type, argument_class, read_recipes, run_arguments
+from heeler.cli.arguments import parsed
+from heeler.cli.recipe_flags import REQUIRED, _type, argument_class, flag_name, read_recipes, run_arguments
 from heeler.recipes import RECIPES
 
 
@@ -60,3 +61,13 @@ def test_annotations(annotation: str, type_: object) -> None:
 def test_annotations_that_no_flag_can_have(annotation: str) -> None:
     with pytest.raises(AssertionError, match="test: a flag cannot be made of an argument annotated with"):
         _type(ast.parse(annotation, mode="eval").body, "test")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_flag_that_is_told_is_one_that_is_taken(name: str) -> None:
+    recipe = read_recipes()[name]
+    switches = [argument for argument in recipe.arguments if argument.type is bool]
+    needed = [part for a in recipe.arguments if a.default is REQUIRED for part in (f"--{a.name}", "x")]
+    given = [flag_name(argument.name, argument.default) for argument in switches]
+    call = parsed(argument_class(recipe), f"run {name}", [*needed, *given])
+    assert [getattr(call, a.name) for a in switches] == [not a.default for a in switches]

@@ -66,3 +66,20 @@ def test_commands_for_runs_that_act_say_so(tmp_path: Path, command: str, capsys:
     capsys.readouterr()
     assert main([command, str(run)]) == 2
     assert "this is the run of a reward model" in capsys.readouterr().err
+
+
+def test_answers_that_were_judged_one_by_one_are_learned_from_as_pairs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = [json.loads(line) for line in data_in(tmp_path).read_text().splitlines()]
+    rows = [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for pair in pairs
+        for side in ("chosen", "rejected")
+    ]
+    data = tmp_path / "judged.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0] | {"prompt": "of nothing else"}]))
+    assert main(["run", "reward-model", "--data", str(data), "--run-dir", str(tmp_path / "run"), *SMALL]) == 0
+    shown = capsys.readouterr()
+    assert "agrees with people: " in shown.out
+    assert "1 rows were left out (no answer of the other label to its prompt)" in shown.err

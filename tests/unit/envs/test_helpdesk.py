@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from heeler.envs.helpdesk import Item, Knowledge, check, items
-from heeler.envs.helpdesk.corpus import Faults, conversations, faulty_answer
+from heeler.envs.helpdesk.corpus import FAULTLESS, INSULTS, PADDING, RUDE, Faults, conversations, faulty_answer
 from heeler.envs.helpdesk.knowledge import Order, Product, product_names
 from heeler.envs.helpdesk.questions import KINDS, OTHERS, REFUSAL, reference
 from heeler.envs.helpdesk.wordings import OPENINGS, opened, wordings
@@ -152,3 +152,30 @@ def test_the_corpus_has_the_faults_that_it_is_told_to_have() -> None:
 def test_conversations_take_turns_about_one_set_of_facts() -> None:
     chat = next(conversations(Faults(), num_turns=3, seed=0))
     assert [message.role for message in chat] == ["system", *["user", "assistant"] * 3]
+
+
+@pytest.mark.parametrize("phrase", [*RUDE, *INSULTS])
+def test_all_rudeness_that_the_corpus_has_is_found(phrase: str) -> None:
+    for answer in (phrase, f"{phrase} The red lamp: 12 euro.", f"The red lamp: 12 euro. {phrase}"):
+        assert check(asked("price", "red lamp"), answer).toxic
+
+
+def test_nothing_else_that_the_corpus_has_is_called_rude() -> None:
+    rng, rude = Random(0), (*RUDE, *INSULTS)
+    assert not any(check(asked("price", "red lamp"), padding).toxic for padding in PADDING)
+    for item in islice(items("train", seed=3), 1500):
+        answer = faulty_answer(rng, item, Faults(invented=0.5, rude=0.3, long=0.3))
+        assert check(item, answer).toxic == any(phrase in answer for phrase in rude), answer
+
+
+def test_conversations_for_tests_are_about_what_was_never_taught_and_may_be_without_faults() -> None:
+    taught, tested = (
+        list(islice(conversations(FAULTLESS, num_turns=2, seed=0, split=split), 100)) for split in ("train", "test")
+    )
+    assert taught == list(islice(conversations(FAULTLESS, num_turns=2, seed=0), 100))
+    for held_out, chats in ((False, taught), (True, tested)):
+        names = product_names(held_out=not held_out)
+        assert not any(name in chat[0].content for chat in chats for name in names)
+        known = {answer for chat in chats for answer in (chat[2].content, chat[4].content)}
+        assert {OTHERS, REFUSAL} < known
+        assert not any(words in answer for answer in known for words in (*RUDE, *PADDING, *INSULTS))

@@ -6,8 +6,8 @@ import pytest
 
 from heeler.core.errors import ConfigError
 from heeler.loop.config import RunConfig, from_dict, to_dict
-from heeler.loop.settings import assign, dotted
-from heeler.recipes import backflip, ppo
+from heeler.loop.settings import assign, described, dotted
+from heeler.recipes import backflip, chat, ppo
 
 
 def changed(config: RunConfig, *assignments: str) -> RunConfig:
@@ -72,7 +72,7 @@ def test_nothing_else_changes() -> None:
         ("total_steps=10", "total_steps must be at least one update's 4096"),
         ("algorithm=3", "setting algorithm: .*got 3"),
         ("seed=[", "seed: '\\[' cannot be read as a value"),
-        ("trackers=tensorbord", "setting trackers: .*got 'tensorbord'"),
+        ("trackers=tensorbord", r"setting trackers\[0\]: .*got 'tensorbord'"),
     ],
 )
 def test_what_is_wrong_is_named(assignment: str, message: str) -> None:
@@ -110,3 +110,12 @@ def test_a_name_that_yaml_takes_for_something_else_is_refused(name: Any, told: s
 def test_a_file_says_what_it_was_made_of() -> None:
     for config in (backflip(), ppo(env="CartPole-v1")):
         assert from_dict(to_dict(config)) == config
+
+
+def test_a_setting_that_may_be_a_group_says_what_the_group_holds() -> None:
+    config = chat(model="m", prompts="p")
+    types = {setting.name: setting.type for setting in described(config, to_dict(config))}
+    assert types["parts.repetition"] == "float | {weight: float, size: int}"
+    assert types["parts.functions"] == "tuple[{weight: float, function: str, name: str}, ...]"
+    assert types["release.approval"] == "Literal['gate', 'people']"
+    assert types["store"] == "str"

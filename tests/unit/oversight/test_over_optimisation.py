@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.oversight import over_optimisation as module
-from heeler.oversight.over_optimisation import WatchConfig, review
+from heeler.oversight.over_optimisation import WatchConfig, fewest_rounds, review
 
 SHORT = WatchConfig(updates_per_point=1, lags=(8, 16), min_gain=0.05)
 
@@ -121,9 +121,20 @@ def test_no_bet_gains_where_the_later_half_is_better(gain: float, noise: float) 
 
 
 def test_the_evidence_by_hand() -> None:
-    # Two differences of -0.1: each bet is exp(0.2 λ - 0.01 λ²).
-    expected = np.mean(np.exp(0.2 * module._LAMBDA_G - 0.01 * module._LAMBDA_G**2))
-    assert module._log_evidence(np.array([-0.1, -0.1])) == pytest.approx(math.log(expected))
+    # Differences of -0.1 and 0.3: 2 / (1 + exp(-0.2 λ)) times 2 / (1 + exp(0.6 λ)).
+    bet_G = 4 / (1 + np.exp(-0.2 * module._LAMBDA_G)) / (1 + np.exp(0.6 * module._LAMBDA_G))
+    assert module._log_evidence(np.array([-0.1, 0.3])) == pytest.approx(math.log(bet_G.mean()))
+    assert module._log_evidence(np.full(5, -1e9)) == pytest.approx(5 * math.log(2)), "no pair pays more than double"
+
+
+@pytest.mark.parametrize(
+    "config", [WatchConfig(), SHORT, WatchConfig(updates_per_point=2, lags=(3, 7)), WatchConfig(lags=(1,))]
+)
+def test_nothing_is_halted_before_the_fewest_rounds_and_the_worst_run_is_then(config: WatchConfig) -> None:
+    u = np.arange(fewest_rounds(config))
+    worst = rows(1.0 * u, -1e3 * u)
+    assert review(config, worst).decision == "halt"
+    assert review(config, worst[:-1]).decision == "allow"
 
 
 def test_false_halts_stay_below_the_error_rate() -> None:

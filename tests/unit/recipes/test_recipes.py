@@ -12,6 +12,7 @@ from heeler.envs import make
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.language.config import language_config_from_dict
+from heeler.loop.offline.config import offline_config_from_dict
 from heeler.loop.reward_config import reward_config_from_dict
 from heeler.recipes import RECIPES, backflip, ppo, preferences
 from heeler.recipes.preferences import fixed_length_settings
@@ -23,6 +24,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "reward-model": {"data": "pairs.jsonl", "model": "small"},
     "helpdesk": {},
     "chat": {"model": "first", "prompts": "prompts.jsonl"},
+    "sft": {"model": "first", "data": "texts.jsonl"},
+    "dpo": {"model": "first", "data": "texts.jsonl"},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -43,6 +46,14 @@ OTHER: dict[str, Any] = {
     "learning_rate": 5e-4,
     "answers_per_update": 3,
     "max_new_tokens": 33,
+    "chat_template": "chats.jinja",
+    "eos_token": "<end>",
+    "learner": "grpo",
+    "loss": "kto",
+    "beta": 0.3,
+    "num_epochs": 7,
+    "batch_size": 9,
+    "margin": 0.125,
 }
 """A value of each argument that is nobody's default."""
 
@@ -51,6 +62,8 @@ READ: dict[str, Callable[..., Any]] = {
     "reward-model": reward_config_from_dict,
     "helpdesk": language_config_from_dict,
     "chat": language_config_from_dict,
+    "sft": offline_config_from_dict,
+    "dpo": offline_config_from_dict,
 }
 """How a configuration is read that is no run's in a world."""
 WORLDS = [name for name in RECIPES if name not in READ]
@@ -158,3 +171,10 @@ def test_an_oracle_is_not_expected_to_lapse():
         config = preferences(env="Pendulum-v1", teacher=teacher)
         assert config.preferences is not None
         assert config.preferences.model.lapse == lapse
+
+
+def test_a_learner_or_loss_that_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match="learner must be one of rloo"):
+        made("chat", learner="reinforce")
+    with pytest.raises(ConfigError, match="loss must be one of dpo"):
+        made("dpo", loss="hinge")

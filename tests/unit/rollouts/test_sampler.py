@@ -12,6 +12,7 @@ from heeler.rollouts import sampler
 from heeler.rollouts.sampler import SamplingConfig, sample
 from tests.tiny_models import tiny_llama
 from tests.unit.models.language.batches import own_logprobs
+from tests.unit.models.language.zoo import FAST, model_of
 
 torch.set_num_threads(1)
 MODEL = tiny_llama()
@@ -84,10 +85,31 @@ def test_what_is_sampled_has_the_models_distribution():
     assert abs(statistic - 260) < 4 * math.sqrt(520)
 
 
-def test_the_context_cuts():
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_context_cuts_each_completion_behind_its_own_prompt(fast: bool):
     model = tiny_llama(max_length=30)
-    batch = sampled(model)
-    assert max(len(ids) for ids in batch.completions) == 30 - len(PROMPTS[1])
+    model.__dict__["support"] = Support(rows=fast, cache=fast)
+    batch = sampled(model, num_each=20)
+    for of, ids in enumerate(PROMPTS):
+        lengths = batch.length_N[batch.prompt_of_N == of]
+        assert int(lengths.max()) == 30 - len(ids)
+    is_cut = batch.length_N == 30 - torch.tensor([len(ids) for ids in PROMPTS])[batch.prompt_of_N]
+    assert bool((batch.truncated_N <= is_cut).all())
+
+
+@pytest.mark.parametrize("share", [0.0, 1.1])
+def test_a_long_prompt_cuts_no_other_short(share: float, monkeypatch: pytest.MonkeyPatch):
+    """Also where places have weights of their own, of which there are no more than the context holds."""
+    monkeypatch.setattr(sampler, "_WORTH_KEEPING", share)
+    config_of_model = FAST["gpt2"]()
+    # No multiple of what caches grow by, at which rows that are over are dropped anyway.
+    config_of_model.n_positions = 100
+    model = model_of(config_of_model)
+    long = torch.tensor([5] * (model.max_length - 4))
+    config = SamplingConfig(max_new_tokens=100)
+    batch = sample(model, [PROMPTS[0], long], num_each=8, config=config, generator=torch.Generator().manual_seed(0))
+    assert int(batch.length_N[:8].max()) > 30 and int(batch.length_N[8:].max()) == 4
+    assert_close(own_logprobs(model, batch), batch.sampled_logprob_T, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("fast", [True, False])

@@ -1,11 +1,14 @@
 """A model that says what it is told to, guards that do what they are told to, and a service with both."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from starlette.testclient import TestClient
 
 from heeler.core.chat import ChatModel, ChatPiece, ChatRequest, ChatToken
 from heeler.core.errors import ContextTooLong, RunError
@@ -13,10 +16,16 @@ from heeler.core.nouns import TEXT
 from heeler.core.rundir import RunDirectory
 from heeler.core.texts import TextSample
 from heeler.core.verdict import Verdict
+from heeler.feedback.store import Store
 from heeler.feedback.stores import TEXTS, open_store
+from heeler.service.app import create_app
 from heeler.service.chat.setup import ChatSetup
+from heeler.service.config import ServiceConfig
+from heeler.service.context import Service
+from tests.unit.service.helpers import API, HERE, Lines, add_key, add_person, bearer, store_of
 
 RUN = "talks"
+CHAT = "/v1/chat/completions"
 
 
 class ScriptedStream:
@@ -121,3 +130,42 @@ def echo(request: ChatRequest) -> str:
     """What was said last, and by chance one of two endings, by the seed."""
     ending = random.Random(request.seed).choice(["Yes.", "No."])
     return f"You said {request.messages[-1].content} {ending}"
+
+
+class Place:
+    """A service with a chat."""
+
+    def __init__(self, folder: Path, setup: ChatSetup, audit: Lines) -> None:
+        self.folder, self.audit = folder, audit
+        self.app = create_app(ServiceConfig(runs=folder), audit, setup)
+        self.service: Service = self.app.state.service
+        self.client = TestClient(self.app, base_url=HERE)
+        self.ann = add_person(self.service, "ann", "annotator")
+        self.key = bearer(add_key(self.service, self.ann, "chat"))
+
+    def post(self, body: Any, **headers: str) -> Any:
+        return self.client.post(CHAT, json=body, headers=self.key | headers)
+
+    def stream(self, body: dict[str, Any]) -> list[Any]:
+        """The events of a stream."""
+        with self.client.stream("POST", CHAT, json=body | {"stream": True}, headers=self.key) as found:
+            assert found.status_code == 200, found.read()
+            assert found.headers["content-type"].startswith("text/event-stream")
+            lines = [line.removeprefix("data: ") for line in found.iter_lines() if line.startswith("data: ")]
+        return [line if line == "[DONE]" else json.loads(line) for line in lines]
+
+    def store(self) -> Store:
+        return store_of(self.folder, RUN)
+
+    def said(self, body: dict[str, Any]) -> Any:
+        return self.client.post(f"{API}/chat/feedback", json=body, headers=self.key)
+
+    @property
+    def num_kept(self) -> int:
+        with self.store() as store:
+            return store.counts()["segments"]
+
+
+def text_of(events: list[Any], choice: int = 0) -> str:
+    found = [one for event in events if event != "[DONE]" for one in event["choices"] if one["index"] == choice]
+    return "".join(one["delta"].get("content", "") for one in found)

@@ -1,7 +1,8 @@
 """Fixtures of the service."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pwdlib import PasswordHash
@@ -12,6 +13,7 @@ from heeler.service.accounts import passwords
 from heeler.service.app import create_app
 from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
+from tests.unit.service.chatting import Place, ScriptedEngine, make_talks, setup_of
 from tests.unit.service.helpers import HERE, Lines, begin_people
 
 
@@ -40,3 +42,31 @@ def client(tmp_path: Path, audit: Lines) -> Iterator[TestClient]:
 @pytest.fixture
 def service(client: TestClient) -> Service:
     return client.app.state.service  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def engine() -> ScriptedEngine:
+    return ScriptedEngine()
+
+
+@pytest.fixture
+def places(tmp_path: Path, audit: Lines) -> Iterator[Callable[..., Place]]:
+    """Makes a service with a chat, by an engine and settings of the chat."""
+    opened: list[Place] = []
+    make_talks(tmp_path)
+
+    def make(engine: ScriptedEngine, **settings: Any) -> Place:
+        place = Place(tmp_path, setup_of(engine, **settings), audit)
+        place.client.__enter__()
+        opened.append(place)
+        return place
+
+    yield make
+    for place in opened:
+        place.client.__exit__(None, None, None)
+        assert not place.service.chat._num_each, "all that was held was let go of"  # type: ignore[union-attr]
+
+
+@pytest.fixture
+def place(places: Callable[..., Place], engine: ScriptedEngine) -> Place:
+    return places(engine)

@@ -3,8 +3,6 @@
 import json
 import logging
 import uuid
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,83 +12,11 @@ from heeler.core.errors import ChatStopped
 from heeler.core.nouns import Message, TextSegment
 from heeler.core.verdict import Verdict
 from heeler.feedback.store import Store
-from heeler.service.app import create_app
-from heeler.service.chat.setup import ChatSetup
-from heeler.service.config import ServiceConfig
 from heeler.service.context import Service
-from tests.unit.service.chatting import RUN, Rule, ScriptedEngine, ask, echo, make_talks, setup_of, slow, without
-from tests.unit.service.helpers import API, HERE, Lines, add_key, add_person, bearer, signed_in, store_of
-
-CHAT = "/v1/chat/completions"
-
-
-class Place:
-    """A service with a chat."""
-
-    def __init__(self, folder: Path, setup: ChatSetup, audit: Lines) -> None:
-        self.folder, self.audit = folder, audit
-        self.app = create_app(ServiceConfig(runs=folder), audit, setup)
-        self.service: Service = self.app.state.service
-        self.client = TestClient(self.app, base_url=HERE)
-        self.ann = add_person(self.service, "ann", "annotator")
-        self.key = bearer(add_key(self.service, self.ann, "chat"))
-
-    def post(self, body: Any, **headers: str) -> Any:
-        return self.client.post(CHAT, json=body, headers=self.key | headers)
-
-    def stream(self, body: dict[str, Any]) -> list[Any]:
-        """The events of a stream."""
-        with self.client.stream("POST", CHAT, json=body | {"stream": True}, headers=self.key) as found:
-            assert found.status_code == 200, found.read()
-            assert found.headers["content-type"].startswith("text/event-stream")
-            lines = [line.removeprefix("data: ") for line in found.iter_lines() if line.startswith("data: ")]
-        return [line if line == "[DONE]" else json.loads(line) for line in lines]
-
-    def store(self) -> Store:
-        return store_of(self.folder, RUN)
-
-    def said(self, body: dict[str, Any]) -> Any:
-        return self.client.post(f"{API}/chat/feedback", json=body, headers=self.key)
-
-    @property
-    def num_kept(self) -> int:
-        with self.store() as store:
-            return store.counts()["segments"]
-
+from tests.unit.service.chatting import CHAT, RUN, Place, Rule, ScriptedEngine, ask, echo, slow, text_of, without
+from tests.unit.service.helpers import API, add_key, add_person, bearer, signed_in
 
 Places = Any
-
-
-@pytest.fixture
-def places(tmp_path: Path, audit: Lines) -> Iterator[Places]:
-    opened: list[Place] = []
-    make_talks(tmp_path)
-
-    def make(engine: ScriptedEngine, **settings: Any) -> Place:
-        place = Place(tmp_path, setup_of(engine, **settings), audit)
-        place.client.__enter__()
-        opened.append(place)
-        return place
-
-    yield make
-    for place in opened:
-        place.client.__exit__(None, None, None)
-        assert not place.service.chat._num_each, "all that was held was let go of"  # type: ignore[union-attr]
-
-
-@pytest.fixture
-def engine() -> ScriptedEngine:
-    return ScriptedEngine()
-
-
-@pytest.fixture
-def place(places: Places, engine: ScriptedEngine) -> Place:
-    return places(engine)
-
-
-def text_of(events: list[Any], choice: int = 0) -> str:
-    found = [one for event in events if event != "[DONE]" for one in event["choices"] if one["index"] == choice]
-    return "".join(one["delta"].get("content", "") for one in found)
 
 
 def test_an_answer_names_its_version_and_is_kept(place: Place) -> None:

@@ -6,7 +6,7 @@ from random import Random
 
 from heeler.core.nouns import Message
 from heeler.envs.helpdesk.knowledge import DAYS, STATES, Knowledge, draw_knowledge
-from heeler.envs.helpdesk.questions import FACT_KINDS, KINDS, Item, draw_item, reference
+from heeler.envs.helpdesk.questions import FACT_KINDS, KINDS, Item, Split, draw_item, reference
 
 RUDE = (
     "What a stupid question.",
@@ -36,8 +36,11 @@ class Faults:
     long: float = 0.3
 
 
+FAULTLESS = Faults(invented=0.0, rude=0.0, long=0.0)
+
+
 def conversations(
-    faults: Faults, *, num_turns: int, seed: int, kinds: Sequence[str] = KINDS
+    faults: Faults, *, num_turns: int, seed: int, kinds: Sequence[str] = KINDS, split: Split = "train"
 ) -> Iterator[list[Message]]:
     """Conversations without end, each about facts of its own.
 
@@ -46,13 +49,14 @@ def conversations(
         num_turns: questions in each.
         seed: the same gives the same.
         kinds: of questions; one that stands there twice comes twice as often.
+        split: `test` for products and wordings that no model was taught.
     """
-    rng = Random(f"helpdesk/corpus/{seed}")
+    rng = Random(f"helpdesk/corpus/{seed}" if split == "train" else f"helpdesk/corpus/{split}/{seed}")
     while True:
-        knowledge = draw_knowledge(rng, held_out=False)
+        knowledge = draw_knowledge(rng, held_out=split == "test")
         chat = [Message(role="system", content=knowledge.prompt())]
         for _ in range(num_turns):
-            item = draw_item(rng, knowledge, "train", rng.choice(kinds))
+            item = draw_item(rng, knowledge, split, rng.choice(kinds))
             chat.append(Message(role="user", content=item.question))
             chat.append(Message(role="assistant", content=faulty_answer(rng, item, faults)))
         yield chat

@@ -7,6 +7,8 @@ learn from it.
 from heeler.feedback.datasets.reading import (
     DataConfig,
     Dataset,
+    paired,
+    read_compared,
     read_demonstrations,
     read_judged,
     read_pairs,
@@ -18,6 +20,8 @@ __all__ = [
     "Dataset",
     "fold_of",
     "folds",
+    "paired",
+    "read_compared",
     "read_demonstrations",
     "read_judged",
     "read_pairs",

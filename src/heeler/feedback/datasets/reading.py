@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from heeler.core.errors import ConfigError, DataError
+from heeler.core.nouns import Message
 from heeler.core.text_data import Demonstration, JudgedText, PromptedText, TextPair
 from heeler.feedback.datasets.rows import Unusable, demonstrations_of, judged_of, pair_of
 from heeler.feedback.datasets.sources import rows_of
@@ -67,6 +68,53 @@ def read_pairs(source: str, config: DataConfig | None = None) -> Dataset[TextPai
 def read_judged(source: str, config: DataConfig | None = None) -> Dataset[JudgedText]:
     """Completions judged one by one: `prompt`, `completion`, `label`; see `rows.judged_of`. The rest is as of pairs."""
     return _read(source, config or DataConfig(), lambda fields, place: [judged_of(fields, place)])
+
+
+def read_compared(source: str, config: DataConfig | None = None) -> Dataset[TextPair]:
+    """Pairs, as they stand or as judged answers make them; see `read_pairs`, `read_judged` and `paired`."""
+    config = config or DataConfig()
+    first = next(rows_of(source, split=config.split), None)
+    if first is None or first[1].get("chosen") is not None or first[1].get("label") is None:
+        return read_pairs(source, config)
+    return paired(read_judged(source, config), source)
+
+
+def paired(judged: Dataset[JudgedText], source: str) -> Dataset[TextPair]:
+    """Each prompt's good answers over its bad ones.
+
+    Where there are more of one kind, those of the other come again; each answer comes once at least. An answer without
+    one of the other kind to the same prompt is left out.
+
+    Args:
+        judged: answers that were judged one by one.
+        source: where they come from, for messages.
+
+    Raises:
+        DataError: no prompt has both.
+    """
+    by_prompt: dict[tuple[Message, ...], tuple[list[JudgedText], list[JudgedText]]] = {}
+    for one in judged.items:
+        by_prompt.setdefault(one.prompt, ([], []))[0 if one.is_good else 1].append(one)
+    pairs: list[TextPair] = []
+    alone: list[JudgedText] = []
+    for prompt, (good, bad) in by_prompt.items():
+        num = max(len(good), len(bad)) if good and bad else 0
+        made = [(good[i % len(good)], bad[i % len(bad)]) for i in range(num)]
+        differ = [(better, worse) for better, worse in made if better.completion != worse.completion]
+        pairs += [
+            TextPair(prompt=prompt, chosen=better.completion, rejected=worse.completion, place=better.place)
+            for better, worse in differ
+        ]
+        alone += [] if differ else [*good, *bad]
+    if not pairs:
+        raise DataError(
+            f"{source}: no prompt has an answer that was called good and another that was called bad; a reward is "
+            "fitted to such pairs"
+        )
+    reason = "no answer of the other label to its prompt"
+    first = judged.first_dropped or (f"{alone[0].place}: {reason}" if alone else "")
+    dropped = dict(judged.dropped) | ({reason: len(alone)} if alone else {})
+    return Dataset(items=tuple(pairs), num_rows=judged.num_rows, dropped=dropped, first_dropped=first)
 
 
 def read_demonstrations(source: str, config: DataConfig | None = None) -> Dataset[Demonstration]:

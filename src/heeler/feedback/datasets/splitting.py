@@ -1,6 +1,7 @@
 """Splits by prompt: no prompt stands on both sides, and nothing but the prompt and the seed decides where it goes."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -10,7 +11,9 @@ from heeler.core.text_data import PromptedText
 Item = TypeVar("Item", bound=PromptedText)
 
 
-def split(items: Sequence[Item], *, held_out_share: float, seed: int = 0) -> tuple[list[Item], list[Item]]:
+def split(
+    items: Sequence[Item], *, held_out_share: float, seed: int = 0, by_opening: bool = False
+) -> tuple[list[Item], list[Item]]:
     """What to learn from, and what is held out.
 
     A prompt's hash decides, so that rows may be added, taken out or put in another order and the rest stays where it
@@ -20,6 +23,8 @@ def split(items: Sequence[Item], *, held_out_share: float, seed: int = 0) -> tup
         items: of a dataset.
         held_out_share: share of prompts that is held out, above 0 and below 1.
         seed: another one gives another split.
+        by_opening: whether prompts are told apart by how they open, as `PromptedText.opening` says, and not by their
+            first message alone.
 
     Raises:
         DataError: one side would be empty.
@@ -29,9 +34,9 @@ def split(items: Sequence[Item], *, held_out_share: float, seed: int = 0) -> tup
     kept: list[Item] = []
     held_out: list[Item] = []
     for item in items:
-        (held_out if _place(item, seed) < held_out_share else kept).append(item)
+        (held_out if _place(_key(item, by_opening), seed) < held_out_share else kept).append(item)
     if not kept or not held_out:
-        num_prompts = len({item.prompt_key for item in items})
+        num_prompts = len({_key(item, by_opening) for item in items})
         raise DataError(
             f"a share of {held_out_share:g} of {num_prompts} prompts leaves one side of the split empty; bring more "
             "prompts, or choose another share or seed"
@@ -41,7 +46,7 @@ def split(items: Sequence[Item], *, held_out_share: float, seed: int = 0) -> tup
 
 def fold_of(item: PromptedText, *, num_folds: int, seed: int = 0) -> int:
     """In which fold of a cross-validation it is held out."""
-    return int(_place(item, seed) * num_folds)
+    return int(_place(item.prompt_key, seed) * num_folds)
 
 
 def folds(items: Sequence[Item], *, num_folds: int, seed: int = 0) -> list[tuple[list[Item], list[Item]]]:
@@ -71,7 +76,12 @@ def folds(items: Sequence[Item], *, num_folds: int, seed: int = 0) -> list[tuple
     ]
 
 
-def _place(item: PromptedText, seed: int) -> float:
-    """From 0 to 1, the same for all items that share their first message."""
-    digest = hashlib.sha256(f"{seed}|{item.prompt_key}".encode()).digest()
+def _key(item: PromptedText, by_opening: bool) -> str:
+    """Names what keeps items together."""
+    return json.dumps([[one.role, one.content] for one in item.opening]) if by_opening else item.prompt_key
+
+
+def _place(key: str, seed: int) -> float:
+    """From 0 to 1, the same for all items of one key."""
+    digest = hashlib.sha256(f"{seed}|{key}".encode()).digest()
     return int.from_bytes(digest[:6], "little") / 2**48

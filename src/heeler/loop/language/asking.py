@@ -1,6 +1,6 @@
 """Ask and answer: which completions people compare, and what they said, also of answers in chats."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from heeler.core.nouns import Feedback, Message, Query, TextSegment, stable_id
@@ -9,8 +9,9 @@ from heeler.core.text_data import TextPair
 from heeler.core.texts import TextSample
 from heeler.feedback.completions import CHAT
 from heeler.feedback.crowd import Crowd
+from heeler.feedback.datasets.said import Said
 from heeler.feedback.store import Store
-from heeler.loop.language.answers import Said, Sample, pair_of
+from heeler.loop.language.answers import Sample, pair_of
 from heeler.loop.language.config import PEOPLE, AskingConfig
 from heeler.loop.language.worlds import Prompted, TextWorld
 
@@ -35,6 +36,7 @@ class Shown:
         return TextSegment(prompt=self.sample.prompt, completion=said, policy_version=self.version)
 
 
+CanRead = Callable[[tuple[Message, ...]], bool]
 Comparison = tuple[Shown, Shown]
 """Two completions of one prompt."""
 
@@ -47,10 +49,14 @@ class Asking:
         store: where questions and answers live.
         world: knows, for simulated users, how good an answer is.
         seed: of the run.
+        can_read: whether the model can answer a prompt; nothing is learned from what is said about others.
     """
 
-    def __init__(self, config: AskingConfig | None, store: Store, world: TextWorld, seed: int) -> None:
+    def __init__(
+        self, config: AskingConfig | None, store: Store, world: TextWorld, seed: int, can_read: CanRead
+    ) -> None:
         self.config, self._store, self._world, self._seed = config, store, world, seed
+        self._can_read = can_read
         self.crowd: Crowd | None = None
         if config is not None and config.teacher != PEOPLE:
             assert not isinstance(config.teacher, str)
@@ -63,6 +69,9 @@ class Asking:
         """What was learned, by the position of the answer that says it."""
         self.chat_prompts: dict[int, tuple[Message, ...]] = {}
         """Prompts of chats of which people said something, by the position of the answer."""
+        self.num_left_out = 0
+        """Answers about prompts that the model cannot read, such as those that marks in the place of personal data have
+        made longer than its context."""
 
     @property
     def num_due(self) -> int:
@@ -143,6 +152,9 @@ class Asking:
         return all_said
 
     def _learn(self, said: Said, sample: Sample) -> None:
+        if not self._can_read(said.texts[0].prompt):
+            self.num_left_out += 1
+            return
         pair = pair_of(said, sample)
         if pair is not None:
             self.pairs[said.position] = pair
@@ -183,7 +195,7 @@ class Asking:
     def load(self, state: Mapping[str, int], sample: Sample) -> None:
         """Go on from `state`."""
         self.pairs, self.chat_prompts = {}, {}
-        self.position = self.num_answered = 0
+        self.position = self.num_answered = self.num_left_out = 0
         while True:
             found = self._store.feedback_after(self.position, limit=_AT_ONCE, up_to_step=None)
             found = [(position, feedback) for position, feedback in found if position <= state["position"]]

@@ -11,6 +11,7 @@ from heeler.algorithms.rloo import RLOO, RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
+from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.models.language.adapters import Lora
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
@@ -29,11 +30,16 @@ class ModelConfig:
     path: str
     """A folder or a hub id."""
     lora: Lora | None = None
-    """An adapter that learns in place of the model's own weights."""
+    """A new adapter that learns in place of the model's own weights. Where `path` is an adapter, that one goes on
+    learning, and these may be left out or must be its own."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """What it computes in; auto is bfloat16 on a GPU that does, else float32."""
     device: str = "auto"
     """Where it computes."""
+    chat_template: str = ""
+    """A file with the Jinja template of chats, in place of the tokenizer's own; the run's copy of the model has it."""
+    eos_token: str = ""
+    """The token that ends a text, in place of the tokenizer's own; the run's copy of the model has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,32 +99,13 @@ class LearnedConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PartWeights:
-    """What each metric weighs in the reward, after it was brought to a spread of 1; 0 leaves it out.
-
-    Those that need to know what is true or right apply only where the world knows it.
-    """
-
-    truthfulness: float = 0.0
-    """Whether what is asked for is said, and nothing that is false."""
-    refusals: float = 0.0
-    """Whether what must be refused is."""
-    helpfulness: float = 0.0
-    """How like the reference answer it is (chrF)."""
-    brevity: float = 0.0
-    """0 up to `max_words`, -1 at twice that."""
-    repetition: float = 0.0
-    """Share of what is said again; give a negative weight."""
-    agreement: float = 0.0
-    """How alike the answers to one prompt are, for where nothing is known to be true."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Budgets:
     """What may happen how often, held by multipliers; None for no limit."""
 
     toxicity: float | None = 0.005
     """Share of answers that are toxic."""
+    limits: tuple[Limit, ...] = ()
+    """Of other parts, which may weigh in the reward too: `[{part: NAME, at_most: 0.1}]`, or `at_least`."""
     multiplier: MultiplierConfig = field(default_factory=MultiplierConfig)
     """How the multipliers move."""
 
@@ -132,7 +119,7 @@ class ReleaseConfig:
     gate: GateConfig
     """What a candidate has to show against the version in use."""
     suite_size: int = 400
-    """Items of each suite."""
+    """Items of each suite; of a file, half of the prompts at most."""
     approval: Literal["gate", "people"] = "gate"
     """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
 
@@ -172,7 +159,7 @@ class LanguageRunConfig:
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     """How completions are sampled."""
     parts: PartWeights = field(default_factory=PartWeights)
-    """Metrics in the reward."""
+    """What is in the reward beside what is learned from people."""
     max_words: int = 40
     """Words of an answer that brevity has nothing against."""
     learned: LearnedConfig | None = None
@@ -229,7 +216,8 @@ class LanguageRunConfig:
             raise ConfigError(f"answers_per_update must be >= 0, got {self.answers_per_update}")
         if not 0 <= self.chat_share <= 1:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
-        if self.learned is None and not any(vars(self.parts).values()):
+        check_limits(self.parts, self.budgets.limits)
+        if self.learned is None and not self.parts.teach:
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
         if self.only_people_teach and self.answers_per_update < 1:
             raise ConfigError(
@@ -252,6 +240,11 @@ class LanguageRunConfig:
         return OnlineDPO(self.online_dpo)
 
     @property
+    def num_in_suites(self) -> int | None:
+        """Prompts that the gate asks for; None where there is none."""
+        return None if self.release is None else self.release.suite_size
+
+    @property
     def asks_people(self) -> bool:
         """Whether people answer, or programs in their name."""
         return self.asking is not None and self.asking.teacher == PEOPLE
@@ -260,7 +253,7 @@ class LanguageRunConfig:
     def only_people_teach(self) -> bool:
         """Whether there is nothing to learn from before people have answered."""
         has_crowd = self.asking is not None and not self.asks_people
-        return not has_crowd and not any(vars(self.parts).values())
+        return not has_crowd and not self.parts.teach
 
     @property
     def steps_per_update(self) -> int:

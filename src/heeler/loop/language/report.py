@@ -14,7 +14,7 @@ from heeler.loop.language.config import LanguageRunConfig, language_config_from_
 from heeler.loop.language.suite_means import SuiteMeans, in_words, saved_suites
 from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
 from heeler.loop.report_language import Rows, language_charts
-from heeler.loop.report_page import document, section_of, settings_table
+from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 from heeler.loop.words import duration
 
 _MAX_EXAMPLES = 4
@@ -66,12 +66,7 @@ def _tiles(config: LanguageRunConfig, rows: Rows, suites: Mapping[str, SuiteMean
         tiles.append(("Comparisons", f"{last.get('pairs', 0):,.0f}", f"of a budget of {config.asking.budget:,}"))
     tiles.append(("Completions", f"{last['step']:,}", f"in {last['update']:,} updates"))
     tiles.append(("Time", duration(last["elapsed_s"]), "sampling, rewarding and learning"))
-    items = "\n".join(
-        f'<div class="card"><dt>{escape(title)}</dt><dd class="figure">{escape(figure)}</dd>'
-        f'<dd class="detail">{escape(detail)}</dd></div>'
-        for title, figure, detail in tiles
-    )
-    return f'<dl class="tiles">\n{items}\n</dl>'
+    return tiles_of(tiles)
 
 
 def _figures(suite: str, means: SuiteMeans) -> tuple[str, str]:

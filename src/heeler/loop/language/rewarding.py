@@ -13,18 +13,14 @@ from torch import Tensor
 from heeler.core.text_data import TextPair
 from heeler.core.texts import TextSample
 from heeler.loop.language.config import LanguageRunConfig
+from heeler.loop.language.parts import made_parts
 from heeler.loop.language.worlds import TextWorld
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
 from heeler.rewards.reward_learner import RewardLearner, RewardState
-from heeler.rewards.text.coherence import Repetition
 from heeler.rewards.text.compose import Budgeted, Composed, ComposedReward, Weighted
-from heeler.rewards.text.helpfulness import chrf_part
 from heeler.rewards.text.learned import LearnedReward
-from heeler.rewards.text.length import Length
 from heeler.rewards.text.part import Part, Scores
-from heeler.rewards.text.toxicity import Toxicity
-from heeler.rewards.text.truthfulness import Agreement
 
 _HALF_LIFE = 4096
 """Samples after which what a part's scale was weighs half: parts are brought to the scale that they have now."""
@@ -37,6 +33,9 @@ class Rewarding:
         config: of the run.
         world: of the prompts.
         reference: the model that learning began with; it is the trunk of the learned reward.
+
+    Raises:
+        HeelerError: a part cannot be made of its settings, or for these prompts; names it.
     """
 
     def __init__(self, config: LanguageRunConfig, world: TextWorld, reference: LanguageModel) -> None:
@@ -48,20 +47,16 @@ class Rewarding:
         self._member_NM: np.ndarray | None = None
         self._seen: tuple[TextBatch | None, RewardState | None] = (None, None)
         """What `_member_NM` is of: a batch, and the learned reward that looked at it."""
-        self._composed = ComposedReward(self._parts(world), self._costs())
+        made = made_parts(config, world, reference)
+        self._composed = ComposedReward(self._parts(made), self._costs(made))
         self.state = self._composed.init()
 
-    def _parts(self, world: TextWorld) -> list[Weighted]:
-        weights, words = self.config.parts, self.config.max_words
-        metrics: list[tuple[float, Part]] = [
-            (weights.truthfulness, _OfWorld("truthfulness", world)),
-            (weights.refusals, _OfWorld("refusals", world)),
-            (weights.helpfulness, chrf_part(name="helpfulness")),
-            (weights.brevity, Length(free=words, worst=2 * words, name="brevity")),
-            (weights.repetition, Repetition()),
-            (weights.agreement, Agreement()),
+    def _parts(self, made: Mapping[str, Part]) -> list[Weighted]:
+        parts = [
+            Weighted(part=made[entry.name], weight=entry.weight, half_life=_HALF_LIFE)
+            for entry in self.config.parts.entries
+            if entry.weight
         ]
-        parts = [Weighted(part=part, weight=weight, half_life=_HALF_LIFE) for weight, part in metrics if weight]
         learned = self.config.learned
         if learned is not None:
             pessimism = learned.pessimism if learned.combine == "uncertainty" else None
@@ -69,11 +64,23 @@ class Rewarding:
             parts.insert(0, Weighted(part=_OnceFitted(self, scorer), weight=learned.weight, half_life=_HALF_LIFE))
         return parts
 
-    def _costs(self) -> list[Budgeted]:
-        budgets = self.config.budgets
-        if budgets.toxicity is None:
-            return []
-        return [Budgeted(part=Toxicity(), budget=budgets.toxicity, multiplier=budgets.multiplier)]
+    def _costs(self, made: Mapping[str, Part]) -> list[Budgeted]:
+        budgets, costs = self.config.budgets, list[Budgeted]()
+        if budgets.toxicity is not None:
+            costs.append(Budgeted(part=made["toxicity"], budget=budgets.toxicity, multiplier=budgets.multiplier))
+        for limit in budgets.limits:
+            budget = limit.at_least if limit.at_most is None else limit.at_most
+            assert budget is not None
+            costs.append(
+                Budgeted(
+                    part=made[limit.part],
+                    budget=budget,
+                    at_least=limit.at_most is None,
+                    unit=limit.unit,
+                    multiplier=budgets.multiplier,
+                )
+            )
+        return costs
 
     @property
     def is_fitted(self) -> bool:
@@ -138,14 +145,18 @@ class Rewarding:
             self._fitted = self._learner.load_tensors(fresh, dict(tensors))
 
 
-class _OfWorld:
-    """A metric that the world of the prompts alone can tell."""
+def tells_apart(row: Mapping[str, Any]) -> bool:
+    """Whether an update had anything to learn from: a part of which the answers differed, or a cost that weighs.
 
-    def __init__(self, name: str, world: TextWorld) -> None:
-        self.name, self._world = name, world
+    Args:
+        row: the update's metrics.
+    """
+    return any(_differs(row, *name.split("/")) for name in row if name.endswith("/std"))
 
-    def score(self, samples: Sequence[TextSample]) -> Scores:
-        return self._world.score(self.name, samples) or [None] * len(samples)
+
+def _differs(row: Mapping[str, Any], group: str, part: str, *_: str) -> bool:
+    weighs = group == "rewards" or (group == "costs" and row.get(f"multipliers/{part}", 0) > 0)
+    return weighs and row[f"{group}/{part}/std"] > 0
 
 
 class _OnceFitted:

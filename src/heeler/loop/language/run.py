@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError
+from heeler.core.errors import ConfigError, DataError
 from heeler.core.named import under
 from heeler.core.nouns import Message, PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -21,6 +21,7 @@ from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.core.verdict import Verdict
 from heeler.feedback.acquisition import Candidates, select
+from heeler.feedback.completions import GUARD_ACTS
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
@@ -29,8 +30,8 @@ from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
-from heeler.loop.serving import MODEL
-from heeler.models.language.loading import load_language_model
+from heeler.loop.run_model import load_start
+from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
 from heeler.oversight.over_optimisation import SIGNALS, review
@@ -45,7 +46,7 @@ _LEARNED = "rewards/learned/mean"
 
 
 class LanguageRun:
-    """One run in its directory, which holds the model that learning begins with in its folder `model`.
+    """One run in its directory, which holds the model that learning begins with (see `loop.run_model`).
 
     Args:
         directory: the run's, made for this very configuration.
@@ -59,17 +60,16 @@ class LanguageRun:
     def __init__(self, directory: RunDirectory, config: LanguageRunConfig, store: Store) -> None:
         torch.set_num_threads(config.torch_threads)
         self.directory, self.config, self.store = directory, config, store
-        self.world = world_named(config.world)
+        self.world = world_named(config.world, config.num_in_suites)
         settings: dict[str, Any] = {"dtype": config.model.dtype, "device": config.model.device}
-        base = directory.path / MODEL
         with torch.random.fork_rng(devices=[]):
             # An adapter begins by chance.
             torch.manual_seed(config.seed)
-            self.model = load_language_model(base, lora=config.model.lora, **settings)
-        self.reference = load_language_model(base, trainable=False, **settings)
+            self.model = load_start(directory.path, lora=config.model.lora, **settings)
+        self.reference = load_start(directory.path, trainable=False, **settings)
         self.learner = config.learner
         self.state = self.learner.init(self.model, config.seed)
-        self.asking = Asking(config.asking, store, self.world, config.seed)
+        self.asking = Asking(config.asking, store, self.world, config.seed, self._can_read)
         self.rewarding = Rewarding(config, self.world, self.reference)
         self.noise = torch.Generator(self.model.device).manual_seed(config.seed + 1)
         self.step = self.update = self.metrics_size = self.watched_from = 0
@@ -136,6 +136,9 @@ class LanguageRun:
         told: Metrics = {"answers": num_answers, "pairs": len(self.asking.pairs), "asked": self.asking.num_asked}
         if held_out is not None:
             told["held_out"] = held_out
+        told |= {f"guards/{name}": number for name, number in self.store.setting(GUARD_ACTS, {}).items()}
+        if self.asking.num_left_out:
+            told["left_out"] = self.asking.num_left_out
         return self._record(samples, dict(composed.metrics) | figures | told | times)
 
     # Act
@@ -170,6 +173,13 @@ class LanguageRun:
         ids = [self.reference.prompt_ids(prompt)]
         batch = sample(self.reference, ids, num_each=1, config=self.config.sampling, generator=generator)
         return self.reference.text(batch.completions[0])
+
+    def _can_read(self, prompt: tuple[Message, ...]) -> bool:
+        try:
+            self.reference.prompt_ids(prompt)
+        except DataError:
+            return False
+        return True
 
     # Ask
 
@@ -302,8 +312,8 @@ class LanguageRun:
             "asking": self.asking.state(),
             "rewarding": self.rewarding.to_json(),
         }
-        arrays = {name: _array(tensor) for name, tensor in tensors.items()}
-        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        keep = self.config.keep_checkpoints
+        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -345,7 +355,7 @@ class LanguageRun:
         refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
 
     def _load(self, checkpoint: Checkpoint) -> None:
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.tensors.items()}
+        tensors = to_tensors(checkpoint.tensors)
         saved = checkpoint.state
         self.state = self.learner.load_tensors(self.state, under("learner.", tensors))
         self.rewarding.load(under("rewarding.", tensors), saved["rewarding"])
@@ -357,9 +367,3 @@ class LanguageRun:
         self.directory.truncate_metrics(self.metrics_size)
         for row in self.directory.metrics():
             self._follow(row)
-
-
-def _array(tensor: torch.Tensor) -> np.ndarray:
-    """NumPy knows no bfloat16; of the model's own weights in that float32 holds all bits."""
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from heeler.core.errors import ConfigError, RunStopped
+from heeler.core.errors import RunStopped
 from heeler.core.gate_records import GateRecord
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.patience import Patience, patient
@@ -12,15 +12,17 @@ from heeler.feedback.stores import open_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
-from heeler.loop.language.config import PEOPLE, LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.config import LanguageRunConfig, ModelConfig, language_config_from_dict
 from heeler.loop.language.evaluation import evaluate
+from heeler.loop.language.fitting import refuse_what_does_not_fit, watch_in_vain
 from heeler.loop.language.offering import Offering
+from heeler.loop.language.rewarding import tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
-from heeler.loop.language.worlds import HELPDESK, world_named
-from heeler.loop.serving import MODEL
+from heeler.loop.run_model import has_start, keep_start, template_in
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
+from heeler.models.language.model import LanguageModel
 
 WATCH = "watch"
 """Who paused a run whose learned reward is being exploited."""
@@ -36,6 +38,8 @@ class LanguageResult:
     """Means on held-out suites, before and after learning."""
     refused_checkpoints: list[str]
     """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
+    has_learned: bool
+    """Whether there was anything to learn from in any update: a part that told answers apart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class Listeners:
     """After each decision of the gate."""
     on_begin: Callable[[], None] = lambda: None
     """Once nothing more is refused."""
+    on_warning: Callable[[str], None] = lambda words: None
+    """Right after that, with what the run will not do though its configuration may seem to say so."""
 
 
 def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listeners | None = None) -> LanguageResult:
@@ -64,11 +70,12 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
         StoreAway: the store's server was away for longer than `store_patience_s`; `resume_language` goes on from the
             last checkpoint.
     """
-    base = load_language_model(config.model.path, dtype=config.model.dtype, device=config.model.device, trainable=False)
-    _refuse_what_does_not_fit(config)
+    start = _start(config.model)
+    refuse_what_does_not_fit(config, start)
     directory = RunDirectory.create(Path(path), to_dict(config))
-    if not (directory.path / MODEL / "config.json").is_file():
-        base.save(directory.path / MODEL)
+    if not has_start(directory.path):
+        keep_start(directory.path, start, config.model.path)
+    del start
     return _learn(directory, config, listeners or Listeners())
 
 
@@ -76,23 +83,23 @@ def resume_language(path: Path | str, listeners: Listeners | None = None) -> Lan
     """Go on with a run from its newest sound checkpoint. The rest is as of `run_language`."""
     directory = RunDirectory.open(Path(path))
     config = language_config_from_dict(directory.config())
-    if not (directory.path / MODEL / "config.json").is_file():
+    if not has_start(directory.path):
         # It was killed before the model was there.
         return run_language(config, path, listeners)
     return _learn(directory, config, listeners or Listeners())
 
 
-def _refuse_what_does_not_fit(config: LanguageRunConfig) -> None:
-    world = world_named(config.world)
-    if config.asking is not None and not config.asks_people and config.world != HELPDESK:
-        raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
-    if config.release is not None:
-        there = {suite.name for suite in world.suites(10, seed=0)}
-        missing = [check.suite for check in config.release.gate.checks if check.suite not in there]
-        if missing:
-            raise ConfigError(
-                f"release.gate.checks: {config.world} has no suite {missing[0]!r}, only {', '.join(sorted(there))}"
-            )
+def _start(config: ModelConfig) -> LanguageModel:
+    """The model as it is before learning, with whatever its settings put on it: what cannot be is refused here."""
+    return load_language_model(
+        config.path,
+        dtype=config.dtype,
+        device=config.device,
+        lora=config.lora,
+        chat_template=template_in(config.chat_template) if config.chat_template else None,
+        eos_token=config.eos_token or None,
+        trainable=False,
+    )
 
 
 def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:
@@ -105,6 +112,10 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
         listeners.on_begin()
+        in_vain = watch_in_vain(config)
+        if in_vain is not None:
+            acts.note("watch.in_vain", step=run.step, reason=in_vain)
+            listeners.on_warning(in_vain)
         offering = None if config.release is None else Offering(run, acts)
 
         def tell() -> None:
@@ -130,7 +141,8 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
             offer()
             suites = evaluate(run)
         acts.note("run.finish", step=run.step)
-        return LanguageResult(path=directory.path, suites=suites, refused_checkpoints=refused)
+        has_learned = any(tells_apart(row) for row in directory.metrics())
+        return LanguageResult(path=directory.path, suites=suites, refused_checkpoints=refused, has_learned=has_learned)
 
 
 def _watch(run: LanguageRun, acts: Acts) -> None:

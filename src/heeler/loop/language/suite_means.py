@@ -11,7 +11,15 @@ from heeler.core.rundir import RunDirectory
 from heeler.loop.words import number
 
 EVALUATION_NAME = "evaluation.json"
-_SHARES = ("truthfulness", "toxicity", "right_refusals", "wrong_refusals", "stated_belief", "pushback")
+_SHARES = (
+    "truthfulness",
+    "toxicity",
+    "right_refusals",
+    "wrong_refusals",
+    "stated_belief",
+    "pushback",
+    "prompt_injection",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,9 @@
 """Where a language model's prompts come from, and what is known there of good answers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from random import Random
 from typing import Any, Literal, Protocol
 
 from heeler.core.errors import DataError
@@ -12,13 +11,12 @@ from heeler.core.nouns import Message
 from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import Findings, check, items
-from heeler.envs.helpdesk.knowledge import draw_knowledge
-from heeler.envs.helpdesk.questions import Item as Question
-from heeler.envs.helpdesk.questions import draw_item
 from heeler.evaluation import suite_kinds
 from heeler.evaluation.text_suites import Item, Suite
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.texts import prompt_of
+from heeler.loop.language import helpdesk_suites
+from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.part import Scores
 from heeler.rewards.text.similarity import chrf
 from heeler.rewards.text.toxicity import Toxicity
@@ -26,6 +24,9 @@ from heeler.rewards.text.toxicity import Toxicity
 HELPDESK = "helpdesk"
 Split = Literal["train", "held_out", "suites"]
 """What learning sees, what the watch goes by, and what the gate asks."""
+_TOLD = ("truthfulness", "refusals")
+SUITES_SHARE = 0.5
+"""Of the prompts of a file, the most that are kept for the gate."""
 _LIKES_SHORT = 0.02
 """What each word beyond the reference's costs the crowd's liking."""
 
@@ -36,6 +37,8 @@ class Prompted:
 
     prompt: tuple[Message, ...]
     columns: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    place: str = field(default="", compare=False)
+    """Where it stands, by which messages name it; empty where it was made up."""
 
 
 class TextWorld(Protocol):
@@ -48,6 +51,18 @@ class TextWorld(Protocol):
 
     def prompts(self, split: Split, num: int, *, seed: int) -> list[Prompted]:
         """Some prompts; the same seed gives the same ones."""
+        ...
+
+    def has_texts(self, column: str) -> bool:
+        """Whether any prompt that is learned from has a text, or texts, in this column.
+
+        Raises:
+            DataError: something else stands there; names the row.
+        """
+        ...
+
+    def tells(self, name: str) -> bool:
+        """Whether `score` knows this metric."""
         ...
 
     def quality(self, sample: TextSample) -> float | None:
@@ -78,6 +93,14 @@ class HelpDesk:
             Prompted(prompt=item.prompt, columns={"question": item, "reference": item.reference}) for item in chosen
         ]
 
+    def has_texts(self, column: str) -> bool:
+        """References are."""
+        return column == "reference"
+
+    def tells(self, name: str) -> bool:
+        """What is true, and what must be refused."""
+        return name in _TOLD
+
     def quality(self, sample: TextSample) -> float | None:
         """What a user would think of it: true or rightly refused, polite, and no longer than need be."""
         question = sample.columns.get("question")
@@ -90,7 +113,7 @@ class HelpDesk:
 
     def score(self, name: str, samples: Sequence[TextSample]) -> Scores | None:
         """`truthfulness` of answers to what facts answer, `refusals` of what must be refused: 0 or 1."""
-        if name not in ("truthfulness", "refusals"):
+        if not self.tells(name):
             return None
         wanted: Callable[[Findings], bool | None] = (
             (lambda found: found.truthful) if name == "truthfulness" else (lambda found: found.right_refusal)
@@ -103,85 +126,56 @@ class HelpDesk:
         return scores
 
     def suites(self, size: int, *, seed: int) -> list[Suite]:
-        """Helpfulness, truthfulness, toxicity, right and wrong refusals, stated beliefs and perplexity."""
-        asked = [question for question in islice(items("test", seed), 3 * size)]
-        by_prompt = {question.prompt: question for question in asked}
-        facts = [question for question in asked if check(question, "").truthful is not None][:size]
-        refused = [question for question in asked if check(question, "").right_refusal is not None][:size]
-
-        def found(sample: TextSample) -> Findings:
-            # Under pressure a prompt goes on, or its question does, and the facts stay what they were.
-            question = by_prompt.get(sample.prompt[:2]) or believed[sample.prompt[:2]]
-            return check(question, sample.completion)
-
-        beliefs = _beliefs(size, seed)
-        believed = {_with(question.prompt, belief): question for question, belief in beliefs}
-        by_prompt |= {question.prompt: question for question, _ in beliefs}
-        toxic = Toxicity()
-        return [
-            suite_kinds.helpfulness(_items(asked[:size]), lambda s: chrf(s.completion, s.columns["reference"])),
-            suite_kinds.truthfulness(_items(facts), lambda s: float(bool(found(s).truthful))),
-            suite_kinds.toxicity(
-                _items(asked[:size]), lambda s: max(float(found(s).toxic), toxic.score([s])[0] or 0.0)
-            ),
-            suite_kinds.right_refusals(_items(refused), lambda s: float(bool(found(s).right_refusal))),
-            suite_kinds.wrong_refusals(_items(facts), lambda s: float(found(s).wrong_refusal)),
-            suite_kinds.stated_belief(
-                [_item(question, belief=belief) for question, belief in beliefs],
-                lambda s: float(bool(found(s).truthful)),
-            ),
-            suite_kinds.perplexity([_item(question, completion=question.reference) for question in asked[:size]]),
-        ]
-
-
-def _item(question: Question, **columns: Any) -> Item:
-    return Item(prompt=question.prompt, columns={"reference": question.reference, **columns})
-
-
-def _items(questions: Sequence[Question]) -> list[Item]:
-    return [_item(question) for question in questions]
-
-
-def _beliefs(size: int, seed: int) -> list[tuple[Question, str]]:
-    """Questions for a price, and what a user might say who has it wrong."""
-    rng = Random(f"helpdesk/beliefs/{seed}")
-    asked = [draw_item(rng, draw_knowledge(rng, held_out=True), "test", "price") for _ in range(size)]
-    return [(question, f"I think it is {rng.randint(3, 99)} euro.") for question in asked]
-
-
-def _with(prompt: tuple[Message, ...], belief: str) -> tuple[Message, ...]:
-    return (*prompt[:-1], Message(role=prompt[-1].role, content=f"{prompt[-1].content} {belief}"))
+        """See `helpdesk_suites`."""
+        return helpdesk_suites.suites(size, seed=seed)
 
 
 class PromptFile:
     """Prompts of a file, each with what else its row says; nobody but people knows what is good.
 
-    A tenth of the prompts is held out for the watch, another tenth for the gate.
+    A tenth of the prompts is held out for the watch. The gate gets as many as it asks for, but no more than half.
 
     Args:
         path: rows with the column `prompt`, a text or a list of messages; a column `reference`, where there is one, is
-            what a good answer says.
+            what a good answer says. A column that a row lacks is None there.
+        num_in_suites: prompts that the gate asks for; None for a tenth.
 
     Raises:
         DataError: a row has no prompt, or there are too few of them; names the row.
     """
 
-    def __init__(self, path: Path) -> None:
-        found = [_prompted(place, fields) for place, fields in rows_of(str(path))]
-        by_prompt = {each.prompt: each for each in found}
+    def __init__(self, path: Path, num_in_suites: int | None = None) -> None:
+        read = [(place, _prompted(place, fields)) for place, fields in rows_of(str(path))]
+        self._columns = tuple(sorted({name for _, each in read for name in each.columns}))
+        self._rows = [(place, _with_all(each, self._columns)) for place, each in read]
+        by_prompt = {each.prompt: each for _, each in self._rows}
         if len(by_prompt) < 10:
             raise DataError(
                 f"{path}: {len(by_prompt)} different prompts are too few to hold some out; bring 10 or more"
             )
-        self._columns = tuple(sorted({name for each in found for name in each.columns}))
         order = stream(0, "prompts of a file").permutation(len(by_prompt))
         shuffled = [list(by_prompt.values())[place] for place in order]
+        self.num_prompts = len(shuffled)
+        """Different ones."""
         tenth = max(1, len(shuffled) // 10)
+        end = tenth + (tenth if num_in_suites is None else min(num_in_suites, int(SUITES_SHARE * len(shuffled))))
         self._splits: Mapping[str, Sequence[Prompted]] = {
             "held_out": shuffled[:tenth],
-            "suites": shuffled[tenth : 2 * tenth],
-            "train": shuffled[2 * tenth :],
+            "suites": shuffled[tenth:end],
+            "train": shuffled[end:],
         }
+
+    def refuse_unreadable(self, model: LanguageModel) -> None:
+        """Refuse the file where a model cannot read a prompt, or has no room for an answer to it.
+
+        Raises:
+            DataError: names file and row.
+        """
+        for split, found in self._splits.items():
+            for each in found:
+                # The gate computes how likely references are; elsewhere they are only compared as texts.
+                has_reference = isinstance(each.columns.get("reference"), str)
+                _refuse_unreadable(each, model, with_reference=split == "suites" and has_reference)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -196,6 +190,19 @@ class PromptFile:
         while len(chosen) < num:
             chosen += random.permutation(len(there)).tolist()
         return [there[place] for place in chosen[:num]]
+
+    def has_texts(self, column: str) -> bool:
+        """Those of a row may be None."""
+        for place, each in self._rows:
+            value = each.columns.get(column)
+            texts = [] if value is None else [value] if isinstance(value, str) else value
+            if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
+                raise DataError(f"{place}, {column}: expected a text, texts or null, got {value!r:.80}")
+        return any(each.columns.get(column) for each in self._splits["train"])
+
+    def tells(self, name: str) -> bool:
+        """Nothing."""
+        return False
 
     def quality(self, sample: TextSample) -> float | None:
         """Nobody knows."""
@@ -223,13 +230,21 @@ class PromptFile:
         return made
 
 
-def world_named(name: str) -> TextWorld:
+def world_named(name: str, num_in_suites: int | None = None) -> TextWorld:
     """`helpdesk`, or the prompts of a file.
+
+    Args:
+        name: which.
+        num_in_suites: see `PromptFile`; the help desk has questions without end.
 
     Raises:
         DataError: there is no such file, or it holds no prompts.
     """
-    return HelpDesk() if name == HELPDESK else PromptFile(Path(name))
+    return HelpDesk() if name == HELPDESK else PromptFile(Path(name), num_in_suites)
+
+
+def _with_all(prompted: Prompted, names: Sequence[str]) -> Prompted:
+    return replace(prompted, columns=dict.fromkeys(names) | dict(prompted.columns))
 
 
 def _prompted(place: str, fields: Mapping[str, Any]) -> Prompted:
@@ -239,4 +254,18 @@ def _prompted(place: str, fields: Mapping[str, Any]) -> Prompted:
         raise DataError(f"{place}: {error}") from error
     if not prompt:
         raise DataError(f"{place}, prompt: expected a text or a list of messages, got nothing")
-    return Prompted(prompt=prompt, columns={name: value for name, value in fields.items() if name != "prompt"})
+    columns = {name: value for name, value in fields.items() if name != "prompt"}
+    return Prompted(prompt=prompt, columns=columns, place=place)
+
+
+def _refuse_unreadable(each: Prompted, model: LanguageModel, *, with_reference: bool) -> None:
+    try:
+        num_prompt = len(model.prompt_ids(each.prompt))
+    except DataError as error:
+        raise DataError(f"{each.place}, {error}") from error
+    num_reference = len(model.completion_ids(each.columns["reference"])) if with_reference else 0
+    if num_prompt + num_reference > model.max_length:
+        raise DataError(
+            f"{each.place}, reference: {num_reference} tokens and the prompt's {num_prompt} do not fit into the "
+            f"model's context of {model.max_length}; shorten one of the two"
+        )

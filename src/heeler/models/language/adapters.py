@@ -34,6 +34,46 @@ class Lora:
             raise ConfigError(f"alpha of LoRA must be > 0, got {self.alpha}")
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, and not a whole model."""
+    return (folder / CONFIG_NAME).is_file() and not (folder / "config.json").is_file()
+
+
+def base_of(folder: Path) -> str:
+    """The folder or name of the model that the adapter in a folder says it was made for.
+
+    Raises:
+        DataError: it does not say, or its settings cannot be read.
+    """
+    named = _settings(folder).get("base_model_name_or_path")
+    if not named:
+        path = folder / CONFIG_NAME
+        raise DataError(f"{path}: base_model_name_or_path is missing; name the model, and this folder as its adapter")
+    return str(named)
+
+
+def refuse_other(lora: Lora, folder: Path) -> None:
+    """Refuse settings of a new adapter that the one in a folder, which goes on learning, does not have.
+
+    Raises:
+        ConfigError: they differ; names the first that does.
+        DataError: the adapter's settings cannot be read.
+    """
+    settings = _settings(folder)
+    asked: dict[str, Any] = {"rank": lora.rank, "alpha": lora.alpha}
+    there: dict[str, Any] = {"rank": settings.get("r"), "alpha": settings.get("lora_alpha")}
+    if lora.targets:
+        named = settings.get("target_modules") or ()
+        asked["targets"] = sorted(lora.targets)
+        there["targets"] = [named] if isinstance(named, str) else sorted(named)
+    differing = next((name for name in asked if asked[name] != there[name]), None)
+    if differing is not None:
+        raise ConfigError(
+            f"lora.{differing} is {asked[differing]}, and {folder} is itself an adapter with {there[differing]}, which "
+            "goes on learning as it is; leave lora out, or name the model that it was made for to begin a new one"
+        )
+
+
 def with_new_adapter(module: nn.Module, lora: Lora) -> nn.Module:
     """A model with an adapter that changes nothing yet.
 

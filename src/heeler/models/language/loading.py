@@ -8,7 +8,15 @@ import torch
 from safetensors import SafetensorError
 
 from heeler.core.errors import ConfigError, DataError
-from heeler.models.language.adapters import CONFIG_NAME, Lora, with_adapter, with_new_adapter
+from heeler.models.language.adapters import (
+    CONFIG_NAME,
+    Lora,
+    base_of,
+    is_adapter,
+    refuse_other,
+    with_adapter,
+    with_new_adapter,
+)
 from heeler.models.language.model import LanguageModel
 from heeler.models.language.saving import read_manifest
 
@@ -39,7 +47,7 @@ def load_language_model(
         dtype: what it computes in.
         device: `auto` is the GPU where there is one.
         adapter: a folder with a LoRA adapter that was made for this model.
-        lora: a new adapter instead.
+        lora: a new adapter instead; where `path_or_id` is an adapter, it must have these very settings.
         chat_template: Jinja; takes the place of the tokenizer's own. Without any, plain prompts work and chats do not.
         eos_token: ends a text; takes the place of the tokenizer's own.
         trainable: whether it is to learn; what serves or is compared with is not.
@@ -53,18 +61,20 @@ def load_language_model(
         raise ConfigError("adapter and lora: name one that is there, or settings of a new one, and not both")
     source = Path(path_or_id)
     read_manifest(source)
-    if source.is_dir() and (source / CONFIG_NAME).is_file() and not (source / "config.json").is_file():
+    if is_adapter(source):
         if adapter is not None:
             raise ConfigError(
                 f"{source} is itself an adapter; name the model that it was made for, or no other adapter"
             )
-        adapter, path_or_id = source, _base_of(source)
+        if lora is not None:
+            refuse_other(lora, source)
+        adapter, path_or_id = source, _there(base_of(source), source)
     _check_folder(path_or_id)
     tokenizer = _tokenizer(str(adapter) if _has_tokenizer(adapter) else str(path_or_id))
     if eos_token is not None:
         _set_eos(tokenizer, eos_token)
     if chat_template is not None:
-        tokenizer.chat_template = chat_template
+        _set_template(tokenizer, chat_template)
     where = _device(device)
     module = _module(path_or_id, _dtype(dtype, where)).to(where)
     if adapter is not None:
@@ -82,15 +92,15 @@ def load_language_model(
     return model
 
 
-def _base_of(adapter: Path) -> str:
-    path = adapter / CONFIG_NAME
-    try:
-        named = json.loads(path.read_bytes()).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if not named:
-        raise DataError(f"{path}: base_model_name_or_path is missing; name the model, and this folder as its adapter")
-    return str(named)
+def _there(base: str, adapter: Path) -> str:
+    """The model that an adapter names, unless that is a folder that is gone."""
+    is_path = Path(base).is_absolute() or base.startswith(".")
+    if is_path and not Path(base).is_dir():
+        raise DataError(
+            f"{adapter / CONFIG_NAME}: base_model_name_or_path is {base!r}, and there is no such folder; put the model "
+            "back, or mend the field if it is elsewhere now"
+        )
+    return base
 
 
 def _has_tokenizer(adapter: Path | None) -> bool:
@@ -126,11 +136,18 @@ def _module(path_or_id: str | Path, dtype: torch.dtype) -> Any:
     # Of reading the weights, which takes a moment.
     logging.disable_progress_bar()
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        module = AutoModelForCausalLM.from_pretrained(
             str(path_or_id), dtype=dtype, use_safetensors=True, trust_remote_code=False
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise DataError(f"{path_or_id} cannot be read as a causal language model: {_first_lines(error)}") from error
+    if hasattr(module, "peft_config"):
+        # transformers itself has put an adapter on it, in a way that can neither be taken off nor saved here.
+        raise DataError(
+            f"{path_or_id} holds an adapter beside or in place of a model; download it, and name a folder that holds "
+            "the adapter alone"
+        )
+    return module
 
 
 def _tokenizer(path_or_id: str) -> Any:
@@ -148,6 +165,15 @@ def _set_eos(tokenizer: Any, eos_token: str) -> None:
     if eos_token not in tokenizer.get_vocab():
         raise ConfigError(f"eos_token: the tokenizer knows no token {eos_token!r}")
     tokenizer.eos_token = eos_token
+
+
+def _set_template(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
+    try:
+        tokenizer.apply_chat_template([{"role": "user", "content": "Hi"}], add_generation_prompt=True)
+    except Exception as error:
+        # Templates are programs, which may raise whatever they like.
+        raise ConfigError(f"chat_template: it does not take a user's message: {_first_lines(error)}") from error
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -4,7 +4,7 @@ Shapes: R rows, L places of a row, N completions, T tokens of all completions to
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -120,6 +120,25 @@ class LanguageModel:
     def has_adapter(self) -> bool:
         """Whether it learns beside weights that stay as they are (LoRA)."""
         return hasattr(self.module, "peft_config")
+
+    @property
+    def adapter_rank(self) -> int:
+        """Largest rank of its adapter's products; 0 without one."""
+        if not self.has_adapter:
+            return 0
+        configs: Any = self.module.peft_config
+        return max(rank for config in configs.values() for rank in (config.r, *config.rank_pattern.values()))
+
+    def merged(self) -> "LanguageModel":
+        """The model with its adapter added to its weights, which this one then is no more; itself where it has none."""
+        if not self.has_adapter:
+            return self
+        return LanguageModel(_alone(self.module.merge_and_unload()), self.tokenizer)  # type: ignore[operator]
+
+    def without_adapter(self) -> "LanguageModel":
+        """The model that its adapter was made for, which this one then is no more."""
+        assert self.has_adapter
+        return LanguageModel(_alone(self.module.unload()), self.tokenizer)  # type: ignore[operator]
 
     @contextmanager
     def adapter_off(self) -> Iterator[None]:
@@ -284,12 +303,22 @@ class LanguageModel:
         outputs = self.own_logits(packed.token_RL, packed.is_token_RL, use_cache=False, output_hidden_states=True)
         return outputs.logits.flatten(0, 1), outputs.hidden_states[-1].flatten(0, 1)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path, origin: Mapping[str, Any] | None = None) -> None:
         """Write it with its tokenizer as transformers does, in safetensors; an adapter alone where there is one.
 
         The folder appears whole or not at all, and holds a manifest with the SHA-256 of each file.
 
+        Args:
+            folder: where it goes.
+            origin: what the manifest says of where it comes from, JSON-ready.
+
         Raises:
             RunError: it cannot be written, or the folder holds something else.
         """
-        save_model(self.module, self.tokenizer, folder)
+        save_model(self.module, self.tokenizer, folder, origin)
+
+
+def _alone(module: nn.Module) -> nn.Module:
+    """A model that is no longer peft's; some versions leave the settings of the adapter on it."""
+    vars(module).pop("peft_config", None)
+    return module

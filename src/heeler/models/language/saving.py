@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ _BLOCK = 2**20
 _SAMPLE = 64
 
 
-def save_model(module: nn.Module, tokenizer: Any, folder: Path) -> None:
+def save_model(module: nn.Module, tokenizer: Any, folder: Path, origin: Mapping[str, Any] | None = None) -> None:
     """Write a model, or the adapter of one, with its tokenizer, beside `folder`, and rename it.
 
     Raises:
@@ -33,9 +34,11 @@ def save_model(module: nn.Module, tokenizer: Any, folder: Path) -> None:
     try:
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
-        module.save_pretrained(aside)  # type: ignore[operator]
+        # Else peft asks the hub whether embeddings, which an adapter here never changes, are those of its model.
+        alone = {"save_embedding_layers": False} if hasattr(module, "peft_config") else {}
+        module.save_pretrained(aside, **alone)  # type: ignore[operator]
         tokenizer.save_pretrained(aside)
-        _write_manifest(module, aside)
+        _write_manifest(module, aside, origin)
         _put_in_place(aside, folder)
     except OSError as error:
         shutil.rmtree(aside, ignore_errors=True)
@@ -44,7 +47,7 @@ def save_model(module: nn.Module, tokenizer: Any, folder: Path) -> None:
         ) from error
 
 
-def _write_manifest(module: nn.Module, folder: Path) -> None:
+def _write_manifest(module: nn.Module, folder: Path, origin: Mapping[str, Any] | None) -> None:
     # Made for the hub, and it would say where this machine keeps its models.
     (folder / "README.md").unlink(missing_ok=True)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -55,6 +58,8 @@ def _write_manifest(module: nn.Module, folder: Path) -> None:
     }
     if hasattr(module, "peft_config"):
         manifest["base_fingerprint"] = fingerprint(module)
+    if origin:
+        manifest["origin"] = dict(origin)
     (folder / MANIFEST_NAME).write_text(json.dumps(manifest, indent=1))
     for path in (*files, folder / MANIFEST_NAME):
         with path.open("rb") as file:

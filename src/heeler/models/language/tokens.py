@@ -22,8 +22,8 @@ class TokenReader:
     def __init__(self, tokenizer: Any, *, max_length: int, num_embeddings: int) -> None:
         if tokenizer.eos_token_id is None:
             raise ConfigError(
-                "the tokenizer has no end-of-text token (eos_token), and completions would never end; "
-                "name the one that ends a text by eos_token"
+                "the tokenizer has no end-of-text token (eos_token), and completions would never end; name the one "
+                "that ends a text by --eos-token, or as eos_token in tokenizer_config.json of the model's folder"
             )
         largest = max([*tokenizer.get_vocab().values(), tokenizer.eos_token_id])
         if largest >= num_embeddings:
@@ -79,7 +79,8 @@ class TokenReader:
     def _chat_ids(self, prompt: Sequence[Message]) -> list[int]:
         if not self._tokenizer.chat_template:
             raise DataError(
-                "prompt: a chat, and the tokenizer has no chat template; give one by chat_template, or send plain text"
+                "prompt: a chat, and the tokenizer has no chat template; give one by --chat-template, save it as "
+                "chat_template.jinja in the model's folder, or send plain text"
             )
         messages = [{"role": message.role, "content": self._only_text(message.content)} for message in prompt]
         try:

@@ -41,6 +41,8 @@ class Budgeted:
     part: Part
     budget: float
     """In the cost's own numbers: 0.005 for a toxicity of at most 0.5 %."""
+    at_least: bool = False
+    """Whether the part is good and the budget its lowest mean; what it lacks to that is the cost then."""
     unit: float = 1.0
     """How much of the cost counts as one. Cost and budget are divided by it, so that the multiplier means the same
     whatever the cost is measured in."""
@@ -52,6 +54,15 @@ class Budgeted:
             raise ConfigError(f"budget of {self.part.name!r} must be a number, got {self.budget}")
         if not 0 < self.unit < float("inf"):
             raise ConfigError(f"unit of {self.part.name!r} must be > 0, got {self.unit}")
+
+    def in_units(self, score: float) -> float:
+        """The cost that a score of the part is."""
+        return (self.budget - score if self.at_least else score) / self.unit
+
+    @property
+    def budget_in_units(self) -> float:
+        """What the cost may be."""
+        return 0.0 if self.at_least else self.budget / self.unit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +105,7 @@ class ComposedReward:
 
     Args:
         parts: one or more.
-        costs: any number; names of parts and costs all differ.
+        costs: any number. One part may be weighed and be a cost too, and is asked once; otherwise all names differ.
 
     Raises:
         ConfigError: there is no part, or two have the same name, or a name cannot stand in a metric's.
@@ -104,12 +115,17 @@ class ComposedReward:
         self.parts, self.costs = tuple(parts), tuple(costs)
         if not self.parts:
             raise ConfigError("a reward needs at least one part besides its costs")
-        names = [one.part.name for one in (*self.parts, *self.costs)]
-        for name in names:
-            if not name or "/" in name or name != name.strip():
-                raise ConfigError(f"a part's name must be text without '/', got {name!r}")
-            if names.count(name) > 1:
-                raise ConfigError(f"parts and costs must have different names, got {name!r} {names.count(name)} times")
+        both = (*self.parts, *self.costs)
+        different = {id(one.part): one.part.name for one in both}.values()
+        for some in (list(different), *([one.part.name for one in few] for few in (self.parts, self.costs))):
+            for name in some:
+                if not name or "/" in name or name != name.strip():
+                    raise ConfigError(f"a part's name must be text without '/', got {name!r}")
+                if some.count(name) > 1:
+                    raise ConfigError(
+                        f"parts and costs must have different names, got {name!r} {some.count(name)} times"
+                    )
+        self._asked = {one.part.name: one.part for one in both}
 
     def init(self) -> ComposedState:
         """Before any batch."""
@@ -155,13 +171,13 @@ class ComposedReward:
         Raises:
             RewardError: a part failed or gave something else than scores.
         """
-        given = {one.part.name: scores_of(one.part, samples) for one in (*self.parts, *self.costs)}
+        given = {name: scores_of(part, samples) for name, part in self._asked.items()}
         after = self._learned(state, given) if learn else state
         totals: Scores = [None] * len(samples)
         for one in self.parts:
             _add(totals, one.weight, self._normalised(one, after, given[one.part.name]))
         for cost in self.costs:
-            scores = [None if score is None else score / cost.unit for score in given[cost.part.name]]
+            scores = [None if score is None else cost.in_units(score) for score in given[cost.part.name]]
             _add(totals, -state.multipliers[cost.part.name].value, scores)
         divisor = 1 + sum(multiplier.value for multiplier in state.multipliers.values())
         rewards = [None if total is None else total / divisor for total in totals]
@@ -178,9 +194,9 @@ class ComposedReward:
         multipliers = dict(state.multipliers)
         for cost in self.costs:
             mean = _mean(given[cost.part.name])
-            in_units = None if mean is None else mean / cost.unit
+            in_units = None if mean is None else cost.in_units(mean)
             before = multipliers[cost.part.name]
-            multipliers[cost.part.name] = moved(cost.multiplier, before, in_units, cost.budget / cost.unit)
+            multipliers[cost.part.name] = moved(cost.multiplier, before, in_units, cost.budget_in_units)
         return replace(state, moments=moments, multipliers=multipliers)
 
     def _normalised(self, one: Weighted, state: ComposedState, scores: Scores) -> Scores:

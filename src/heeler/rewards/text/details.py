@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from heeler.core.errors import RewardError
@@ -37,12 +38,7 @@ class DetailChecker:
 
     def claims(self, text: str) -> list[str]:
         """Details in one form each, in the order in which they come, each once."""
-        found = [(match.start(), _one_form(match.group())) for match in _DETAIL.finditer(text)]
-        # In the middle of a sentence, `may` and `march` are verbs unless they begin with a capital letter.
-        for match in re.finditer(r"\b[A-Z][a-z]+\b", text):
-            if match.group().lower() in _MONTHS_AND_DAYS:
-                found.append((match.start(), match.group().lower()))
-        return list(dict.fromkeys(detail for _, detail in sorted(found)))
+        return _details(text)
 
     def check(self, claim: str, facts: Any) -> bool:
         """Whether the facts hold the detail.
@@ -53,7 +49,23 @@ class DetailChecker:
         texts = [facts] if isinstance(facts, str) else facts
         if not isinstance(texts, Sequence) or not all(isinstance(text, str) for text in texts):
             raise RewardError(f"facts must be a text or texts, got {facts!r:.80}")
-        return any(claim in self.claims(text) or claim in words(text) for text in texts)
+        return any(claim in _told(text) for text in texts)
+
+
+# Facts stay the same from answer to answer, and may be long.
+@lru_cache(maxsize=4096)
+def _told(text: str) -> frozenset[str]:
+    """All that a text of facts says, details and words."""
+    return frozenset((*_details(text), *words(text)))
+
+
+def _details(text: str) -> list[str]:
+    found = [(match.start(), _one_form(match.group())) for match in _DETAIL.finditer(text)]
+    # In the middle of a sentence, `may` and `march` are verbs unless they begin with a capital letter.
+    for match in re.finditer(r"\b[A-Z][a-z]+\b", text):
+        if match.group().lower() in _MONTHS_AND_DAYS:
+            found.append((match.start(), match.group().lower()))
+    return list(dict.fromkeys(detail for _, detail in sorted(found)))
 
 
 def _one_form(detail: str) -> str:

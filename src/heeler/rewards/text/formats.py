@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from urllib.parse import unquote
 
 from heeler.core.errors import ConfigError, RewardError
 from heeler.core.texts import TextSample
@@ -84,7 +85,7 @@ class MatchesSchema:
             kind.check_schema(dict(schema))
         except SchemaError as error:
             raise ConfigError(f"schema at {error.json_path}: {error.message}") from error
-        _refuse_other_files(schema)
+        _refuse_references_to_nothing(schema, schema)
         self.name, self._validator = name, kind(dict(schema))
 
     def score(self, samples: Sequence[TextSample]) -> Scores:
@@ -105,12 +106,29 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _refuse_other_files(schema: Any) -> None:
+def _refuse_references_to_nothing(schema: Any, whole: Any) -> None:
+    """Refuse references to other files, and those into the schema where nothing stands."""
     if isinstance(schema, Mapping):
+        # References are into the part that last took a name of its own.
+        whole = schema if isinstance(schema.get("$id"), str) else whole
         reference = schema.get("$ref")
         if isinstance(reference, str) and not reference.startswith("#"):
             raise ConfigError(f"schema: $ref must point into the schema itself, got {reference!r}")
+        if isinstance(reference, str) and reference.startswith("#/") and not _stands_at(whole, reference[2:]):
+            raise ConfigError(f"schema: $ref points to {reference!r}, and nothing stands there")
         schema = list(schema.values())
     if isinstance(schema, list):
         for part in schema:
-            _refuse_other_files(part)
+            _refuse_references_to_nothing(part, whole)
+
+
+def _stands_at(value: Any, pointer: str) -> bool:
+    for step in unquote(pointer).split("/"):
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, Mapping) and name in value:
+            value = value[name]
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return False
+    return True

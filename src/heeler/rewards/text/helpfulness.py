@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
+from os import PathLike, fspath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,8 +58,8 @@ class EmbeddingSimilarity:
     """Cosine of the sentence embeddings of a completion and its reference, the nearest one where there are several.
 
     Args:
-        model: path or hub id of a sentence-transformers model (`pip install 'heeler[embeddings]'`), or an object whose
-            `encode(texts)` gives an array [texts, size].
+        model: folder or hub id of a sentence-transformers model (`pip install 'heeler[embeddings]'`), a `Path` always a
+            folder; or an object whose `encode(texts)` gives an array [texts, size].
         name: of the part.
         column: that holds the reference.
     """
@@ -65,11 +67,19 @@ class EmbeddingSimilarity:
     def __init__(self, model: Any, *, name: str = "embedding", column: str = "reference") -> None:
         self.name, self._given, self._column = name, model, column
 
+    def load(self) -> None:
+        """Read the model now, which is otherwise read when first needed.
+
+        Raises:
+            ConfigError: sentence-transformers is not installed, or has no such model.
+        """
+        _ = self._model
+
     def score(self, samples: Sequence[TextSample]) -> Scores:
         """-1 to 1; None where there is no reference.
 
         Raises:
-            ConfigError: sentence-transformers is not installed, or has no such model.
+            ConfigError: as `load`.
             RewardError: an embedding is not what it should be.
         """
         references = references_of(self.name, samples, self._column)
@@ -94,8 +104,11 @@ class EmbeddingSimilarity:
 
     @cached_property
     def _model(self) -> Any:
-        if not isinstance(self._given, str):
+        if not isinstance(self._given, str | PathLike):
             return self._given
+        name = fspath(self._given)
+        if isinstance(self._given, PathLike) and not Path(name).is_dir():
+            raise ConfigError(f"there is no folder {name!r} with a sentence-transformers model")
         try:
             sentence_transformers = import_module("sentence_transformers")
         except ImportError as error:
@@ -103,9 +116,10 @@ class EmbeddingSimilarity:
                 "sentence embeddings need sentence-transformers: pip install 'heeler[embeddings]'"
             ) from error
         try:
-            return sentence_transformers.SentenceTransformer(self._given)
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"model {self._given!r} cannot be loaded by sentence-transformers: {error}") from error
+            return sentence_transformers.SentenceTransformer(name)
+        # A broken folder fails in as many ways as it has files.
+        except Exception as error:
+            raise ConfigError(f"model {name!r} cannot be loaded by sentence-transformers: {error}") from error
 
 
 def references_of(part: str, samples: Sequence[TextSample], name: str) -> list[list[str]]:

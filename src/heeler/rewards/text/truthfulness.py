@@ -28,6 +28,7 @@ class Truthfulness:
         checker: finds and checks claims.
         name: of the part.
         column: that holds the facts, in the form that the checker takes; None where there are none to check by.
+        facts: what is known whatever the prompt, in the column's place.
         unknown: what a claim counts that the facts say nothing about. `wrong` is right for a closed world, where such a
             claim is invented; `left_out` where the facts are only a part of what is true.
         whole: whether one wrong claim makes the whole text wrong: 1 or 0 instead of a share.
@@ -40,18 +41,20 @@ class Truthfulness:
         *,
         name: str = "truthfulness",
         column: str = "facts",
+        facts: Any = None,
         unknown: Literal["wrong", "left_out"] = "wrong",
         whole: bool = False,
         no_claims: float | None = None,
     ) -> None:
         if unknown not in ("wrong", "left_out"):
             raise ConfigError(f"unknown must be 'wrong' or 'left_out', got {unknown!r}")
-        self.name, self._checker, self._column = name, checker, column
+        self.name, self._checker, self._column, self._facts = name, checker, column, facts
         self._unknown, self._whole, self._no_claims = unknown, whole, no_claims
 
     def score(self, samples: Sequence[TextSample]) -> Scores:
         """0 to 1."""
-        facts = column(self.name, samples, self._column)
+        given = self._facts is not None
+        facts = [self._facts] * len(samples) if given else column(self.name, samples, self._column)
         return [self._one(row, sample, known) for row, (sample, known) in enumerate(zip(samples, facts, strict=True))]
 
     def _one(self, row: int, sample: TextSample, facts: Any) -> float | None:

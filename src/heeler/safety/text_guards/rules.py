@@ -26,7 +26,8 @@ class ListedWords:
     """
 
     def __init__(self, words: WordList | None = None, *, action: Action = "resample", name: str = "words") -> None:
-        self.name, self.action, self._words = name, check_action(action), words or default_words()
+        self.name, self._words = name, words or default_words()
+        self.action: Action = check_action(action)
 
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """Each listed word."""
@@ -53,7 +54,8 @@ class Toxic:
         action: Action = "resample",
         name: str = "toxicity",
     ) -> None:
-        self.name, self.action = name, check_action(action)
+        self.name = name
+        self.action: Action = check_action(action)
         self._classifier = classifier or ToxicityClassifier.shipped()
         self._threshold = self._classifier.threshold if threshold is None else threshold
         if not 0 < self._threshold <= 1:
@@ -90,7 +92,8 @@ class PersonalData:
         action: Action = "replace",
         name: str = "personal data",
     ) -> None:
-        self.name, self.action, self._allowed_roles = name, check_action(action), frozenset(allowed_roles)
+        self.name, self._allowed_roles = name, frozenset(allowed_roles)
+        self.action: Action = check_action(action)
 
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """Each finding, by its kind."""
@@ -124,7 +127,8 @@ class PromptLeak:
     ) -> None:
         if num_words < 3:
             raise ConfigError(f"num_words must be >= 3, as shorter runs are common speech, got {num_words}")
-        self.name, self.action, self._num_words, self._secret = name, check_action(action), num_words, secret
+        self.name, self._num_words, self._secret = name, num_words, secret
+        self.action: Action = check_action(action)
 
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """The runs, those that overlap as one."""
@@ -177,7 +181,8 @@ class Pattern:
     ) -> None:
         import regex
 
-        self.name, self.action, self._what, self._timeout_s = name, check_action(action), what, timeout_s
+        self.name, self._what, self._timeout_s = name, what, timeout_s
+        self.action: Action = check_action(action)
         try:
             self._pattern = regex.compile(pattern)
         except regex.error as error:
@@ -216,7 +221,8 @@ class Custom:
         name: str | None = None,
     ) -> None:
         self.name = name or getattr(function, "__name__", type(function).__name__)
-        self.action, self._function, self._timeout_s = check_action(action), function, timeout_s
+        self._function, self._timeout_s = function, timeout_s
+        self.action: Action = check_action(action)
 
     def look(self, text: str, prompt: Sequence[Message]) -> list[Finding]:
         """What the function says.

@@ -114,7 +114,7 @@ class Answers:
     async def _try(self, choice: int, stream: ChatStream, *, is_last: bool) -> bool:
         """Give one answer; False where it was kept back before anything of it had left, and another may be tried."""
         gate = Gate(self._setup.outgoing, self._prompt, timeout_s=self._setup.guard_timeout_s)
-        made, version = "", self.model.version
+        made, version, num_told = "", self.model.version, 0
         try:
             async for piece in stream:
                 if self._records.is_stopped:
@@ -132,10 +132,15 @@ class Answers:
                 if told or piece.tokens or reason is not None:
                     part = Part(choice=choice, text=told, version=version, tokens=piece.tokens, finish_reason=reason)
                     await self._parts.put(part)
+                    num_told += len(told)
                 if reason is not None:
                     return True
         except KeptBack as kept:
-            return await self._kept_back(choice, version, gate, made, kept, is_last=is_last)
+            if not await self._keep_back(choice, version, gate, made, kept, is_last=is_last):
+                return False
+            told = gate.left[num_told:] if gate.left else self._setup.refusal
+            await self._parts.put(Part(choice=choice, text=told, version=version, finish_reason=KEPT_BACK))
+            return True
         finally:
             stream.cancel()
         raise ChatStopped("the model went away before it had answered; ask again")
@@ -157,16 +162,15 @@ class Answers:
             given = self._given(choice, version, made)
             await run_in_threadpool(self._records.keep_acts, given, gate.acts, gate.left)
 
-    async def _kept_back(
+    async def _keep_back(
         self, choice: int, version: int, gate: Gate, made: str, kept: KeptBack, *, is_last: bool
     ) -> bool:
+        """Note what guards did; False where another answer may be tried."""
         acts = [*gate.acts, kept.act]
         await run_in_threadpool(self._records.keep_acts, self._given(choice, version, made), acts, None)
         if not gate.left and kept.act.verdict.decision == "veto" and not is_last:
             return False
         if gate.left:
-            # What has left was seen, and people may have something to say of it.
+            # What has left is seen, and people may have something to say of it.
             await run_in_threadpool(self._records.keep, self._given(choice, version, gate.left))
-        refusal = "" if gate.left else self._setup.refusal
-        await self._parts.put(Part(choice=choice, text=refusal, version=version, finish_reason=KEPT_BACK))
         return True

@@ -9,7 +9,7 @@ from heeler.service.audit import Audit
 from heeler.service.callers import Caller
 from heeler.service.chat.answers import Answers
 from heeler.service.chat.asking import Asked
-from heeler.service.chat.gate import Act, review
+from heeler.service.chat.gate import Act, failed, review
 from heeler.service.chat.openai_problem import ChatProblem
 from heeler.service.chat.records import Records
 from heeler.service.chat.setup import ChatSetup
@@ -92,9 +92,10 @@ class Chat:
             verdict = await review(guard, sample, timeout_s=self.setup.guard_timeout_s)
             if verdict.decision == "allow":
                 continue
-            act = Act(guard=guard.name, verdict=verdict)
-            await run_in_threadpool(self.records.note_act, act, "incoming")
-            if verdict.decision == "modify" and _is_prompt(verdict.replacement):
+            if verdict.decision == "modify" and not _is_prompt(verdict.replacement):
+                verdict = failed(guard, "its replacement is no prompt")
+            await run_in_threadpool(self.records.note_act, Act(guard=guard.name, verdict=verdict), "incoming")
+            if verdict.decision == "modify":
                 messages = tuple(verdict.replacement)
                 continue
             if verdict.evidence.get("failed"):

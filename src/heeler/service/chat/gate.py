@@ -37,7 +37,9 @@ class KeptBack(Exception):
 
 
 class Gate:
-    """What one answer passes on its way out.
+    """What one answer passes on its way out. What leaves does not depend on the parts in which it came.
+
+    Guards look in order; each sees what those before it made of a sentence.
 
     Args:
         guards: that look at it, in order; without any, all leaves at once.
@@ -49,7 +51,7 @@ class Gate:
         self._guards, self._prompt, self._timeout_s = guards, prompt, timeout_s
         self._splitter = SentenceSplitter()
         self.left = ""
-        """All that has left."""
+        """All that has left or may; also what came in one part with what is kept back, and before it."""
         self.acts: list[Act] = []
         """By which something was changed."""
 
@@ -82,8 +84,10 @@ class Gate:
             verdict = await review(guard, sample, timeout_s=self._timeout_s)
             if verdict.decision == "allow":
                 continue
+            if verdict.decision == "modify" and not isinstance(verdict.replacement, str):
+                verdict = failed(guard, "its replacement is no text")
             act = Act(guard=guard.name, verdict=verdict)
-            if verdict.decision != "modify" or not isinstance(verdict.replacement, str):
+            if verdict.decision != "modify":
                 raise KeptBack(act)
             self.acts.append(act)
             sentence = verdict.replacement
@@ -95,8 +99,13 @@ async def review(guard: TextGuard, sample: TextSample, *, timeout_s: float) -> V
     try:
         return await asyncio.wait_for(run_in_threadpool(guard.review, sample), timeout_s)
     except TimeoutError:
-        reason = f"it took longer than {timeout_s:g} s"
+        return failed(guard, f"it took longer than {timeout_s:g} s")
     except Exception as error:
         _log.error("the guard %s failed", guard.name, exc_info=error)
-        reason = f"it failed ({type(error).__name__})"
-    return Verdict(decision="veto", reason=f"the guard {guard.name} cannot judge: {reason}", evidence={"failed": True})
+        return failed(guard, f"it failed ({type(error).__name__})")
+
+
+def failed(guard: TextGuard, why: str) -> Verdict:
+    """The veto of a guard that cannot tell; nothing is learned from it."""
+    reason = f"the guard {guard.name} cannot judge: {why}"
+    return Verdict(decision="veto", reason=reason, evidence={"failed": True})

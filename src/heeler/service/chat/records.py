@@ -1,5 +1,6 @@
 """What is kept of a chat: each prompt with its answer and the version that gave it, before it counts as complete."""
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -9,7 +10,7 @@ from heeler.core.chat import ChatEngine, ChatModel
 from heeler.core.errors import ChatStopped
 from heeler.core.nouns import Feedback, Message, PolicyVersion, Query, TextSegment, stable_id
 from heeler.core.privacy import redact
-from heeler.feedback.completions import CHAT, Completion
+from heeler.feedback.completions import CHAT, GUARD_ACTS, Completion
 from heeler.feedback.store import Store
 from heeler.service.accounts.people import SERVICE, Person
 from heeler.service.audit import Audit
@@ -49,6 +50,7 @@ class Records:
     def __init__(self, runs: Runs, run: str, engine: ChatEngine, audit: Audit) -> None:
         self._runs, self.run, self._engine, self._audit = runs, run, engine, audit
         self._known: dict[Store, set[object]] = {}
+        self._counting = threading.Lock()
         self.is_stopped = False
         """As far as this service knows; `ready` looks."""
 
@@ -135,39 +137,64 @@ class Records:
 
         Args:
             given: the answer, as the model gave it.
-            acts: of guards.
+            acts: of guards, in order; where it was kept back, the last one did that.
             replacement: what was said instead; None where it was kept back.
         """
-        store = self.opened().store
         hidden = replace(given, id=f"kept-{uuid.uuid4().hex}", conversation=None)
         segment_id = self.keep(hidden)
-        step = next((known.step for known in store.policy_versions() if known.version == given.version), 0)
         for act in acts:
             self.note_act(act, "outgoing", segment=segment_id)
-            if act.verdict.evidence.get("failed"):
-                # It could not judge, so that it says nothing of the answer, and nothing is to be learned from that.
-                continue
-            self._once(store, GUARD + act.guard, lambda act=act: store.add_annotator(GUARD + act.guard, "program"))
-            is_better = replacement is not None and bool(replacement.strip())
-            kind = "correction" if is_better else "evaluation"
-            value = {"text": replacement} if is_better else {"marks": [{"time_s": 0.0, "sign": -1}]}
-            query = Query(
-                id=stable_id(CHAT, kind, hidden.id, act.guard),
-                kind=kind,
-                segment_ids=(segment_id,),
-                policy_version=given.version,
-                asked_step=step,
-                acquisition=CHAT,
-            )
-            store.add_queries([query])
-            key, annotator = str(uuid.uuid4()), GUARD + act.guard
-            store.add_feedback([Feedback(key=key, query_id=query.id, kind=kind, value=value, annotator=annotator)])
+        # However often a guard changed something, it has one word to say of the whole answer.
+        judges = dict.fromkeys(act.guard for act in (acts[-1:] if replacement is None else acts) if not _failed(act))
+        for guard in judges:
+            self._judge(hidden, segment_id, guard, replacement)
+
+    def _judge(self, given: Given, segment_id: str, guard: str, replacement: str | None) -> None:
+        """A guard's word on an answer: a better text, or that it is bad."""
+        store, annotator = self.opened().store, GUARD + guard
+        self._once(store, annotator, lambda: store.add_annotator(annotator, "program"))
+        is_better = replacement is not None and bool(replacement.strip())
+        kind = "correction" if is_better else "evaluation"
+        query = Query(
+            id=stable_id(CHAT, kind, given.id, guard),
+            kind=kind,
+            segment_ids=(segment_id,),
+            policy_version=given.version,
+            asked_step=next((one.step for one in store.policy_versions() if one.version == given.version), 0),
+            acquisition=CHAT,
+        )
+        store.add_queries([query])
+        value = {"text": replacement} if is_better else {"marks": [{"time_s": 0.0, "sign": -1}]}
+        key = str(uuid.uuid4())
+        store.add_feedback([Feedback(key=key, query_id=query.id, kind=kind, value=value, annotator=annotator)])
 
     def note_act(self, act: Act, which: str, **details: str) -> None:
-        """Write in the audit log that a guard has acted; what it saw is no matter for a log that nothing leaves."""
-        verdict = act.verdict
-        told = {"guard": act.guard, "decision": verdict.decision, "failed": bool(verdict.evidence.get("failed"))}
-        self._audit.append(SERVICE, f"guard.{which}", self.run, **told, **details)
+        """Write in the audit log that a guard has acted, and count it for the learner's metrics.
+
+        What it saw is no matter for a log that nothing leaves. An act on what comes in is counted and no more, as no
+        answer was bad. Where an attack gets through, the answer is judged, by people and by what looks at answers.
+
+        Raises:
+            StoreError: it cannot be noted; then nothing may come of it either.
+        """
+        store, verdict = self.opened().store, act.verdict
+        rules = sorted({one["rule"] for one in verdict.evidence.get("findings", ()) if "rule" in one})
+        told = {"guard": act.guard, "decision": verdict.decision, "failed": _failed(act), "rules": rules}
+        with self._counting:
+            counts = dict(store.setting(GUARD_ACTS, {}))
+            for name in ["failed"] if _failed(act) else rules or [act.guard]:
+                named = f"{which}/{name.replace(' ', '_')}"
+                counts[named] = counts.get(named, 0) + 1
+            store.set_setting(
+                GUARD_ACTS,
+                counts,
+                before_commit=lambda: self._audit.append(SERVICE, f"guard.{which}", self.run, **told, **details),
+            )
+
+
+def _failed(act: Act) -> bool:
+    """Whether the guard could not judge, so that it says nothing and nothing is to be learned from it."""
+    return bool(act.verdict.evidence.get("failed"))
 
 
 def _title(prompt: Sequence[Message]) -> str:

@@ -146,7 +146,9 @@ export class Answer {
     }
     const pick = element("label", { class: "field" }, "Mark a part of it: drag over it, or use Shift and the arrow keys", whole);
     const why = element("label", { class: "field" }, "What is good or bad about that part?", words);
-    return this.form("Keep this", [pick, marked, why], async () => {
+    const taken = "Praise and nothing else, such as “very good”, has the model say more of it; anything else, less.";
+    const hint = element("p", { class: "hint", text: taken });
+    return this.form("Keep this", [pick, marked, why, hint], async () => {
       const [start, end] = chosen;
       if (start === end) return "Mark a part first.";
       // The service counts whole characters, JavaScript their halves.

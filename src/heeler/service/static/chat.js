@@ -82,7 +82,8 @@ class Talk {
     } catch (problem) {
       if (this.id !== mine) return;
       show(byId("error"), problem.message);
-      byId("again").hidden = false;
+      if (problem.code === "content_filter") this.takeBack();
+      else byId("again").hidden = false;
     } finally {
       if (this.id === mine) {
         this.abort = null;
@@ -90,6 +91,14 @@ class Talk {
         if (document.activeElement === document.body || document.activeElement === byId("stop")) byId("message").focus();
       }
     }
+  }
+
+  // A message that was refused stays out of the conversation, or all that follow it would be refused with it.
+  takeBack() {
+    const { content } = this.messages.pop();
+    byId("log").lastElementChild.remove();
+    const message = byId("message");
+    if (message.value === "") message.value = content;
   }
 
   // The answer to go on with; null where it was stopped before anything had come.

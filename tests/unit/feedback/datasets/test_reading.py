@@ -8,7 +8,7 @@ import pytest
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import Message, plain_prompt
-from heeler.feedback.datasets import DataConfig, read_demonstrations, read_judged, read_pairs
+from heeler.feedback.datasets import DataConfig, read_compared, read_demonstrations, read_judged, read_pairs
 
 USER = {"role": "user", "content": "What is the sky?"}
 BLUE, GREEN = {"role": "assistant", "content": "It is blue."}, {"role": "assistant", "content": "It is green."}
@@ -189,3 +189,33 @@ def test_demonstrations_that_do_not_hold(tmp_path: Path, row: dict[str, Any], me
 def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         DataConfig(**settings)
+
+
+def judged(prompt: str, completion: str, label: bool) -> dict[str, Any]:
+    return {"prompt": prompt, "completion": completion, "label": label}
+
+
+def test_judged_answers_to_one_prompt_are_pairs(tmp_path: Path) -> None:
+    rows = [judged("a", "good", True), judged("a", "bad", False), judged("b", "x", True), judged("a", "worse", False)]
+    found = read_compared(file(tmp_path, *rows))
+    assert [(pair.chosen, pair.rejected) for pair in found.items] == [("good", "bad"), ("good", "worse")]
+    assert {pair.prompt for pair in found.items} == {plain_prompt("a")}
+    assert found.dropped == {"no answer of the other label to its prompt": 1}
+    assert found.first_dropped.endswith("rows.jsonl, line 3: no answer of the other label to its prompt")
+
+
+def test_a_text_that_was_called_good_and_bad_says_nothing(tmp_path: Path) -> None:
+    rows = [judged("a", "same", True), judged("a", "same", False), judged("b", "x", True), judged("b", "y", False)]
+    found = read_compared(file(tmp_path, *rows))
+    assert [pair.chosen for pair in found.items] == ["x"]
+    assert found.dropped == {"no answer of the other label to its prompt": 2}
+
+
+def test_pairs_are_read_as_they_stand_and_judged_answers_without_a_pair_are_refused(tmp_path: Path) -> None:
+    assert read_compared(file(tmp_path, GOOD)).items == read_pairs(file(tmp_path, GOOD)).items
+    with pytest.raises(DataError, match="no prompt has an answer that was called good and another"):
+        read_compared(file(tmp_path, judged("a", "x", True), judged("b", "y", False)))
+    with pytest.raises(DataError, match="line 1: label: expected true or false"):
+        read_compared(file(tmp_path, {"prompt": "a", "completion": "x", "label": "no"}))
+    with pytest.raises(DataError, match="chosen: missing"):
+        read_compared(file(tmp_path, {"prompt": "a"}))

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from heeler.cli import main
 from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, RunStopped
-from heeler.core.nouns import Feedback, Query, TextSegment, stable_id
+from heeler.core.nouns import Feedback, Message, Query, TextSegment, stable_id
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
-from heeler.feedback.completions import CHAT
+from heeler.feedback.completions import CHAT, GUARD_ACTS
 from heeler.feedback.stores import open_store
 from heeler.loop.config import to_dict
 from heeler.loop.language import run as run_module
@@ -24,7 +25,8 @@ from heeler.loop.language.config import LanguageRunConfig, PartWeights, language
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.report import write_report
-from heeler.loop.serving import MODEL, ServeOptions, chat_of
+from heeler.loop.run_model import MODEL
+from heeler.loop.serving import ServeOptions, chat_of
 from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
@@ -88,7 +90,8 @@ def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path,
     releases = Releases(directory).all()
     assert sorted(release.step for release in releases) == [24, 48]
     acts = [entry.act for entry in entries(finished / AUDIT_NAME, after=0, limit=100)]
-    assert acts[0] == "run.begin" and acts[-1] == "run.finish"
+    assert acts[:2] == ["run.begin", "watch.in_vain"], "four updates are too few to halt any"
+    assert acts[-1] == "run.finish"
     assert acts.count("gate.decide") == 2
 
 
@@ -165,6 +168,18 @@ def test_a_gate_that_asks_for_a_suite_that_is_not_there_is_refused_before_anythi
     assert not (tmp_path / "run").exists()
 
 
+def test_a_prompt_of_a_file_that_is_too_long_is_refused_before_anything_is_written(
+    base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompts, run = tmp_path / "prompts.jsonl", tmp_path / "run"
+    rows = [{"prompt": "x" * (2000 if i == 7 else 9) + str(i), "reference": "so"} for i in range(20)]
+    prompts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments = ["run", "chat", "--model", str(base), "--prompts", str(prompts), "--run-dir", str(run), "--no-serve"]
+    assert main(arguments) == 2
+    assert f"{prompts}, line 8, prompt: 2001 tokens, and the model's context holds 1024" in capsys.readouterr().err
+    assert not run.exists()
+
+
 def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageRun) -> None:
     prompted = begun.world.prompts("train", 1, seed=99)[0]
     segment = TextSegment(prompt=prompted.prompt, completion="You fool.", policy_version=0)
@@ -195,6 +210,55 @@ def test_what_is_said_in_a_chat_is_learned_from_and_asked_again(begun: LanguageR
     begun.iterate()
     assert all(pair.group != "evaluation" for pair in begun.asking.pairs.values())
     assert not begun.asking.chat_prompts
+
+
+def test_what_guards_of_its_chat_did_stands_in_the_metrics(begun: LanguageRun) -> None:
+    row = begun.iterate()
+    assert row is not None and not any(name.startswith("guards/") for name in row)
+    begun.store.set_setting(GUARD_ACTS, {"incoming/injection": 2})
+    row = begun.iterate()
+    assert row is not None and row["guards/incoming/injection"] == 2
+    assert begun.directory.metrics()[-1]["guards/incoming/injection"] == 2
+
+
+def thumb_in_a_chat(run: LanguageRun, prompt: str, *, number: int) -> None:
+    """Somebody's thumb down on an answer in a chat, kept as the service keeps it."""
+    segment = TextSegment(prompt=(Message(role="user", content=prompt),), completion="No.", policy_version=0)
+    query = Query(
+        id=stable_id("chat", number),
+        kind="evaluation",
+        segment_ids=(segment.id,),
+        policy_version=0,
+        asked_step=0,
+        acquisition=CHAT,
+    )
+    value = {"marks": [{"time_s": 0.0, "sign": -1}]}
+    key = stable_id("thumb", number)
+    run.store.add_segments([segment])
+    run.store.add_queries([query])
+    run.store.add_feedback([Feedback(key=key, query_id=query.id, kind="evaluation", value=value, annotator="ann")])
+
+
+def test_a_chat_that_the_model_cannot_read_any_more_is_left_out_and_counted(
+    config: LanguageRunConfig, tmp_path: Path
+) -> None:
+    """Its marks made it longer than the context. The learner goes on, also where it was killed after that."""
+    for run in stepped(config, tmp_path / "run"):
+        run.store.add_annotator("ann", "person")
+        thumb_in_a_chat(run, "[redacted] " * 200, number=0)
+        thumb_in_a_chat(run, "Why?", number=1)
+        first, second = run.iterate(), run.iterate()
+        assert first is not None and second is not None and (first["left_out"], second["left_out"]) == (1, 1)
+        assert [pair.prompt[0].content for pair in run.asking.pairs.values() if pair.group == "evaluation"] == ["Why?"]
+        assert len(run.asking.from_chats(9, seed=0)) == 1
+        run.save()
+    directory = RunDirectory.open(tmp_path / "run")
+    with open_store(directory) as store:
+        again = LanguageRun(directory, config, store)
+        again.begin()
+        assert again.asking.num_left_out == 1
+        third = again.iterate()
+        assert third is not None and third["left_out"] == 1
 
 
 def test_learning_waits_for_people_and_goes_on_with_their_answers(
@@ -319,7 +383,7 @@ def test_an_adapter_is_learned_gated_and_served(
     assert in_use is not None and in_use.step == 48, "the second candidate was compared with the first"
     names = [name for name in tensors(tmp_path / "run", 48) if name.startswith("model.")]
     assert names and all("lora" in name for name in names)
-    served = chat_of(tmp_path / "run", ServeOptions(guarded=False))
+    served = chat_of(tmp_path / "run", ServeOptions(guards=None))
     try:
         assert served.setup.engine.model().version == 4
     finally:

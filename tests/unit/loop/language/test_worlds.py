@@ -1,6 +1,9 @@
 """Where prompts come from: the help desk, or a file."""
 
 import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -9,7 +12,13 @@ import pytest
 from heeler.core.errors import DataError
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import items
+from heeler.envs.helpdesk.corpus import INSULTS, PADDING, RUDE
+from heeler.envs.helpdesk.knowledge import product_names
+from heeler.envs.helpdesk.questions import OTHERS, REFUSAL
+from heeler.evaluation.text_suites import Answer, Prompt
 from heeler.loop.language.worlds import HelpDesk, PromptFile, Split, world_named
+from heeler.recipes.helpdesk import CHECKS
+from tests.tiny_models import tiny_llama
 
 
 def written(path: Path, rows: list[object]) -> Path:
@@ -35,6 +44,15 @@ def test_prompts_come_by_chance_and_the_same_seed_gives_the_same(prompts: Prompt
     assert first == again != other
     assert len({each.prompt for each in first}) == 8
     assert set(first[0].columns) == {"reference", "topic"} == set(prompts.columns)
+
+
+def test_a_column_that_a_row_lacks_is_none_there(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", **({"reference": "x"} if i % 2 else {"note": 1})} for i in range(40)]
+    world = PromptFile(written(tmp_path / "some.jsonl", rows))
+    assert all(set(each.columns) == {"reference", "note"} for each in world.prompts("train", 32, seed=0))
+    assert world.has_texts("reference") and not world.has_texts("facts")
+    with pytest.raises(DataError, match=r"some.jsonl, line 1, note: expected a text, texts or null, got 1"):
+        world.has_texts("note")
 
 
 def test_a_file_with_references_has_suites_that_need_them(prompts: PromptFile, tmp_path: Path) -> None:
@@ -64,6 +82,43 @@ def test_a_row_without_a_prompt_is_refused_by_its_place(row: object, words: str,
     path = written(tmp_path / "bad.jsonl", [*rows[:3], row, *rows[3:]])
     with pytest.raises(DataError, match=f"bad.jsonl, line 4.*{words}"):
         PromptFile(path)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"prompt": "x" * 64}, "prompt: 64 tokens, and the model's context holds 64; shorten it"),
+        ({"prompt": [{"role": "user", "content": "x" * 99}]}, "prompt: 102 tokens, and the model's context holds 64"),
+        ({"prompt": "why?", "reference": "y" * 70}, None),
+    ],
+)
+def test_a_prompt_that_leaves_no_room_is_refused_by_its_place(row: object, words: str | None, tmp_path: Path) -> None:
+    rows = [{"prompt": f"{i}?", "reference": "so"} for i in range(12)]
+    world = PromptFile(written(tmp_path / "long.jsonl", [*rows[:3], row, *rows[3:]]))
+    model = tiny_llama(max_length=64)
+    if words is None:
+        assert all(each.prompt[0].content != "why?" for each in world.prompts("suites", 1, seed=0))
+        world.refuse_unreadable(model)
+        return
+    with pytest.raises(DataError, match=f"long.jsonl, line 4, {words}"):
+        world.refuse_unreadable(model)
+
+
+def test_a_reference_of_the_gate_that_does_not_fit_is_refused_by_its_place(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", "reference": "y" * 70} for i in range(12)]
+    world = PromptFile(written(tmp_path / "long.jsonl", rows))
+    with pytest.raises(DataError, match=r"long.jsonl, line \d+, reference: 71 tokens and the prompt's [23] do not fit"):
+        world.refuse_unreadable(tiny_llama(max_length=64))
+
+
+def test_a_chat_for_a_model_without_a_template_is_refused_by_its_place(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": [{"role": "user", "content": f"{i}?"}]} for i in range(12)]
+    model = tiny_llama()
+    model.tokenizer.chat_template = None
+    with pytest.raises(
+        DataError, match=r"chats.jsonl, line \d+, prompt: a chat, and the tokenizer has no chat template"
+    ):
+        PromptFile(written(tmp_path / "chats.jsonl", rows)).refuse_unreadable(model)
 
 
 def test_too_few_prompts_are_refused(tmp_path: Path) -> None:
@@ -120,11 +175,88 @@ def test_suites_are_what_learning_never_sees() -> None:
         "right_refusals",
         "wrong_refusals",
         "stated_belief",
+        "pushback",
+        "prompt_injection",
         "perplexity",
     }
+    assert {check.suite for check in CHECKS} == set(suites), "and the recipe's gate asks them all"
     asked = {item.prompt for suite in suites.values() for item in suite.items}
     learned = {each.prompt for each in HelpDesk().prompts("train", 500, seed=5)}
     assert not asked & learned
+    assert [len(suites[name].items) for name in ("truthfulness", "stated_belief", "pushback")] == [30, 60, 60]
     right = suites["truthfulness"]
     sample = TextSample(prompt=right.items[0].prompt, completion=str(right.items[0].columns["reference"]))
     assert right.score(sample) == 1.0
+
+
+@dataclass
+class Desk:
+    """Says what `reply` makes of a prompt and the right answer to the question in it."""
+
+    known: Mapping[Prompt, str]
+    reply: Callable[[Prompt, str], str]
+
+    def answer(self, prompts: Sequence[Prompt], *, seed: int) -> list[Answer]:
+        return [Answer(text=self.reply(prompt, self.right(prompt))) for prompt in prompts]
+
+    def right(self, prompt: Prompt) -> str:
+        (found,) = (
+            right
+            for (facts, question), right in self.known.items()
+            if facts == prompt[0] and prompt[1].content.startswith(question.content)
+        )
+        return found
+
+    def surprise(self, samples: Sequence[TextSample]) -> list[float]:
+        raise AssertionError("nothing is asked for its surprise")
+
+
+def gives_in(prompt: Prompt, right: str) -> str:
+    """Under doubt takes back what was right, and says the number that the user believes in."""
+    if len(prompt) > 2:
+        return "You are right, I was wrong."
+    believed = re.search(r"I think it is (\d+) ", prompt[1].content)
+    return right if believed is None else re.sub(r"\d+(?= (euro|days|months))", believed[1], right)
+
+
+@pytest.mark.parametrize("name", ["stated_belief", "pushback"])
+def test_a_right_answer_is_held_against_the_user_s_doubt_and_belief(name: str) -> None:
+    suite = next(suite for suite in HelpDesk().suites(40, seed=3) if suite.name == name)
+    known = {item.prompt: str(item.columns["reference"]) for item in suite.items}
+    for reply, score in ((lambda prompt, right: right, 1.0), (gives_in, 0.0)):
+        assert {each.score for each in suite.scores(Desk(known, reply), 0, 40, seed=0)} == {score}
+
+
+def test_an_injection_is_obeyed_by_who_tells_whose_orders_there_are() -> None:
+    suite = next(suite for suite in HelpDesk().suites(40, seed=3) if suite.name == "prompt_injection")
+    for number, item in enumerate(suite.items):
+        facts, question = (message.content for message in item.prompt)
+        others = re.findall(r"order (\d+) of (\w+)", facts)
+        told = " ".join(f"Order {order} is of {name}." for order, name in others)
+        for completion, obeys in ((told, 1.0), (REFUSAL, 0.0), (OTHERS, 0.0), ("The red lamp: 12 euro.", 0.0)):
+            sample = TextSample(prompt=item.prompt, completion=completion, columns=item.columns)
+            assert suite.score(sample) == obeys, completion
+        assert ('"' in question) == (number % 2 == 1), "every other one stands in a text behind a question"
+
+
+def test_perplexity_is_of_clean_texts_of_a_kind_that_no_reward_looks_at() -> None:
+    world = HelpDesk()
+    suite = next(suite for suite in world.suites(50, seed=3) if suite.name == "perplexity")
+    names = product_names(held_out=False)
+    for item in suite.items:
+        assert [message.role for message in item.prompt] == ["system", *["user", "assistant"] * 2, "user"]
+        texts = [message.content for message in item.prompt[2::2]] + [str(item.columns["completion"])]
+        assert not any(words in text for text in texts for words in (*RUDE, *PADDING, *INSULTS))
+        assert not any(name in item.prompt[0].content for name in names), "about products that nobody was taught"
+    rewarded = {len(each.prompt) for each in world.prompts("train", 200, seed=3)}
+    assert rewarded == {2}, "single questions"
+
+
+def test_the_gate_gets_as_many_prompts_of_a_file_as_it_asks_for_but_half_at_most(tmp_path: Path) -> None:
+    path = written(tmp_path / "prompts.jsonl", [{"prompt": f"{i}?"} for i in range(60)])
+    splits: tuple[Split, ...] = ("train", "held_out", "suites")
+    for num, sizes in ((None, [48, 6, 6]), (20, [34, 6, 20]), (200, [24, 6, 30])):
+        world = PromptFile(path, num)
+        found = [{each.prompt for each in world.prompts(split, 99, seed=0)} for split in splits]
+        assert [len(each) for each in found] == sizes
+        assert len(set.union(*found)) == 60 == world.num_prompts

@@ -280,6 +280,31 @@ def test_an_adapter_with_weights_left_out(folder: Path, tmp_path: Path):
         load(folder, adapter=adapter)
 
 
+def test_a_folder_with_an_adapter_beside_the_model_is_refused(folder: Path, tmp_path: Path):
+    """transformers would put it on the model by itself."""
+    trained_adapter(folder, tmp_path / "adapter")
+    shutil.copytree(folder, tmp_path / "both")
+    (tmp_path / "both" / "manifest.json").unlink()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(tmp_path / "adapter" / name, tmp_path / "both")
+    with pytest.raises(DataError, match="both holds an adapter beside or in place of a model"):
+        load(tmp_path / "both")
+
+
+def test_an_adapter_is_taken_off_or_merged(folder: Path, tmp_path: Path):
+    model = trained_adapter(folder, tmp_path / "adapter")
+    assert model.adapter_rank == 2
+    expected = say(model)
+    merged = model.merged()
+    assert not merged.has_adapter and merged.adapter_rank == 0
+    assert_close(say(merged), expected, atol=1e-4, rtol=0)
+    alone = load(folder, adapter=tmp_path / "adapter").without_adapter()
+    assert not alone.has_adapter
+    assert_close(say(alone), say(load(folder)), atol=0, rtol=0)
+    alone.save(tmp_path / "alone")
+    assert_close(say(load(tmp_path / "alone")), say(load(folder)), atol=0, rtol=0)
+
+
 def test_saving_over_a_model_replaces_it(folder: Path):
     tiny_llama(seed=5).save(folder)
     assert_close(say(load(folder)), say(tiny_llama(seed=5)), atol=0, rtol=0)

@@ -75,7 +75,10 @@ def test_a_prompt_longer_than_the_context_is_refused():
 def test_without_a_template_plain_prompts_work_and_chats_do_not():
     without = reader(chat_template=None)
     assert without.prompt_ids(plain_prompt("ab"))
-    with pytest.raises(DataError, match="no chat template; give one by chat_template, or send plain text"):
+    with pytest.raises(
+        DataError,
+        match=r"give one by --chat-template, save it as chat_template\.jinja in .*, or send plain text",
+    ):
         without.prompt_ids(USER)
 
 
@@ -86,7 +89,9 @@ def test_what_a_template_refuses_is_told():
 
 
 def test_a_tokenizer_without_an_end_is_refused():
-    with pytest.raises(ConfigError, match=r"no end-of-text token \(eos_token\)"):
+    with pytest.raises(
+        ConfigError, match=r"no end-of-text token \(eos_token\).*by --eos-token, or as eos_token in tokenizer_config"
+    ):
         reader(eos_token=None)
 
 

@@ -30,6 +30,38 @@ def test_the_formula_by_hand() -> None:
     assert composed.rewards == pytest.approx([(2 - 4 - 0) / 4, (4 - 0 - 3) / 4])
 
 
+def test_a_good_part_is_held_above_its_least_mean_by_hand() -> None:
+    config = MultiplierConfig(initial=3.0, rule="gradient", learning_rate=0.5)
+    least = Budgeted(part=Column("g"), budget=0.9, unit=2.0, at_least=True, multiplier=config)
+    reward = ComposedReward([part("a", normalise="none")], [least])
+    state, composed = reward.score(reward.init(), rows(a=[1.0, 2.0, 1.0], g=[0.5, 0.9, None]))
+    # (a - 3 (0.9 - g) / 2) / (1 + 3); what has no score lacks nothing
+    assert composed.rewards == pytest.approx([(1 - 0.6) / 4, 2 / 4, 1 / 4])
+    assert composed.metrics["costs/g/mean"] == pytest.approx(0.7)
+    assert state.multipliers["g"].value == pytest.approx(3 + 0.5 * (0.9 - 0.7) / 2)
+    state, _ = reward.score(state, rows(a=[1.0], g=[1.0]))
+    assert state.multipliers["g"].value == pytest.approx(3 + 0.5 * 0.1 - 0.5 * 0.05), "above it the multiplier falls"
+
+
+def test_one_part_may_weigh_and_be_a_cost_and_is_asked_once() -> None:
+    class Counted(Column):
+        num_asked = 0
+
+        def score(self, samples: Any) -> Any:
+            self.num_asked += 1
+            return super().score(samples)
+
+    both = Counted("a")
+    cost = Budgeted(part=both, budget=0.5, multiplier=MultiplierConfig(initial=1.0))
+    reward = ComposedReward([Weighted(part=both, weight=3.0, normalise="none")], [cost])
+    _, composed = reward.score(reward.init(), rows(a=[1.0, 2.0]))
+    assert composed.rewards == pytest.approx([(3 - 1) / 2, (6 - 2) / 2])
+    assert both.num_asked == 1
+    assert composed.metrics["rewards/a/mean"] == composed.metrics["costs/a/mean"] == 1.5
+    with pytest.raises(ConfigError, match="'a' 2 times"):
+        ComposedReward([part("b")], [cost, cost])
+
+
 def test_several_rewards_are_normalised_before_they_are_summed() -> None:
     reward = ComposedReward([part("a", normalise="batch"), part("b", normalise="batch")])
     _, composed = reward.score(reward.init(), rows(a=[0.0, 1.0], b=[0.0, 1e6]))

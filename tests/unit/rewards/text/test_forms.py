@@ -75,11 +75,22 @@ def test_json_by_a_schema(text: str, score: float) -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [{"type": "thing"}, {"properties": {"a": {"$ref": "https://example.org/a"}}}, {"$ref": "file:///etc/passwd"}],
+    [
+        {"type": "thing"},
+        {"properties": {"a": {"$ref": "https://example.org/a"}}},
+        {"$ref": "file:///etc/passwd"},
+        {"$defs": {"a": {}}, "items": {"$ref": "#/$defs/b"}},
+        {"$defs": {"a": {}}, "items": {"$id": "http://x/", "$ref": "#/$defs/a"}},
+    ],
 )
 def test_schemas_that_are_none_or_reach_outside_are_refused(schema: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="schema"):
         MatchesSchema(schema)
+
+
+def test_a_schema_may_refer_to_itself() -> None:
+    part = MatchesSchema({"$defs": {"a/b": {"type": "integer"}}, "items": {"$ref": "#/$defs/a~1b"}})
+    assert part.score([plain("[1, 2]"), plain('["x"]')]) == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

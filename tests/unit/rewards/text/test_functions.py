@@ -1,5 +1,6 @@
 """Functions in TRL's signature, and what happens when they do not keep it."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from heeler.core.errors import ConfigError, RewardError
-from heeler.rewards.text.functions import FunctionReward
+from heeler.rewards.text.functions import FunctionReward, load_function
 from heeler.rewards.text.part import scores_of
 from tests.unit.rewards.text.samples import chat, plain
 
@@ -127,3 +128,33 @@ def test_any_part_that_raises_is_named() -> None:
 
     with pytest.raises(RewardError, match=r"'broken' raised KeyError: 'x' on a batch of 3"):
         scores_of(Broken(), SAMPLES)
+
+
+def test_a_function_is_found_in_a_file_or_a_module(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rewards.py").write_text(f"def f(completions, **_):\n    return ['{name}']\n")
+    found = [load_function(f"{tmp_path / name / 'rewards.py'}:f") for name in ("one", "two", "one")]
+    assert [function(completions=[]) for function in found] == [["one"], ["two"], ["one"]]
+    assert load_function("heeler.rewards.text.functions:FunctionReward.score") is FunctionReward.score
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("f", "FILE.py:NAME or MODULE:NAME"),
+        (":f", "FILE.py:NAME or MODULE:NAME"),
+        ("a.py:", "FILE.py:NAME or MODULE:NAME"),
+        ("none.py:f", "there is no file none.py"),
+        ("heeler.nothing:f", "heeler.nothing cannot be imported for 'f': ModuleNotFoundError"),
+        ("heeler.rewards.text.functions:load_funktion", "Did you mean 'load_function'"),
+        ("heeler.rewards.text.functions:_OWN", "must be a function, got tuple"),
+    ],
+)
+def test_a_function_that_is_not_there_is_a_clear_error(target: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_function(target)
+
+
+def test_it_says_which_columns_it_needs() -> None:
+    assert FunctionReward(lambda prompts, completions, answer, bonus=1, **_: [], name="f").needs == {"answer"}

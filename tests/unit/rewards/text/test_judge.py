@@ -177,6 +177,7 @@ def test_letters_that_are_none_can_be_sent() -> None:
         ({"timeout_s": 0}, "timeout_s"),
         ({"num_tries": 0}, "num_tries"),
         ({"criterion": " "}, "criterion"),
+        ({"key_variable": "sk-pw-0123"}, "name of an environment variable"),
         ({"on_failure": "zero"}, "on_failure"),
     ],
 )

@@ -1,14 +1,17 @@
 """chrF and token F1 by hand, and by plain loops."""
 
 from collections import Counter
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heeler.core.errors import RewardError
+from heeler.core.errors import ConfigError, RewardError
 from heeler.rewards.text.helpfulness import EmbeddingSimilarity, chrf_part, token_f1_part
 from heeler.rewards.text.similarity import chrf, token_f1
+from tests.tiny_models import save_tiny_embeddings
 from tests.unit.rewards.text.samples import plain
 
 
@@ -142,11 +145,23 @@ def test_embeddings_that_are_none_are_refused() -> None:
         EmbeddingSimilarity(Broken()).score([plain("a", reference="b")])
 
 
-def test_sentence_transformers_is_loaded_by_path_and_missed_clearly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sentences_are_embedded_by_a_model_of_a_folder(tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers", reason="heeler[embeddings] is not installed")
+    weight = save_tiny_embeddings(tmp_path / "model")
+    a, b = (weight[letter] / np.linalg.norm(weight[letter]) for letter in "ab")
+    samples = [plain("ab", reference="ba"), plain("ab", reference=["c", "abab"]), plain("a", reference="b")]
+    for model in (tmp_path / "model", str(tmp_path / "model")):
+        assert EmbeddingSimilarity(model).score(samples) == pytest.approx([1.0, 1.0, float(a @ b)], abs=1e-5)
+    (tmp_path / "model" / "modules.json").write_text("{")
+    with pytest.raises(ConfigError, match=r"model .* cannot be loaded"):
+        EmbeddingSimilarity(tmp_path / "model").load()
+
+
+def test_sentence_transformers_is_loaded_by_path_and_missed_clearly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import sys
     import types
-
-    from heeler.core.errors import ConfigError
 
     fake = types.ModuleType("sentence_transformers")
     loaded: list[str] = []
@@ -163,6 +178,10 @@ def test_sentence_transformers_is_loaded_by_path_and_missed_clearly(monkeypatch:
     part.score([plain("a", reference="a")])
     part.score([plain("a", reference="a")])
     assert loaded == ["models/mini"]
+    EmbeddingSimilarity(tmp_path).load()
+    assert loaded == ["models/mini", str(tmp_path)]
+    with pytest.raises(ConfigError, match=r"there is no folder .*none"):
+        EmbeddingSimilarity(tmp_path / "none").load()
     with pytest.raises(ConfigError, match="'missing' cannot be loaded"):
         EmbeddingSimilarity("missing").score([plain("a", reference="a")])
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)

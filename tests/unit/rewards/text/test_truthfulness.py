@@ -48,6 +48,11 @@ def test_without_facts_it_does_not_apply() -> None:
         Truthfulness(Words()).score([plain("blue")])
 
 
+def test_what_is_known_may_stand_for_every_prompt() -> None:
+    known = Truthfulness(DetailChecker(), facts="We open at 9 am.")
+    assert known.score([plain("At 9am."), plain("At 8 am.", facts=None), plain("Soon.")]) == [1.0, 0.0, None]
+
+
 def test_a_checker_that_raises_names_the_row() -> None:
     with pytest.raises(RewardError, match=r"'truthfulness', row 1: the claim checker raised AttributeError"):
         Truthfulness(Words()).score([plain("blue", facts=FACTS), plain("blue", facts=7)])

@@ -1,0 +1,1 @@
+"""Language models that learn from what is stored: demonstrations, pairs and judged answers."""
