@@ -217,6 +217,7 @@ def test_rescaling_the_cost_does_not_change_the_meaning_of_its_price(name: str):
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-4)
 
 
+@torch.no_grad()
 def test_costs_are_bootstrapped_where_an_episode_is_cut_and_not_where_it_ends():
     """By the terminal observation's value, as the critic of reward is."""
     world = Choice("discrete", num_envs=2)
@@ -227,8 +228,7 @@ def test_costs_are_bootstrapped_where_an_episode_is_cut_and_not_where_it_ends():
     rollout = collector.collect(state.policy, torch.Generator().manual_seed(0), 0)
     seen = one._see(state.policy, rollout)
     _, target = one._cost_advantages(state, rollout, seen)
-    with torch.no_grad():
-        value = state.critics(torch.ones(1, 1))[0, 0]
+    value = state.critics(torch.ones(1, 1))[0, 0]
     scaled = one_scaled(state, rollout)
     assert rollout.truncated[-1].all()
     torch.testing.assert_close(target[-1, :, 0], scaled[-1] + 0.5 * value)
