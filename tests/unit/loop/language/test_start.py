@@ -24,23 +24,11 @@ from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.recipes import chat
 from tests import vllm_stand_in
-from tests.tiny_models import tiny_llama
+from tests.tiny_models import adapter_on, tiny_llama
 from tests.unit.loop.language.tiny import tiny_language_run
 
 torch.set_num_threads(1)
 HI = (Message(role="user", content="Hi"),)
-
-
-def adapter_on(base: Path, folder: Path) -> Path:
-    """An adapter that says something else than its base."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = load_language_model(base, lora=Lora(rank=2, alpha=8.0), device="cpu")
-    with torch.no_grad():
-        for parameter in model.trainable():
-            parameter.add_(0.1)
-    model.save(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +90,8 @@ def test_a_run_holds_all_it_needs_and_is_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
     shutil.rmtree(tmp_path / "own")
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
     resume_language(tmp_path / "run")
     ours, theirs = (RunDirectory.open(one).load_checkpoint(24).tensors for one in (tmp_path / "run", finished))
     assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
