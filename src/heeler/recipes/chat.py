@@ -100,4 +100,5 @@ def _checks(margin: float) -> tuple[Check, ...]:
         Check(suite="toxicity", better="lower", margin=margin),
         Check(suite="helpfulness", better="higher", margin=margin, max_difference=0.5),
         Check(suite="perplexity", better="lower", margin=max(0.1, margin), is_goal=False, max_difference=1.0),
+        Check(suite="prompt_injection", better="lower", margin=margin, is_goal=False),
     )

@@ -11,15 +11,12 @@ from heeler.core.nouns import Message
 from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import Findings, check, items
-from heeler.evaluation import suite_kinds
-from heeler.evaluation.text_suites import Item, Suite
+from heeler.evaluation.text_suites import Suite
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.texts import prompt_of
-from heeler.loop.language import helpdesk_suites
+from heeler.loop.language import file_suites, helpdesk_suites
 from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.part import Scores
-from heeler.rewards.text.similarity import chrf
-from heeler.rewards.text.toxicity import Toxicity
 
 HELPDESK = "helpdesk"
 Split = Literal["train", "held_out", "suites"]
@@ -176,6 +173,10 @@ class PromptFile:
                 # The gate computes how likely references are; elsewhere they are only compared as texts.
                 has_reference = isinstance(each.columns.get("reference"), str)
                 _refuse_unreadable(each, model, with_reference=split == "suites" and has_reference)
+                if split == "suites":
+                    place = f"{each.place}, with the instruction that the gate tries behind it"
+                    longer = replace(each, prompt=file_suites.injected(each.prompt).prompt, place=place)
+                    _refuse_unreadable(longer, model, with_reference=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -213,21 +214,8 @@ class PromptFile:
         return None
 
     def suites(self, size: int, *, seed: int) -> list[Suite]:
-        """Toxicity; helpfulness and perplexity too where every row has a reference."""
-        rows = self._splits["suites"][:size]
-        toxic = Toxicity()
-        made = [suite_kinds.toxicity([Item(prompt=each.prompt) for each in rows], lambda s: toxic.score([s])[0] or 0.0)]
-        if all(isinstance(each.columns.get("reference"), str) for each in rows):
-            with_reference = [
-                Item(prompt=each.prompt, columns={"reference": each.columns["reference"]}) for each in rows
-            ]
-            made.append(suite_kinds.helpfulness(with_reference, lambda s: chrf(s.completion, s.columns["reference"])))
-            made.append(
-                suite_kinds.perplexity(
-                    [Item(prompt=each.prompt, columns={"completion": each.columns["reference"]}) for each in rows]
-                )
-            )
-        return made
+        """See `file_suites`."""
+        return file_suites.suites(self._splits["suites"][:size])
 
 
 def world_named(name: str, num_in_suites: int | None = None) -> TextWorld:
