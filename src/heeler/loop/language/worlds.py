@@ -14,6 +14,7 @@ from heeler.envs.helpdesk import Findings, check, items
 from heeler.evaluation.text_suites import Suite
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.texts import prompt_of
+from heeler.loop.going_on import sha256_of
 from heeler.loop.language import file_suites, helpdesk_suites
 from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.part import Scores
@@ -40,6 +41,9 @@ class Prompted:
 
 class TextWorld(Protocol):
     """A source of prompts."""
+
+    sha256: str
+    """Of what it was read from, by which a run that goes on knows it again; empty where it was made up."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -77,6 +81,8 @@ class TextWorld(Protocol):
 
 class HelpDesk:
     """The closed world of `heeler.envs.helpdesk`, where it is known what is true."""
+
+    sha256 = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -145,6 +151,7 @@ class PromptFile:
         read = [(place, _prompted(place, fields)) for place, fields in rows_of(str(path))]
         self._columns = tuple(sorted({name for _, each in read for name in each.columns}))
         self._rows = [(place, _with_all(each, self._columns)) for place, each in read]
+        self.sha256 = sha256_of(_plainly(each) for _, each in self._rows)
         by_prompt = {each.prompt: each for _, each in self._rows}
         if len(by_prompt) < 10:
             raise DataError(
@@ -229,6 +236,13 @@ def world_named(name: str, num_in_suites: int | None = None) -> TextWorld:
         DataError: there is no such file, or it holds no prompts.
     """
     return HelpDesk() if name == HELPDESK else PromptFile(Path(name), num_in_suites)
+
+
+def _plainly(each: Prompted) -> list[Any]:
+    return [
+        *([one.role, one.content] for one in each.prompt),
+        *([name, str(each.columns[name])] for name in each.columns),
+    ]
 
 
 def _with_all(prompted: Prompted, names: Sequence[str]) -> Prompted:

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from heeler.cli import main
-from heeler.core.errors import ConfigError, DataError
+from heeler.core.errors import ConfigError, DataError, RunError
 from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.exporting import export_language_run
+from heeler.loop.language.part_settings import PartWeights
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.run_model import ADAPTER, MODEL, load_start
 from heeler.loop.serving import ServeOptions, chat_of
@@ -253,3 +254,23 @@ def test_an_end_that_the_tokenizer_does_not_know_is_refused(base: Path, tmp_path
 def test_a_model_that_goes_on_with_an_adapter_has_it_beside_it(finished: Path) -> None:
     assert (finished / MODEL / "model.safetensors").is_file()
     assert (finished / ADAPTER / "adapter_model.safetensors").is_file()
+
+
+def test_a_run_does_not_go_on_with_other_prompts(base: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [json.dumps({"prompt": f"{number}?"}) for number in range(12)]
+    prompts.write_text("\n".join(rows))
+    config = dataclasses.replace(
+        short_run(base), world=str(prompts), asking=None, learned=None, watch=None, parts=PartWeights(brevity=1.0)
+    )
+
+    def kill(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
+    prompts.write_text("\n".join([*rows[:-1], json.dumps({"prompt": "other?"})]))
+    with pytest.raises(RunError, match=r"prompts\.jsonl: its prompts are not those that step-12 of .* learned from"):
+        resume_language(tmp_path / "run")
+    prompts.write_text("\n".join(rows))
+    resume_language(tmp_path / "run")

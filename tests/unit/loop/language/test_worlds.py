@@ -63,6 +63,14 @@ def test_a_file_with_references_has_suites_that_need_them(prompts: PromptFile, t
     assert [suite.name for suite in bare.suites(4, seed=0)] == ["toxicity", "prompt_injection"]
 
 
+def test_a_file_is_known_again_by_what_it_says(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", "reference": "x"} for i in range(12)]
+    one, same = (PromptFile(written(tmp_path / name, rows)).sha256 for name in ("a.jsonl", "b.jsonl"))
+    other = PromptFile(written(tmp_path / "c.jsonl", [*rows[:-1], {"prompt": "11?", "reference": "y"}])).sha256
+    assert one == same != other
+    assert HelpDesk().sha256 == ""
+
+
 def test_a_chat_is_a_prompt_too(tmp_path: Path) -> None:
     rows: list[object] = [{"prompt": [{"role": "user", "content": f"{i}?"}]} for i in range(12)]
     world = PromptFile(written(tmp_path / "chats.jsonl", rows))
