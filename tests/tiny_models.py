@@ -8,6 +8,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from heeler.models.language.adapters import Lora
+from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 
 TEMPLATE = (
@@ -48,6 +50,18 @@ def tiny_llama(seed: int = 0, *, hidden_size: int = 32, num_layers: int = 2, max
         pad_token_id=tokenizer.pad_token_id,
     )
     return LanguageModel(LlamaForCausalLM(config).eval(), tokenizer)
+
+
+def adapter_on(base: Path, folder: Path) -> Path:
+    """An adapter that says something else than the model in the folder `base`."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = load_language_model(base, lora=Lora(rank=2, alpha=8.0), device="cpu")
+    with torch.no_grad():
+        for parameter in model.trainable():
+            parameter.add_(0.1)
+    model.save(folder)
+    return folder
 
 
 def save_tiny_embeddings(folder: Path) -> dict[str, np.ndarray]:

@@ -80,11 +80,13 @@ def main() -> None:
     parser.add_argument("--hostile", type=float, default=0.0, help="share of users who answer the wrong way on purpose")
     parser.add_argument("--questions", type=int, default=1500)
     parser.add_argument("--updates", type=int, help="instead of the recipe's own")
+    parser.add_argument("--threads", type=int, default=helpdesk().torch_threads)
     parser.add_argument("--no-gate", action="store_true", help="offer no candidates, for a smoke test")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--keep", type=Path, help="folder to keep the run in")
     arguments = parser.parse_args()
     config = helpdesk(seed=arguments.seed, hostile=arguments.hostile)
+    config = dataclasses.replace(config, torch_threads=arguments.threads)
     if arguments.updates is not None:
         config = dataclasses.replace(config, num_updates=arguments.updates)
     if arguments.no_gate:

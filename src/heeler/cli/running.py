@@ -36,7 +36,7 @@ from heeler.cli.recipe_flags import (
     run_arguments,
 )
 from heeler.cli.reward_running import resume_reward, run_reward
-from heeler.core.errors import RunStopped, StoreAway, WorldError
+from heeler.core.errors import ConfigError, RunStopped, StoreAway, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
@@ -74,10 +74,11 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         # Settings may change how long an update is; the run must be as long as theirs, not as the recipe's own.
         settings.insert(0, f"total_steps={recipe_arguments.pop('total_steps')}")
     config = RECIPES[recipe.name](**recipe_arguments)
-    if isinstance(config, RewardRunConfig):
-        return run_reward(config, arguments, settings)
     if isinstance(config, OfflineRunConfig):
         return run_from_data(config, arguments, settings)
+    _refuse_several_processes(recipe.name)
+    if isinstance(config, RewardRunConfig):
+        return run_reward(config, arguments, settings)
     if isinstance(config, LanguageRunConfig):
         return run_language_model(config, arguments, settings)
     if settings:
@@ -91,6 +92,13 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         return run(config, path, on_metrics=on_metrics, on_begin=on_begin)
 
     return _learn(config, path, arguments.json, arguments.serve, learn)
+
+
+def _refuse_several_processes(name: str) -> None:
+    from heeler.models.data_parallel import is_started_by_torchrun
+
+    if is_started_by_torchrun():
+        raise ConfigError(f"{name} learns in one process, and torchrun started several; sft and dpo share their work")
 
 
 def default_name(config: "RunConfig") -> str:

@@ -21,6 +21,7 @@ What = Annotated[
     tyro.conf.arg(metavar="RUNS", help="a folder of runs, a language model, or a run of one"),
 ]
 _OF_CHATS = ("config.json", "adapter_config.json", "config.yaml")
+_MAX_STREAMS = 64
 
 
 # Long by its arguments and their help alone.
@@ -34,7 +35,7 @@ def serve(
     behind_proxy: bool = False,
     keep_in: Path = Path("runs"),
     engine: Literal["heeler", "vllm"] = "heeler",
-    max_streams: int = 64,
+    max_streams: int = _MAX_STREAMS,
     max_length: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
@@ -98,8 +99,12 @@ def serve(
         of_models = {
             "--system": system,
             "--guards": guards,
+            "--unguarded": unguarded or None,
             "--engine": None if engine == "heeler" else engine,
+            "--max-streams": None if max_streams == _MAX_STREAMS else max_streams,
             "--max-length": max_length,
+            "--dtype": None if dtype == "auto" else dtype,
+            "--device": None if device == "auto" else device,
             "--chat-template": chat_template,
             "--eos-token": eos_token,
         }

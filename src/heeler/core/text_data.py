@@ -17,18 +17,15 @@ class PromptedText:
 
     @cached_property
     def prompt_key(self) -> str:
-        """Names the first message of the prompt: whatever shares it stands on one side of every split.
+        """Names how the prompt opens: whatever opens alike stands on one side of every split.
 
         Dialogues go on from each other, so that the whole prompt would part a dialogue from its own continuation.
         """
-        return TextSegment(prompt=self.prompt, completion="", policy_version=0).trajectory_id.partition("/")[0]
+        return TextSegment(prompt=self.opening, completion="", policy_version=0).trajectory_id.partition("/")[2]
 
     @property
     def opening(self) -> tuple[Message, ...]:
-        """How the prompt opens: its first message that is not the system's, with the system's before it.
-
-        Where every row of a file has the same system message, `prompt_key` would be the same for all.
-        """
+        """Its first message that is not the system's, with the system's before it, which may be the same for all."""
         others = (place for place, message in enumerate(self.prompt) if message.role != "system")
         return self.prompt[: next(others, len(self.prompt)) + 1]
 

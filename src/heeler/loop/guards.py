@@ -18,15 +18,15 @@ from heeler.core.chat import TextGuard
 from heeler.core.errors import ConfigError
 from heeler.loop.config import validated
 from heeler.loop.settings import refuse_unknown
+from heeler.rewards.text.functions import load_function
 from heeler.safety.text_guards.findings import Action, Rule
 from heeler.safety.text_guards.incoming import InputGuard
 from heeler.safety.text_guards.injection import Injection
 from heeler.safety.text_guards.output import OutputGuard
-from heeler.safety.text_guards.rules import ListedWords, Pattern, PersonalData, PromptLeak, Toxic
+from heeler.safety.text_guards.rules import Custom, ListedWords, Pattern, PersonalData, PromptLeak, Toxic
 from heeler.safety.toxicity.word_list import WordList, default_words
 from heeler.service.chat.setup import ChatSetup
 
-_PATTERNS = "patterns"
 _SIDES = ("incoming", "outgoing")
 
 
@@ -95,6 +95,20 @@ class PatternConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FunctionConfig:
+    """A function of one's own: takes a text, gives False where it has nothing against it, True or its reason else."""
+
+    function: str
+    """`FILE.py:NAME` or `MODULE:NAME`."""
+    name: str = ""
+    """By which its findings are logged; empty for the function's own."""
+    timeout_s: float = 2.0
+    """A text for which it takes longer is kept back."""
+    action: Action | None = None
+    """As of words; a whole text is found, so that there is nothing to replace in it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class IncomingConfig:
     """What looks at messages before the model does; None for a rule that is off."""
 
@@ -108,6 +122,8 @@ class IncomingConfig:
     """Toxic sentences."""
     patterns: tuple[PatternConfig, ...] = ()
     """Regular expressions."""
+    functions: tuple[FunctionConfig, ...] = ()
+    """Of one's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +140,8 @@ class OutgoingConfig:
     """Personal data that the system message does not have."""
     patterns: tuple[PatternConfig, ...] = ()
     """Regular expressions."""
+    functions: tuple[FunctionConfig, ...] = ()
+    """Of one's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +164,17 @@ class GuardsConfig:
             raise ConfigError("refusal must be some text, or an answer that is kept back would look like silence")
 
 
-_Part = InjectionConfig | PersonalDataConfig | WordsConfig | ToxicityConfig | PromptLeakConfig | PatternConfig
+_LISTS: Mapping[str, type] = {"patterns": PatternConfig, "functions": FunctionConfig}
+"""Rules of one's own, of which there may be any number."""
+_Part = (
+    FunctionConfig
+    | InjectionConfig
+    | PersonalDataConfig
+    | WordsConfig
+    | ToxicityConfig
+    | PromptLeakConfig
+    | PatternConfig
+)
 
 
 def incoming_guards(config: IncomingConfig) -> tuple[TextGuard, ...]:
@@ -171,8 +199,9 @@ def outgoing_guards(config: OutgoingConfig) -> tuple[TextGuard, ...]:
 
 def _rules(side: str, config: IncomingConfig | OutgoingConfig, default: Action) -> list[Rule]:
     """Those that are on, in the order in which they look."""
-    named = [(f"{side}.{one.name}", getattr(config, one.name)) for one in fields(config) if one.name != _PATTERNS]
-    named += [(f"{side}.{_PATTERNS}[{place}]", one) for place, one in enumerate(config.patterns)]
+    named = [(f"{side}.{one.name}", getattr(config, one.name)) for one in fields(config) if one.name not in _LISTS]
+    for listed in _LISTS:
+        named += [(f"{side}.{listed}[{place}]", one) for place, one in enumerate(getattr(config, listed))]
     rules: list[Rule] = []
     for where, part in named:
         if part is None:
@@ -203,12 +232,15 @@ def _rule(part: _Part, default: Action) -> Rule:
             return PromptLeak(num_words=part.num_words, action=part.action)
         case PatternConfig():
             return Pattern(part.pattern, what=part.what, action=part.action or default, name=part.name)
+        case FunctionConfig():
+            function, action = load_function(part.function), part.action or default
+            return Custom(function, action=action, timeout_s=part.timeout_s, name=part.name or None)
 
 
 def read_guards(path: Path) -> GuardsConfig:
     """The configuration in a YAML file.
 
-    A rule is `on`, `off`, or its settings, by which it is on; `patterns` are a list.
+    A rule is `on`, `off`, or its settings, by which it is on; `patterns` and `functions` are lists.
 
     Raises:
         ConfigError: the file cannot be read, or holds a rule, a setting, an action or a value that there is not; the
@@ -246,10 +278,10 @@ def _switched(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _switch(where: str, name: str, rule: Any) -> Any:
-    if name == _PATTERNS:
+    if name in _LISTS:
         for place, one in enumerate(cast(list[Any], rule) if isinstance(rule, list) else ()):
             if isinstance(one, Mapping):
-                refuse_unknown(PatternConfig, cast(Mapping[str, Any], one), f"{where}[{place}].")
+                refuse_unknown(_LISTS[name], cast(Mapping[str, Any], one), f"{where}[{place}].")
         return rule
     if isinstance(rule, bool):
         return {} if rule else None

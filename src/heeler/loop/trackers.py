@@ -139,6 +139,7 @@ class MlflowTracker:
         step = int(row["step"])
         if step in self._there:
             return
+        self._there.add(step)
         now_ms = int(time.time() * 1000)
         self._waiting.append([self._metric(name, value, now_ms, step) for name, value in row.items() if name != "step"])
         if time.monotonic() - self._handed_over >= _MLFLOW_EVERY_S:

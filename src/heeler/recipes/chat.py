@@ -1,6 +1,5 @@
 """Any chat model that goes on learning from the people who use it."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 from heeler.algorithms.dpo import DPOConfig
@@ -13,14 +12,13 @@ from heeler.core.errors import ConfigError
 from heeler.loop.language.config import (
     LanguageRunConfig,
     LearnedConfig,
-    ModelConfig,
     PartWeights,
     ReleaseConfig,
 )
-from heeler.models.language.adapters import Lora, is_adapter
 from heeler.models.language.weights import OptimizerConfig
 from heeler.oversight.gate_config import Check, GateConfig
 from heeler.recipes.asked import asked_of_people
+from heeler.recipes.models import begun_with
 from heeler.rollouts.sampler import SamplingConfig
 
 
@@ -60,19 +58,9 @@ def chat(
             prompts it has to be larger.
         seed: everything random in the run follows from it.
     """
-    goes_on = is_adapter(Path(model))
-    if goes_on and not lora:
-        raise ConfigError(
-            f"lora: {model} is itself an adapter, which is what learns; leave out --no-lora, or name a whole model"
-        )
     return LanguageRunConfig(
         recipe="chat",
-        model=ModelConfig(
-            path=model,
-            lora=Lora() if lora and not goes_on else None,
-            chat_template=chat_template,
-            eos_token=eos_token,
-        ),
+        model=begun_with(model, lora=lora, chat_template=chat_template, eos_token=eos_token),
         world=prompts,
         **_learner(learner, OptimizerConfig(learning_rate=learning_rate)),
         num_updates=num_updates,
@@ -112,4 +100,5 @@ def _checks(margin: float) -> tuple[Check, ...]:
         Check(suite="toxicity", better="lower", margin=margin),
         Check(suite="helpfulness", better="higher", margin=margin, max_difference=0.5),
         Check(suite="perplexity", better="lower", margin=max(0.1, margin), is_goal=False, max_difference=1.0),
+        Check(suite="prompt_injection", better="lower", margin=margin, is_goal=False),
     )

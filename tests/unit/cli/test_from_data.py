@@ -100,3 +100,13 @@ def test_a_chat_names_its_learner(learner: str, capsys: pytest.CaptureFixture[st
     assert changed != config
     assert main(["run", "chat", "--model", "m", "--prompts", "p", "--learner", "reinforce"]) == 2
     assert "learner" in capsys.readouterr().err
+
+
+def test_several_processes_are_refused_where_they_would_not_share_their_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert main(["run", "helpdesk", "--run-dir", str(tmp_path / "run")]) == 2
+    assert "helpdesk learns in one process, and torchrun started several" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -216,9 +216,13 @@ def test_vllm_is_asked_for_and_is_not_there(
 
 
 def test_what_is_for_models_is_refused_for_a_folder_of_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for flags in (["--engine", "vllm"], ["--max-length", "9"], ["--chat-template", "x"], ["--eos-token", "x"]):
+    given = {"--engine": "vllm", "--max-length": "9", "--chat-template": "x", "--eos-token": "x"}
+    given |= {"--max-streams": "9", "--dtype": "float32", "--device": "cpu"}
+    for flags in ([*one] for one in given.items()):
         assert main(["serve", str(tmp_path), *flags]) == 2
         assert f"{flags[0]} is for a language model or its run" in capsys.readouterr().err
+    assert main(["serve", str(tmp_path), "--unguarded"]) == 2
+    assert "--unguarded is for a language model or its run" in capsys.readouterr().err
 
 
 def test_a_length_that_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

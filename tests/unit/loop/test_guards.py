@@ -151,3 +151,26 @@ def test_the_file_in_the_documentation_holds(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.yaml: cannot be read"):
         read_guards(tmp_path / "none.yaml")
+
+
+def test_a_function_of_ones_own_is_a_rule(tmp_path: Path) -> None:
+    """Its reason is told, and what it is not about passes."""
+    (tmp_path / "rules.py").write_text("def promises(text):\n    return 'a promise' if 'promise' in text else False\n")
+    path = tmp_path / "guards.yaml"
+    path.write_text(f"outgoing: {{functions: [{{function: '{tmp_path}/rules.py:promises', action: block}}]}}")
+    (guard,) = outgoing_guards(read_guards(path).outgoing)
+    prompt = (Message(role="user", content="When?"),)
+    assert guard.review(TextSample(prompt=prompt, completion="Maybe tomorrow.")).decision == "allow"
+    verdict = guard.review(TextSample(prompt=prompt, completion="I promise."))
+    assert verdict.decision == "halt"
+    assert "a promise" in f"{verdict.reason} {verdict.evidence}"
+
+
+def test_a_function_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "guards.yaml"
+    path.write_text(f"incoming: {{functions: [{{function: '{tmp_path}/rules.py:promises'}}]}}")
+    with pytest.raises(ConfigError, match=r"incoming\.functions\[0\]: .*rules\.py"):
+        read_guards(path)
+    path.write_text("incoming: {functions: [{funktion: a}]}")
+    with pytest.raises(ConfigError, match=r"incoming\.functions\[0\]\.funktion"):
+        read_guards(path)

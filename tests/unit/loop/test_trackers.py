@@ -1,6 +1,7 @@
 """TensorBoard and MLflow get what `metrics.jsonl` holds, before and after a resume."""
 
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,9 @@ def test_mlflow_holds_every_row_once_after_a_lost_stretch(tmp_path: Path, monkey
     # A row that was written to the metrics and not handed over before the kill is made good.
     directory.append_metrics(ROWS[3])
     with open_trackers(directory, config) as track:
-        # From the last checkpoint on, rows that were handed over are walked again.
+        # From the last checkpoint on, rows that were handed over, or made good, are walked again; in another moment,
+        # or MLflow itself would take the second for the first.
+        time.sleep(0.01)
         for row in ROWS[2:]:
             track(row)
     client, only = mlflow_run(directory.path)

@@ -1,7 +1,6 @@
 """Splits by prompt: no prompt stands on both sides, and nothing but the prompt and the seed decides where it goes."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -11,9 +10,7 @@ from heeler.core.text_data import PromptedText
 Item = TypeVar("Item", bound=PromptedText)
 
 
-def split(
-    items: Sequence[Item], *, held_out_share: float, seed: int = 0, by_opening: bool = False
-) -> tuple[list[Item], list[Item]]:
+def split(items: Sequence[Item], *, held_out_share: float, seed: int = 0) -> tuple[list[Item], list[Item]]:
     """What to learn from, and what is held out.
 
     A prompt's hash decides, so that rows may be added, taken out or put in another order and the rest stays where it
@@ -23,8 +20,6 @@ def split(
         items: of a dataset.
         held_out_share: share of prompts that is held out, above 0 and below 1.
         seed: another one gives another split.
-        by_opening: whether prompts are told apart by how they open, as `PromptedText.opening` says, and not by their
-            first message alone.
 
     Raises:
         DataError: one side would be empty.
@@ -34,9 +29,9 @@ def split(
     kept: list[Item] = []
     held_out: list[Item] = []
     for item in items:
-        (held_out if _place(_key(item, by_opening), seed) < held_out_share else kept).append(item)
+        (held_out if _place(item.prompt_key, seed) < held_out_share else kept).append(item)
     if not kept or not held_out:
-        num_prompts = len({_key(item, by_opening) for item in items})
+        num_prompts = len({item.prompt_key for item in items})
         raise DataError(
             f"a share of {held_out_share:g} of {num_prompts} prompts leaves one side of the split empty; bring more "
             "prompts, or choose another share or seed"
@@ -74,11 +69,6 @@ def folds(items: Sequence[Item], *, num_folds: int, seed: int = 0) -> list[tuple
         )
         for fold in range(num_folds)
     ]
-
-
-def _key(item: PromptedText, by_opening: bool) -> str:
-    """Names what keeps items together."""
-    return json.dumps([[one.role, one.content] for one in item.opening]) if by_opening else item.prompt_key
 
 
 def _place(key: str, seed: int) -> float:

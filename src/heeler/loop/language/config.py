@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from heeler.algorithms.grpo import GRPO, GRPOConfig
@@ -12,7 +13,7 @@ from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
 from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
-from heeler.models.language.adapters import Lora
+from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
@@ -40,6 +41,11 @@ class ModelConfig:
     """A file with the Jinja template of chats, in place of the tokenizer's own; the run's copy of the model has it."""
     eos_token: str = ""
     """The token that ends a text, in place of the tokenizer's own; the run's copy of the model has it."""
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it begins with an adapter, which goes on learning."""
+        return is_adapter(Path(self.path))
 
 
 @dataclass(frozen=True, kw_only=True)

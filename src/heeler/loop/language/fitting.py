@@ -4,6 +4,7 @@ import math
 
 from heeler.core.errors import ConfigError
 from heeler.loop.language.config import PEOPLE, LanguageRunConfig, ReleaseConfig
+from heeler.loop.language.offering import suite_seed
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import HELPDESK, SUITES_SHARE, PromptFile, TextWorld, world_named
 from heeler.models.language.model import LanguageModel
@@ -26,7 +27,7 @@ def refuse_what_does_not_fit(config: LanguageRunConfig, start: LanguageModel) ->
     if config.asking is not None and not config.asks_people and config.world != HELPDESK:
         raise ConfigError(f"asking.teacher must be {PEOPLE}: simulated users know nothing of the prompts of a file")
     if config.release is not None:
-        _refuse_gate_that_cannot_release(config.release, world, config.world)
+        _refuse_gate_that_cannot_release(config, config.release, world)
     _refuse_a_reward_that_never_comes(config)
     # A part that cannot be made says so.
     Rewarding(config, world, start)
@@ -46,8 +47,11 @@ def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:
         )
 
 
-def _refuse_gate_that_cannot_release(release: ReleaseConfig, world: TextWorld, name: str) -> None:
-    sizes = {suite.name: len(suite.items) for suite in world.suites(release.suite_size, seed=0)}
+def _refuse_gate_that_cannot_release(config: LanguageRunConfig, release: ReleaseConfig, world: TextWorld) -> None:
+    name = config.world
+    # The very suites that it will ask: how many of some kinds there are is a matter of chance.
+    suites = world.suites(release.suite_size, seed=suite_seed(config.seed))
+    sizes = {suite.name: len(suite.items) for suite in suites}
     missing = [check.suite for check in release.gate.checks if check.suite not in sizes]
     if missing:
         raise ConfigError(f"release.gate.checks: {name} has no suite {missing[0]!r}, only {', '.join(sorted(sizes))}")
@@ -85,6 +89,11 @@ def watch_in_vain(config: LanguageRunConfig) -> str | None:
         return (
             "the watch has nothing to go by, so that nothing halts a run whose learned reward is exploited: set "
             "asking.num_held_out"
+        )
+    if not config.asks_people and config.asking.budget < config.learned.first_fit:
+        return (
+            f"the watch has nothing to watch: the learned reward is first fitted to {config.learned.first_fit:,} "
+            f"comparisons (learned.first_fit), and asking.budget is {config.asking.budget:,}"
         )
     rounds, every = fewest_rounds(config.watch), config.asking.held_out_every
     first_fit = math.ceil(config.learned.first_fit / config.asking.per_update)

@@ -24,6 +24,8 @@ from heeler.rewards.text.part import Part, Scores
 
 _HALF_LIFE = 4096
 """Samples after which what a part's scale was weighs half: parts are brought to the scale that they have now."""
+_FEWEST_PROMPTS = 5
+"""Of the pairs that the learned reward is fitted to."""
 
 
 class Rewarding:
@@ -90,9 +92,14 @@ class Rewarding:
     # The learned reward
 
     def refit_if_due(self, pairs: Sequence[TextPair]) -> dict[str, float]:
-        """Fit the learned reward anew where there are enough new pairs; returns what there is to know."""
+        """Fit the learned reward anew where there are enough new pairs; returns what there is to know.
+
+        Pairs of a handful of prompts, as the first of a chat may be, say nothing of others: more are waited for.
+        """
         learned = self.config.learned
         if learned is None or len(pairs) < max(learned.first_fit, learned.refit_growth * self.num_fitted):
+            return {}
+        if len({pair.prompt_key for pair in pairs}) < _FEWEST_PROMPTS:
             return {}
         return self.fit(pairs)
 

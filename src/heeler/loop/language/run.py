@@ -25,7 +25,7 @@ from heeler.feedback.completions import GUARD_ACTS
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
-from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
@@ -304,6 +304,7 @@ class LanguageRun:
         tensors["noise"] = self.noise.get_state()
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "data_sha256": self.world.sha256,
             "lineage": {"policy_version": self.update, "answers": self.asking.num_answered},
             "update": self.update,
             "metrics_size": self.metrics_size,
@@ -353,6 +354,9 @@ class LanguageRun:
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
         old = to_dict(language_config_from_dict(yaml.safe_load(checkpoint.state["config"])))
         refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
+        # Checkpoints of the first runs do not hold it.
+        if "data_sha256" in checkpoint.state:
+            refuse_changed_data(self.directory, checkpoint, self.config.world, self.world.sha256, "prompts")
 
     def _load(self, checkpoint: Checkpoint) -> None:
         tensors = to_tensors(checkpoint.tensors)

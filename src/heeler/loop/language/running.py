@@ -19,7 +19,7 @@ from heeler.loop.language.offering import Offering
 from heeler.loop.language.rewarding import tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
-from heeler.loop.run_model import has_start, keep_start, template_in
+from heeler.loop.run_model import has_start, keep_start, load_start, template_in
 from heeler.loop.steering import PAUSED, Steering
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
@@ -70,10 +70,12 @@ def run_language(config: LanguageRunConfig, path: Path | str, listeners: Listene
         StoreAway: the store's server was away for longer than `store_patience_s`; `resume_language` goes on from the
             last checkpoint.
     """
-    start = _start(config.model)
+    is_kept = has_start(Path(path))
+    # What a run that is gone on with began with may be gone from where it was.
+    start = _kept_start(Path(path), config.model) if is_kept else _start(config.model)
     refuse_what_does_not_fit(config, start)
     directory = RunDirectory.create(Path(path), to_dict(config))
-    if not has_start(directory.path):
+    if not is_kept:
         keep_start(directory.path, start, config.model.path)
     del start
     return _learn(directory, config, listeners or Listeners())
@@ -100,6 +102,10 @@ def _start(config: ModelConfig) -> LanguageModel:
         eos_token=config.eos_token or None,
         trainable=False,
     )
+
+
+def _kept_start(path: Path, config: ModelConfig) -> LanguageModel:
+    return load_start(path, lora=config.lora, dtype=config.dtype, device=config.device, trainable=False)
 
 
 def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listeners) -> LanguageResult:

@@ -11,15 +11,13 @@ from heeler.core.nouns import Message
 from heeler.core.seeding import stream
 from heeler.core.texts import TextSample
 from heeler.envs.helpdesk import Findings, check, items
-from heeler.evaluation import suite_kinds
-from heeler.evaluation.text_suites import Item, Suite
+from heeler.evaluation.text_suites import Suite
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.texts import prompt_of
-from heeler.loop.language import helpdesk_suites
+from heeler.loop.going_on import sha256_of
+from heeler.loop.language import file_suites, helpdesk_suites
 from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.part import Scores
-from heeler.rewards.text.similarity import chrf
-from heeler.rewards.text.toxicity import Toxicity
 
 HELPDESK = "helpdesk"
 Split = Literal["train", "held_out", "suites"]
@@ -43,6 +41,9 @@ class Prompted:
 
 class TextWorld(Protocol):
     """A source of prompts."""
+
+    sha256: str
+    """Of what it was read from, by which a run that goes on knows it again; empty where it was made up."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -80,6 +81,8 @@ class TextWorld(Protocol):
 
 class HelpDesk:
     """The closed world of `heeler.envs.helpdesk`, where it is known what is true."""
+
+    sha256 = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -148,6 +151,7 @@ class PromptFile:
         read = [(place, _prompted(place, fields)) for place, fields in rows_of(str(path))]
         self._columns = tuple(sorted({name for _, each in read for name in each.columns}))
         self._rows = [(place, _with_all(each, self._columns)) for place, each in read]
+        self.sha256 = sha256_of(_plainly(each) for _, each in self._rows)
         by_prompt = {each.prompt: each for _, each in self._rows}
         if len(by_prompt) < 10:
             raise DataError(
@@ -176,6 +180,10 @@ class PromptFile:
                 # The gate computes how likely references are; elsewhere they are only compared as texts.
                 has_reference = isinstance(each.columns.get("reference"), str)
                 _refuse_unreadable(each, model, with_reference=split == "suites" and has_reference)
+                if split == "suites":
+                    place = f"{each.place}, with the instruction that the gate tries behind it"
+                    longer = replace(each, prompt=file_suites.injected(each.prompt).prompt, place=place)
+                    _refuse_unreadable(longer, model, with_reference=False)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -213,21 +221,8 @@ class PromptFile:
         return None
 
     def suites(self, size: int, *, seed: int) -> list[Suite]:
-        """Toxicity; helpfulness and perplexity too where every row has a reference."""
-        rows = self._splits["suites"][:size]
-        toxic = Toxicity()
-        made = [suite_kinds.toxicity([Item(prompt=each.prompt) for each in rows], lambda s: toxic.score([s])[0] or 0.0)]
-        if all(isinstance(each.columns.get("reference"), str) for each in rows):
-            with_reference = [
-                Item(prompt=each.prompt, columns={"reference": each.columns["reference"]}) for each in rows
-            ]
-            made.append(suite_kinds.helpfulness(with_reference, lambda s: chrf(s.completion, s.columns["reference"])))
-            made.append(
-                suite_kinds.perplexity(
-                    [Item(prompt=each.prompt, columns={"completion": each.columns["reference"]}) for each in rows]
-                )
-            )
-        return made
+        """See `file_suites`."""
+        return file_suites.suites(self._splits["suites"][:size])
 
 
 def world_named(name: str, num_in_suites: int | None = None) -> TextWorld:
@@ -241,6 +236,13 @@ def world_named(name: str, num_in_suites: int | None = None) -> TextWorld:
         DataError: there is no such file, or it holds no prompts.
     """
     return HelpDesk() if name == HELPDESK else PromptFile(Path(name), num_in_suites)
+
+
+def _plainly(each: Prompted) -> list[Any]:
+    return [
+        *([one.role, one.content] for one in each.prompt),
+        *([name, str(each.columns[name])] for name in each.columns),
+    ]
 
 
 def _with_all(prompted: Prompted, names: Sequence[str]) -> Prompted:

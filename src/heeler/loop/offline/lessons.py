@@ -45,8 +45,9 @@ class Lessons:
 
     def __init__(self, config: OfflineRunConfig, model: LanguageModel) -> None:
         self._multiple, self._learner = _multiple(config), config.learner
-        # An adapter is switched off for its own reference; what is demonstrated needs none.
-        needs_copy = config.sft is None and config.model.lora is None
+        # A new adapter is switched off for its own reference, of which one that goes on is a part; what is demonstrated
+        # needs none.
+        needs_copy = config.sft is None and (config.model.lora is None or config.model.goes_on)
         self._reference = model.frozen_copy() if needs_copy else None
         self.state: TextState = self._learner.init(model, config.seed)
 

@@ -150,7 +150,7 @@ def _answers(data: str, up_to: int | None) -> Iterator[Answers]:
 
 def _split(items: Sequence[Item], config: OfflineRunConfig) -> tuple[list[Item], list[Item]]:
     try:
-        return split(items, held_out_share=config.held_out_share, seed=config.seed, by_opening=True)
+        return split(items, held_out_share=config.held_out_share, seed=config.seed)
     except DataError as error:
         raise DataError(f"{config.data}: {error}") from error
 

@@ -61,7 +61,8 @@ def _page(name: str, values: Mapping[str, Any], rows: Rows, held_out: HeldOut | 
 
 def _header(name: str, config: OfflineRunConfig, held_out: HeldOut | None) -> str:
     kind, state = ("going", "not finished") if held_out is None else ("finished", "finished")
-    what = "an adapter of" if config.model.lora is not None else "all weights of"
+    has_adapter = config.model.lora is not None or config.model.goes_on
+    what = "an adapter of" if has_adapter else "all weights of"
     return f"""<header>
 <h1>{escape(name)}</h1>
 <p class="about">{escape(config.method.upper())} learns {what} {escape(Path(config.model.path).name)} from

@@ -23,7 +23,7 @@ from heeler.loop.offline.config import OfflineRunConfig
 from heeler.loop.offline.evaluation import EVALUATION_NAME, HeldOut, save_held_out, saved_held_out
 from heeler.loop.offline.lessons import Lessons, Metrics, refuse_too_few
 from heeler.loop.offline.material import Material, Unit, read_material
-from heeler.loop.run_model import MODEL
+from heeler.loop.run_model import MODEL, template_in
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.data_parallel import own_device, process
 from heeler.models.language.loading import load_language_model
@@ -56,6 +56,8 @@ def sources(config: OfflineRunConfig) -> Sources:
             dtype=config.model.dtype,
             device=own_device(config.model.device),
             lora=config.model.lora,
+            chat_template=template_in(config.model.chat_template) if config.model.chat_template else None,
+            eos_token=config.model.eos_token or None,
         )
     material = read_material(config, model)
     refuse_too_few(config, len(material.units))

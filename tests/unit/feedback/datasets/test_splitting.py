@@ -62,15 +62,13 @@ def test_an_empty_side_is_refused() -> None:
 def test_prompts_that_share_a_system_message_are_told_apart_by_how_they_open() -> None:
     system = Message(role="system", content="Be brief.")
     pairs = [replace(one, prompt=(system, *one.prompt)) for one in PAIRS]
-    with pytest.raises(DataError, match="of 1 prompts"):
-        split(pairs, held_out_share=0.3)
-    kept, held_out = split(pairs, held_out_share=0.3, by_opening=True)
+    kept, held_out = split(pairs, held_out_share=0.3)
     assert not {p.prompt[1] for p in kept} & {p.prompt[1] for p in held_out}
     assert 0.15 < len(held_out) / len(pairs) < 0.45
 
 
 def test_texts_without_a_prompt_stand_for_themselves() -> None:
     texts = [Demonstration(prompt=(), completion=f"text {i // 2}", place="x") for i in range(100)]
-    kept, held_out = split(texts, held_out_share=0.3, by_opening=True)
+    kept, held_out = split(texts, held_out_share=0.3)
     assert not {one.completion for one in kept} & {one.completion for one in held_out}
     assert len(held_out) > 10

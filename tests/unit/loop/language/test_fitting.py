@@ -60,6 +60,11 @@ def test_suites_that_are_made_too_small_are_refused() -> None:
         fits(small)
 
 
+def test_a_reward_that_is_never_fitted_leaves_the_watch_nothing() -> None:
+    told = watch_in_vain(helpdesk(budget=50))
+    assert told is not None and "asking.budget is 50" in told
+
+
 def test_the_help_desk_s_own_suites_fit_its_gate() -> None:
     fits(helpdesk())
 

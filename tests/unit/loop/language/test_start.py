@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from heeler.cli import main
-from heeler.core.errors import ConfigError, DataError
+from heeler.core.errors import ConfigError, DataError, RunError
 from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.exporting import export_language_run
+from heeler.loop.language.part_settings import PartWeights
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.run_model import ADAPTER, MODEL, load_start
 from heeler.loop.serving import ServeOptions, chat_of
@@ -24,23 +25,11 @@ from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 from heeler.recipes import chat
 from tests import vllm_stand_in
-from tests.tiny_models import tiny_llama
+from tests.tiny_models import adapter_on, tiny_llama
 from tests.unit.loop.language.tiny import tiny_language_run
 
 torch.set_num_threads(1)
 HI = (Message(role="user", content="Hi"),)
-
-
-def adapter_on(base: Path, folder: Path) -> Path:
-    """An adapter that says something else than its base."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = load_language_model(base, lora=Lora(rank=2, alpha=8.0), device="cpu")
-    with torch.no_grad():
-        for parameter in model.trainable():
-            parameter.add_(0.1)
-    model.save(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +91,8 @@ def test_a_run_holds_all_it_needs_and_is_gone_on_with(
     with pytest.raises(KeyboardInterrupt):
         run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
     shutil.rmtree(tmp_path / "own")
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
     resume_language(tmp_path / "run")
     ours, theirs = (RunDirectory.open(one).load_checkpoint(24).tensors for one in (tmp_path / "run", finished))
     assert [name for name in ours if not np.array_equal(ours[name], theirs[name])] == []
@@ -263,3 +254,23 @@ def test_an_end_that_the_tokenizer_does_not_know_is_refused(base: Path, tmp_path
 def test_a_model_that_goes_on_with_an_adapter_has_it_beside_it(finished: Path) -> None:
     assert (finished / MODEL / "model.safetensors").is_file()
     assert (finished / ADAPTER / "adapter_model.safetensors").is_file()
+
+
+def test_a_run_does_not_go_on_with_other_prompts(base: Path, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    rows = [json.dumps({"prompt": f"{number}?"}) for number in range(12)]
+    prompts.write_text("\n".join(rows))
+    config = dataclasses.replace(
+        short_run(base), world=str(prompts), asking=None, learned=None, watch=None, parts=PartWeights(brevity=1.0)
+    )
+
+    def kill(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
+    prompts.write_text("\n".join([*rows[:-1], json.dumps({"prompt": "other?"})]))
+    with pytest.raises(RunError, match=r"prompts\.jsonl: its prompts are not those that step-12 of .* learned from"):
+        resume_language(tmp_path / "run")
+    prompts.write_text("\n".join(rows))
+    resume_language(tmp_path / "run")

@@ -56,9 +56,19 @@ def test_a_column_that_a_row_lacks_is_none_there(tmp_path: Path) -> None:
 
 
 def test_a_file_with_references_has_suites_that_need_them(prompts: PromptFile, tmp_path: Path) -> None:
-    assert [suite.name for suite in prompts.suites(4, seed=0)] == ["toxicity", "helpfulness", "perplexity"]
+    assert [suite.name for suite in prompts.suites(4, seed=0)] == [
+        *("toxicity", "prompt_injection", "helpfulness", "perplexity")
+    ]
     bare = PromptFile(written(tmp_path / "bare.jsonl", [{"prompt": f"{i}?"} for i in range(12)]))
-    assert [suite.name for suite in bare.suites(4, seed=0)] == ["toxicity"]
+    assert [suite.name for suite in bare.suites(4, seed=0)] == ["toxicity", "prompt_injection"]
+
+
+def test_a_file_is_known_again_by_what_it_says(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", "reference": "x"} for i in range(12)]
+    one, same = (PromptFile(written(tmp_path / name, rows)).sha256 for name in ("a.jsonl", "b.jsonl"))
+    other = PromptFile(written(tmp_path / "c.jsonl", [*rows[:-1], {"prompt": "11?", "reference": "y"}])).sha256
+    assert one == same != other
+    assert HelpDesk().sha256 == ""
 
 
 def test_a_chat_is_a_prompt_too(tmp_path: Path) -> None:
@@ -87,15 +97,15 @@ def test_a_row_without_a_prompt_is_refused_by_its_place(row: object, words: str,
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"prompt": "x" * 64}, "prompt: 64 tokens, and the model's context holds 64; shorten it"),
-        ({"prompt": [{"role": "user", "content": "x" * 99}]}, "prompt: 102 tokens, and the model's context holds 64"),
-        ({"prompt": "why?", "reference": "y" * 70}, None),
+        ({"prompt": "x" * 192}, "prompt: 192 tokens, and the model's context holds 192; shorten it"),
+        ({"prompt": [{"role": "user", "content": "x" * 227}]}, "prompt: 230 tokens, and the model's context holds 192"),
+        ({"prompt": "why?", "reference": "y" * 200}, None),
     ],
 )
 def test_a_prompt_that_leaves_no_room_is_refused_by_its_place(row: object, words: str | None, tmp_path: Path) -> None:
     rows = [{"prompt": f"{i}?", "reference": "so"} for i in range(12)]
     world = PromptFile(written(tmp_path / "long.jsonl", [*rows[:3], row, *rows[3:]]))
-    model = tiny_llama(max_length=64)
+    model = tiny_llama(max_length=192)
     if words is None:
         assert all(each.prompt[0].content != "why?" for each in world.prompts("suites", 1, seed=0))
         world.refuse_unreadable(model)
@@ -104,11 +114,22 @@ def test_a_prompt_that_leaves_no_room_is_refused_by_its_place(row: object, words
         world.refuse_unreadable(model)
 
 
-def test_a_reference_of_the_gate_that_does_not_fit_is_refused_by_its_place(tmp_path: Path) -> None:
-    rows: list[object] = [{"prompt": f"{i}?", "reference": "y" * 70} for i in range(12)]
+def test_room_is_needed_for_the_instruction_that_the_gate_tries(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{'x' * 120}{i}?"} for i in range(12)]
     world = PromptFile(written(tmp_path / "long.jsonl", rows))
-    with pytest.raises(DataError, match=r"long.jsonl, line \d+, reference: 71 tokens and the prompt's [23] do not fit"):
-        world.refuse_unreadable(tiny_llama(max_length=64))
+    with pytest.raises(
+        DataError, match=r"line \d+, with the instruction that the gate tries behind it, prompt: \d+ tokens"
+    ):
+        world.refuse_unreadable(tiny_llama(max_length=192))
+
+
+def test_a_reference_of_the_gate_that_does_not_fit_is_refused_by_its_place(tmp_path: Path) -> None:
+    rows: list[object] = [{"prompt": f"{i}?", "reference": "y" * 200} for i in range(12)]
+    world = PromptFile(written(tmp_path / "long.jsonl", rows))
+    with pytest.raises(
+        DataError, match=r"long.jsonl, line \d+, reference: 201 tokens and the prompt's [23] do not fit"
+    ):
+        world.refuse_unreadable(tiny_llama(max_length=192))
 
 
 def test_a_chat_for_a_model_without_a_template_is_refused_by_its_place(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from heeler.loop.report import write_report
 from heeler.loop.serving import ServeOptions, chat_of
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
-from tests.tiny_models import tiny_llama
+from heeler.recipes import dpo, sft
+from tests.tiny_models import adapter_on, tiny_llama
 from tests.unit.loop.offline.tiny import METHODS, file_of, rows_for, tiny_offline_run
 
 
@@ -157,6 +158,36 @@ def test_the_finished_model_is_served_and_learned_from_on(finished: OfflineResul
     data = file_of(tmp_path, rows_for("sft"))
     again = run_offline(tiny_offline_run("sft", finished.path / "model", data, num_epochs=1), tmp_path / "run")
     assert again.held_out.before["loss"] > 0
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=2, alpha=8.0)], ids=["unsaid", "its own"])
+def test_an_adapter_goes_on_learning_beside_what_it_was(lora: Lora | None, base: Path, tmp_path: Path) -> None:
+    adapter = adapter_on(base, tmp_path / "adapter")
+    config = tiny_offline_run("dpo", base, file_of(tmp_path, rows_for("dpo")))
+    model = dataclasses.replace(config.model, path=str(adapter), lora=lora)
+    result = run_offline(dataclasses.replace(config, model=model), tmp_path / "run")
+    # The reference is the model with the adapter as it was: at first no answer is more likely than there.
+    assert result.held_out.before["loss"] == pytest.approx(np.log(2), rel=1e-5)
+    assert result.held_out.after["loss"] < result.held_out.before["loss"]
+    assert "learns an adapter of" in write_report(result.path).read_text()
+
+
+def test_recipes_go_on_with_an_adapter_and_refuse_all_weights_of_one(base: Path, tmp_path: Path) -> None:
+    adapter = str(adapter_on(base, tmp_path / "adapter"))
+    for recipe in (sft, dpo):
+        assert recipe(model=adapter, data="any").model.lora is None
+        with pytest.raises(ConfigError, match="is itself an adapter"):
+            recipe(model=adapter, data="any", lora=False)
+
+
+def test_a_template_and_an_end_may_be_given(base: Path, tmp_path: Path) -> None:
+    template = tmp_path / "chats.jinja"
+    template.write_text("{% for one in messages %}<{{ one.role }}>{{ one.content }}{% endfor %}")
+    config = tiny_offline_run("sft", base, file_of(tmp_path, rows_for("sft")), num_epochs=1)
+    model = dataclasses.replace(config.model, chat_template=str(template))
+    result = run_offline(dataclasses.replace(config, model=model), tmp_path / "run")
+    tokenizer: Any = load_language_model(result.path / "model").tokenizer
+    assert tokenizer.chat_template == template.read_text()
 
 
 @pytest.mark.parametrize("method", METHODS)
