@@ -18,11 +18,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", required=True)
     parser.add_argument("--steps", type=int, help="instead of the recipe's own")
-    parser.add_argument("--learner", default="ppo_lagrangian")
+    parser.add_argument("--method", default="ppo_lagrangian")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     given = {} if arguments.steps is None else {"total_steps": arguments.steps}
-    config = velocity(env=arguments.task, seed=arguments.seed, learner=arguments.learner, **given)
+    config = velocity(env=arguments.task, seed=arguments.seed, method=arguments.method, **given)
     trained = train(replace(config, num_evaluation_episodes=50))
     costs = trained.evaluation.figures["cost_velocity"]
     printed = {

@@ -122,7 +122,16 @@ class LimitsConfig:
 
     @classmethod
     def of(cls, learner: str, costs: tuple[CostConfig, ...]) -> "LimitsConfig":
-        """With the learner of that name, in its default settings."""
+        """With the learner of that name, in its default settings.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if learner not in _CONSTRAINED:
+            known = ", ".join(_CONSTRAINED)
+            raise ConfigError(
+                f"no learner {learner!r} keeps budgets; there are {known}.{did_you_mean(learner, _CONSTRAINED)}"
+            )
         return cls(costs=costs, **{learner: _CONSTRAINED[learner][1]()})
 
     def learner(self, algorithm: PPOConfig, world: World) -> ConstrainedPPO[Any]:

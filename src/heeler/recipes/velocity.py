@@ -7,7 +7,7 @@ from heeler.loop.config import LimitsConfig, RunConfig
 from heeler.recipes.settings import settings_for
 from heeler.safety.costs import CostConfig
 
-Learner = Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"]
+Method = Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"]
 
 
 def velocity(
@@ -16,7 +16,7 @@ def velocity(
     seed: int = 0,
     total_steps: int = 3_000_000,
     budget: float = 25.0,
-    learner: Learner = "ppo_lagrangian",
+    method: Method = "ppo_lagrangian",
 ) -> RunConfig:
     """A runner under a speed limit.
 
@@ -25,7 +25,7 @@ def velocity(
         seed: everything random in the run follows from it.
         total_steps: environment steps of the whole run.
         budget: steps above the limit that an episode may have on average.
-        learner: what keeps to the budget.
+        method: what keeps to the budget.
     """
     settings = settings_for(env)
     return RunConfig(
@@ -35,5 +35,5 @@ def velocity(
         num_steps=settings.num_steps,
         seed=seed,
         algorithm=settings.algorithm,
-        limits=LimitsConfig.of(learner, (CostConfig(name="velocity", budget=budget),)),
+        limits=LimitsConfig.of(method, (CostConfig(name="velocity", budget=budget),)),
     )
