@@ -1,16 +1,13 @@
 """How far a finished reward model agrees with the pairs that it has not learned from, kept in its run."""
 
-import dataclasses
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
 
-from heeler.core.errors import DataError, RunError
-from heeler.core.rundir import RunDirectory, write_atomically
+from heeler.core.errors import DataError
+from heeler.core.rundir import RunDirectory
 from heeler.core.text_data import TextPair
 from heeler.evaluation.agreement import (
     Calibration,
@@ -22,9 +19,8 @@ from heeler.evaluation.agreement import (
     bootstrap_accuracy,
     calibration,
 )
+from heeler.loop.kept_evaluation import keep_evaluation, kept_evaluation
 from heeler.rewards.language_model import LanguageReward
-
-EVALUATION_NAME = "evaluation.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,23 +95,10 @@ def _groups(pairs: Sequence[TextPair]) -> list[str]:
 
 
 def save_agreement(directory: RunDirectory, agreement: Agreement) -> None:
-    """Keep it as `evaluation.json` of a run."""
-    content = json.dumps(dataclasses.asdict(agreement), indent=1, allow_nan=False)
-    write_atomically(directory.path / EVALUATION_NAME, content.encode())
+    """Keep it in its run."""
+    keep_evaluation(directory, agreement)
 
 
 def saved_agreement(directory: RunDirectory) -> Agreement | None:
-    """What `save_agreement` kept; None where there is none.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    path = directory.path / EVALUATION_NAME
-    if not path.exists():
-        return None
-    try:
-        return TypeAdapter(Agreement).validate_python(json.loads(path.read_bytes()))
-    except (OSError, ValueError, ValidationError) as error:
-        raise RunError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); remove it, and resume the run"
-        ) from error
+    """What `save_agreement` kept; as of `kept_evaluation`."""
+    return kept_evaluation(directory, Agreement)

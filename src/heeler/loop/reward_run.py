@@ -21,7 +21,8 @@ from heeler.core.text_data import TextPair
 from heeler.feedback.datasets import Dataset, read_compared, split
 from heeler.loop.config import to_dict
 from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data, sha256_of, sweep
-from heeler.loop.reward_agreement import EVALUATION_NAME, Agreement, measure, save_agreement, saved_agreement
+from heeler.loop.kept_evaluation import EVALUATION_NAME
+from heeler.loop.reward_agreement import Agreement, measure, save_agreement, saved_agreement
 from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.language.small import new_language_model

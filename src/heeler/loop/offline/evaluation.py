@@ -1,16 +1,10 @@
 """How good a run's model is on what was held out, before learning and after, kept as `evaluation.json`."""
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter, ValidationError
-
-from heeler.core.errors import RunError
-from heeler.core.rundir import RunDirectory, write_atomically
-
-EVALUATION_NAME = "evaluation.json"
+from heeler.core.rundir import RunDirectory
+from heeler.loop.kept_evaluation import keep_evaluation, kept_evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +23,9 @@ class HeldOut:
 
 def save_held_out(directory: RunDirectory, found: HeldOut) -> None:
     """Keep it in its run."""
-    content = json.dumps(dataclasses.asdict(found), indent=1, allow_nan=False)
-    write_atomically(directory.path / EVALUATION_NAME, content.encode())
+    keep_evaluation(directory, found)
 
 
 def saved_held_out(directory: RunDirectory) -> HeldOut | None:
-    """What `save_held_out` kept; None where there is none.
-
-    Raises:
-        RunError: it is damaged.
-    """
-    path = directory.path / EVALUATION_NAME
-    if not path.exists():
-        return None
-    try:
-        return TypeAdapter(HeldOut).validate_python(json.loads(path.read_bytes()))
-    except (OSError, ValueError, ValidationError) as error:
-        raise RunError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}); remove it, and resume the run"
-        ) from error
+    """What `save_held_out` kept; as of `kept_evaluation`."""
+    return kept_evaluation(directory, HeldOut)

@@ -19,8 +19,9 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
 from heeler.loop.config import to_dict
 from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data, sweep
+from heeler.loop.kept_evaluation import EVALUATION_NAME
 from heeler.loop.offline.config import OfflineRunConfig
-from heeler.loop.offline.evaluation import EVALUATION_NAME, HeldOut, save_held_out, saved_held_out
+from heeler.loop.offline.evaluation import HeldOut, save_held_out, saved_held_out
 from heeler.loop.offline.lessons import Lessons, Metrics, refuse_too_few
 from heeler.loop.offline.material import Material, Unit, read_material
 from heeler.loop.run_model import MODEL, template_in
