@@ -34,7 +34,9 @@ def reward_model(
     if model:
         trunk = TrunkConfig(model=model, chat_template=chat_template, eos_token=eos_token)
     elif chat_template or eos_token:
-        raise ConfigError("chat_template and eos_token would be ignored: there is no model; leave them out, or name one")
+        raise ConfigError(
+            "chat_template and eos_token would be ignored: there is no model; leave them out, or name one"
+        )
     if trunk is not None and model == SMALL:
         # All that a model of this size knows it has from the pairs' own texts: more would be learned by rote.
         trunk, reward = replace(trunk, num_pretraining_epochs=4), replace(reward, learning="heads")

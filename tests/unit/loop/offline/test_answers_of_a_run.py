@@ -105,7 +105,7 @@ def test_what_a_watch_goes_by_is_learned_from_nowhere(base: Path, talk: Path, tm
 
 def test_how_a_file_would_be_read_is_not_for_a_run(base: Path, talk: Path, tmp_path: Path) -> None:
     config = tiny_offline_run("dpo", base, talk, reading=DataConfig(unusable_rows="refuse"))
-    with pytest.raises(ConfigError, match="reading would be ignored: .*talk is a run"):
+    with pytest.raises(ConfigError, match=r"reading would be ignored: .*talk is a run"):
         run_offline(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
