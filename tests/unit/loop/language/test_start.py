@@ -285,8 +285,13 @@ def test_a_run_does_not_go_on_with_other_prompts(base: Path, tmp_path: Path) -> 
     resume_language(tmp_path / "run")
 
 
-@pytest.mark.parametrize("setting", ["truthfulness", "schemas[0]", "functions[0]"])
-def test_a_run_does_not_go_on_with_another_file_of_a_part(base: Path, tmp_path: Path, setting: str) -> None:
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [("truthfulness", "facts.txt"), ("schemas[0]", "schema.json"), ("functions[0]", "own.py")],
+)
+def test_a_run_does_not_go_on_with_another_file_of_a_part(
+    base: Path, tmp_path: Path, setting: str, changed: str
+) -> None:
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text("\n".join(json.dumps({"prompt": f"{number}?"}) for number in range(12)))
     files = {
@@ -303,7 +308,6 @@ def test_a_run_does_not_go_on_with_another_file_of_a_part(base: Path, tmp_path: 
         functions=(FunctionPart(weight=1.0, function=f"{tmp_path / 'own.py'}:short"),),
     )
     begun(without_people(base, prompts, parts), tmp_path / "run")
-    changed = dict(zip(("truthfulness", "schemas[0]", "functions[0]"), files, strict=True))[setting]
     (tmp_path / changed).write_text(files[changed][1])
     with pytest.raises(RunError, match=re.escape(f"the file that parts.{setting} names is not as it was when step-12")):
         resume_language(tmp_path / "run")
