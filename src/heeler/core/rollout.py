@@ -7,11 +7,17 @@ from functools import cached_property
 import numpy as np
 
 
+def cost_figure(name: str) -> str:
+    """What the sum of a cost over an episode is called among an episode's figures."""
+    return f"cost_{name}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rollout:
     """T steps of N environments under one policy version.
 
-    Shapes: T steps, N environments, O observation numbers, A action numbers, S drawing numbers, E ended episodes.
+    Shapes: T steps, N environments, O observation numbers, A action numbers, C costs, S drawing numbers, E ended
+    episodes.
     """
 
     observation: np.ndarray
@@ -25,6 +31,8 @@ class Rollout:
     true_reward: np.ndarray
     """[T, N] float64: the environment's own reward. Where the reward is learned, only simulated teachers, metrics and
     reports look at it."""
+    cost: np.ndarray
+    """[T, N, C] float64: what each step cost, in the order of the world's `cost_names`."""
     terminated: np.ndarray
     """[T, N] bool: the episode ended in a terminal state; its value is zero."""
     truncated: np.ndarray
@@ -41,7 +49,7 @@ class Rollout:
     """[T, N] int64: steps since the episode began, 0 at its first."""
     policy_version: int
     episode_figures: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
-    """[E] each: what the world counted in each ended episode, such as `landed_backflips`."""
+    """[E] each: what the world counted in each ended episode, such as `landed_backflips`, and the sum of each cost."""
 
     @property
     def num_steps(self) -> int:

@@ -28,6 +28,9 @@ class EnvConfig:
     check_bounds: bool = True
     """Whether a foreign world's observation that lies outside its space's bounds stops the run. Some environments
     promise narrower bounds than they keep."""
+    costs: tuple[str, ...] = ()
+    """Costs that a foreign world gives in its infos at every step: each a number under its own name, or in a mapping
+    under `cost` or `costs`. Heeler's own worlds name theirs themselves."""
     kwargs: dict[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world itself, such as `reset_noise_scale`; `max_episode_steps` is known to every world."""
 
@@ -42,6 +45,8 @@ class EnvConfig:
                 f"vectorization must be one of {known}, got {self.vectorization!r}."
                 + did_you_mean(str(self.vectorization), get_args(Vectorization))
             )
+        if len(set(self.costs)) != len(self.costs) or not all(self.costs):
+            raise ConfigError(f"env.costs must be names, each once, got {self.costs}")
         # A run that is resumed reads its settings from a file: its world must be given the very same the first time.
         object.__setattr__(self, "kwargs", {name: _from_file(name, value) for name, value in self.kwargs.items()})
 

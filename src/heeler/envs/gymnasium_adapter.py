@@ -36,7 +36,7 @@ class EnvFactory:
     def __call__(self) -> "FlatEnv":
         """Build it."""
         env = build_env(self.config.id, self.config.kwargs)
-        return FlatEnv(env, env_id=self.config.id, index=self.index, check_bounds=self.config.check_bounds)
+        return FlatEnv(env, config=self.config, index=self.index)
 
 
 def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -109,15 +109,17 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
     """One environment held to its own spaces; flat float32 observations, actions that count from 0.
 
-    Its infos are left out: nothing here reads them, and Gymnasium can batch only those that are alike at every step.
+    Of its infos the costs are kept, as `cost` [C]: nothing here reads the others, and Gymnasium can batch only those
+    that are alike at every step.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int, check_bounds: bool):
-        self._env, self._env_id, self._index, self._check_bounds = env, env_id, index, check_bounds
+    def __init__(self, env: gymnasium.Env[Any, Any], *, config: EnvConfig, index: int):
+        self._env, self._env_id, self._index, self._check_bounds = env, config.id, index, config.check_bounds
+        self._cost_names = config.costs
         self._num_steps = 0
         self.metadata, self.render_mode = env.metadata, env.render_mode
-        self.observation_space = flat_observation_space(env_id, env.observation_space)
-        self.action_space = flat_action_space(env_id, env.action_space)
+        self.observation_space = flat_observation_space(config.id, env.observation_space)
+        self.action_space = flat_action_space(config.id, env.action_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; the observation must lie within its space."""
@@ -134,7 +136,7 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         self._num_steps += 1
         try:
             result = self._env.step(own_action(self._env.action_space, action))
-            observation, reward, terminated, truncated, _ = result
+            observation, reward, terminated, truncated, info = result
         except _FAULTS as error:
             raise self._broken(f"step raised {_said(error)}") from error
         number = np.asarray(reward)
@@ -143,7 +145,28 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
             if not isinstance(flag, bool | np.bool_):
                 raise self._broken(f"{name} should be True or False, got {flag!r}")
-        return self._flat(observation), float(number), bool(terminated), bool(truncated), {}
+        costs: Info = {"cost": self._costs(info)} if self._cost_names else {}
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), costs
+
+    def _costs(self, info: Any) -> np.ndarray:
+        """[C] what the step cost, in the order of the names."""
+        if not isinstance(info, Mapping):
+            raise self._broken(
+                f"infos should be a mapping with the costs {', '.join(self._cost_names)}, got {info!r:.80}"
+            )
+        nested = [info[name] for name in ("costs", "cost") if isinstance(info.get(name), Mapping)]
+        found = {name: value for part in (*nested, info) for name, value in part.items()}
+        costs: list[float] = []
+        for name in self._cost_names:
+            if name not in found:
+                raise self._broken(
+                    f"its infos hold no cost {name!r}; they hold {', '.join(map(str, found)) or 'nothing'}"
+                )
+            number = np.asarray(found[name])
+            if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
+                raise self._broken(f"the cost {name!r} should be one finite number, got {found[name]!r}")
+            costs.append(float(number))
+        return np.array(costs)
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -197,7 +220,7 @@ class GymnasiumWorld(World):
             raise ConfigError(f"{config.id} cannot be made: a copy's process ended; it has said above why") from error
         except _FAULTS as error:
             raise _not_made(config.id, config.kwargs, error) from error
-        self.env_id, self.num_envs = config.id, config.num_envs
+        self.env_id, self.num_envs, self.cost_names = config.id, config.num_envs, config.costs
         self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
         self.single_observation_space = self._inner.single_observation_space
         self.single_action_space = self._inner.single_action_space
@@ -237,7 +260,16 @@ class GymnasiumWorld(World):
             infos["final_obs"] = reached
             check_finite(observation, reward, env_id=self.env_id, step=self._num_steps)
         check_finite(reached, reward, env_id=self.env_id, step=self._num_steps)
+        if self.cost_names:
+            infos["cost"] = self._batched_cost(infos, ended)
         return observation, reward, terminated, truncated, infos
+
+    def _batched_cost(self, infos: Info, ended: np.ndarray | None) -> np.ndarray:
+        """[N, C]: where an episode ended, what its last step cost stands among its final infos."""
+        cost = infos.get("cost", np.zeros((self.num_envs, len(self.cost_names))))
+        if ended is not None:
+            cost[ended] = infos["final_info"]["cost"][ended]
+        return cost
 
     def snapshot(self) -> None:
         """None: only the environment itself can draw its state; see `render`."""

@@ -13,19 +13,25 @@ from heeler.envs.mujoco_arms import InvertedDoublePendulum, InvertedPendulum, Re
 from heeler.envs.mujoco_batch import BatchedMujoco
 from heeler.envs.mujoco_planar import HalfCheetah, Hopper, Swimmer, Walker2d
 from heeler.envs.mujoco_spatial import Ant, Humanoid
+from heeler.envs.speed_limits import AntVelocity, HalfCheetahVelocity, HopperVelocity, SwimmerVelocity, Walker2dVelocity
 from heeler.envs.world import World
 
 MUJOCO_WORLDS: Mapping[str, Callable[..., BatchedMujoco]] = {
     "Ant-v5": Ant,
+    "AntVelocity": AntVelocity,
     "Backflip": Backflip,
     "HalfCheetah-v5": HalfCheetah,
+    "HalfCheetahVelocity": HalfCheetahVelocity,
     "Hopper-v5": Hopper,
+    "HopperVelocity": HopperVelocity,
     "Humanoid-v5": Humanoid,
     "InvertedDoublePendulum-v5": InvertedDoublePendulum,
     "InvertedPendulum-v5": InvertedPendulum,
     "Reacher-v5": Reacher,
     "Swimmer-v5": Swimmer,
+    "SwimmerVelocity": SwimmerVelocity,
     "Walker2d-v5": Walker2d,
+    "Walker2dVelocity": Walker2dVelocity,
 }
 CLASSIC_WORLDS: Mapping[str, Callable[..., World]] = {
     "Acrobot-v1": Acrobot,
@@ -56,6 +62,8 @@ def _batched(config: EnvConfig) -> World:
     check_settings(config.id, build, config.kwargs)
     if not config.check_bounds:
         raise ConfigError(f"{config.id} keeps its bounds: check_bounds is for foreign worlds; leave it out")
+    if config.costs:
+        raise ConfigError(f"{config.id} names its costs itself: env.costs is for foreign worlds; leave it out")
     if config.id in MUJOCO_WORLDS:
         return build(config.num_envs, config.num_threads, **config.kwargs)
     _refuse_threads(config)

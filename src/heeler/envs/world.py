@@ -79,6 +79,9 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     figure_names: tuple[str, ...] = ()
     """Infos [N] that count something in the episode so far, such as `landed_backflips`; evaluations report them."""
 
+    cost_names: tuple[str, ...] = ()
+    """What a step costs beside its reward: a world that names any gives infos `cost`, [N, C] float64 in this order."""
+
     def seed(self, seed: int) -> None:
         """Begin the random streams that the next `reset()` goes on with."""
         raise NotImplementedError

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from heeler.core.errors import ConfigError
+from heeler.core.rollout import cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
 
@@ -19,7 +20,7 @@ class Evaluation:
     lengths: np.ndarray
     """[K] steps."""
     figures: dict[str, np.ndarray]
-    """[K] each: what the world counted in its episodes, such as `landed_backflips`."""
+    """[K] each: what the world counted in its episodes, such as `landed_backflips`, and the sum of each cost."""
 
     def summary(self) -> dict[str, float]:
         """Means, and the standard error of the mean return."""
@@ -59,6 +60,7 @@ def evaluate(
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
     figures = {name: np.zeros(N) for name in world.figure_names}
+    costs = np.zeros((N, len(world.cost_names)))
     running = np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
@@ -68,5 +70,8 @@ def evaluate(
         lengths += running
         for name in world.figure_names:
             figures[name] = np.where(running, infos[name], figures[name])
+        if world.cost_names:
+            costs += infos["cost"] * running[:, None]
         running &= ~(terminated | truncated)
+    figures |= {cost_figure(name): costs[:, index] for index, name in enumerate(world.cost_names)}
     return Evaluation(returns=returns, lengths=lengths, figures=figures)

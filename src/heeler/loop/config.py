@@ -2,13 +2,20 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from heeler.algorithms.ppo import PPOConfig
+from heeler.algorithms.constrained import ConstrainedPPO
+from heeler.algorithms.cpo import CPO, CPOConfig
+from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
+from heeler.algorithms.focops import FOCOPS, FOCOPSConfig
+from heeler.algorithms.p3o import P3O, P3OConfig
+from heeler.algorithms.ppo import PPO, PPOConfig
+from heeler.algorithms.ppo_lagrangian import PPOLagrangian, PPOLagrangianConfig
+from heeler.algorithms.rcpo import RCPO, RCPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
-from heeler.envs import EnvConfig
+from heeler.envs import EnvConfig, World
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
 from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
@@ -16,6 +23,7 @@ from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
+from heeler.safety.costs import CostConfig
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -87,6 +95,73 @@ class PreferencesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """What may be spent beside the reward, and the learner that keeps to it: exactly one of those here."""
+
+    costs: tuple[CostConfig, ...]
+    """Costs of the world with their budgets; those without one are counted and limit nothing."""
+    ppo_lagrangian: PPOLagrangianConfig | None = None
+    """Each cost has a price that rises while it is above its budget."""
+    rcpo: RCPOConfig | None = None
+    """The same, with the costs taken off the reward."""
+    cpo: CPOConfig | None = None
+    """One trust-region step an update, within all budgets."""
+    focops: FOCOPSConfig | None = None
+    """Steps towards the best policy within a KL, the costs at their prices."""
+    p3o: P3OConfig | None = None
+    """What is above a budget is charged at one high rate."""
+    fixed_penalty: FixedPenaltyConfig | None = None
+    """The naive way: a fixed weight for each cost, whatever the budgets are."""
+
+    def __post_init__(self) -> None:
+        chosen = [name for name in _CONSTRAINED if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            raise ConfigError(
+                f"limits needs exactly one learner of {', '.join(_CONSTRAINED)}; got {' and '.join(chosen) or 'none'}"
+            )
+
+    @classmethod
+    def of(cls, learner: str, costs: tuple[CostConfig, ...]) -> "LimitsConfig":
+        """With the learner of that name, in its default settings.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if learner not in _CONSTRAINED:
+            known = ", ".join(_CONSTRAINED)
+            raise ConfigError(
+                f"no learner {learner!r} keeps budgets; there are {known}.{did_you_mean(learner, _CONSTRAINED)}"
+            )
+        return cls(costs=costs, **{learner: _CONSTRAINED[learner][1]()})
+
+    def learner(self, algorithm: PPOConfig, world: World) -> ConstrainedPPO[Any]:
+        """The learner that is set, for a world.
+
+        Raises:
+            ConfigError: a budget is for no cost of the world.
+        """
+        name = next(name for name in _CONSTRAINED if getattr(self, name) is not None)
+        return _CONSTRAINED[name][0](
+            algorithm,
+            getattr(self, name),
+            self.costs,
+            world.cost_names,
+            world.observation_size,
+            world.single_action_space,
+        )
+
+
+_CONSTRAINED: Mapping[str, tuple[type[ConstrainedPPO[Any]], Callable[[], Any]]] = {
+    "ppo_lagrangian": (PPOLagrangian, PPOLagrangianConfig),
+    "rcpo": (RCPO, RCPOConfig),
+    "cpo": (CPO, CPOConfig),
+    "focops": (FOCOPS, FOCOPSConfig),
+    "p3o": (P3O, P3OConfig),
+    "fixed_penalty": (FixedPenalty, FixedPenaltyConfig),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything about one run; a recipe returns it."""
 
@@ -102,6 +177,8 @@ class RunConfig:
     """Everything random in the run follows from it."""
     algorithm: PPOConfig = field(default_factory=PPOConfig)
     """The learner."""
+    limits: LimitsConfig | None = None
+    """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
     checkpoint_every: int = 20
@@ -149,6 +226,12 @@ class RunConfig:
                 f"total_steps must be at least one update's {self.steps_per_update} (num_envs {self.env.num_envs} x "
                 f"num_steps {self.num_steps}), got {self.total_steps}"
             )
+
+    def learner(self, world: World) -> PPO:
+        """The learner for a world of this run."""
+        if self.limits is not None:
+            return self.limits.learner(self.algorithm, world)
+        return PPO(self.algorithm, world.observation_size, world.single_action_space)
 
     @property
     def num_first_answers(self) -> int:

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.algorithms.ppo import PPO
 from heeler.core.errors import ConfigError, LearningError, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
@@ -67,8 +66,7 @@ class OnlineRun:
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
         self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
-        observation_size = self.world.observation_size
-        self.ppo = PPO(config.algorithm, observation_size, self.world.single_action_space)
+        self.ppo = config.learner(self.world)
         self.learner = self.ppo.init(config.seed, config.env.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.preferences: PreferenceLoop | None = None
@@ -326,7 +324,7 @@ def _check(config: RunConfig) -> None:
     check_trackers(config)
     world = make(config.env.single(), config.seed)
     try:
-        ppo = PPO(config.algorithm, world.observation_size, world.single_action_space)
+        ppo = config.learner(world)
         ppo.init(config.seed, num_envs=1)
         if config.preferences:
             preference_model(config, ppo)

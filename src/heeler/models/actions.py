@@ -54,6 +54,10 @@ class ActionHead(Protocol):
         """Log-probability [B] of the actions, and the mean entropy []."""
         ...
 
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        """[B]: KL(this || other) of two distributions."""
+        ...
+
 
 @dataclass(frozen=True)
 class GaussianHead:
@@ -87,6 +91,11 @@ class GaussianHead:
         scaled_BA = (action_BA - output_BL) * torch.exp(-log_std)
         log_prob_B = -0.5 * scaled_BA.square().sum(-1) - (log_std.sum() + self.size * _HALF_LOG_TAU)
         return log_prob_B, log_std.sum() + self.size * (0.5 + _HALF_LOG_TAU)
+
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        apart_BA = (output_BL - other_BL).square() * torch.exp(-2 * other_log_std)
+        spread_A = torch.exp(2 * (log_std - other_log_std)) - 1 - 2 * (log_std - other_log_std)
+        return 0.5 * (apart_BA + spread_A).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,15 @@ class CategoricalHead:
             log_prob_B = chosen if component == 0 else log_prob_B + chosen
             entropy = entropy - (log_probs.exp() * log_probs).sum(-1).mean()
         return log_prob_B, entropy
+
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        kl_B = torch.zeros(())
+        for logits, others in zip(
+            output_BL.split(self.num_choices, -1), other_BL.split(self.num_choices, -1), strict=True
+        ):
+            log_probs = torch.log_softmax(logits, -1)
+            kl_B = kl_B + (log_probs.exp() * (log_probs - torch.log_softmax(others, -1))).sum(-1)
+        return kl_B
 
 
 def action_head(space: gymnasium.Space) -> ActionHead:

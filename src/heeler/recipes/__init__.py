@@ -17,6 +17,7 @@ from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
 from heeler.recipes.sft import sft
+from heeler.recipes.velocity import velocity
 
 RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig | OfflineRunConfig]] = {
     "backflip": backflip,
@@ -27,6 +28,7 @@ RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunCon
     "ppo": ppo,
     "reward-model": reward_model,
     "sft": sft,
+    "velocity": velocity,
 }
 
-__all__ = ["RECIPES", "backflip", "chat", "dpo", "helpdesk", "ppo", "preferences", "reward_model", "sft"]
+__all__ = ["RECIPES", "backflip", "chat", "dpo", "helpdesk", "ppo", "preferences", "reward_model", "sft", "velocity"]

@@ -1,6 +1,6 @@
 """Acts in a world and records what happened.
 
-Shapes: T steps, N environments, O observation numbers, A action numbers.
+Shapes: T steps, N environments, O observation numbers, A action numbers, C costs.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from heeler.core.named import under
-from heeler.core.rollout import Rollout
+from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
 
@@ -30,6 +30,7 @@ class Collector:
         self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
+        self.episode_cost = np.zeros((world.num_envs, len(world.cost_names)))
 
     def reset(self, seed: int, *, stagger: bool = False) -> None:
         """Begin new episodes everywhere; with `stagger`, first ones that are cut short at different times."""
@@ -38,13 +39,14 @@ class Collector:
             self.world.stagger()
         self.episode_index += self.episode_step > 0
         self.episode_step[:] = 0
+        self.episode_cost[:] = 0
 
     def collect(self, policy: Policy, generator: torch.Generator, policy_version: int) -> Rollout:
         """T steps of every environment under `policy`, its observation statistics left as they are."""
         T, N, world = self.num_steps, self.world.num_envs, self.world
         observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
         action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
-        true_reward = np.empty((T, N))
+        true_reward, cost = np.empty((T, N)), np.zeros((T, N, len(world.cost_names)))
         terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
         snapshots: list[np.ndarray] = []
@@ -61,10 +63,16 @@ class Collector:
                 policy.executable(action[t])
             )
             self.episode_step += 1
+            if world.cost_names:
+                cost[t] = infos["cost"]
+                self.episode_cost += cost[t]
             if "_final_obs" in infos:
-                finals.append(self._end_episodes(t, infos))
+                ended = infos["_final_obs"]
                 for name in world.figure_names:
-                    figures.setdefault(name, []).append(infos[name][infos["_final_obs"]])
+                    figures.setdefault(name, []).append(infos[name][ended])
+                for index, name in enumerate(world.cost_names):
+                    figures.setdefault(cost_figure(name), []).append(self.episode_cost[ended, index])
+                finals.append(self._end_episodes(t, infos))
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
         return Rollout(
@@ -73,6 +81,7 @@ class Collector:
             executed=policy.within_bounds(action),
             log_prob=self._log_prob(policy, observation[:T], action),
             true_reward=true_reward,
+            cost=cost,
             terminated=terminated,
             truncated=truncated,
             final_index=index,
@@ -88,6 +97,7 @@ class Collector:
         ended = np.flatnonzero(infos["_final_obs"])
         self.episode_index[ended] += 1
         self.episode_step[ended] = 0
+        self.episode_cost[ended] = 0
         return np.stack([np.full(len(ended), t), ended], 1), infos["final_obs"][ended]
 
     @staticmethod
@@ -104,6 +114,7 @@ class Collector:
             "observation": self.observation.copy(),
             "episode_index": self.episode_index.copy(),
             "episode_step": self.episode_step.copy(),
+            "episode_cost": self.episode_cost.copy(),
         }
         world = self.world.state_dict() if self.world.exact_state else {}
         return own | {f"world.{name}": array for name, array in world.items()}
@@ -113,6 +124,8 @@ class Collector:
         self.observation = state["observation"].copy()
         self.episode_index = state["episode_index"].copy()
         self.episode_step = state["episode_step"].copy()
+        # Checkpoints of worlds without costs may be older than costs are.
+        self.episode_cost = state.get("episode_cost", np.zeros_like(self.episode_cost)).copy()
         if self.world.exact_state:
             self.world.load_state_dict(under("world.", state))
 

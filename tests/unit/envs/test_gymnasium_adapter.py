@@ -42,6 +42,48 @@ def test_same_step_autoreset_keeps_the_terminal_observation(vectorization: str):
     world.close()
 
 
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_costs_of_infos_come_through_the_last_of_an_episode_too(vectorization: Any, nested: bool):
+    config = EnvConfig(
+        id=f"{TOY}:Costly",
+        num_envs=2,
+        vectorization=vectorization,
+        costs=("wear", "heat"),
+        kwargs={"nested": nested, "length": 2},
+    )
+    world = make(config, seed=3)
+    world.reset()
+    heats = []
+    for _ in range(4):
+        infos = world.step(np.array([0, 1]))[4]
+        assert (infos["cost"].shape, infos["cost"].dtype) == ((2, 2), np.float64)
+        np.testing.assert_array_equal(infos["cost"][:, 0], 0.5)
+        heats.append(infos["cost"][:, 1].tolist())
+    assert heats == [[1, 1], [2, 2], [1, 1], [2, 2]]
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("costs", "wear", "message"),
+    [
+        (("rust",), 0.5, r"environment 0 at step 1: its infos hold no cost 'rust'; they hold heat, wear"),
+        (("wear",), "nan", r"the cost 'wear' should be one finite number, got nan"),
+        (("wear",), [1.0, 2.0], r"the cost 'wear' should be one finite number, got \[1.0, 2.0\]"),
+    ],
+)
+def test_costs_that_are_none_are_named(costs: tuple[str, ...], wear: Any, message: str):
+    world = make(EnvConfig(id=f"{TOY}:Costly", num_envs=2, costs=costs, kwargs={"wear": wear}), seed=3)
+    world.reset()
+    with pytest.raises(WorldError, match=message):
+        world.step(np.array([0, 1]))
+
+
+def test_heelers_own_worlds_name_their_costs_themselves():
+    with pytest.raises(ConfigError, match=r"env\.costs is for foreign worlds"):
+        make(EnvConfig(id="HopperVelocity", costs=("velocity",)), seed=0)
+
+
 def test_every_kind_of_observation_is_flattened():
     world = build("Mixture")
     observation, _ = world.reset()

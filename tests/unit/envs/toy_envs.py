@@ -41,6 +41,21 @@ class Counter(gymnasium.Env[Any, Any]):
         return np.full((4, 4, 3), self.steps, np.uint8)
 
 
+class Costly(Counter):
+    """Costs its step's number in heat, and in wear what it is told; `wear` may be anything."""
+
+    def __init__(self, *, wear: Any = 0.5, nested: bool = True, **settings: Any):
+        super().__init__(**settings)
+        self.wear, self.nested = wear, nested
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As `Counter`, with costs."""
+        observation, reward, terminated, truncated, _ = super().step(action)
+        wear = float(self.wear) if isinstance(self.wear, str) else self.wear
+        costs = {"heat": self.steps, "wear": wear}
+        return observation, reward, terminated, truncated, {"cost": costs} if self.nested else costs
+
+
 class Mixture(Counter):
     """Every kind of observation at once, and many-part discrete actions."""
 

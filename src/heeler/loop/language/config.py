@@ -17,8 +17,8 @@ from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
-from heeler.rewards.text.multipliers import MultiplierConfig
 from heeler.rollouts.sampler import SamplingConfig
+from heeler.safety.multipliers import MultiplierConfig
 
 PEOPLE = "people"
 Learner = GRPO | RLOO | TextPPO | OnlineDPO
