@@ -25,7 +25,8 @@ class Rollout:
     action: np.ndarray
     """[T, N, A] what the policy chose: float32 for Box (before clipping), int64 for Discrete (A = 1), MultiDiscrete."""
     executed: np.ndarray
-    """[T, N, A] what the world was given of it: Box actions clipped to their bounds; people judge this."""
+    """[T, N, A] what the world was given of it: Box actions clipped to their bounds, and what overseers put in its
+    place; people judge this."""
     log_prob: np.ndarray
     """[T, N] float32: log-probability of `action` under the policy that chose it."""
     true_reward: np.ndarray

@@ -3,6 +3,7 @@
 Shapes: T steps, N environments, O observation numbers, A action numbers, C costs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from heeler.core.named import under
 from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
+
+
+ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
 
 
 class Collector:
@@ -27,6 +32,8 @@ class Collector:
         self.world = world
         self.num_steps = num_steps
         self.record_snapshots = record_snapshots
+        self.review: ActionFilter | None = None
+        """What a step passes before it is carried out; None for nothing."""
         self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
@@ -46,6 +53,7 @@ class Collector:
         T, N, world = self.num_steps, self.world.num_envs, self.world
         observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
         action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
+        executed = np.empty_like(action)
         true_reward, cost = np.empty((T, N)), np.zeros((T, N, len(world.cost_names)))
         terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
@@ -59,8 +67,11 @@ class Collector:
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)
             action[t] = policy.act(observation[t], noise[t]).cpu().numpy()
+            executed[t] = policy.within_bounds(action[t])
+            if self.review is not None:
+                executed[t] = self.review(observation[t], executed[t])
             observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
-                policy.executable(action[t])
+                policy.executable(executed[t])
             )
             self.episode_step += 1
             if world.cost_names:
@@ -78,7 +89,7 @@ class Collector:
         return Rollout(
             observation=observation,
             action=action,
-            executed=policy.within_bounds(action),
+            executed=executed,
             log_prob=self._log_prob(policy, observation[:T], action),
             true_reward=true_reward,
             cost=cost,
