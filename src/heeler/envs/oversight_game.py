@@ -42,7 +42,7 @@ class GameConfig:
     """Of diverted work, with which the harm is done."""
     sizes: tuple[int, ...] = (0, 1, 2, 4)
     """Units that one step may divert by one route."""
-    footprint: float = 1.2
+    footprint: float = 0.9
     """By how much a unit moves the figure of its route's charge, in spreads of an overseer's own noise."""
     leak: float = 0.12
     """Share of that by which it moves each other charge's figure."""

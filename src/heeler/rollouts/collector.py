@@ -14,7 +14,6 @@ from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
 
-
 ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
 
@@ -53,10 +52,10 @@ class Collector:
         T, N, world = self.num_steps, self.world.num_envs, self.world
         observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
         action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
-        executed = np.empty_like(action)
         true_reward, cost = np.empty((T, N)), np.zeros((T, N, len(world.cost_names)))
         terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
+        executed: list[np.ndarray] = []
         snapshots: list[np.ndarray] = []
         finals: list[tuple[np.ndarray, np.ndarray]] = []
         figures: dict[str, list[np.ndarray]] = {}
@@ -67,9 +66,8 @@ class Collector:
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)
             action[t] = policy.act(observation[t], noise[t]).cpu().numpy()
-            executed[t] = policy.within_bounds(action[t])
-            if self.review is not None:
-                executed[t] = self.review(observation[t], executed[t])
+            proposed = policy.within_bounds(action[t])
+            executed.append(proposed if self.review is None else self.review(observation[t], proposed))
             observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
                 policy.executable(executed[t])
             )
@@ -89,7 +87,7 @@ class Collector:
         return Rollout(
             observation=observation,
             action=action,
-            executed=executed,
+            executed=np.stack(executed),
             log_prob=self._log_prob(policy, observation[:T], action),
             true_reward=true_reward,
             cost=cost,
