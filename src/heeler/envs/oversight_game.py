@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Discrete, MultiDiscrete
 
 from heeler.core.errors import ConfigError
 from heeler.core.seeding import stream
@@ -267,9 +267,3 @@ class Played:
     """[T, N] float64: how well it would have been without overseers."""
     completed: np.ndarray
     """[N] bool: whether the harm was done."""
-
-
-WORKER_SPACE = Box(-np.inf, np.inf, (WORKER_SIZE,), np.float32)
-"""Of what a worker sees."""
-EVIDENCE_SPACE = Box(-np.inf, np.inf, (EVIDENCE_SIZE,), np.float32)
-"""Of what an overseer sees."""

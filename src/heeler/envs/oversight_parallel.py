@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from gymnasium import Space
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete
 
 from heeler.core.errors import ConfigError
-from heeler.envs.oversight_game import CHARGES, EVIDENCE_SIZE, VERDICT_SPACE, WORKER_SIZE, GameConfig, OversightGame
+from heeler.envs.oversight_game import CHARGES, EVIDENCE_SIZE, WORKER_SIZE, GameConfig, OversightGame
 
 WORKER = "worker"
 
@@ -41,7 +41,9 @@ class OversightParallel:
         self.observation_spaces = {
             agent: Box(-np.inf, np.inf, (size + 1,), np.float32) for agent, size in both.items()
         }
-        self.action_spaces = {WORKER: self.game.config.worker_space} | dict.fromkeys(CHARGES, VERDICT_SPACE)
+        # Each of its own, as each is seeded apart.
+        self.action_spaces: dict[str, Space[Any]] = {charge: Discrete(2) for charge in CHARGES}
+        self.action_spaces[WORKER] = self.game.config.worker_space
         self._begin()
 
     def observation_space(self, agent: str) -> Space[Any]:

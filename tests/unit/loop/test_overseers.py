@@ -232,13 +232,16 @@ def test_the_configuration_goes_through_a_file(folder):
     [
         ({}, "at least one of conduct, resources, rules and own"),
         ({"rules": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
+        ({"rules": "texts.yaml"}, "texts.yaml: the rule 'no threats' reads text"),
         ({"own": (OwnOverseer(function="nowhere.py:f"),)}, "no file nowhere.py"),
         ({"resources": (ResourceBudget(name="heat", limit=1.0),)}, "how much of 'heat' is used in this world"),
         ({"resources": (ResourceBudget(name="money", limit=1.0),)}, "give both or neither"),
         ({"resources": (ResourceBudget(name="steps", limit=1.0),), "timeout_s": 0.0}, "timeout_s must be > 0"),
     ],
 )
-def test_mistakes_leave_no_run(tmp_path, settings, words):
+def test_mistakes_leave_no_run(tmp_path, monkeypatch, settings, words):
+    monkeypatch.chdir(tmp_path)
+    Path("texts.yaml").write_text("rules: [{name: no threats, test: toxicity}]")
     with pytest.raises(ConfigError, match=words):
         run(tiny_ppo(overseers=OverseersConfig(**settings)), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -317,11 +320,14 @@ def test_a_text_in_the_place_of_an_answer_must_be_one(tmp_path):
         ("{conduct: {num_usual: 500}}", "outgoing.overseers.conduct would be ignored: it is for steps in a world"),
         ("{resources: [{name: energy, limit: 1}]}", "of texts words and characters are told, got 'energy'"),
         ("{rules: nowhere.yaml}", "nowhere.yaml cannot be read"),
+        ("{rules: steps.yaml}", "steps.yaml: the rule 'still' reads action"),
         ("{rulez: a}", "no setting outgoing.overseers.rulez"),
         ("on", "at least one of conduct"),
     ],
 )
-def test_overseers_of_texts_that_are_wrong(tmp_path, settings, words):
+def test_overseers_of_texts_that_are_wrong(tmp_path, monkeypatch, settings, words):
+    monkeypatch.chdir(tmp_path)
+    Path("steps.yaml").write_text("rules: [{name: still, when: max(abs(action)) > 0}]")
     path = tmp_path / "guards.yaml"
     path.write_text(f"outgoing: {{overseers: {settings}}}")
     with pytest.raises(ConfigError, match=words) as refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from heeler.core.errors import ConfigError
 from heeler.oversight.overseers.conduct import Conduct, ConductConfig
-from heeler.oversight.overseers.ethics import Ethics, read_rules
+from heeler.oversight.overseers.ethics import TOLD_OF_STEPS, Ethics, check_told, read_rules
 from heeler.oversight.overseers.evidence import Overseer
 from heeler.oversight.overseers.own import load_overseer
 from heeler.oversight.overseers.quorum import QuorumConfig
@@ -75,12 +75,15 @@ class BuiltTeam:
     """Of the file of rules; empty without one."""
 
 
-def build_team(config: OverseersConfig, *, num_choices: Sequence[int] = ()) -> BuiltTeam:
+def build_team(
+    config: OverseersConfig, *, num_choices: Sequence[int] = (), told: Sequence[str] = TOLD_OF_STEPS
+) -> BuiltTeam:
     """The overseers that a configuration names.
 
     Args:
         config: the settings.
         num_choices: of each component of discrete actions; none for continuous ones and for texts.
+        told: what rules may read.
 
     Raises:
         ConfigError: a file or a function is not there or not what it should be, or two have one name.
@@ -94,6 +97,7 @@ def build_team(config: OverseersConfig, *, num_choices: Sequence[int] = ()) -> B
         overseers.append(Resources(config.resources))
     if config.rules:
         rules, sha256 = read_rules(Path(config.rules))
+        check_told(rules, told, config.rules)
         overseers.append(Ethics(rules))
     overseers += [load_overseer(one.function, name=one.name) for one in config.own]
     team = Team(overseers, config.quorum, timeout_s=config.timeout_s, num_rests=config.num_rests)

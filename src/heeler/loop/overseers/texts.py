@@ -1,6 +1,6 @@
 """Overseers of texts: a team as a guard of a served chat, and as a part of the gate that a language model passes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from heeler.core.errors import ConfigError
 from heeler.core.texts import TextSample
@@ -9,6 +9,7 @@ from heeler.core.words import words
 from heeler.evaluation import suite_kinds
 from heeler.evaluation.text_suites import Suite
 from heeler.loop.overseers.settings import OverseersConfig, build_team
+from heeler.oversight.overseers.ethics import TOLD_OF_TEXTS
 from heeler.oversight.overseers.evidence import ALLOW, Evidence
 from heeler.oversight.overseers.team import Team
 
@@ -55,7 +56,7 @@ def text_team(config: OverseersConfig, where: str) -> Team:
         if budget.name not in _COUNTED:
             raise ConfigError(f"{where}.resources: of texts {' and '.join(_COUNTED)} are told, got {budget.name!r}")
     try:
-        return build_team(config).team
+        return build_team(config, told=TOLD_OF_TEXTS).team
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -82,9 +83,3 @@ def released_score(team: Team) -> Callable[[TextSample], float]:
         return float(team.review(text_evidence(sample)).decision == "allow")
 
     return score
-
-
-def counts(team: Team) -> Mapping[str, float]:
-    """How often each overseer objected, and failed, so far."""
-    told = {f"overseers/{name}/objections": float(num) for name, num in team.objections.items()}
-    return told | {f"overseers/{name}/failures": float(num) for name, num in team.failures.items()}

@@ -43,6 +43,9 @@ TESTS: Mapping[str, Callable[[], TextRule]] = {
     "personal data": PersonalData,
 }
 """Named tests: those of texts that heeler brings."""
+TOLD_OF_STEPS = ("observation", "action", "spent", "step")
+TOLD_OF_TEXTS = ("text", "prompt", "spent")
+"""What a condition may read of each."""
 _KINDS = ("when", "test", "function", "judge")
 _KEYS = ("name", "because", "decision", "at_least", *_KINDS)
 
@@ -60,6 +63,8 @@ class EthicsRule:
     """By one step or text; may say by what, in words."""
     condition: Condition | None = None
     """The same of many steps at once, where it is a condition."""
+    reads: frozenset[str] = frozenset()
+    """What it cannot do without, of `expressions.NAMES`."""
 
     def verdict(self, said: bool | str = True) -> Verdict:
         """Of what breaks it."""
@@ -137,6 +142,26 @@ def read_rules(path: Path | str) -> tuple[list[EthicsRule], str]:
     return rules, hashlib.sha256(content).hexdigest()
 
 
+def check_told(rules: Sequence[EthicsRule], told: Sequence[str], path: str) -> None:
+    """Refuse rules that read what is not told where they are to judge: they would find themselves broken each time.
+
+    Args:
+        rules: of a file.
+        told: `TOLD_OF_STEPS` or `TOLD_OF_TEXTS`.
+        path: of the file, for the message.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    for rule in rules:
+        missing = sorted(rule.reads - set(told))
+        if missing:
+            raise ConfigError(
+                f"{path}: the rule {rule.name!r} reads {missing[0]}, and what it is to judge here has only "
+                f"{', '.join(told)}"
+            )
+
+
 def _rule(where: str, given: Any) -> EthicsRule:
     if not isinstance(given, dict):
         raise ConfigError(f"{where}: expected a name and a test, got {given!r:.80}")
@@ -156,9 +181,14 @@ def _rule(where: str, given: Any) -> EthicsRule:
     if decision not in ("veto", "halt"):
         raise ConfigError(f"{where}.decision: expected veto or halt, got {decision!r}")
     is_broken, condition = _test(where, kinds[0], values)
-    because = values.get("because", "")
+    reads = {"text"} if kinds[0] == "test" else set[str]() if condition is None else condition.reads
     return EthicsRule(
-        name=values["name"], decision=decision, because=because, is_broken=is_broken, condition=condition
+        name=values["name"],
+        decision=decision,
+        because=values.get("because", ""),
+        is_broken=is_broken,
+        condition=condition,
+        reads=frozenset(reads),
     )
 
 
