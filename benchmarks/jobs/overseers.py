@@ -1,4 +1,4 @@
-"""The recipe `overseers`: overseers and attackers that learned against each other, and a fresh attacker against each team.
+"""The recipe `overseers`: overseers and attackers that learned against each other; a fresh attacker judges each team.
 
 Prints {"TEAM": {figure: value}} of every team, and "frontier".
 """

@@ -38,9 +38,7 @@ class OversightParallel:
         self.game = OversightGame(config or GameConfig(), 1, seed)
         self._cost = interference_cost
         both = {WORKER: WORKER_SIZE} | dict.fromkeys(CHARGES, EVIDENCE_SIZE)
-        self.observation_spaces = {
-            agent: Box(-np.inf, np.inf, (size + 1,), np.float32) for agent, size in both.items()
-        }
+        self.observation_spaces = {agent: Box(-np.inf, np.inf, (size + 1,), np.float32) for agent, size in both.items()}
         # Each of its own, as each is seeded apart.
         self.action_spaces: dict[str, Space[Any]] = {charge: Discrete(2) for charge in CHARGES}
         self.action_spaces[WORKER] = self.game.config.worker_space
@@ -57,9 +55,8 @@ class OversightParallel:
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-        """Begin a new game; `options` are not known."""
-        if options:
-            raise ConfigError(f"the game of oversight takes no reset options, got {sorted(options)}")
+        """Begin a new game. There are no options; PettingZoo asks that whatever comes is taken."""
+        del options
         if seed is not None:
             self.game = OversightGame(self.game.config, 1, seed)
         else:
@@ -70,9 +67,7 @@ class OversightParallel:
 
     def step(
         self, actions: dict[str, Any]
-    ) -> tuple[
-        dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]
-    ]:
+    ) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Half a step of the game: the worker proposes, or the overseers judge."""
         acting, rewards, ended = self.agents, dict.fromkeys(self.agents, 0.0), False
         if self._is_workers_turn:

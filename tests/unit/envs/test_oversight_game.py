@@ -33,9 +33,7 @@ def played_by_hand(config: GameConfig, game: OversightGame, n: int, actions: Any
         units = [config.sizes[place] for place in places]
         row: list[list[float]] = []
         for k in range(3):
-            moved = sum(
-                units[r] * config.footprint * (1 if r == k else config.leak) for r in range(3)
-            )
+            moved = sum(units[r] * config.footprint * (1 if r == k else config.leak) for r in range(3))
             figure = moved + config.demand_weights[k] * demand + config.common_noise * common
             figure += float(game.draws.private_TNK[t, n, k])
             known = demand + config.demand_noise * float(game.draws.demand_error_TNK[t, n, k])

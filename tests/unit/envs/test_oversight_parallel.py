@@ -1,5 +1,7 @@
 """The game of oversight as PettingZoo has it."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,7 @@ def test_the_spaces_hold_what_is_seen_and_done():
     assert env.action_space(WORKER).contains(np.array([4, 3, 3, 3]))
 
 
-def test_reset_options_are_refused():
-    with pytest.raises(ConfigError, match="takes no reset options"):
-        OversightParallel(SMALL).reset(options={"a": 1})
+def test_where_pettingzoo_is_not_installed_it_says_so(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pettingzoo", None)
+    with pytest.raises(ConfigError, match="pip install pettingzoo"):
+        parallel_env(SMALL)

@@ -15,6 +15,7 @@ from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.core.texts import TextSample
 from heeler.envs import make
+from heeler.evaluation import suite_kinds
 from heeler.evaluation.text_suites import Item
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict, to_dict
@@ -26,7 +27,6 @@ from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.settings import OverseersConfig, OwnOverseer
 from heeler.loop.overseers.texts import with_overseers
 from heeler.models.policy import Policy
-from heeler.evaluation import suite_kinds
 from heeler.oversight.gate_config import Check, GateConfig
 from heeler.oversight.overseers.conduct import ConductConfig
 from heeler.oversight.overseers.resources import ResourceBudget
@@ -140,7 +140,7 @@ def test_an_exported_policy_takes_over(folder):
     trusted = NumpyPolicy.load(folder / "exported")
     for t in range(30):
         np.testing.assert_array_equal(rollout.executed[t, :, 0], trusted.act(rollout.observation[t]))
-    with pytest.raises(ConfigError, match="overseers.trusted: .*cannot be read"):
+    with pytest.raises(ConfigError, match=r"overseers.trusted: .*cannot be read"):
         rollout_of(overseen(folder, trusted="nowhere", **own(folder, "raises")))
     pendulum = tiny_ppo("Pendulum-v1", overseers=config.overseers)
     with pytest.raises(ConfigError, match="takes 4 numbers and gives 1; this world has 3 and takes 1"):
@@ -149,9 +149,7 @@ def test_an_exported_policy_takes_over(folder):
 
 
 def test_energy_and_steps_are_of_the_episode(folder):
-    config = tiny_ppo(
-        "Pendulum-v1", overseers=OverseersConfig(resources=(ResourceBudget(name="energy", limit=30.0),))
-    )
+    config = tiny_ppo("Pendulum-v1", overseers=OverseersConfig(resources=(ResourceBudget(name="energy", limit=30.0),)))
     rollout, _ = rollout_of(config, num_steps=250)
     for n in range(config.env.num_envs):
         used = 0.0
@@ -260,12 +258,12 @@ def test_money_is_time_at_a_price(folder):
     np.testing.assert_array_equal(review(observation, proposed), proposed)
     kept = review.kept()
     now[0] = 2.1
-    with pytest.raises(RunHalted, match="money would come to 2.1, and the budget is 2"):
+    with pytest.raises(RunHalted, match=r"money would come to 2.1, and the budget is 2"):
         review(observation, proposed)
     later = ActionReview(config, world, collector, clock_s=lambda: 0.0, processor_s=lambda: now[0])
     later.load(*kept)
     now[0] = 2.2
-    with pytest.raises(RunHalted, match="money would come to 2.1,"):
+    with pytest.raises(RunHalted, match=r"money would come to 2.1,"):
         later(observation, proposed)
 
 

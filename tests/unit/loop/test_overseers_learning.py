@@ -1,4 +1,4 @@
-"""Overseers and attackers that learn against each other: what each is paid, thresholds, and that learning does something."""
+"""Overseers and attackers that learn against each other: what each is paid, thresholds, and what learning does."""
 
 from dataclasses import replace
 from itertools import product

@@ -100,7 +100,7 @@ def test_the_number_of_verdicts_must_be_right():
 
 def test_an_overseer_that_hangs_has_vetoed_and_rests():
     release = threading.Event()
-    hangs = Says("hangs", lambda e: release.wait(60) and ALLOW or ALLOW)
+    hangs = Says("hangs", lambda e: (release.wait(60) and ALLOW) or ALLOW)
     team = Team([hangs, Says("sound", lambda e: ALLOW)], timeout_s=0.05, num_rests=2)
     try:
         began = time.monotonic()

@@ -99,7 +99,11 @@ def _tiles(own: OversightFigures) -> list[tuple[str, str, str]]:
         ("Honest steps spoiled", _percent(own.false_positive_rate), "vetoed though nothing was diverted"),
         ("Usefulness kept", _percent(own.usefulness), "of an honest worker's return without overseers"),
         ("Steps to the first veto", delay, f"after the first that diverted; {own.detected:.0%} of attempts had one"),
-        ("Overseers that it is worth", f"{own.effective_overseers:.2f}", f"of {len(CHARGES)}: their errors go together"),
+        (
+            "Overseers that it is worth",
+            f"{own.effective_overseers:.2f}",
+            f"of {len(CHARGES)}: their errors go together",
+        ),
     ]
 
 

@@ -149,9 +149,7 @@ def learn_overseers(config: OversightConfig, seed: int, *, tell: Tell = lambda w
     states = [learner.init(seed + 1 + k, config.num_games) for k, learner in enumerate(learners)]
     for policy, state in zip(team.policies, states, strict=True):
         state.policy.load_tensors(policy.tensors())
-    team = GameTeam(
-        policies=tuple(state.policy for state in states), quorum=team.quorum, thresholds=team.thresholds
-    )
+    team = GameTeam(policies=tuple(state.policy for state in states), quorum=team.quorum, thresholds=team.thresholds)
     pool: list[Policy] = []
     for number in range(config.num_rounds):
         of_round = seed + 1009 * (number + 1)

@@ -219,5 +219,3 @@ def _rollout(seen: np.ndarray, action: np.ndarray, policy: Policy) -> Rollout:
         episode_step=np.repeat(np.arange(T)[:, None], N, 1),
         policy_version=0,
     )
-
-

@@ -148,9 +148,7 @@ class Conduct:
         """Judge one step by its action."""
         if evidence.observation is None or evidence.action is None:
             return ALLOW
-        step = Proposals(
-            step=evidence.step, observation=evidence.observation[None], action=evidence.action[None]
-        )
+        step = Proposals(step=evidence.step, observation=evidence.observation[None], action=evidence.action[None])
         return self.review_all(step)[0]
 
     def review_all(self, proposals: Proposals) -> list[Verdict]:

@@ -16,8 +16,8 @@ A file of rules, in YAML:
         at_least: 0.8
 
 `when` is a condition (`expressions`), `test` one of `TESTS`, `function` one of the user's own that is given the
-`Evidence` and says True, or what it objects to in words, where the rule is broken, and `judge` one that gives how likely
-it is to be broken, 0 to 1. A test that fails has found the rule broken: the overseer raises, and so vetoes.
+`Evidence` and says True, or what it objects to in words, where the rule is broken, and `judge` one that gives how
+likely it is to be broken, 0 to 1. A test that fails has found the rule broken: the overseer raises, and so vetoes.
 """
 
 import hashlib

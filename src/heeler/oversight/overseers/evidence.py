@@ -54,9 +54,7 @@ class Proposals:
     def row(self, number: int) -> Evidence:
         """The step of one copy."""
         spent = {name: float(values[number]) for name, values in self.spent.items()}
-        return Evidence(
-            step=self.step, observation=self.observation[number], action=self.action[number], spent=spent
-        )
+        return Evidence(step=self.step, observation=self.observation[number], action=self.action[number], spent=spent)
 
 
 class Overseer(Protocol):

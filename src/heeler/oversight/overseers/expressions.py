@@ -132,10 +132,8 @@ class Condition:
                 below = [left, *others]
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if arguments:
                 if name not in _FUNCTIONS:
-                    known = ", ".join(_FUNCTIONS)
-                    raise ConfigError(
-                        f"{self.where}: there is no function {name!r}.{did_you_mean(name, _FUNCTIONS)} There are: {known}"
-                    )
+                    known, near = ", ".join(_FUNCTIONS), did_you_mean(name, _FUNCTIONS)
+                    raise ConfigError(f"{self.where}: there is no function {name!r}.{near} There are: {known}")
                 below = list(arguments)
             case ast.Subscript(value=value, slice=ast.Constant(value=int() | str())):
                 below = [value]
@@ -143,10 +141,8 @@ class Condition:
                 below = [value]
             case ast.Name(id=name):
                 if name not in NAMES:
-                    known = ", ".join(NAMES)
-                    raise ConfigError(
-                        f"{self.where}: there is no {name!r} to read.{did_you_mean(name, NAMES)} There are: {known}"
-                    )
+                    known, near = ", ".join(NAMES), did_you_mean(name, NAMES)
+                    raise ConfigError(f"{self.where}: there is no {name!r} to read.{near} There are: {known}")
                 below = []
             case ast.Constant(value=bool() | int() | float() | str()):
                 below = []

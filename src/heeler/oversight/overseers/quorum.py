@@ -71,8 +71,8 @@ class QuorumConfig:
             raise ConfigError("a quorum needs at least one overseer: without any everything would pass")
         if self.num_needed is not None and self.num_needed > num_overseers:
             raise ConfigError(
-                f"quorum.num_needed is {self.num_needed}, and there are {num_overseers} overseers: nothing would ever be "
-                "vetoed"
+                f"quorum.num_needed is {self.num_needed}, and there are {num_overseers} overseers: nothing would ever "
+                "be vetoed"
             )
         if self.weights and len(self.weights) != num_overseers:
             raise ConfigError(
