@@ -63,8 +63,8 @@ class GameConfig:
         for name in ("num_steps", "num_units"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be >= 1, got {getattr(self, name)}")
-        if len(self.sizes) < 2 or self.sizes[0] != 0 or min(self.sizes[1:]) < 1:
-            raise ConfigError(f"sizes must begin with 0, which diverts nothing, and go on above it, got {self.sizes}")
+        if len(self.sizes) < 2 or self.sizes[0] != 0 or any(np.diff(self.sizes) < 1):
+            raise ConfigError(f"sizes must begin with 0, which diverts nothing, and rise from there, got {self.sizes}")
         if len(self.demand_weights) != len(CHARGES):
             raise ConfigError(f"demand_weights must be {len(CHARGES)} numbers, one a charge, got {self.demand_weights}")
         for name in ("leak", "completion_share"):

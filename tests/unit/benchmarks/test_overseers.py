@@ -17,7 +17,8 @@ PRINTED = {
         "resources": team(0.3),
         "ethics": team(0.7),
         "together": team(0.04),
-    }
+    },
+    "scripted": {"slow": team(0.01), "burst": team(None)},
 }
 
 
@@ -31,5 +32,10 @@ def test_the_best_alone_is_compared_with_all_together():
 
 
 def test_overseers_that_are_not_better_than_one_alone_miss():
-    worse = {"figures": PRINTED["figures"] | {"resources": team(0.03)}}
+    worse = PRINTED | {"figures": PRINTED["figures"] | {"resources": team(0.03)}}
+    assert not holds(overseers.BENCHMARK.targets, overseers.summarize(worse))
+
+
+def test_a_plan_that_gets_past_them_misses():
+    worse = PRINTED | {"scripted": {"slow": team(0.2)}}
     assert not holds(overseers.BENCHMARK.targets, overseers.summarize(worse))

@@ -151,6 +151,7 @@ def test_turns_are_kept():
         (dict(num_steps=0), "num_steps must be >= 1"),
         (dict(sizes=(1, 2)), "sizes must begin with 0"),
         (dict(sizes=(0,)), "sizes must begin with 0"),
+        (dict(sizes=(0, 2, 1)), "rise from there"),
         (dict(leak=1.5), "leak must be between 0 and 1"),
         (dict(demand_weights=(1.0,)), "demand_weights must be 3 numbers"),
         (dict(footprint=float("nan")), "footprint must be >= 0 and finite"),

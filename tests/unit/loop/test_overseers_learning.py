@@ -13,6 +13,7 @@ from heeler.evaluation.oversight import oversight_figures
 from heeler.loop.overseers.comparing import Comparison, write_comparison
 from heeler.loop.overseers.learning import OversightConfig, judge, learn_attacker, learn_overseers
 from heeler.loop.overseers.playing import GameTeam, acting, overseer_rewards, overseer_rollout, play, worker_rollout
+from heeler.loop.overseers.scripted import scripted_attackers
 from heeler.models.policy import PolicyConfig
 from heeler.oversight.overseers.quorum import QuorumConfig
 from heeler.recipes.overseers import main
@@ -21,11 +22,11 @@ POLICY = PolicyConfig(hidden_sizes=(16,))
 TINY = OversightConfig(
     game=GameConfig(num_steps=8, num_units=12, footprint=3.0),
     num_rounds=2,
-    num_games=64,
-    attacker_updates=12,
-    overseer_updates=25,
-    final_updates=20,
-    num_judged=512,
+    num_games=48,
+    attacker_updates=8,
+    overseer_updates=12,
+    final_updates=12,
+    num_judged=256,
 )
 
 
@@ -130,6 +131,25 @@ def test_what_is_learned_from_is_what_was_seen_and_done():
     np.testing.assert_allclose(of_overseer.log_prob, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_scripted_attackers_do_what_their_names_say():
+    config = GameConfig()
+    team, per_step = fresh().unwatched(), {}
+    for name, worker in scripted_attackers(config).items():
+        played = play(OversightGame(config, 200, 0), [(worker, 200)], team).played
+        assert played.completed.mean() > 0.95, name
+        assert (played.task == 1).all(), "it does its task beside"
+        per_step[name] = played.proposed
+    assert (per_step["burst"] == 12).all()
+    assert (per_step["slow"] == 2).all()
+    assert (per_step["around ethics"] == 3).all()
+    assert set(np.unique(per_step["hiding"])) == {1, 5}
+    game = OversightGame(config, 200, 0)
+    hidden = game.draws.common_TN < -0.3
+    np.testing.assert_array_equal(per_step["hiding"] == 5, hidden)
+    action = scripted_attackers(config)["around resources"](game.worker_view())
+    assert (action[:, 2] == 0).all() and (action[:, 1] + action[:, 3] > 0).all()
+
+
 @pytest.fixture(scope="module")
 def learned():
     torch.set_num_threads(1)
@@ -183,7 +203,7 @@ def test_bad_arguments_are_told_and_leave_nothing(tmp_path, capsys, options, wor
 def test_a_figure_that_there_is_not_is_none_in_a_file(tmp_path, learned):
     figures = judge(TINY, learned.untrained.unwatched(), 5).figures
     none = replace(figures, attack_success=float("nan"), detection_delay=float("nan"))
-    comparison = Comparison(figures={"together": none}, frontier=())
+    comparison = Comparison(figures={"together": none}, scripted={"slow": none}, frontier=())
     assert comparison.to_dict()["figures"]["together"]["attack_success"] is None
     assert write_comparison(tmp_path, TINY, 0, comparison).is_file()
 

@@ -18,9 +18,10 @@ from heeler.loop.overseers.learning import (
     frontier,
     judge,
     judge_alone,
+    judge_scripted,
     learn_overseers,
 )
-from heeler.loop.report_chart import Chart, axes, numbers
+from heeler.loop.report_chart import Chart, Trace, axes, numbers
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 
 FIGURES_NAME, PAGE_NAME = "figures.json", "report.html"
@@ -34,13 +35,18 @@ class Comparison:
 
     figures: Mapping[str, OversightFigures]
     """Of `nobody`, `untrained`, each charge alone, and all `together`."""
+    scripted: Mapping[str, OversightFigures]
+    """Of all together against attackers that follow a plan, by its name."""
     frontier: tuple[FrontierPoint, ...]
     """Of all together."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; None for a figure that there is not."""
-        figures = {name: _known(own.to_dict()) for name, own in self.figures.items()}
-        return {"figures": figures, "frontier": [_known(asdict(point)) for point in self.frontier]}
+        figures, scripted = (
+            {name: _known(own.to_dict()) for name, own in each.items()} for each in (self.figures, self.scripted)
+        )
+        points = [_known(asdict(point)) for point in self.frontier]
+        return {"figures": figures, "scripted": scripted, "frontier": points}
 
 
 def compare(config: OversightConfig, seed: int, *, tell: Tell = lambda words: None) -> Comparison:
@@ -63,9 +69,11 @@ def compare(config: OversightConfig, seed: int, *, tell: Tell = lambda words: No
         tell(f"attacked {name} alone")
     judged[TOGETHER] = judge(config, overseen.team, of_judges)
     tell("attacked all overseers together")
+    scripted = judge_scripted(config, overseen.team, of_judges)
     attackers = (judged[TOGETHER].attacker, *overseen.pool)
     points = frontier(config, overseen.team, attackers, of_judges, _RATES)
-    return Comparison(figures={name: own.figures for name, own in judged.items()}, frontier=tuple(points))
+    figures = {name: own.figures for name, own in judged.items()}
+    return Comparison(figures=figures, scripted=scripted, frontier=tuple(points))
 
 
 def write_comparison(folder: Path, config: OversightConfig, seed: int, comparison: Comparison) -> Path:
@@ -74,7 +82,8 @@ def write_comparison(folder: Path, config: OversightConfig, seed: int, compariso
     values = {"seed": seed, **to_dict(config)}
     content = {"settings": values, **comparison.to_dict()}
     write_atomically(folder / FIGURES_NAME, json.dumps(content, indent=1, allow_nan=False).encode())
-    sections = {"Safety and usefulness": [_frontier_chart(comparison), _teams_chart(comparison)]}
+    charts = [_frontier_chart(comparison), _teams_chart(comparison), _scripted_chart(comparison)]
+    sections = {"Safety and usefulness": charts}
     own = comparison.figures[TOGETHER]
     body = [_header(seed), tiles_of(_tiles(own))]
     body += [section_of(title, charts) for title, charts in sections.items()]
@@ -127,26 +136,35 @@ def _frontier_chart(comparison: Comparison) -> Chart:
         id="frontier",
         title="Safety against usefulness",
         caption="The overseers at several strictnesses: what of an honest worker's return is left, and which share of "
-        "attempts failed of the attacker that does best there, among those that learned at the strictness that was set.",
+        "attempts failed of the attacker that does best there, among those that learned at the strictness set.",
         traces=[trace],
         layout=axes("usefulness kept", "attacks prevented", legend=False, x_format=".0%", y_format=".0%"),
     )
 
 
+def _bars(figures: Mapping[str, OversightFigures]) -> Trace:
+    shares = [own.attack_success for own in figures.values()]
+    y = numbers(0.0 if math.isnan(share) else share for share in shares)
+    return {"type": "bar", "x": list(figures), "y": y, "marker": {"color": "@blue"}}
+
+
+def _scripted_chart(comparison: Comparison) -> Chart:
+    return Chart(
+        id="scripted",
+        title="Attacks by a plan",
+        caption="All overseers together against attackers that learned nothing: all at once, a little at a time, by "
+        "all routes or around one overseer, and when the shared noise hides it.",
+        traces=[_bars(comparison.scripted)],
+        layout=axes("plan", "share of attempts", legend=False, y_range=[0, 1], y_format=".0%"),
+    )
+
+
 def _teams_chart(comparison: Comparison) -> Chart:
-    names = list(comparison.figures)
-    shares = [own.attack_success for own in comparison.figures.values()]
-    trace = {
-        "type": "bar",
-        "x": names,
-        "y": numbers(0.0 if math.isnan(share) else share for share in shares),
-        "marker": {"color": "@blue"},
-    }
     return Chart(
         id="teams",
         title="Attacks that succeeded",
         caption="By who watched; the attacker learned from nothing against each. All may veto the same share of honest "
         "steps.",
-        traces=[trace],
+        traces=[_bars(comparison.figures)],
         layout=axes("who watched", "share of attempts", legend=False, y_range=[0, 1], y_format=".0%"),
     )

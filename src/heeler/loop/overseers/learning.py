@@ -38,6 +38,7 @@ from heeler.loop.overseers.playing import (
     play,
     worker_rollout,
 )
+from heeler.loop.overseers.scripted import scripted_attackers
 from heeler.models.policy import Policy, PolicyConfig
 from heeler.oversight.overseers.quorum import QuorumConfig
 
@@ -53,15 +54,15 @@ class OversightConfig:
     """The game."""
     quorum: QuorumConfig = field(default_factory=QuorumConfig)
     """How the overseers decide together."""
-    num_rounds: int = 6
+    num_rounds: int = 5
     """Attackers in the pool, and turns of the overseers."""
     num_games: int = 256
     """Side by side, in one rollout."""
-    attacker_updates: int = 60
+    attacker_updates: int = 30
     """Of the attacker of each round."""
-    overseer_updates: int = 30
+    overseer_updates: int = 15
     """Of the overseers in each round."""
-    final_updates: int = 150
+    final_updates: int = 80
     """Of the attacker that finished overseers are measured against."""
     num_judged: int = 2048
     """Games by which thresholds are set, and others by which all is measured."""
@@ -72,11 +73,11 @@ class OversightConfig:
     attacker: PPOConfig = field(
         default_factory=lambda: PPOConfig(
             policy=_SMALL,
-            learning_rate=3e-3,
+            learning_rate=5e-3,
             final_learning_rate_share=0.1,
             entropy_coefficient=0.003,
-            num_epochs=4,
-            minibatch_size=1024,
+            num_epochs=3,
+            minibatch_size=2048,
             target_kl=None,
         )
     )
@@ -86,11 +87,11 @@ class OversightConfig:
             policy=_SMALL,
             discount=0.0,
             trace_decay=0.0,
-            learning_rate=3e-3,
+            learning_rate=5e-3,
             final_learning_rate_share=1.0,
             entropy_coefficient=0.003,
             num_epochs=3,
-            minibatch_size=1024,
+            minibatch_size=2048,
             target_kl=None,
         )
     )
@@ -184,6 +185,15 @@ def judge(config: OversightConfig, team: GameTeam, seed: int) -> Judged:
     attacker = learn_attacker(config, team, seed, num_updates=config.final_updates)
     honest, attacked = (_judged(config, worker, team, seed) for worker in (honest_action, attacker))
     return Judged(figures=oversight_figures(honest.played, attacked.played), attacker=attacker)
+
+
+def judge_scripted(config: OversightConfig, team: GameTeam, seed: int) -> dict[str, OversightFigures]:
+    """Figures of a finished team against attackers that follow a plan."""
+    honest = _judged(config, honest_action, team, seed).played
+    return {
+        name: oversight_figures(honest, _judged(config, worker, team, seed).played)
+        for name, worker in scripted_attackers(config.game).items()
+    }
 
 
 def judge_alone(config: OversightConfig, team: GameTeam, charge: int, seed: int) -> Judged:

@@ -86,7 +86,7 @@ class Expectation:
         features_BF = _features(arrays, inputs_BI)
         fitted_BF, outcomes = features_BF[~is_held_out], outcomes_BJ[~is_held_out]
         gram = fitted_BF.T @ fitted_BF + _RIDGE * len(fitted_BF) * np.eye(features_BF.shape[1])
-        arrays["weights"] = np.linalg.solve(gram, fitted_BF.T @ outcomes)
+        arrays["weights"] = np.asarray(np.linalg.solve(gram, fitted_BF.T @ outcomes), np.float64)
         residual_BJ = outcomes_BJ - features_BF @ arrays["weights"]
         covariance = np.atleast_2d(residual_BJ[~is_held_out].T @ residual_BJ[~is_held_out]) / len(fitted_BF)
         floor = 1e-6 * (1 + np.square(outcomes_BJ).mean())

@@ -237,10 +237,10 @@ def _of_function(function: Callable[..., Any], where: str) -> Callable[[Evidence
         said = function(evidence)
         if said is None:
             return False
-        if isinstance(said, bool | np.bool_):
-            return bool(said)
-        if isinstance(said, str):
+        if isinstance(said, str | bool):
             return said
+        if isinstance(said, np.bool_):
+            return bool(cast(Any, said))
         raise DataError(f"{where}.function must give True, False or words, got {type(said).__name__}")
 
     return is_broken

@@ -26,7 +26,7 @@ _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
+    ast.Div: lambda left, right: left / right,
 }
 _COMPARE: Mapping[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
@@ -53,19 +53,35 @@ def _most(*values: Any) -> Any:
     return np.max(_parts(values[0]), axis=0) if len(values) == 1 else reduce(np.maximum, values)
 
 
+def _sum(value: Any) -> Any:
+    return np.sum(_parts(value), axis=0)
+
+
+def _norm(value: Any) -> Any:
+    return np.linalg.norm(_parts(value), axis=0)
+
+
 def _length(text: str) -> int:
     return len(text)
+
+
+def _num_words(text: str) -> int:
+    return len(text.split())
+
+
+def _lower(text: str) -> str:
+    return text.lower()
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "abs": np.abs,
     "min": _least,
     "max": _most,
-    "sum": lambda value: np.sum(_parts(value), axis=0),
-    "norm": lambda value: np.linalg.norm(_parts(value), axis=0),
+    "sum": _sum,
+    "norm": _norm,
     "len": _length,
-    "words": lambda text: len(text.split()),
-    "lower": lambda text: text.lower(),
+    "words": _num_words,
+    "lower": _lower,
 }
 _OF_TEXT = ("len", "words", "lower")
 
@@ -118,9 +134,10 @@ class Condition:
 
     def _check(self, node: ast.AST) -> None:
         """Refuse whatever `_value` does not know."""
+        below: list[ast.AST] = []
         match node:
             case ast.BoolOp(values=parts):
-                below: list[ast.AST] = list(parts)
+                below = list(parts)
             case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.UAdd(), operand=operand):
                 below = [operand]
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
@@ -143,9 +160,8 @@ class Condition:
                 if name not in NAMES:
                     known, near = ", ".join(NAMES), did_you_mean(name, NAMES)
                     raise ConfigError(f"{self.where}: there is no {name!r} to read.{near} There are: {known}")
-                below = []
             case ast.Constant(value=bool() | int() | float() | str()):
-                below = []
+                return
             case _:
                 self._refuse(node)
         for part in below:

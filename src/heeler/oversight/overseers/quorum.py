@@ -85,16 +85,16 @@ class QuorumConfig:
         num = objects.shape[-1]
         match self.rule:
             case "any" | "unanimous":
-                return objects.any(-1)
+                return np.asarray(objects.any(-1))
             case "majority":
-                return 2 * objects.sum(-1) > num
+                return np.asarray(2 * objects.sum(-1) > num)
             case "k_of_n":
-                return objects.sum(-1) >= (self.num_needed or 1)
+                return np.asarray(objects.sum(-1) >= (self.num_needed or 1))
             case "weighted":
                 assert self.share_needed is not None
                 weights = np.array(self.weights)
                 # Sums of weights that make up the share exactly must not miss it by rounding.
-                return objects @ weights >= self.share_needed * weights.sum() - 1e-9 * weights.sum()
+                return np.asarray(objects @ weights >= (self.share_needed - 1e-9) * weights.sum())
 
 
 def decide(config: QuorumConfig, names: Sequence[str], verdicts: Sequence[Verdict]) -> Verdict:
