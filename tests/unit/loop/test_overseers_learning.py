@@ -142,10 +142,10 @@ def test_scripted_attackers_do_what_their_names_say():
     assert (per_step["burst"] == 12).all()
     assert (per_step["slow"] == 2).all()
     assert (per_step["around ethics"] == 3).all()
-    assert set(np.unique(per_step["hiding"])) == {1, 5}
+    assert set(np.unique(per_step["hiding"])) == {1, 6}
     game = OversightGame(config, 200, 0)
     hidden = game.draws.common_TN < -0.3
-    np.testing.assert_array_equal(per_step["hiding"] == 5, hidden)
+    np.testing.assert_array_equal(per_step["hiding"] == 6, hidden)
     action = scripted_attackers(config)["around resources"](game.worker_view())
     assert (action[:, 2] == 0).all() and (action[:, 1] + action[:, 3] > 0).all()
 

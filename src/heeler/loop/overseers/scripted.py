@@ -20,7 +20,7 @@ def scripted_attackers(config: GameConfig) -> Mapping[str, Worker]:
         "burst": paced(config, every, usual=most, hidden=most),
         "slow": paced(config, every, usual=just_enough, hidden=just_enough),
         "steady": paced(config, every, usual=just_enough + 1, hidden=just_enough + 1),
-        "hiding": paced(config, every, usual=just_enough - 1, hidden=2 * just_enough + 1),
+        "hiding": paced(config, every, usual=just_enough - 1, hidden=3 * just_enough),
     }
     for charge, name in enumerate(CHARGES):
         others = tuple(route for route in every if route != charge)
