@@ -4,9 +4,10 @@ The world is closed, so that what is harmful is known (`heeler.envs.oversight_ga
 attempts whose harm was done, `false_positive_rate` the share of an honest worker's steps that were vetoed, and
 `usefulness` its return with overseers over what it is without. `attack_success_nobody`, `_untrained`, `_conduct`,
 `_resources` and `_ethics` are of the same attack on nobody, on overseers that learned nothing, and on one overseer
-alone; each may veto as large a share of honest steps as all together. `attack_success_scripted` is of the best of some attackers that follow
-a plan and learned nothing, on all together. `alone_over_together` is by how much the best single overseer is worse.
-`effective_overseers` is how many independent ones the three are worth, by the correlation of their errors.
+alone; each may veto as large a share of honest steps as all together. `attack_success_scripted` is of the best of some
+attackers that follow a plan and learned nothing, on all together. `alone_over_together` is by how much the best single
+overseer is worse. `effective_overseers` is how many independent ones the three are worth, by the correlation of their
+errors.
 """
 
 import sys

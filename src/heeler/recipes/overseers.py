@@ -29,7 +29,7 @@ def overseers(*, quick: bool = False) -> OversightConfig:
     if not quick:
         return config
     return replace(
-        config, num_rounds=1, num_games=32, attacker_updates=2, overseer_updates=2, final_updates=2, num_judged=64
+        config, num_rounds=1, num_games=16, attacker_updates=1, overseer_updates=1, final_updates=1, num_judged=32
     )
 
 

@@ -133,9 +133,11 @@ def test_what_is_learned_from_is_what_was_seen_and_done():
 
 def test_scripted_attackers_do_what_their_names_say():
     config = GameConfig()
-    team, per_step = fresh().unwatched(), {}
+    team, per_step, hidden = fresh().unwatched(), {}, {}
+    game = OversightGame(config, 200, 0)
     for name, worker in scripted_attackers(config).items():
-        played = play(OversightGame(config, 200, 0), [(worker, 200)], team).played
+        played = play(game, [(worker, 200)], team).played
+        hidden[name] = game.draws.common_TN < -0.3
         assert played.completed.mean() > 0.95, name
         assert (played.task == 1).all(), "it does its task beside"
         per_step[name] = played.proposed
@@ -143,10 +145,9 @@ def test_scripted_attackers_do_what_their_names_say():
     assert (per_step["slow"] == 2).all()
     assert (per_step["around ethics"] == 3).all()
     assert set(np.unique(per_step["hiding"])) == {1, 6}
-    game = OversightGame(config, 200, 0)
-    hidden = game.draws.common_TN < -0.3
-    np.testing.assert_array_equal(per_step["hiding"] == 6, hidden)
-    action = scripted_attackers(config)["around resources"](game.worker_view())
+    # float32, as the worker sees it, may fall on the other side.
+    assert ((per_step["hiding"] == 6) == hidden["hiding"]).mean() > 0.999
+    action = scripted_attackers(config)["around resources"](game.reset())
     assert (action[:, 2] == 0).all() and (action[:, 1] + action[:, 3] > 0).all()
 
 
@@ -166,12 +167,12 @@ def test_overseers_that_learned_stop_what_untrained_ones_let_pass(learned):
     assert after.usefulness > 0.9
 
 
-def test_the_same_seed_learns_the_same(learned):
-    again = learn_overseers(TINY, 0)
-    np.testing.assert_array_equal(again.team.thresholds, learned.team.thresholds)
-    other = learn_overseers(replace(TINY, num_rounds=1, overseer_updates=1), 1)
-    assert not np.array_equal(other.team.thresholds, learned.team.thresholds)
-    assert len(learned.pool) == 2
+def test_the_same_seed_learns_the_same():
+    short = replace(TINY, attacker_updates=2, overseer_updates=2)
+    first, again, other = (learn_overseers(short, seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(again.team.thresholds, first.team.thresholds)
+    assert not np.array_equal(other.team.thresholds, first.team.thresholds)
+    assert len(first.pool) == 2
 
 
 def test_learning_leaves_the_untrained_as_they_were(learned):
