@@ -18,11 +18,11 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from heeler.core.errors import ConfigError, HeelerError, WorldError, did_you_mean
 from heeler.envs.config import EnvConfig
+from heeler.envs.foreign import FAULTS as _FAULTS
+from heeler.envs.foreign import check_flag, costs_of, reward_of
+from heeler.envs.foreign import said as _said
 from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
 from heeler.envs.world import Info, World, check_finite
-
-_FAULTS = (Exception, SystemExit)
-"""What an environment may raise, as it is anybody's code. One that exits must not end heeler as if all were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +97,6 @@ def _not_made(env_id: str, kwargs: Mapping[str, Any], error: BaseException) -> C
     return ConfigError(f"{env_id} cannot be made{settings}: {_said(error)}; mend the environment, or env.kwargs")
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
 def _registered_creator(env_id: str) -> Callable[..., Any]:
     entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else cast("Callable[..., Any]", entry_point)
@@ -139,34 +135,15 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
             observation, reward, terminated, truncated, info = result
         except _FAULTS as error:
             raise self._broken(f"step raised {_said(error)}") from error
-        number = np.asarray(reward)
-        if number.shape != () or number.dtype.kind not in "biuf":
-            raise self._broken(f"the reward should be one number, got {reward!r}")
+        number = reward_of(reward, self._broken)
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if not isinstance(flag, bool | np.bool_):
-                raise self._broken(f"{name} should be True or False, got {flag!r}")
+            check_flag(name, flag, self._broken)
         costs: Info = {"cost": self._costs(info)} if self._cost_names else {}
         return self._flat(observation), float(number), bool(terminated), bool(truncated), costs
 
     def _costs(self, info: Any) -> np.ndarray:
         """[C] what the step cost, in the order of the names."""
-        if not isinstance(info, Mapping):
-            raise self._broken(
-                f"infos should be a mapping with the costs {', '.join(self._cost_names)}, got {info!r:.80}"
-            )
-        nested = [info[name] for name in ("costs", "cost") if isinstance(info.get(name), Mapping)]
-        found = {name: value for part in (*nested, info) for name, value in part.items()}
-        costs: list[float] = []
-        for name in self._cost_names:
-            if name not in found:
-                raise self._broken(
-                    f"its infos hold no cost {name!r}; they hold {', '.join(map(str, found)) or 'nothing'}"
-                )
-            number = np.asarray(found[name])
-            if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
-                raise self._broken(f"the cost {name!r} should be one finite number, got {found[name]!r}")
-            costs.append(float(number))
-        return np.array(costs)
+        return costs_of(info, self._cost_names, self._broken)
 
     def render(self) -> Any:
         """The environment's own picture."""

@@ -56,6 +56,21 @@ class Costly(Counter):
         return observation, reward, terminated, truncated, {"cost": costs} if self.nested else costs
 
 
+class Telling(Counter):
+    """Tells `first` in its first step's infos and `then` in the others'; tests put there what they like."""
+
+    def __init__(self, *, first: Any = None, then: Any = None):
+        super().__init__(length=50)
+        self.first = {"cost": 1.0} if first is None else first
+        self.then = then
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """As `Counter`, with these infos."""
+        *result, _ = super().step(action)
+        observation, reward, terminated, truncated = result
+        return observation, reward, terminated, truncated, self.first if self.steps == 1 else self.then
+
+
 class Mixture(Counter):
     """Every kind of observation at once, and many-part discrete actions."""
 
