@@ -67,12 +67,12 @@ class OnlineRun:
         self.world = make(config.env, config.seed)
         self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
         self.ppo = config.learner(self.world)
-        self.learner = self.ppo.init(config.seed, config.env.num_envs)
+        self.learner = self.ppo.init(config.seed, self.world.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
-        self.returns = EpisodeReturns(config.env.num_envs)
+        self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
@@ -116,7 +116,7 @@ class OnlineRun:
         if people and people.teacher is None:
             self._say_waiting(False)
         if self.update == self.config.restart_update:
-            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
+            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         is_shown = self.live.is_due()
