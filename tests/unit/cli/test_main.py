@@ -270,7 +270,7 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     settings = json.loads(capsys.readouterr().out)["settings"]
     wanted = {"backflip": {}, "helpdesk": {}, "reward-model": {"data": "DATA"}}
     wanted["chat"] = {"model": "MODEL", "prompts": "PROMPTS"}
-    wanted["velocity"] = {}
+    wanted["velocity"] = wanted["course"] = {}
     wanted["dpo"] = wanted["sft"] = {"model": "MODEL", "data": "DATA"}
     needed = wanted.get(name, {"env": "ENV"})
     config = to_dict(RECIPES[name](**needed))
