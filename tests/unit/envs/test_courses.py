@@ -206,6 +206,8 @@ def test_a_batch_is_as_many_single_ones(env_id):
         single.set_layout(
             CourseLayout(**{name: getattr(now, name)[index : index + 1] for name in now.__dataclass_fields__})
         )
+        # The very same bits: a heading goes through an angle, and a quaternion back from it is rounded.
+        single.set_physics(batch.physics()[0][index : index + 1], batch.physics()[1][index : index + 1])
     rng = np.random.default_rng(0)
     for _ in range(60):
         chosen = rng.uniform(-1, 1, (5, 2)).astype(np.float32)

@@ -149,11 +149,11 @@ def test_every_step_is_one_of_the_models_outcomes():
     for _ in range(120):
         models = [world.model(index) for index in range(8)]
         actions = rng.integers(4, size=8)
-        _, reward, terminated, _, infos = world.step(actions)
+        _, reward, terminated, truncated, infos = world.step(actions)
         for index, model in enumerate(models):
             row = (model.state, int(actions[index]))
             assert model.probability[row].sum() == pytest.approx(1)
-            after = None if terminated[index] else world.model(index).state
+            after = None if terminated[index] or truncated[index] else world.model(index).state
             fits = (
                 np.isclose(model.reward[row], reward[index])
                 & (model.terminated[row] == terminated[index])
