@@ -13,7 +13,7 @@ def course(
     seed: int = 0,
     total_steps: int = 3_000_000,
     hazards: float = 25.0,
-    vases: float = 25.0,
+    vases: float = 10.0,
     method: Method = "ppo_lagrangian",
 ) -> RunConfig:
     """A robot that drives to goals within budgets.

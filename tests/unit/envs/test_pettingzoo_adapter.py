@@ -10,6 +10,7 @@ import pytest
 from heeler.core.errors import ConfigError, WorldError
 from heeler.envs import AgentsConfig, EnvConfig, make
 from heeler.envs.pettingzoo_adapter import AgentsWorld
+from tests.unit.envs.toy_agents import Meeting
 
 TOY = "tests.unit.envs.toy_agents"
 
@@ -243,3 +244,49 @@ def test_what_one_agent_acts_in_is_refused():
         EnvConfig(id=f"{TOY}:Meeting", agents=AgentsConfig(), vectorization="async")
     with pytest.raises(ConfigError, match="has no use for num_threads=2"):
         make(replace(config, id=f"{TOY}:Meeting", num_threads=2), seed=0)
+
+
+def through_pettingzoo(**settings: Any) -> Any:
+    """The meeting as PettingZoo's own conversions hand it on."""
+    from pettingzoo.utils.conversions import aec_to_parallel, parallel_to_aec
+
+    return aec_to_parallel(parallel_to_aec(as_pettingzoo(**settings)))
+
+
+def as_pettingzoo(**settings: Any) -> Any:
+    """The meeting as a `ParallelEnv` by name, too."""
+    from pettingzoo import ParallelEnv
+
+    class Named(Meeting, ParallelEnv):
+        metadata = Meeting.metadata | {"name": "meeting_v0", "is_parallelizable": True}
+
+    return Named(**settings)
+
+
+@pytest.mark.parametrize("settings", [{}, {"early": "bob", "length": 6}, {"cut": True}])
+def test_the_meeting_is_what_pettingzoo_takes_for_one(settings):
+    pettingzoo_test = pytest.importorskip("pettingzoo.test")
+    pettingzoo_test.parallel_api_test(as_pettingzoo(**settings), num_cycles=30)
+
+
+def test_pettingzoos_own_conversions_change_nothing():
+    pytest.importorskip("pettingzoo")
+    plain = build(length=4, costs=("heat",))
+    converted = make(
+        EnvConfig(
+            id=f"{__name__}:through_pettingzoo",
+            num_envs=2,
+            agents=AgentsConfig(),
+            costs=("heat",),
+            kwargs={"length": 4},
+        ),
+        seed=3,
+    )
+    np.testing.assert_array_equal(converted.reset()[0], plain.reset()[0])
+    rng = np.random.default_rng(0)
+    for _ in range(9):
+        actions = rng.integers(4, size=6)
+        first, second = plain.step(actions), converted.step(actions)
+        for one_part, other in zip(first[:4], second[:4], strict=True):
+            np.testing.assert_array_equal(one_part, other)
+        np.testing.assert_array_equal(first[4]["cost"], second[4]["cost"])

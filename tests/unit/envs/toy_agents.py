@@ -32,15 +32,19 @@ class Meeting:
         self.spaces = {name: Discrete(4, start=2 if name == "cid" else 0) for name in self.possible_agents}
         if fault != "starts differ":
             self.spaces["cid"] = Discrete(4)
+        self.seen_spaces = {
+            name: Box(-1.0, 100.0, (2 if (name, fault) == ("cid", "spaces differ") else 3,), np.float32)
+            for name in self.possible_agents
+        }
         self.rng = np.random.default_rng()
         self.steps, self.topic, self.log = 0, 0.0, []
 
     def observation_space(self, agent: str) -> Any:
-        """Alike for all, unless that is the fault."""
-        return Box(-1.0, 100.0, (2 if (agent, self.fault) == ("cid", "spaces differ") else 3,), np.float32)
+        """Alike for all, unless that is the fault; always the same object, as PettingZoo asks for."""
+        return self.seen_spaces[agent]
 
     def action_space(self, agent: str) -> Any:
-        """Four choices; always the same object, as PettingZoo asks for."""
+        """Four choices, likewise."""
         return self.spaces[agent]
 
     def observe(self) -> dict[str, Any]:
