@@ -109,11 +109,11 @@ class LavaGrid(BatchedWorld):
             action_space=Discrete(len(MOVES)),
             max_episode_steps=max_episode_steps,
         )
-        num_vases = self._spec.num_vases if self._fixed is None else self._fixed.vases.shape[1]
+        num_standing = self._spec.num_vases if self._fixed is None else self._fixed.vases.shape[1]
         num_cells = self._height * self._width
         self._ground = np.zeros((num_envs, num_cells), np.uint8)
         self._cell, self._goal = np.zeros(num_envs, np.int64), np.zeros(num_envs, np.int64)
-        self._vases, self._whole = np.zeros((num_envs, num_vases), np.int64), np.zeros((num_envs, num_vases), bool)
+        self._vases, self._whole = np.zeros((num_envs, num_standing), np.int64), np.ones((num_envs, num_standing), bool)
         self._cost = np.zeros((num_envs, len(self.cost_names)))
         self._planes = np.zeros((num_envs, 5, num_cells), np.float32)
 

@@ -3,7 +3,6 @@
 from heeler.envs import EnvConfig
 from heeler.loop.config import LimitsConfig, RunConfig
 from heeler.recipes.settings import settings_for
-from heeler.recipes.velocity import Method
 from heeler.safety.costs import CostConfig
 
 
@@ -14,7 +13,7 @@ def course(
     total_steps: int = 3_000_000,
     hazards: float = 25.0,
     vases: float = 10.0,
-    method: Method = "ppo_lagrangian",
+    method: str = "ppo_lagrangian",
 ) -> RunConfig:
     """A robot that drives to goals within budgets.
 
@@ -24,7 +23,7 @@ def course(
         total_steps: environment steps of the whole run.
         hazards: steps in a hazard that an episode may have on average.
         vases: what an episode may come to on average, each vase counted in each step in which it is touched or moves.
-        method: what keeps to the budgets.
+        method: what keeps to the budgets, one of the learners of `LimitsConfig`.
     """
     settings = settings_for(env)
     costs = (CostConfig(name="hazards", budget=hazards), CostConfig(name="vases", budget=vases))
