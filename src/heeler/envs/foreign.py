@@ -21,10 +21,10 @@ def said(error: BaseException) -> str:
 
 def reward_of(value: Any, broken: Broken) -> float:
     """One number, finite or not: the finite check names what is not."""
-    number = np.asarray(value)
-    if number.shape != () or number.dtype.kind not in "biuf":
+    number = _one_number(value)
+    if number is None:
         raise broken(f"the reward should be one number, got {value!r}")
-    return float(number)
+    return number
 
 
 def check_flag(name: str, value: Any, broken: Broken) -> None:
@@ -52,9 +52,18 @@ def costs_of(info: Any, names: Sequence[str], broken: Broken) -> np.ndarray:
                 f"the cost {name!r} should be one finite number, got a mapping; name in env.costs what it holds: "
                 f"{', '.join(map(str, found[name])) or 'nothing'}"
             )
-        number = np.asarray(found[name])
+        number = _one_number(found[name])
         with np.errstate(over="ignore"):  # costs are learned from in float32
-            if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number.astype(np.float32)):
+            if number is None or not np.isfinite(np.float32(number)):
                 raise broken(f"the cost {name!r} should be one finite number, got {found[name]!r}")
-        costs.append(float(number))
+        costs.append(number)
     return np.array(costs)
+
+
+def _one_number(value: Any) -> float | None:
+    """`value` where it is one number, or an array without dimensions that holds one."""
+    try:
+        number = np.asarray(value)
+    except ValueError:  # a list of lists of different lengths
+        return None
+    return float(number) if number.shape == () and number.dtype.kind in "biuf" else None

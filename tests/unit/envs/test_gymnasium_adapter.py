@@ -110,6 +110,7 @@ def test_every_form_in_which_costs_are_told(infos: dict[str, Any], costs: tuple[
     [
         ({}, "environment 0 at step 2: its infos hold no cost 'cost'; they hold nothing"),
         ({"cost": [1.0, 0.0]}, r"step 2: the cost 'cost' should be one finite number, got \[1.0, 0.0\]"),
+        ({"cost": [1.0, [2.0]]}, r"step 2: the cost 'cost' should be one finite number, got \[1.0, \[2.0\]\]"),
         ({"cost": np.zeros(1)}, r"step 2: the cost 'cost' should be one finite number, got array\(\[0.\]\)"),
         ({"cost": {"a": 1.0}}, "should be one finite number, got a mapping; name in env.costs what it holds: a"),
         ({"cost": np.nan}, "step 2: the cost 'cost' should be one finite number, got nan"),

@@ -13,6 +13,7 @@ from heeler.feedback.stores import open_store
 from heeler.loop.clips import watch_run
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.online import OnlineRun, run
+from heeler.loop.settings import assign
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import course, ppo
 from heeler.safety.costs import CostConfig
@@ -95,6 +96,18 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path, config: RunConfig):
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_the_configuration_goes_through_a_file(config: RunConfig):
     assert from_dict(to_dict(config)) == config
+
+
+def test_who_learns_can_be_set_on_the_command_line():
+    values = to_dict(ppo(env="tests.unit.envs.toy_agents:Meeting"))
+    together = from_dict(assign(values, ["env.agents={}"])).env.agents
+    assert together == AgentsConfig()
+    alone = from_dict(assign(values, ["env.agents={learning: [bob], others: {ann: random, cid: random}}"])).env.agents
+    assert alone == AgentsConfig(learning=("bob",), others={"ann": "random", "cid": "random"})
+    with pytest.raises(
+        ConfigError, match=r"there is no setting env\.agents\.lerning\. Did you mean 'env.agents.learning'"
+    ):
+        from_dict(assign(values, ["env.agents={lerning: [bob]}"]))
 
 
 @pytest.mark.parametrize("name", ["point", "car", "lava"])
