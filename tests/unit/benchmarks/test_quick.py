@@ -38,6 +38,7 @@ NAMES = [
     "gpu-lm",
     "helpdesk",
     "helpdesk-adversarial",
+    "shield",
     AGAINST_TRL,
 ]
 

@@ -42,6 +42,29 @@ def test_same_step_autoreset_keeps_the_terminal_observation(vectorization: str):
     world.close()
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_masks_of_infos_are_those_of_the_present_state(vectorization: Any):
+    world = build("Masked", vectorization=vectorization, length=2)
+    world.reset()
+    for step in (0, 1, 0, 1, 0):
+        mask = world.action_mask()
+        assert mask is not None
+        assert (mask.shape, mask.dtype) == ((2, 3), bool)
+        np.testing.assert_array_equal(mask, np.tile(np.arange(3) != step, (2, 1)))
+        world.step(np.array([2, 2]))
+    world.close()
+
+
+@pytest.mark.parametrize("says", ["never", "words", "at first"])
+def test_a_mask_that_is_not_there_is_none(says: str):
+    world = build("Masked", says=says)
+    world.reset()
+    assert (world.action_mask() is None) == (says != "at first")
+    world.step(np.array([0, 1]))
+    assert world.action_mask() is None
+    world.close()
+
+
 @pytest.mark.parametrize("nested", [True, False])
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_costs_of_infos_come_through_the_last_of_an_episode_too(vectorization: Any, nested: bool):

@@ -100,6 +100,30 @@ class GridActions(Counter):
         self.action_space = Box(-1.0, 1.0, (2, 2), np.float64)
 
 
+class Masked(Counter):
+    """Says after each step and reset which of its three choices there are: not the one that the steps come to."""
+
+    def __init__(self, *, says: str = "always", **settings: Any):
+        super().__init__(**settings)
+        self.action_space = Discrete(3)
+        self.says = says
+
+    def _mask(self) -> dict[str, Any]:
+        if self.says == "always" or (self.says == "at first" and not self.steps):
+            return {"action_mask": (np.arange(3) != self.steps % 3).astype(np.int8)}
+        return {"action_mask": "none"} if self.says == "words" else {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, _ = super().reset(seed=seed, options=options)
+        return observation, self._mask()
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward, terminated, truncated, self._mask()
+
+
 class Broken(Counter):
     """Sound until step `when` (0 is the reset), where `fault` shows."""
 
