@@ -35,6 +35,7 @@ from benchmarks import (
     release_gate,
     rl_trl,
     sft_rm_trl,
+    shield,
     toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
@@ -67,6 +68,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     helpdesk_adversarial.BENCHMARK,
     sft_rm_trl.BENCHMARK,
     rl_trl.BENCHMARK,
+    shield.BENCHMARK,
 )
 
 

@@ -54,7 +54,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
     @torch.no_grad()
     def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[Samples, float]:
         samples, explained = super()._prepare(state, rollout, reward)
-        return samples._replace(acted_BL=state.policy.actor(samples.observation_BO)), explained
+        return samples._replace(acted_BL=state.policy.output(samples.observation_BO, samples.allowed_BL)), explained
 
     def _optimize(self, state: PPOState, samples: Samples, clip: float) -> dict[str, float]:
         assert isinstance(state, ConstrainedState)
@@ -70,7 +70,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
         acted_log_std = policy.log_std.detach().clone()
 
         def divergence() -> Tensor:
-            output_BL = policy.actor(samples.observation_BO)
+            output_BL = policy.output(samples.observation_BO, samples.allowed_BL)
             return policy.head.kl(output_BL, policy.log_std, samples.acted_BL, acted_log_std).mean()
 
         slope_P = _flat(torch.autograd.grad(divergence(), parameters, create_graph=True))
@@ -140,7 +140,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
 def _surrogates(policy: Policy, samples: Samples) -> Tensor:
     """[1 + C]: what the policy would gain by the samples, and what each cost would rise by."""
     log_prob_B, _ = policy.head.log_prob_entropy(
-        policy.actor(samples.observation_BO), policy.log_std, samples.action_BA
+        policy.output(samples.observation_BO, samples.allowed_BL), policy.log_std, samples.action_BA
     )
     ratio_B = torch.exp(log_prob_B - samples.log_prob_B)
     return torch.stack(

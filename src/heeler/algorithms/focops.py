@@ -46,11 +46,11 @@ class FOCOPS(PPOLagrangian):
     def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[Samples, float]:
         samples, explained = super()._prepare(state, rollout, reward)
         self._acted_log_std = state.policy.log_std.detach().clone()
-        return samples._replace(acted_BL=state.policy.actor(samples.observation_BO)), explained
+        return samples._replace(acted_BL=state.policy.output(samples.observation_BO, samples.allowed_BL)), explained
 
     def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """FOCOPS's; beside it what PPO gives."""
-        output_BL = policy.actor(batch.observation_BO)
+        output_BL = policy.output(batch.observation_BO, batch.allowed_BL)
         log_prob_B, entropy = policy.head.log_prob_entropy(output_BL, policy.log_std, batch.action_BA)
         kl_B = policy.head.kl(output_BL, policy.log_std, batch.acted_BL, self._acted_log_std)
         loss = focops_loss(

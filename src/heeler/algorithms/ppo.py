@@ -103,6 +103,8 @@ class Samples(NamedTuple):
     cost_target_BC: Tensor
     acted_BL: Tensor
     """What the policy that acted gave, for learners that compare whole distributions; else [B, 0]."""
+    allowed_BL: Tensor
+    """The choices that a mask left the policy that acted, and leaves the one that learns; [B, 0] where all were."""
 
 
 class Seen(NamedTuple):
@@ -252,13 +254,14 @@ class PPO:
         cost_advantage_TNC, cost_target_TNC = self._cost_advantages(state, rollout, seen)
         samples = Samples(
             observation_BO=seen.observation_TNO[:-1].flatten(0, 1),
-            action_BA=torch.from_numpy(rollout.action).to(device).flatten(0, 1),
+            action_BA=torch.from_numpy(rollout.learned_action).to(device).flatten(0, 1),
             log_prob_B=torch.from_numpy(rollout.log_prob).to(device).flatten(),
             advantage_B=advantage_TN.flatten(),
             target_B=target_TN.flatten(),
             cost_advantage_BC=cost_advantage_TNC.flatten(0, 1),
             cost_target_BC=cost_target_TNC.flatten(0, 1),
             acted_BL=torch.zeros((rollout.action[..., 0].size, 0), device=device),
+            allowed_BL=self._allowed(rollout),
         )
         return samples, explained_variance(value_TN[:-1].flatten(), samples.target_B)
 
@@ -271,6 +274,12 @@ class PPO:
             terminated_TN=torch.from_numpy(rollout.terminated).to(device),
             truncated_TN=torch.from_numpy(rollout.truncated).to(device),
         )
+
+    def _allowed(self, rollout: Rollout) -> Tensor:
+        """[B, L] booleans, or [B, 0]."""
+        if rollout.allowed is None:
+            return torch.zeros((rollout.log_prob.size, 0), dtype=torch.bool, device=self.config.device)
+        return torch.from_numpy(rollout.allowed).to(self.config.device).flatten(0, 1)
 
     def _cost_advantages(self, state: PPOState, rollout: Rollout, seen: Seen) -> tuple[Tensor, Tensor]:
         """[T, N, C] advantages and targets of the costs that learning is held within; none here."""
@@ -322,7 +331,7 @@ class PPO:
     @torch.no_grad()
     def _kl(self, policy: Policy, samples: Samples) -> float:
         """KL(old || new) on the rollout, with the policy as it is now."""
-        output_BL = policy.actor(samples.observation_BO)
+        output_BL = policy.output(samples.observation_BO, samples.allowed_BL)
         log_prob_B, _ = policy.head.log_prob_entropy(output_BL, policy.log_std, samples.action_BA)
         return float(approximate_kl(log_prob_B, samples.log_prob_B))
 
@@ -341,7 +350,7 @@ class PPO:
     def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a gradient step on the policy makes smaller; and its clipped surrogate, its entropy, [B] log-probs."""
         log_prob_B, entropy = policy.head.log_prob_entropy(
-            policy.actor(batch.observation_BO), policy.log_std, batch.action_BA
+            policy.output(batch.observation_BO, batch.allowed_BL), policy.log_std, batch.action_BA
         )
         surrogate = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
         bonus = self.config.entropy_coefficient

@@ -20,6 +20,10 @@ class WorldError(HeelerError, RuntimeError):
     """An environment broke its own contract: spaces, shapes, or non-finite numbers."""
 
 
+class NothingSafe(WorldError):
+    """A shield found no safe action, and is to halt where there is none."""
+
+
 class RewardError(HeelerError, ValueError):
     """A part of a reward failed, or what it gave is no score."""
 

@@ -25,10 +25,10 @@ class Rollout:
     action: np.ndarray
     """[T, N, A] what the policy chose: float32 for Box (before clipping), int64 for Discrete (A = 1), MultiDiscrete."""
     executed: np.ndarray
-    """[T, N, A] what the world was given of it: Box actions clipped to their bounds, and what overseers put in its
-    place; people judge this."""
+    """[T, N, A] what the world was given instead of it: within the bounds of Box, and what a shield or overseers made of
+    it; people judge this."""
     log_prob: np.ndarray
-    """[T, N] float32: log-probability of `action` under the policy that chose it."""
+    """[T, N] float32: log-probability of `learned_action` under the policy that chose."""
     true_reward: np.ndarray
     """[T, N] float64: the environment's own reward. Where the reward is learned, only simulated teachers, metrics and
     reports look at it."""
@@ -49,6 +49,14 @@ class Rollout:
     episode_step: np.ndarray
     """[T, N] int64: steps since the episode began, 0 at its first."""
     policy_version: int
+    allowed: np.ndarray | None = None
+    """[T, N, L] bool: the choices that a mask left the policy; None where there was none."""
+    credited: np.ndarray | None = None
+    """[T, N, A] what the learner is to take for its own action; None for `action`."""
+    shielded: np.ndarray | None = None
+    """[T, N] bool: a shield put another action in place of the policy's; None where nothing shields."""
+    nothing_safe: np.ndarray | None = None
+    """[T, N] bool: the shield found no safe action, and its declared fallback was executed; None as before."""
     episode_figures: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     """[E] each: what the world counted in each ended episode, such as `landed_backflips`, and the sum of each cost."""
 
@@ -56,6 +64,11 @@ class Rollout:
     def num_steps(self) -> int:
         """T."""
         return self.action.shape[0]
+
+    @property
+    def learned_action(self) -> np.ndarray:
+        """[T, N, A] the actions that a learner learns from."""
+        return self.action if self.credited is None else self.credited
 
     @cached_property
     def ended(self) -> np.ndarray:

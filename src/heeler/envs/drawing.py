@@ -18,6 +18,10 @@ from heeler.envs.scenes_classic import (
     draw_mountain_car_continuous,
     draw_pendulum,
 )
+from heeler.envs.scenes_courses import NUM_NUMBERS as COURSE_NUMBERS
+from heeler.envs.scenes_courses import draw_car, draw_point
+from heeler.envs.scenes_grid import NUM_NUMBERS as GRID_NUMBERS
+from heeler.envs.scenes_grid import draw_lava_grid
 from heeler.envs.scenes_mujoco import Colours, MujocoScene, SideScene, SlantScene, TopScene
 
 DrawOne = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
@@ -51,14 +55,17 @@ _MUJOCO_SCENES: Mapping[str, Callable[[], MujocoScene]] = {
     ),
     "Reacher-v5": lambda: TopScene("reacher.xml", span=0.68, colours=_REACHER, follows=False, tile=0.1),
 }
-_CLASSIC_SCENES: Mapping[str, tuple[int, DrawOne]] = {
+_PLAIN_SCENES: Mapping[str, tuple[int, DrawOne]] = {
     "Acrobot-v1": (4, draw_acrobot),
+    "CarGoal": (COURSE_NUMBERS, draw_car),
     "CartPole-v1": (4, draw_cart_pole),
+    "LavaGrid": (GRID_NUMBERS, draw_lava_grid),
     "MountainCar-v0": (2, draw_mountain_car),
     "MountainCarContinuous-v0": (2, draw_mountain_car_continuous),
     "Pendulum-v1": (2, draw_pendulum),
+    "PointGoal": (COURSE_NUMBERS, draw_point),
 }
-DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_CLASSIC_SCENES)
+DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_PLAIN_SCENES)
 """The worlds that `draw` knows."""
 _lock = threading.Lock()
 
@@ -66,8 +73,8 @@ _lock = threading.Lock()
 @cache
 def _scene(env_id: str) -> tuple[int, DrawOne]:
     """How many numbers a snapshot has, and the function that draws one."""
-    if env_id in _CLASSIC_SCENES:
-        return _CLASSIC_SCENES[env_id]
+    if env_id in _PLAIN_SCENES:
+        return _PLAIN_SCENES[env_id]
     if env_id not in _MUJOCO_SCENES:
         raise ConfigError(
             f"no picture of {env_id!r} can be drawn from snapshots.{did_you_mean(env_id, DRAWN_IDS)} "

@@ -18,11 +18,18 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from heeler.core.errors import ConfigError, HeelerError, WorldError, did_you_mean
 from heeler.envs.config import EnvConfig
-from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
+from heeler.envs.foreign import FAULTS as _FAULTS
+from heeler.envs.foreign import check_flag, costs_of, reward_of
+from heeler.envs.foreign import said as _said
+from heeler.envs.spaces import (
+    flat_action_space,
+    flat_observation,
+    flat_observation_space,
+    mismatch,
+    num_choices,
+    own_action,
+)
 from heeler.envs.world import Info, World, check_finite
-
-_FAULTS = (Exception, SystemExit)
-"""What an environment may raise, as it is anybody's code. One that exits must not end heeler as if all were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +104,6 @@ def _not_made(env_id: str, kwargs: Mapping[str, Any], error: BaseException) -> C
     return ConfigError(f"{env_id} cannot be made{settings}: {_said(error)}; mend the environment, or env.kwargs")
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
 def _registered_creator(env_id: str) -> Callable[..., Any]:
     entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else cast("Callable[..., Any]", entry_point)
@@ -109,8 +112,8 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
     """One environment held to its own spaces; flat float32 observations, actions that count from 0.
 
-    Of its infos the costs are kept, as `cost` [C]: nothing here reads the others, and Gymnasium can batch only those
-    that are alike at every step.
+    Of its infos the costs are kept, as `cost` [C], and `action_mask` [K]: nothing here reads the others, and Gymnasium
+    can batch only those that are alike at every step.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], *, config: EnvConfig, index: int):
@@ -120,16 +123,17 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         self.metadata, self.render_mode = env.metadata, env.render_mode
         self.observation_space = flat_observation_space(config.id, env.observation_space)
         self.action_space = flat_action_space(config.id, env.action_space)
+        self._num_choices = num_choices(self.action_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; the observation must lie within its space."""
         if seed is not None:
             self._num_steps = 0
         try:
-            observation, _ = self._env.reset(seed=seed, options=options)
+            observation, info = self._env.reset(seed=seed, options=options)
         except _FAULTS as error:
             raise self._broken(f"reset raised {_said(error)}") from error
-        return self._flat(observation), {}
+        return self._flat(observation), self._mask(info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Take one step; shapes, dtypes and kinds of what comes back are checked."""
@@ -139,34 +143,15 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
             observation, reward, terminated, truncated, info = result
         except _FAULTS as error:
             raise self._broken(f"step raised {_said(error)}") from error
-        number = np.asarray(reward)
-        if number.shape != () or number.dtype.kind not in "biuf":
-            raise self._broken(f"the reward should be one number, got {reward!r}")
+        number = reward_of(reward, self._broken)
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if not isinstance(flag, bool | np.bool_):
-                raise self._broken(f"{name} should be True or False, got {flag!r}")
+            check_flag(name, flag, self._broken)
         costs: Info = {"cost": self._costs(info)} if self._cost_names else {}
-        return self._flat(observation), float(number), bool(terminated), bool(truncated), costs
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), costs | self._mask(info)
 
     def _costs(self, info: Any) -> np.ndarray:
         """[C] what the step cost, in the order of the names."""
-        if not isinstance(info, Mapping):
-            raise self._broken(
-                f"infos should be a mapping with the costs {', '.join(self._cost_names)}, got {info!r:.80}"
-            )
-        nested = [info[name] for name in ("costs", "cost") if isinstance(info.get(name), Mapping)]
-        found = {name: value for part in (*nested, info) for name, value in part.items()}
-        costs: list[float] = []
-        for name in self._cost_names:
-            if name not in found:
-                raise self._broken(
-                    f"its infos hold no cost {name!r}; they hold {', '.join(map(str, found)) or 'nothing'}"
-                )
-            number = np.asarray(found[name])
-            if number.shape != () or number.dtype.kind not in "biuf" or not np.isfinite(number):
-                raise self._broken(f"the cost {name!r} should be one finite number, got {found[name]!r}")
-            costs.append(float(number))
-        return np.array(costs)
+        return costs_of(info, self._cost_names, self._broken)
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -178,6 +163,17 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
             self._env.close()
         except _FAULTS as error:
             raise self._broken(f"close raised {_said(error)}") from error
+
+    def _mask(self, info: Any) -> Info:
+        """What the environment says of the choices that there are, in Gymnasium's form; nothing where it does not."""
+        given = info.get("action_mask") if isinstance(info, Mapping) else None
+        parts = given if isinstance(given, tuple) else (given,)
+        if not self._num_choices or not all(
+            isinstance(part, np.ndarray) and part.dtype.kind in "biu" for part in parts
+        ):
+            return {}
+        mask = np.concatenate([part.ravel() for part in parts]).astype(bool)
+        return {"action_mask": mask} if len(mask) == self._num_choices else {}
 
     def _flat(self, observation: Any) -> np.ndarray:
         problem = mismatch(self._env.observation_space, observation, bounds=self._check_bounds)
@@ -227,6 +223,7 @@ class GymnasiumWorld(World):
         self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
         self._pending_seed: int | None = None
         self._num_steps = 0
+        self._mask: np.ndarray | None = None
         self._is_broken = False
 
     def seed(self, seed: int) -> None:
@@ -241,6 +238,7 @@ class GymnasiumWorld(World):
         with self._faults_named():
             observation, infos = self._inner.reset(seed=own_seeds, options=options)
         self._num_steps = 0
+        self._keep_mask(infos)
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
         return observation, infos
 
@@ -253,6 +251,7 @@ class GymnasiumWorld(World):
         self._num_steps += 1
         with self._faults_named():
             observation, reward, terminated, truncated, infos = self._inner.step(actions)
+        self._keep_mask(infos)
         reached, ended = observation, infos.get("_final_obs")
         if ended is not None:
             reached = observation.copy()
@@ -270,6 +269,14 @@ class GymnasiumWorld(World):
         if ended is not None:
             cost[ended] = infos["final_info"]["cost"][ended]
         return cost
+
+    def _keep_mask(self, infos: Info) -> None:
+        given = infos.get("_action_mask")
+        self._mask = infos["action_mask"] if given is not None and given.all() else None
+
+    def action_mask(self) -> np.ndarray | None:
+        """[N, K] bool of the last step or reset; None where not every copy gave one that fits its actions."""
+        return self._mask
 
     def snapshot(self) -> None:
         """None: only the environment itself can draw its state; see `render`."""

@@ -25,6 +25,7 @@ from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
+from heeler.safety.shields.config import ShieldConfig
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -180,6 +181,8 @@ class RunConfig:
     """The learner."""
     limits: LimitsConfig | None = None
     """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
+    shield: ShieldConfig | None = None
+    """What is not done whatever the policy proposes, while it learns and when it is looked at."""
     overseers: OverseersConfig | None = None
     """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
@@ -223,6 +226,11 @@ class RunConfig:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
                 f"got {self.preferences.segment_length}"
+            )
+        if self.preferences and self.shield and self.shield.check and self.shield.check.foresight:
+            raise ConfigError(
+                "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "
+                "see; set it to 0"
             )
         if self.steps_per_update > self.total_steps:
             raise ConfigError(

@@ -33,7 +33,7 @@ def export_run(run: Path | str, folder: Path | str) -> list[Path]:
     config = from_dict(directory.config())
     checkpoint = newest_sound_checkpoint(directory)
     observation_space, action_space = own_spaces(config.env)
-    origin = {
+    origin: dict[str, Any] = {
         "run": directory.path.resolve().name,
         "recipe": config.recipe,
         "env": to_dict(config)["env"],
@@ -41,6 +41,9 @@ def export_run(run: Path | str, folder: Path | str) -> list[Path]:
         "step": checkpoint.step,
         "checkpoint_sha256": checkpoint.sha256,
     }
+    if config.shield is not None:
+        # It asks the world, or a network of its own: what runs with NumPy alone is the policy's proposals.
+        origin["left_out"] = ["shield"]
     return export_policy(
         policy_of(checkpoint, config),
         folder,

@@ -40,6 +40,7 @@ from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
+from heeler.safety.shields.shield import make_shield
 
 Metrics = dict[str, float]
 WAITING = "waiting_for_people"
@@ -66,16 +67,19 @@ class OnlineRun:
         torch.set_num_threads(config.torch_threads)
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
-        self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
+        self.shield = make_shield(config.shield, config.env, self.world)
+        self.collector = Collector(
+            self.world, config.num_steps, record_snapshots=config.preferences is not None, shield=self.shield
+        )
         self.ppo = config.learner(self.world)
-        self.learner = self.ppo.init(config.seed, config.env.num_envs)
+        self.learner = self.ppo.init(config.seed, self.world.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
         self.collector.review = self.overseers
-        self.returns = EpisodeReturns(config.env.num_envs)
+        self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
@@ -120,7 +124,7 @@ class OnlineRun:
         if people and people.teacher is None:
             self._say_waiting(False)
         if self.update == self.config.restart_update:
-            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
+            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         self.overseers_before = self.overseers.kept() if self.overseers else None
@@ -130,6 +134,7 @@ class OnlineRun:
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
         self.returns.add(rollout)
+        guarded = self.shield.learn(rollout, self.learner.policy) if self.shield else {}
         if is_shown:
             self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
@@ -147,8 +152,8 @@ class OnlineRun:
         ended = time.perf_counter()
         self.elapsed_s += ended - began
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
-        seen = self.overseers.metrics() if self.overseers else {}
-        return self._record(rollout, reward, learned | times | seen | (people.metrics() if people else {}))
+        seen = guarded | (self.overseers.metrics() if self.overseers else {})
+        return self._record(rollout, reward, learned | seen | times | (people.metrics() if people else {}))
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
@@ -217,6 +222,8 @@ class OnlineRun:
         people = self.preferences
         if people:
             tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
+        if self.shield:
+            tensors |= {f"shield.{k}": v for k, v in self.shield.tensors().items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
@@ -271,6 +278,8 @@ class OnlineRun:
         arrays, state = checkpoint.tensors, checkpoint.state
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         self.learner = self.ppo.load_tensors(self.learner, under("learner.", tensors))
+        if self.shield:
+            self.shield.load_tensors(under("shield.", tensors))
         if self.preferences:
             self.preferences.load(under("preferences.", tensors), state["preferences"])
         self.collector.load_state_dict(under("collector.", arrays))
@@ -342,6 +351,8 @@ def _check(config: RunConfig) -> None:
         if config.preferences:
             preference_model(config, ppo)
         check_overseers(config.overseers, world)
+        if shield := make_shield(config.shield, config.env.single(), world):
+            shield.close()
         _try_out(world, config)
     finally:
         world.close()
@@ -405,8 +416,12 @@ def _learn(
             raise
         finally:
             online.world.close()
+            if online.shield:
+                online.shield.close()
         policy, seed = online.learner.policy, final_seed(config)
-        evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
+        learned = online.shield.tensors() if online.shield else None
+        num_episodes = config.num_evaluation_episodes
+        evaluation = evaluate_policy(policy, config, num_episodes=num_episodes, seed=seed, learned=learned)
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
@@ -23,7 +24,7 @@ from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
-from heeler.loop.reading import policy_of, preference_model
+from heeler.loop.reading import policy_of, preference_model, shield_state
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import is_validation
 
@@ -192,12 +193,14 @@ def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoin
         return FilmedClip(path=None, caption=f"{why}, and so there is no clip of a trained policy.")
     path = directory.path / "media" / "last.webp"
     caption = f"After {checkpoint.step:,} steps"
-    return _film(policy_of(checkpoint, config), config, path, caption)
+    return _film(policy_of(checkpoint, config), config, path, caption, shield_state(checkpoint))
 
 
-def _film(policy: Policy, config: RunConfig, path: Path, caption: str) -> FilmedClip:
+def _film(
+    policy: Policy, config: RunConfig, path: Path, caption: str, learned: Mapping[str, Tensor] | None = None
+) -> FilmedClip:
     try:
-        clip = clips.record(policy, config, seed=_CLIP_SEED)
+        clip = clips.record(policy, config, seed=_CLIP_SEED, learned=learned)
     except HeelerError as error:
         return FilmedClip(path=None, caption=f"No clip: {error}")
     return FilmedClip(path=clips.save(clip, path), caption=caption)

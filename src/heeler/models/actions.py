@@ -16,6 +16,8 @@ from torch import Tensor
 from heeler.core.errors import WorldError
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+# No infinity: 0 times it is 0, as entropy and KL need it. Its probability is 0 exactly.
+_NEVER = -1e9
 
 
 class ActionHead(Protocol):
@@ -147,6 +149,29 @@ class CategoricalHead:
             log_probs = torch.log_softmax(logits, -1)
             kl_B = kl_B + (log_probs.exp() * (log_probs - torch.log_softmax(others, -1))).sum(-1)
         return kl_B
+
+
+def forbid(output_BL: Tensor, allowed_BL: Tensor) -> Tensor:
+    """Logits under which choices that are not allowed have no probability, and no gradient.
+
+    What is made of them (log-probability, entropy, KL, samples, the likeliest) is then that of the distribution
+    renormalised over what is allowed.
+
+    Args:
+        output_BL: logits of a `CategoricalHead`.
+        allowed_BL: booleans; of each component's choices at least one.
+    """
+    return output_BL.masked_fill(~allowed_BL, _NEVER)
+
+
+def within_bounds(space: gymnasium.Space, action: np.ndarray) -> np.ndarray:
+    """[..., A]: Box actions clipped to their bounds; others as they are."""
+    return np.clip(action, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else action
+
+
+def as_taken(space: gymnasium.Space, action_BA: np.ndarray) -> np.ndarray:
+    """Actions within their bounds as a world takes them: Discrete ones without their last axis."""
+    return action_BA[:, 0] if isinstance(space, gymnasium.spaces.Discrete) else action_BA
 
 
 def action_head(space: gymnasium.Space) -> ActionHead:

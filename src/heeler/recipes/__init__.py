@@ -11,6 +11,7 @@ from heeler.loop.offline.config import OfflineRunConfig
 from heeler.loop.reward_config import RewardRunConfig
 from heeler.recipes.backflip import backflip
 from heeler.recipes.chat import chat
+from heeler.recipes.course import course
 from heeler.recipes.dpo import dpo
 from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.ppo import ppo
@@ -22,6 +23,7 @@ from heeler.recipes.velocity import velocity
 RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig | OfflineRunConfig]] = {
     "backflip": backflip,
     "chat": chat,
+    "course": course,
     "dpo": dpo,
     "helpdesk": helpdesk,
     "preferences": preferences,
@@ -31,4 +33,16 @@ RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunCon
     "velocity": velocity,
 }
 
-__all__ = ["RECIPES", "backflip", "chat", "dpo", "helpdesk", "ppo", "preferences", "reward_model", "sft", "velocity"]
+__all__ = [
+    "RECIPES",
+    "backflip",
+    "chat",
+    "course",
+    "dpo",
+    "helpdesk",
+    "ppo",
+    "preferences",
+    "reward_model",
+    "sft",
+    "velocity",
+]

@@ -16,7 +16,7 @@ def velocity(
     seed: int = 0,
     total_steps: int = 3_000_000,
     budget: float = 25.0,
-    method: Method = "ppo_lagrangian",
+    method: str = "ppo_lagrangian",
 ) -> RunConfig:
     """A runner under a speed limit.
 

@@ -13,6 +13,8 @@ from heeler.core.named import under
 from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
+from heeler.rollouts.shielding import ShieldRecord
+from heeler.safety.shields.shield import Shield
 
 ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
@@ -25,9 +27,11 @@ class Collector:
         world: its observations are flat float32, its autoreset is same-step.
         num_steps: T, steps of each environment in one rollout.
         record_snapshots: keep what drawing needs of every state.
+        shield: stands between the policy and the world.
     """
 
-    def __init__(self, world: World, num_steps: int, *, record_snapshots: bool) -> None:
+    def __init__(self, world: World, num_steps: int, *, record_snapshots: bool, shield: Shield | None = None) -> None:
+        self.shield = shield
         self.world = world
         self.num_steps = num_steps
         self.record_snapshots = record_snapshots
@@ -60,17 +64,18 @@ class Collector:
         finals: list[tuple[np.ndarray, np.ndarray]] = []
         figures: dict[str, list[np.ndarray]] = {}
         noise = policy.rollout_noise(T, N, generator)
+        record = ShieldRecord(self.shield)
         observation[0] = self.observation
         for t in range(T):
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)
-            action[t] = policy.act(observation[t], noise[t]).cpu().numpy()
-            proposed = policy.within_bounds(action[t])
-            executed.append(proposed if self.review is None else self.review(observation[t], proposed))
-            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
-                policy.executable(executed[t])
-            )
+            action[t], executable = record.act(policy, observation[t], noise[t])
+            if self.review is not None:
+                # What a shield made of it; nothing shields what overseers put in its place.
+                executed.append(self.review(observation[t], executable.reshape(N, -1)))
+                executable = policy.executable(executed[t])
+            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(executable)
             self.episode_step += 1
             if world.cost_names:
                 cost[t] = infos["cost"]
@@ -84,11 +89,14 @@ class Collector:
                 finals.append(self._end_episodes(t, infos))
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
+        shielded = record.fields(action, policy)
+        learned_action = shielded.get("credited", action)
+        if executed:
+            shielded["executed"] = np.stack(executed)
         return Rollout(
             observation=observation,
             action=action,
-            executed=np.stack(executed),
-            log_prob=self._log_prob(policy, observation[:T], action),
+            log_prob=self._log_prob(policy, observation[:T], learned_action, shielded.get("allowed")),
             true_reward=true_reward,
             cost=cost,
             terminated=terminated,
@@ -100,6 +108,7 @@ class Collector:
             episode_step=episode_step,
             policy_version=policy_version,
             episode_figures={name: np.concatenate(values) for name, values in figures.items()},
+            **shielded,
         )
 
     def _end_episodes(self, t: int, infos: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -111,9 +120,12 @@ class Collector:
 
     @staticmethod
     @torch.no_grad()
-    def _log_prob(policy: Policy, observation: np.ndarray, action: np.ndarray) -> np.ndarray:
+    def _log_prob(
+        policy: Policy, observation: np.ndarray, action: np.ndarray, allowed: np.ndarray | None = None
+    ) -> np.ndarray:
         device = policy.shift.device
-        output = policy.actor(policy.normalize(torch.from_numpy(observation).to(device)))
+        choices = torch.zeros(0, dtype=torch.bool) if allowed is None else torch.from_numpy(allowed)
+        output = policy.output(policy.normalize(torch.from_numpy(observation).to(device)), choices.to(device))
         log_prob, _ = policy.head.log_prob_entropy(output, policy.log_std, torch.from_numpy(action).to(device))
         return log_prob.cpu().numpy()
 

@@ -39,6 +39,7 @@ NAMES = [
     "gpu-lm",
     "helpdesk",
     "helpdesk-adversarial",
+    "shield",
     AGAINST_TRL,
 ]
 

@@ -56,6 +56,21 @@ class Costly(Counter):
         return observation, reward, terminated, truncated, {"cost": costs} if self.nested else costs
 
 
+class Telling(Counter):
+    """Tells `first` in its first step's infos and `then` in the others'; tests put there what they like."""
+
+    def __init__(self, *, first: Any = None, then: Any = None):
+        super().__init__(length=50)
+        self.first = {"cost": 1.0} if first is None else first
+        self.then = then
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """As `Counter`, with these infos."""
+        *result, _ = super().step(action)
+        observation, reward, terminated, truncated = result
+        return observation, reward, terminated, truncated, self.first if self.steps == 1 else self.then
+
+
 class Mixture(Counter):
     """Every kind of observation at once, and many-part discrete actions."""
 
@@ -83,6 +98,30 @@ class GridActions(Counter):
     def __init__(self, **settings: Any):
         super().__init__(**settings)
         self.action_space = Box(-1.0, 1.0, (2, 2), np.float64)
+
+
+class Masked(Counter):
+    """Says after each step and reset which of its three choices there are: not the one that the steps come to."""
+
+    def __init__(self, *, says: str = "always", **settings: Any):
+        super().__init__(**settings)
+        self.action_space = Discrete(3)
+        self.says = says
+
+    def _mask(self) -> dict[str, Any]:
+        if self.says == "always" or (self.says == "at first" and not self.steps):
+            return {"action_mask": (np.arange(3) != self.steps % 3).astype(np.int8)}
+        return {"action_mask": "none"} if self.says == "words" else {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, _ = super().reset(seed=seed, options=options)
+        return observation, self._mask()
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward, terminated, truncated, self._mask()
 
 
 class Broken(Counter):

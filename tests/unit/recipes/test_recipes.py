@@ -27,6 +27,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "sft": {"model": "first", "data": "texts.jsonl"},
     "dpo": {"model": "first", "data": "texts.jsonl"},
     "velocity": {},
+    "course": {},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -56,6 +57,8 @@ OTHER: dict[str, Any] = {
     "batch_size": 9,
     "margin": 0.125,
     "method": "cpo",
+    "hazards": 11.0,
+    "vases": 3.0,
 }
 """A value of each argument that is nobody's default."""
 
