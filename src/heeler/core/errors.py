@@ -56,6 +56,10 @@ class RunStopped(RunError):
     """An operator stopped the run; what it learned is kept."""
 
 
+class RunHalted(RunStopped):
+    """Overseers stopped the run; what it had learned by its last whole update is kept."""
+
+
 class ChatStopped(RunError):
     """Nobody is answered now: an operator stopped the model, or took back the version that was in use."""
 

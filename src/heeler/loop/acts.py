@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from heeler.core.audit import AUDIT_NAME, AuditEntry, AuditLog
-from heeler.core.errors import HeelerError, LearningError, RunError, RunStopped, WorldError
+from heeler.core.errors import HeelerError, LearningError, RunError, RunHalted, RunStopped, WorldError
 from heeler.core.nouns import Command
 from heeler.core.rundir import RunDirectory
 
@@ -64,6 +64,8 @@ class Acts:
 
 def _ending(error: BaseException) -> str:
     match error:
+        case RunHalted():
+            return "run.halt"
         case RunStopped():
             return "run.stop"
         case LearningError():
@@ -77,4 +79,5 @@ def _ending(error: BaseException) -> str:
 
 
 def _words(error: BaseException) -> dict[str, str]:
-    return {} if isinstance(error, KeyboardInterrupt | RunStopped) else {"problem": str(error)[:_MAX_WORDS]}
+    was_asked = isinstance(error, KeyboardInterrupt | RunStopped) and not isinstance(error, RunHalted)
+    return {} if was_asked else {"problem": str(error)[:_MAX_WORDS]}

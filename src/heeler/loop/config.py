@@ -21,6 +21,7 @@ from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
@@ -182,6 +183,8 @@ class RunConfig:
     """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
     shield: ShieldConfig | None = None
     """What is not done whatever the policy proposes, while it learns and when it is looked at."""
+    overseers: OverseersConfig | None = None
+    """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
     checkpoint_every: int = 20

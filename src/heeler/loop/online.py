@@ -17,7 +17,7 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError, LearningError, WorldError
+from heeler.core.errors import ConfigError, LearningError, RunHalted, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -32,6 +32,7 @@ from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.live import LiveRecorder
+from heeler.loop.overseers.acting import ActionReview, check_overseers
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
@@ -76,6 +77,8 @@ class OnlineRun:
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
+        self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
+        self.collector.review = self.overseers
         self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
         self.step = self.update = self.metrics_size = 0
@@ -83,6 +86,7 @@ class OnlineRun:
         self._says_waiting: bool | None = None
         self.before = (self.collector.state_dict(), self.noise.get_state())
         """World and noise as they were before the present stretch of acting."""
+        self.overseers_before = self.overseers.kept() if self.overseers else None
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
@@ -123,6 +127,7 @@ class OnlineRun:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
+        self.overseers_before = self.overseers.kept() if self.overseers else None
         is_shown = self.live.is_due()
         self.collector.record_snapshots = is_shown or people is not None
         rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
@@ -147,7 +152,8 @@ class OnlineRun:
         ended = time.perf_counter()
         self.elapsed_s += ended - began
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
-        return self._record(rollout, reward, learned | guarded | times | (people.metrics() if people else {}))
+        figures = learned | guarded | times | (self.overseers.metrics() if self.overseers else {})
+        return self._record(rollout, reward, figures | (people.metrics() if people else {}))
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
@@ -204,6 +210,8 @@ class OnlineRun:
         if self.world.exact_state:
             self.collector.load_state_dict(collector)
         self.noise.set_state(noise)
+        if self.overseers and self.overseers_before:
+            self.overseers.load(*self.overseers_before)
         return self.save(begin_anew=False)
 
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
@@ -219,6 +227,8 @@ class OnlineRun:
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
+        overseen, of_overseers = self.overseers.kept() if self.overseers else ({}, None)
+        arrays |= {f"overseers.{name}": array for name, array in overseen.items()}
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
             "lineage": {"policy_version": self.update, "answers": people.num_answered if people else 0},
@@ -227,6 +237,7 @@ class OnlineRun:
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
             "preferences": people.state() if people else None,
+            "overseers": of_overseers,
         }
         checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
         self.store.add_policy_version(
@@ -272,6 +283,8 @@ class OnlineRun:
         if self.preferences:
             self.preferences.load(under("preferences.", tensors), state["preferences"])
         self.collector.load_state_dict(under("collector.", arrays))
+        if self.overseers:
+            self.overseers.load(under("overseers.", arrays), state["overseers"])
         self.noise.set_state(tensors["noise"])
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
@@ -337,6 +350,7 @@ def _check(config: RunConfig) -> None:
         ppo.init(config.seed, num_envs=1)
         if config.preferences:
             preference_model(config, ppo)
+        check_overseers(config.overseers, world)
         if shield := make_shield(config.shield, config.env.single(), world):
             shield.close()
         _try_out(world, config)
@@ -397,7 +411,7 @@ def _learn(
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
-        except WorldError:
+        except (WorldError, RunHalted):
             online.save_last_whole_update()
             raise
         finally:

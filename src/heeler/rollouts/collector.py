@@ -13,7 +13,7 @@ from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
 from heeler.rollouts.shielding import ShieldRecord
-from heeler.safety.shields.shield import Shield
+from heeler.safety.shields.shield import ActionFilter, Shield
 
 
 class Collector:
@@ -31,6 +31,8 @@ class Collector:
         self.world = world
         self.num_steps = num_steps
         self.record_snapshots = record_snapshots
+        self.review: ActionFilter | None = None
+        """What a step passes before it is carried out; None for nothing."""
         self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
@@ -53,18 +55,21 @@ class Collector:
         true_reward, cost = np.empty((T, N)), np.zeros((T, N, len(world.cost_names)))
         terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
+        executed = np.empty_like(action)
         snapshots: list[np.ndarray] = []
         finals: list[tuple[np.ndarray, np.ndarray]] = []
         figures: dict[str, list[np.ndarray]] = {}
         noise = policy.rollout_noise(T, N, generator)
-        record = ShieldRecord(self.shield)
+        record = ShieldRecord(self.shield, self.review)
         observation[0] = self.observation
         for t in range(T):
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)
-            action[t], executable = record.act(policy, observation[t], noise[t])
-            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(executable)
+            action[t], executed[t] = record.act(policy, observation[t], noise[t])
+            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
+                policy.executable(executed[t])
+            )
             self.episode_step += 1
             if world.cost_names:
                 cost[t] = infos["cost"]
@@ -78,11 +83,12 @@ class Collector:
                 finals.append(self._end_episodes(t, infos))
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
-        shielded = record.fields(action, policy)
+        shielded = record.fields(action, executed)
         learned_action = shielded.get("credited", action)
         return Rollout(
             observation=observation,
             action=action,
+            executed=executed,
             log_prob=self._log_prob(policy, observation[:T], learned_action, shielded.get("allowed")),
             true_reward=true_reward,
             cost=cost,

@@ -32,6 +32,7 @@ NAMES = [
     "over-optimisation",
     "exploited-reward",
     "release-gate",
+    "overseers",
     "chat-load",
     "chat-stop",
     "hh-reward-model",

@@ -13,6 +13,7 @@ from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
 from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.over_optimisation import WatchConfig
@@ -128,8 +129,12 @@ class ReleaseConfig:
     """Items of each suite; of a file, half of the prompts at most."""
     approval: Literal["gate", "people"] = "gate"
     """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
+    overseers: OverseersConfig | None = None
+    """Whose verdicts the suite `overseers` of the gate asks for; a check must name it."""
 
     def __post_init__(self) -> None:
+        if (self.overseers is None) == any(check.suite == "overseers" for check in self.gate.checks):
+            raise ConfigError("release.overseers and a check of the suite `overseers` in release.gate go together")
         for name in ("every", "suite_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"release.{name} must be >= 1, got {getattr(self, name)}")

@@ -9,6 +9,7 @@ from heeler.evaluation.text_subject import LanguageSubject
 from heeler.loop.acts import LEARNER, Acts
 from heeler.loop.chat_releases import released_version
 from heeler.loop.language.run import LanguageRun
+from heeler.loop.overseers.texts import with_overseers
 from heeler.loop.text_gating import Version, Watcher, gate_candidate
 from heeler.models.language.model import LanguageModel
 
@@ -50,6 +51,7 @@ class Offering:
     def _gated(self, sha256: str) -> GateRecord:
         run, in_use = self._run, self._releases.in_use()
         suites = run.world.suites(self._config.suite_size, seed=suite_seed(run.config.seed))
+        suites = with_overseers(suites, self._config.overseers)
         return gate_candidate(
             run.directory,
             self._config.gate,
