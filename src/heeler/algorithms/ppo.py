@@ -88,6 +88,8 @@ class PPOState:
     generator: torch.Generator
     """Shuffles minibatches."""
     num_updates: int = 0
+    pace: float = 1.0
+    """Share of its learning rate, clip and KL that the present update may use."""
 
 
 class Samples(NamedTuple):
@@ -206,7 +208,7 @@ class PPO:
         return state
 
     def update(
-        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float
+        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float, pace: float = 1.0
     ) -> tuple[PPOState, dict[str, float]]:
         """One round of learning; the state's networks are changed in place.
 
@@ -215,15 +217,18 @@ class PPO:
             rollout: made by this state's policy.
             reward: [T, N] what to maximise: true or learned.
             progress: share of the training that is over, 0 to 1, for annealing.
+            pace: share of the usual learning rate, clip and KL that it may use; less for a learner that is slowed.
 
         Returns:
             The state, and what there is to know about the update.
         """
+        state.pace = pace
         samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
+        share *= pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(state, samples, self.config.clip * pace * (left if self.config.anneal_clip else 1.0))
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
@@ -309,7 +314,7 @@ class PPO:
                 kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
                 continue
             kl = self._kl(state.policy, samples)
-            if kl > config.target_kl:
+            if kl > config.target_kl * state.pace:
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),

@@ -36,7 +36,7 @@ def ask(connection: Connection, command: Command) -> tuple[Command, bool]:
     rows.check_fits(_TABLE, {"person": command.person})
     known = connection.execute(select(_TABLE).where(_TABLE.c.id == command.id)).one_or_none()
     if known is None:
-        fields = ("id", "kind", "value", "person", "asked_unix_s")
+        fields = ("id", "kind", "value", "person", "asked_unix_s", "done_unix_s", "outcome")
         connection.execute(insert(_TABLE).values({name: getattr(command, name) for name in fields}))
         return command, True
     kept = _command(known)

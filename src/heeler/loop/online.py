@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import yaml
 
+from heeler.core.attention import Attention
 from heeler.core.errors import ConfigError, LearningError, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
@@ -31,14 +32,17 @@ from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.holding import Holding
+from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
+from heeler.loop.trusted import Trusted, check_trusted
 from heeler.models.policy import Policy
-from heeler.rollouts.collector import Collector
+from heeler.rollouts.collector import CalledOff, Collector
 
 Metrics = dict[str, float]
 WAITING = "waiting_for_people"
@@ -74,6 +78,10 @@ class OnlineRun:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.returns = EpisodeReturns(config.env.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
+        self.holding = Holding(config.interventions)
+        self.trusted: Trusted | None = None
+        """What acts in the policy's place, while something does."""
+        self.collector.is_called_off = Attention(directory.path).is_called
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
@@ -115,13 +123,18 @@ class OnlineRun:
                 return None
         if people and people.teacher is None:
             self._say_waiting(False)
-        if self.update == self.config.restart_update:
+        # A policy that is frozen is not put aside for a fresh one either.
+        if self.update == self.config.restart_update and self.holding.learns:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         is_shown = self.live.is_due()
         self.collector.record_snapshots = is_shown or people is not None
-        rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
+        try:
+            rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
+        except CalledOff:
+            self._put_back()
+            return None
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
         self.returns.add(rollout)
@@ -129,14 +142,17 @@ class OnlineRun:
             self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
         if people:
-            people.ask(rollout, self.step)
+            if self.trusted is None:
+                people.ask(rollout, self.step)
             people.listen(self.step)
             reward = people.reward(rollout, progress=progress)
             self._refuse_broken_reward(people, reward)
         rewarded = time.perf_counter()
         learned: Metrics = {}
-        if reward is not None:
-            self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
+        if reward is not None and self.holding.learns:
+            self.learner, learned = self.ppo.update(
+                self.learner, rollout, reward, progress=progress, pace=self.holding.pace
+            )
             self._refuse_broken_policy(learned, reward)
         self.update += 1
         ended = time.perf_counter()
@@ -161,7 +177,8 @@ class OnlineRun:
         row["true_reward_mean"] = float(rollout.true_reward.mean())
         if reward is not None and self.preferences:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
-        row |= {name: float(value) for name, value in figures.items()}
+        row |= {name: float(value) for name, value in figures.items()} | self.holding.metrics()
+        self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished:
             self.save()
@@ -201,6 +218,15 @@ class OnlineRun:
         self.noise.set_state(noise)
         return self.save(begin_anew=False)
 
+    def _put_back(self) -> None:
+        """Stand where the present stretch of acting began; a foreign world begins new episodes, as at a checkpoint."""
+        collector, noise = self.before
+        if self.world.exact_state:
+            self.collector.load_state_dict(collector)
+        else:
+            self._begin_episodes_anew()
+        self.noise.set_state(noise)
+
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
         if begin_anew and not self.world.exact_state:
@@ -220,8 +246,12 @@ class OnlineRun:
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
             "preferences": people.state() if people else None,
+            "holding": self.holding.state(),
         }
-        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        spare = self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(
+            self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
+        )
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -235,8 +265,14 @@ class OnlineRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
+        kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
+        if kept is not None:
+            # What holds the run, and what was found, is not rolled back: it would happen all over again.
+            self.holding.load(kept)
+            self.trusted = find_trusted(self)
+            self.save()
 
     def set_budget(self, budget: int) -> int:
         """Ask for so many comparisons in all from now on; returns how many it were.
@@ -267,6 +303,9 @@ class OnlineRun:
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        # Checkpoints from before there were interventions do not hold it.
+        self.holding.load(state.get("holding"))
+        self.trusted = find_trusted(self)
         self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
@@ -325,7 +364,8 @@ def _check(config: RunConfig) -> None:
     world = make(config.env.single(), config.seed)
     try:
         ppo = config.learner(world)
-        ppo.init(config.seed, num_envs=1)
+        state = ppo.init(config.seed, num_envs=1)
+        check_trusted(config, state.policy)
         if config.preferences:
             preference_model(config, ppo)
         _try_out(world, config)
@@ -367,8 +407,9 @@ def _learn(
         absence = Absence(acts, on_metrics)
         store = patient(opened, Patience(config.store_patience_s, absence))
         online = absence.run = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(online, store, acts)
+        refused, steering = online.begin(), Steering(Intervened(online), store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
+        steering.begin()
         if on_begin is not None:
             on_begin()
 

@@ -1,0 +1,81 @@
+"""Carrying out what the rules of intervention have decided, with a line of the audit log before each act."""
+
+from collections.abc import Callable
+from typing import Any
+
+from heeler.core.errors import CheckpointError, ConfigError, RunStopped
+from heeler.loop.acts import LEARNER, Acts
+from heeler.loop.holding import LEVELS, Level, step_before
+from heeler.loop.steered import Steered
+from heeler.oversight.interventions import Act, ActKind
+
+
+class Intervening:
+    """Does what `Holding.decide` has left pending.
+
+    Args:
+        run: it is done to.
+        acts: takes the lines.
+    """
+
+    def __init__(self, run: Steered, acts: Acts) -> None:
+        self.run, self.acts = run, acts
+        self._do: dict[ActKind, Callable[[Act], object]] = {
+            "warn": lambda act: None,
+            **dict.fromkeys(LEVELS, self._hold),
+            "roll_back": self._roll_back,
+            "safe_stop": self._safe_stop,
+            "hard_stop": self._hard_stop,
+        }
+
+    def intervene(self) -> bool:
+        """Carry out what is pending; whether there was anything.
+
+        The line in the audit log comes first: an act that a crash cut short is decided, told and done again.
+
+        Raises:
+            RunStopped: a rule stopped the run.
+        """
+        act = self.run.holding.take_pending()
+        if act is None:
+            return False
+        self._note(f"intervention.{act.kind}", monitor=act.monitor, reason=act.reason, evidence=list(act.evidence))
+        self._do[act.kind](act)
+        return True
+
+    def _hold(self, act: Act) -> None:
+        level: Level = act.kind  # type: ignore[assignment]
+        try:
+            self.run.hold(level, by=LEARNER, reason=act.reason)
+        except (CheckpointError, ConfigError) as error:
+            self._freeze_instead(act, str(error))
+
+    def _roll_back(self, act: Act) -> None:
+        was = self.run.step
+        steps = self.run.directory.checkpoint_steps()
+        while (step := step_before(steps, act.step)) is not None:
+            try:
+                self.run.roll_back(step)
+            except CheckpointError:
+                # The one before a damaged one will do.
+                steps = [one for one in steps if one != step]
+                continue
+            self._note("intervention.rolled_back", from_step=was)
+            return
+        self._freeze_instead(act, f"there is no sound checkpoint from before step {act.step:,}")
+
+    def _freeze_instead(self, act: Act, problem: str) -> None:
+        """What was decided cannot be done; that must not mean that nothing is."""
+        self._note("intervention.freeze", instead_of=act.kind, problem=problem[:1000])
+        self.run.hold("freeze", by=LEARNER, reason=act.reason)
+
+    def _safe_stop(self, act: Act) -> None:
+        said = self.run.come_to_rest()
+        self._note("intervention.at_rest", outcome=said)
+        raise RunStopped(f"a rule stopped the run at step {self.run.step:,} ({act.reason}): {said}")
+
+    def _hard_stop(self, act: Act) -> None:
+        raise RunStopped(f"a rule stopped the run at step {self.run.step:,}, at once ({act.reason})")
+
+    def _note(self, act: str, **details: Any) -> None:
+        self.acts.note(act, step=self.run.step, **details)
