@@ -34,6 +34,7 @@ from benchmarks import (
     release_gate,
     rl_trl,
     sft_rm_trl,
+    stop,
     toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
@@ -57,6 +58,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     over_optimisation.BENCHMARK,
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,
+    stop.BENCHMARK,
     toxicity.BENCHMARK,
     guards.BENCHMARK,
     gpu_lm.BENCHMARK,

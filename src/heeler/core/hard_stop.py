@@ -77,7 +77,7 @@ def hard_stop(
     """
     known = newest(directory)
     if known is not None and known.id == stop_id and known.took_s is not None:
-        return _told(directory, known, mark)
+        return _told(directory, replace(known, person=person), mark)
     process = directory.learner()
     if process is None:
         raise ConflictError(f"{directory.path}: no learner is at work on this run; there is nothing to stop")
@@ -118,7 +118,9 @@ def _ended(directory: RunDirectory, stop: HardStop, process: Process) -> HardSto
             )
         time.sleep(_PAUSE_S)
     took_s = killed.took_s + time.monotonic() - began_s
-    return replace(stop, num_processes=len(killed.pids), took_s=round(took_s, 3))
+    ended = replace(stop, num_processes=len(killed.pids), took_s=round(took_s, 3))
+    _keep(directory, ended)
+    return ended
 
 
 def _told(directory: RunDirectory, stop: HardStop, mark: Callable[[HardStop], object]) -> HardStop:
@@ -128,7 +130,8 @@ def _told(directory: RunDirectory, stop: HardStop, mark: Callable[[HardStop], ob
         details |= {"asked_unix_s": round(stop.asked_unix_s, 3), "took_s": stop.took_s}
         AuditLog(directory.path / AUDIT_NAME).append(stop.person, ACT, directory.path.absolute().name, **details)
         stop = replace(stop, is_noted=True)
-        _keep(directory, stop)
+        # From now on the log alone knows who it was.
+        _keep(directory, replace(stop, person=""))
     mark(stop)
     return stop
 

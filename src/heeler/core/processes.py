@@ -20,6 +20,7 @@ from heeler.core.errors import RunError
 _PROC = Path("/proc")
 _PAUSE_S = 0.002
 _STANDSTILL_S = 0.05
+_MAX_LOOKS = 50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,7 @@ def kill(process: Process, *, within_s: float = 5.0) -> Killed:
 def _stop_descendants(held: ExitStack, pid: int, session: int, family: dict[int, int]) -> None:
     """Hold and stop all that a stopped process has started, until a look finds no more."""
     _await_standstill(pid)
-    while True:
+    for _ in range(_MAX_LOOKS):
         found = [one for one in _descendants(pid, session) if one not in family]
         if not found:
             return

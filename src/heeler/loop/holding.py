@@ -14,6 +14,9 @@ from heeler.oversight.interventions import Act, InterventionsConfig, Interventio
 
 HELD = "held"
 """Setting of the store that tells others how the run is held; None where it is not."""
+WARNED = "warned"
+"""Setting of the store that tells others of what a rule warned last: its step and its reason."""
+By = Literal["a person", "a rule"]
 Level = Literal["slow", "freeze", "fall_back"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """The mildest first."""
@@ -23,11 +26,10 @@ NO_RULES = InterventionsConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """How a run is held, since when, by whom and why."""
+    """How a run is held, since when and why. By whom stands in the audit log: a checkpoint cannot forget anybody."""
 
     level: Level
-    by: str
-    """The person's id; `learner` for a rule."""
+    by: By
     reason: str
     since_step: int
     trusted: str | None = None

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from heeler.core.errors import CheckpointError, ConfigError
 from heeler.core.rundir import RunDirectory
-from heeler.loop.holding import Held, Holding, Level
+from heeler.loop.holding import By, Held, Holding, Level
 from heeler.loop.resting import bring_to_rest
 from heeler.loop.trusted import Trusted, trusted_of
 from heeler.models.policy import Policy
@@ -59,7 +59,7 @@ class Intervened:
         """Ask for so many comparisons in all from now on; returns how many it were."""
         return self._run.set_budget(budget)
 
-    def hold(self, level: Level, *, by: str, reason: str) -> str:
+    def hold(self, level: Level, *, by: By, reason: str) -> str:
         """Be slowed, frozen, or act by what is trusted; saved before it returns. Says in words what came of it.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
-from heeler.loop.acts import LEARNER, Acts
+from heeler.loop.acts import Acts
 from heeler.loop.holding import LEVELS, Level, step_before
 from heeler.loop.steered import Steered
 from heeler.oversight.interventions import Act, ActKind
@@ -28,8 +28,8 @@ class Intervening:
             "hard_stop": self._hard_stop,
         }
 
-    def intervene(self) -> bool:
-        """Carry out what is pending; whether there was anything.
+    def intervene(self) -> Act | None:
+        """Carry out what is pending; returns it.
 
         The line in the audit log comes first: an act that a crash cut short is decided, told and done again.
 
@@ -38,15 +38,15 @@ class Intervening:
         """
         act = self.run.holding.take_pending()
         if act is None:
-            return False
+            return None
         self._note(f"intervention.{act.kind}", monitor=act.monitor, reason=act.reason, evidence=list(act.evidence))
         self._do[act.kind](act)
-        return True
+        return act
 
     def _hold(self, act: Act) -> None:
         level: Level = act.kind  # type: ignore[assignment]
         try:
-            self.run.hold(level, by=LEARNER, reason=act.reason)
+            self.run.hold(level, by="a rule", reason=act.reason)
         except (CheckpointError, ConfigError) as error:
             self._freeze_instead(act, str(error))
 
@@ -67,7 +67,7 @@ class Intervening:
     def _freeze_instead(self, act: Act, problem: str) -> None:
         """What was decided cannot be done; that must not mean that nothing is."""
         self._note("intervention.freeze", instead_of=act.kind, problem=problem[:1000])
-        self.run.hold("freeze", by=LEARNER, reason=act.reason)
+        self.run.hold("freeze", by="a rule", reason=act.reason)
 
     def _safe_stop(self, act: Act) -> None:
         said = self.run.come_to_rest()

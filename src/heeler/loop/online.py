@@ -177,7 +177,8 @@ class OnlineRun:
         row["true_reward_mean"] = float(rollout.true_reward.mean())
         if reward is not None and self.preferences:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
-        row |= {name: float(value) for name, value in figures.items()} | self.holding.metrics()
+        # What a learner says of itself does not take the place of what was measured.
+        row |= {name: float(value) for name, value in figures.items() if name not in row} | self.holding.metrics()
         self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished:
@@ -221,9 +222,8 @@ class OnlineRun:
     def _put_back(self) -> None:
         """Stand where the present stretch of acting began; a foreign world begins new episodes, as at a checkpoint."""
         collector, noise = self.before
-        if self.world.exact_state:
-            self.collector.load_state_dict(collector)
-        else:
+        self.collector.load_state_dict(collector)
+        if not self.world.exact_state:
             self._begin_episodes_anew()
         self.noise.set_state(noise)
 

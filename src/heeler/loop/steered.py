@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from heeler.core.rundir import RunDirectory
-from heeler.loop.holding import Holding, Level
+from heeler.loop.holding import By, Holding, Level
 
 
 class Steered(Protocol):
@@ -36,7 +36,7 @@ class Steered(Protocol):
         """Ask for so many comparisons in all from now on; returns how many it were."""
         ...
 
-    def hold(self, level: Level, *, by: str, reason: str) -> str:
+    def hold(self, level: Level, *, by: By, reason: str) -> str:
         """Be slowed, frozen, or act by what is trusted; saved before it returns. Says in words what came of it."""
         ...
 

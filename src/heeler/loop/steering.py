@@ -13,7 +13,7 @@ from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.core.nouns import Command
 from heeler.feedback.store import Store
 from heeler.loop.acts import Acts
-from heeler.loop.holding import HELD, Level
+from heeler.loop.holding import HELD, WARNED, Level
 from heeler.loop.intervening import Intervening
 from heeler.loop.steered import Steered
 
@@ -62,7 +62,11 @@ class Steering:
         Raises:
             RunStopped: an operator stopped the run, and its checkpoint is written; or a rule did.
         """
-        self._tell_held(self._intervening.intervene())
+        act = self._intervening.intervene()
+        if act is not None:
+            self._tell_held(True)
+            if act.kind == "warn":
+                self.store.set_setting(WARNED, {"step": self.run.step, "reason": act.reason})
         while True:
             # Before the look: whoever calls after it has a command that this look may not show.
             self._attention.come()
@@ -98,7 +102,7 @@ class Steering:
             self.store.set_setting(HELD, told)
 
     def _hold(self, command: Command, level: Level) -> str:
-        return self.run.hold(level, by=command.person, reason="asked for")
+        return self.run.hold(level, by="a person", reason="asked for")
 
     def _stop(self, command: Command) -> str:
         self.run.save()

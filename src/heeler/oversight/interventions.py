@@ -25,7 +25,7 @@ __all__ = [
     "gravity",
 ]
 
-_MAX_SHOWN, _MAX_WORDS, _MAX_EVIDENCE = 20, 500, 2000
+_MAX_SHOWN, _MAX_WORDS, _MAX_EVIDENCE = 10, 300, 1000
 
 
 @dataclass(frozen=True, kw_only=True)

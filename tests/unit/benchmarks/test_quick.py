@@ -34,6 +34,7 @@ NAMES = [
     "release-gate",
     "chat-load",
     "chat-stop",
+    "stop",
     "hh-reward-model",
     "gpu-lm",
     "helpdesk",

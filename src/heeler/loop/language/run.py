@@ -26,7 +26,7 @@ from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
 from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data
-from heeler.loop.holding import Held, Holding, Level
+from heeler.loop.holding import By, Held, Holding, Level
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
@@ -341,7 +341,7 @@ class LanguageRun:
             self.holding.load(kept)
             self.save()
 
-    def hold(self, level: Level, *, by: str, reason: str) -> str:
+    def hold(self, level: Level, *, by: By, reason: str) -> str:
         """Be slowed or frozen; saved before it returns. Says in words what came of it.
 
         Raises:
