@@ -53,6 +53,8 @@ class Holding:
         self.config = config or NO_RULES
         self.held: Held | None = None
         self.rules: InterventionsState = first_state(self.config)
+        self.rolled_back_to: tuple[int, ...] = ()
+        """Steps to which rules have rolled the run back since somebody looked."""
         self.findings: list[Finding] = []
         """What monitors have found in the present update."""
 
@@ -110,7 +112,7 @@ class Holding:
         Somebody has looked and has learning go on: what was found until now does not count any more.
         """
         was = "not held" if self.held is None else self.held.in_words
-        self.held, self.rules = None, first_state(self.config)
+        self.load(None)
         return f"learns freely; it was {was}"
 
     def spared(self, steps: Sequence[int]) -> list[int]:
@@ -127,22 +129,23 @@ class Holding:
         """JSON-ready values for a checkpoint; None while there is nothing to tell."""
         if not self.says_something:
             return None
-        return {"held": None if self.held is None else asdict(self.held), "rules": self.rules.to_dict()}
+        held = None if self.held is None else asdict(self.held)
+        return {"held": held, "rules": self.rules.to_dict(), "rolled_back_to": list(self.rolled_back_to)}
 
     def load(self, state: Mapping[str, Any] | None) -> None:
-        """Go on from what `state` returned.
+        """Go on from what `state` returned; None for a run to which nothing was done.
 
         Raises:
             CheckpointError: it is of other rules.
         """
         if state is None:
-            self.held, self.rules = None, first_state(self.config)
+            self.held, self.rules, self.rolled_back_to = None, first_state(self.config), ()
             return
         rules = InterventionsState.from_dict(state["rules"])
         if len(rules.rules) != len(self.config.rules):
             raise CheckpointError("the checkpoint was made with other rules of intervention; put the old ones back")
         self.held = None if state["held"] is None else Held(**state["held"])
-        self.rules = rules
+        self.rules, self.rolled_back_to = rules, tuple(state["rolled_back_to"])
 
 
 def step_before(steps: Sequence[int], found: int | None) -> int | None:

@@ -51,17 +51,21 @@ class Intervening:
             self._freeze_instead(act, str(error))
 
     def _roll_back(self, act: Act) -> None:
-        was = self.run.step
+        was, holding = self.run.step, self.run.holding
         steps = self.run.directory.checkpoint_steps()
         while (step := step_before(steps, act.step)) is not None:
+            if step in holding.rolled_back_to:
+                # The same stretch would lead to the same finding, for ever.
+                return self._freeze_instead(act, f"it was rolled back to step {step:,} before, and found the same again")
+            before, holding.rolled_back_to = holding.rolled_back_to, (*holding.rolled_back_to, step)
             try:
                 self.run.roll_back(step)
             except CheckpointError:
                 # The one before a damaged one will do.
+                holding.rolled_back_to = before
                 steps = [one for one in steps if one != step]
                 continue
-            self._note("intervention.rolled_back", from_step=was)
-            return
+            return self._note("intervention.rolled_back", from_step=was)
         self._freeze_instead(act, f"there is no sound checkpoint from before step {act.step:,}")
 
     def _freeze_instead(self, act: Act, problem: str) -> None:

@@ -374,21 +374,23 @@ def test_a_rule_rolls_back_to_the_last_checkpoint_before_the_finding(tmp_path, f
     """The finding is at update 4, of which there is a checkpoint: what is wrong may be in that already."""
     find(4, 5)
     operator = Operator(tmp_path / "run")
-    run(ruled(rule("roll_back", findings=2, within_updates=2, then=("freeze",))), operator.path, on_metrics=operator)
-    # The second time round the same is found again: the ladder remembers, and the run comes to its end.
+    run(ruled(rule("roll_back", findings=2, within_updates=2)), operator.path, on_metrics=operator)
+    # The second time round the same is found again, which would go on for ever: the run is frozen.
     assert operator.updates() == [1, 2, 3, 4, 5, 3, 4, 5, 6]
     assert [row.get("held") for row in operator.rows] == [None] * 8 + [2]
     acts = [(entry.act, entry.details.get("step")) for entry in log_of(operator.path)]
     assert acts[1:-1] == [
         ("intervention.roll_back", 5 * UPDATE),
         ("intervention.rolled_back", 2 * UPDATE),
+        ("intervention.roll_back", 5 * UPDATE),
         ("intervention.freeze", 5 * UPDATE),
     ]
+    assert "rolled back to step 1,024 before" in log_of(operator.path)[-2].details["problem"]
 
 
 def test_the_checkpoint_before_a_finding_is_not_removed(tmp_path, find):
     find(3, 5)
-    back = rule("roll_back", findings=2, within_updates=4, then=("freeze",))
+    back = rule("roll_back", findings=2, within_updates=4)
     operator = Operator(tmp_path / "run")
     run(ruled(back, checkpoint_every=1, keep_checkpoints=1), operator.path, on_metrics=operator)
     assert operator.updates() == [1, 2, 3, 4, 5, 3, 4, 5, 6]
@@ -417,8 +419,8 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path, find):
         damage(row)
         operator(row)
 
-    run(ruled(rule("roll_back", then=("roll_back", "freeze"))), path, on_metrics=both)
-    assert operator.updates()[:7] == [1, 2, 3, 4, 5, 3, 4]
+    run(ruled(rule("roll_back")), path, on_metrics=both)
+    assert operator.updates() == [1, 2, 3, 4, 5, 3, 4, 5, 6]
 
 
 def test_with_nothing_to_trust_a_rule_freezes_instead(tmp_path, find):
@@ -482,7 +484,7 @@ def test_a_decision_that_a_kill_cut_short_is_carried_out(tmp_path, find):
 @pytest.mark.parametrize("update", [3, 4, 5])
 def test_a_ruled_run_that_is_killed_ends_as_one_that_was_not(tmp_path, find, act, update):
     find(3, 4, 5)
-    config = ruled(rule(act, findings=2, within_updates=2, then=("freeze",) if act == "roll_back" else ()))
+    config = ruled(rule(act, findings=2, within_updates=2))
     run(config, tmp_path / "whole")
     with pytest.raises(Killed):
         run(config, tmp_path / "run", on_metrics=killed_at(update))
