@@ -137,7 +137,7 @@ class ConstrainedPPO(PPO, Generic[Own]):
         return super().load_tensors(state, tensors)
 
     def update(
-        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float, pace: float = 1.0
+        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float
     ) -> tuple[PPOState, dict[str, float]]:
         """One round of learning, after the prices have moved by what the rollout cost."""
         assert isinstance(state, ConstrainedState)
@@ -147,8 +147,7 @@ class ConstrainedPPO(PPO, Generic[Own]):
                 moved(self.multiplier, before, None if level is None else level / cost.scale, cost.budget / cost.scale)
                 for cost, before, level in zip(self.costs, state.multipliers, state.levels, strict=True)
             ]
-        priced = self.priced_reward(state, rollout, reward)
-        _, metrics = super().update(state, rollout, priced, progress=progress, pace=pace)
+        _, metrics = super().update(state, rollout, self.priced_reward(state, rollout, reward), progress=progress)
         return state, metrics | self._cost_metrics(state)
 
     def priced_reward(self, state: ConstrainedState, rollout: Rollout, reward: np.ndarray) -> np.ndarray:

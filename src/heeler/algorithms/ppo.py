@@ -89,7 +89,8 @@ class PPOState:
     """Shuffles minibatches."""
     num_updates: int = 0
     pace: float = 1.0
-    """Share of its learning rate, clip and KL that the present update may use."""
+    """Share of its learning rate, clip and KL that an update may use at present; less where learning is slowed. What
+    slows it keeps it too: it is no part of what checkpoints hold of a learner."""
 
 
 class Samples(NamedTuple):
@@ -208,7 +209,7 @@ class PPO:
         return state
 
     def update(
-        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float, pace: float = 1.0
+        self, state: PPOState, rollout: Rollout, reward: np.ndarray, *, progress: float
     ) -> tuple[PPOState, dict[str, float]]:
         """One round of learning; the state's networks are changed in place.
 
@@ -217,18 +218,16 @@ class PPO:
             rollout: made by this state's policy.
             reward: [T, N] what to maximise: true or learned.
             progress: share of the training that is over, 0 to 1, for annealing.
-            pace: share of the usual learning rate, clip and KL that it may use; less for a learner that is slowed.
 
         Returns:
             The state, and what there is to know about the update.
         """
-        state.pace = pace
         samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
-        share *= pace
+        share *= state.pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * pace * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0))
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from heeler.core.errors import RunError
-from heeler.core.processes import Process, this_process
+from heeler.core.processes import Process, has_open, this_process
 
 _PAUSE_S = 0.05
 _SIGNED_WITHIN_S = 0.3
@@ -62,13 +62,15 @@ def holder_of(path: Path) -> Process | None:
     """The process that holds the file; None where none does.
 
     Raises:
-        RunError: it is held, and does not say by whom.
+        RunError: it is held, and does not say by whom, or names a process that has not even opened it.
     """
     deadline_s = time.monotonic() + _SIGNED_WITHIN_S
     while is_held(path):
         # Who has just taken it signs it in a moment.
         with suppress(OSError, ValueError, TypeError):
-            return Process(**json.loads(path.read_bytes()))
+            process = Process(**json.loads(path.read_bytes()))
+            if has_open(process, path):
+                return process
         if time.monotonic() > deadline_s:
             raise RunError(f"{path} does not say which process holds it; `fuser {path}` tells")
         time.sleep(_PAUSE_S)

@@ -150,9 +150,8 @@ class OnlineRun:
         rewarded = time.perf_counter()
         learned: Metrics = {}
         if reward is not None and self.holding.learns:
-            self.learner, learned = self.ppo.update(
-                self.learner, rollout, reward, progress=progress, pace=self.holding.pace
-            )
+            self.learner.pace = self.holding.pace
+            self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
             self._refuse_broken_policy(learned, reward)
         self.update += 1
         ended = time.perf_counter()
@@ -268,8 +267,8 @@ class OnlineRun:
         kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
-        if kept is not None:
-            # What holds the run, and what was found, is not rolled back: it would happen all over again.
+        if self.holding.state() != kept:
+            # What holds the run, or let it go, and what was found is not rolled back: it would happen all over again.
             self.holding.load(kept)
             self.trusted = find_trusted(self)
             self.save()

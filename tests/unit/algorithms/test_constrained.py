@@ -260,7 +260,8 @@ def test_a_slowed_learner_keeps_nearer_to_what_acted(name: str):
         rollout = collector.collect(state.policy, torch.Generator().manual_seed(1), 0)
         before = one._kl(state.policy, one._prepare(state, rollout, rollout.true_reward)[0])
         state = one.init(0, world.num_envs)
-        _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0, pace=pace)
+        state.pace = pace
+        _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
         samples = one._prepare(state, rollout, rollout.true_reward)[0]
         moved.append(one._kl(state.policy, samples))
         assert before == pytest.approx(0.0, abs=1e-6)

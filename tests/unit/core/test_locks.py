@@ -1,16 +1,19 @@
 """Locks that die with their holder, and a look at them that disturbs nobody."""
 
+import json
 import os
 import signal
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from heeler.core.errors import RunError
 from heeler.core.locks import held_alone, holder_of, is_held
-from heeler.core.processes import this_process
+from heeler.core.processes import is_alive, this_process
 from heeler.core.rundir import RunDirectory
 
 
@@ -88,6 +91,26 @@ def test_what_a_killed_holder_has_left_names_nobody(tmp_path: Path) -> None:
     assert holder_of(path) is None
     with held_alone(path, busy="taken"):
         assert holder_of(path) == this_process()
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_file_that_names_another_process_than_its_holder_is_not_believed(tmp_path: Path, is_there: bool) -> None:
+    """Whoever can write to it could have any process ended otherwise."""
+    path = tmp_path / "lock"
+    other = subprocess.Popen(["sleep", "100"])
+    me = this_process()
+    assert me is not None
+    try:
+        started = int(Path(f"/proc/{other.pid}/stat").read_text().rpartition(")")[2].split()[19])
+        named = replace(me, pid=other.pid, started=started)
+        assert is_alive(named)
+        with held_alone(path, busy="taken"):
+            path.write_text(json.dumps((named if is_there else replace(me, started=1)).to_dict()))
+            with pytest.raises(RunError, match="does not say which process holds it"):
+                holder_of(path)
+    finally:
+        other.kill()
+        other.wait()
 
 
 @pytest.mark.parametrize("content", [b"", b'{"pid": 1', b"[]", b'{"pid": 1}'])

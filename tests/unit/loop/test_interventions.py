@@ -201,6 +201,12 @@ def test_a_rollback_does_not_let_a_run_go(tmp_path):
     assert checkpoint.state["holding"]["held"]["level"] == "freeze", "what is gone on with after a kill says so too"
 
 
+def test_a_rollback_does_not_hold_a_run_that_was_let_go(tmp_path):
+    operator = Operator(tmp_path / "run", u1=("freeze", None), u3=("thaw", None), u5=("roll_back", 2 * UPDATE))
+    run(tiny(), operator.path, on_metrics=operator)
+    assert [row.get("held") for row in operator.rows] == [None, 2, 2] + [None] * 6
+
+
 def test_others_are_told_how_a_run_is_held(tmp_path):
     operator = Operator(tmp_path / "run", u2=("slow", None), u4=("thaw", None))
     seen: list[Any] = []

@@ -167,8 +167,8 @@ def test_no_import_of_a_learner_leads_there() -> None:
 class Lying(PPO):
     """Says that all is well, and more than it may."""
 
-    def update(self, state: Any, rollout: Any, reward: Any, *, progress: float, pace: float = 1.0) -> Any:
-        state, metrics = super().update(state, rollout, reward, progress=progress, pace=pace)
+    def update(self, state: Any, rollout: Any, reward: Any, *, progress: float) -> Any:
+        state, metrics = super().update(state, rollout, reward, progress=progress)
         lies = {"step": 10**9, "update": 10**6, "true_return_mean": 1e9, "true_reward_mean": 1e9, "episodes": 10**6}
         return state, metrics | lies
 

@@ -336,8 +336,8 @@ class LanguageRun:
         kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
-        if kept is not None:
-            # A run that is held is not let go by going back.
+        if self.holding.state() != kept:
+            # A run that is held is not let go by going back, and the other way round.
             self.holding.load(kept)
             self.save()
 
