@@ -227,7 +227,9 @@ class PPO:
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
         share *= state.pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(
+            state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0)
+        )
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))

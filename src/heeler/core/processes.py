@@ -65,9 +65,7 @@ def this_process() -> Process | None:
     if status is None or here is None:
         return None
     boot, namespace = here
-    return Process(
-        pid=os.getpid(), started=status.started, boot=boot, namespace=namespace, host=socket.gethostname()
-    )
+    return Process(pid=os.getpid(), started=status.started, boot=boot, namespace=namespace, host=socket.gethostname())
 
 
 def is_alive(process: Process) -> bool:

@@ -56,7 +56,9 @@ class Intervening:
         while (step := step_before(steps, act.step)) is not None:
             if step in holding.rolled_back_to:
                 # The same stretch would lead to the same finding, for ever.
-                return self._freeze_instead(act, f"it was rolled back to step {step:,} before, and found the same again")
+                return self._freeze_instead(
+                    act, f"it was rolled back to step {step:,} before, and found the same again"
+                )
             before, holding.rolled_back_to = holding.rolled_back_to, (*holding.rolled_back_to, step)
             try:
                 self.run.roll_back(step)

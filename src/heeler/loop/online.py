@@ -134,6 +134,8 @@ class OnlineRun:
             rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
         except CalledOff:
             self._put_back()
+            if not self.world.exact_state:
+                self._begin_episodes_anew()
             return None
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
@@ -211,19 +213,14 @@ class OnlineRun:
 
     def save_last_whole_update(self) -> Checkpoint:
         """Write a checkpoint of the state before the stretch of acting in which the world broke down."""
-        collector, noise = self.before
         # A foreign world cannot be put back, and may not even be reset; whoever goes on begins its episodes anew.
-        if self.world.exact_state:
-            self.collector.load_state_dict(collector)
-        self.noise.set_state(noise)
+        self._put_back()
         return self.save(begin_anew=False)
 
     def _put_back(self) -> None:
-        """Stand where the present stretch of acting began; a foreign world begins new episodes, as at a checkpoint."""
+        """Stand where the present stretch of acting began; a foreign world stays where it is."""
         collector, noise = self.before
         self.collector.load_state_dict(collector)
-        if not self.world.exact_state:
-            self._begin_episodes_anew()
         self.noise.set_state(noise)
 
     def save(self, *, begin_anew: bool = True) -> Checkpoint:

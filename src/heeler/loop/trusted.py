@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from heeler.core.errors import CheckpointError, ConfigError, WorldError
+from heeler.core.functions import load_function
 from heeler.core.named import under
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory, checkpoint_in
 from heeler.loop.config import RunConfig
 from heeler.models.policy import Policy
-from heeler.rewards.text.functions import load_function
 
 _RELEASE, _STEP, _ZERO = "release", "step-", "zero"
 Function = Callable[[np.ndarray], Any]
@@ -46,7 +46,9 @@ class Trusted(Policy):
             action = np.asarray(self._function(observation.copy()))
         # Whatever a function of the user's own raises.
         except Exception as error:
-            raise WorldError(f"{self._name}, which is trusted to act, raised {type(error).__name__}: {error}") from error
+            raise WorldError(
+                f"{self._name}, which is trusted to act, raised {type(error).__name__}: {error}"
+            ) from error
         wanted = (len(observation), self.head.action_size)
         if action.shape == wanted[:1] and wanted[1] == 1:
             action = action[:, None]

@@ -102,6 +102,21 @@ class InterventionsConfig:
                 )
         _refuse_contradictions(self.rules, monitors)
 
+    def check_for_texts(self) -> None:
+        """Refuse what nothing would come of in the run of a language model.
+
+        Raises:
+            ConfigError: a rule falls back, or a setting is of worlds alone.
+        """
+        if any("fall_back" in rule.ladder for rule in self.rules):
+            raise ConfigError(
+                "interventions.rules: what a language model answers while it learns goes to nobody, so that there is "
+                "nothing to fall back from; freeze it instead"
+            )
+        for name in ("trusted", "rest_within_steps"):
+            if getattr(self, name) != getattr(InterventionsConfig, name):
+                raise ConfigError(f"interventions.{name} would be ignored in the run of a language model; leave it out")
+
 
 def gravity(act: str) -> int:
     """How hard an act is; 0 for the mildest."""

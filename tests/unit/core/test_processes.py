@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -162,7 +163,7 @@ def test_one_that_goes_on_starting_others_leaves_none(start: Start) -> None:
     with_its_session = [
         pid
         for pid in map(int, filter(str.isdigit, os.listdir("/proc")))
-        if lives(pid) and b"os.fork()" in open(f"/proc/{pid}/cmdline", "rb").read()
+        if lives(pid) and b"os.fork()" in Path(f"/proc/{pid}/cmdline").read_bytes()
     ]
     assert with_its_session == []
 

@@ -178,7 +178,9 @@ def test_what_a_learner_says_of_itself_does_not_take_the_place_of_what_was_measu
 ) -> None:
     run(tiny_ppo(), tmp_path / "honest")
     monkeypatch.setattr(
-        RunConfig, "learner", lambda self, world: Lying(self.algorithm, world.observation_size, world.single_action_space)
+        RunConfig,
+        "learner",
+        lambda self, world: Lying(self.algorithm, world.observation_size, world.single_action_space),
     )
     run(tiny_ppo(), tmp_path / "lying")
     rows = [RunDirectory.open(tmp_path / name).metrics() for name in ("honest", "lying")]

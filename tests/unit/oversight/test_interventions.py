@@ -72,7 +72,9 @@ def test_the_evidence_is_what_counted() -> None:
 
 
 def test_the_hardest_act_of_an_update_is_taken_and_no_other_ladder_climbs() -> None:
-    both = config(rule("*", "warn", then=("freeze",), findings=1), rule("cost_*", "roll_back", findings=2, within_updates=2))
+    both = config(
+        rule("*", "warn", then=("freeze",), findings=1), rule("cost_*", "roll_back", findings=2, within_updates=2)
+    )
     x = ["cost_drift"]
     # The second update meets both rules; the warning rule stays on the rung that it had reached.
     assert acts(both, [x, x, x]) == ["warn", "roll_back", "freeze"]
@@ -219,7 +221,9 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, object], messag
 
 def test_a_rule_for_no_monitor_is_refused_by_name() -> None:
     rules = config(rule("cost_drif"), rule("gradients"))
-    with pytest.raises(ConfigError, match="no monitor 'cost_drif' watches .* cost_drift, gradients. Did you mean 'cost_"):
+    with pytest.raises(
+        ConfigError, match=r"no monitor 'cost_drif' watches .* cost_drift, gradients\. Did you mean 'cost_"
+    ):
         rules.check(["cost_drift", "gradients"])
     config(rule("cost_*")).check(["cost_drift"])
     with pytest.raises(ConfigError, match="there are: none"):

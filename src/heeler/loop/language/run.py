@@ -73,7 +73,7 @@ class LanguageRun:
         self.asking = Asking(config.asking, store, self.world, config.seed, self._can_read)
         self.rewarding = Rewarding(config, self.world, self.reference)
         self.noise = torch.Generator(self.model.device).manual_seed(config.seed + 1)
-        self.holding = Holding(None)
+        self.holding = Holding(config.interventions)
         self.step = self.update = self.metrics_size = self.watched_from = 0
         self.elapsed_s = 0.0
         self.rows: list[Mapping[str, Any]] = []
@@ -276,6 +276,7 @@ class LanguageRun:
         verdict = self.verdict()
         if verdict is not None:
             row["watch/nearness"] = float(verdict.evidence["nearness"])
+        self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished or self.is_offer_due:
             self.save()
@@ -319,7 +320,8 @@ class LanguageRun:
             "holding": self.holding.state(),
         }
         keep = self.config.keep_checkpoints
-        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
+        spare = self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep, spare=spare)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )

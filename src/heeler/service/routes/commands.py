@@ -1,4 +1,4 @@
-"""What operators tell a run: pause, slow, freeze, roll back, stop, and so on. The learner obeys, but for a hard stop."""
+"""What operators tell a run: pause, slow, freeze, roll back, stop, and so on. A hard stop is done here."""
 
 import time
 from dataclasses import asdict

@@ -20,6 +20,7 @@ from heeler.feedback.completions import CHAT, GUARD_ACTS
 from heeler.feedback.stores import open_store
 from heeler.loop.by_hand import tell
 from heeler.loop.config import to_dict
+from heeler.loop.holding import Holding
 from heeler.loop.language import run as run_module
 from heeler.loop.language.asking import HELD_OUT
 from heeler.loop.language.config import LanguageRunConfig, PartWeights, language_config_from_dict
@@ -31,7 +32,9 @@ from heeler.loop.serving import ServeOptions, chat_of
 from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
+from heeler.oversight.finding import Finding
 from heeler.oversight.gate_nouns import GateResult
+from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from tests.tiny_models import tiny_llama
 from tests.unit.loop.language.tiny import tiny_language_run
 
@@ -487,3 +490,39 @@ def test_a_rollback_does_not_thaw_a_model(begun: LanguageRun) -> None:
     assert begun.thaw() == "learns freely; it was frozen since step 12"
     assert begun.directory.load_checkpoint(12).state["holding"] is None
     assert begun.come_to_rest() == "nothing moves between two updates"
+
+
+def test_a_rule_holds_a_model_and_goes_on_after_a_stop(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = Holding.decide
+
+    def find(holding: Holding, update: int) -> None:
+        if update == 2:
+            holding.findings = [Finding(monitor="kl_spike", step=24, reason="odd")]
+        decide(holding, update)
+
+    monkeypatch.setattr(Holding, "decide", find)
+    rules = InterventionsConfig(rules=(RuleConfig(monitor="kl_*", act="freeze"),))
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run_language(dataclasses.replace(config, interventions=rules), path, told_at(path, {3: "stop"}))
+    resume_language(path)
+    assert [row.get("held") for row in RunDirectory.open(path).metrics()] == [None, None, 2, 2]
+    acts = [entry.act for entry in entries(path / AUDIT_NAME, after=0, limit=100)]
+    assert acts.count("intervention.freeze") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rules": (RuleConfig(monitor="m", act="warn", then=("fall_back",)),)}, "freeze it instead"),
+        ({"trusted": "zero"}, "interventions.trusted would be ignored"),
+        ({"rest_within_steps": 5}, "interventions.rest_within_steps would be ignored"),
+    ],
+)
+def test_interventions_that_are_for_worlds_are_refused(
+    config: LanguageRunConfig, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(config, interventions=InterventionsConfig(**settings))
