@@ -120,12 +120,14 @@ def kill(process: Process, *, within_s: float = 5.0) -> Killed:
         family = {process.pid: main}
         try:
             _send(main, signal.SIGSTOP)
-            _stop_descendants(held, process.pid, status.session, family)
-            # The one that starts others first.
-            for descriptor in family.values():
-                _send(descriptor, signal.SIGKILL)
         except PermissionError as error:
             raise RunError(f"process {process.pid} belongs to another user; ask them, or root, to end it") from error
+        try:
+            _stop_descendants(held, process.pid, status.session, family)
+        finally:
+            # Whatever came between: what was stopped must not stay so. The one that starts others is the first.
+            for descriptor in family.values():
+                _send(descriptor, signal.SIGKILL)
         left = _wait(family, began_s + within_s)
         if left:
             raise RunError(
@@ -149,8 +151,9 @@ def _stop_descendants(held: ExitStack, pid: int, session: int, family: dict[int,
             status = _status(one)
             # Between the look and the hold the number may have gone to another.
             if status is not None and status.session == session and status.parent in family:
-                family[one] = descriptor
-                _send(descriptor, signal.SIGSTOP)
+                with suppress(PermissionError):
+                    _send(descriptor, signal.SIGSTOP)
+                    family[one] = descriptor
         for one in found:
             _await_standstill(one)
 
@@ -180,13 +183,15 @@ def _await_standstill(pid: int) -> None:
 
 def _wait(family: dict[int, int], deadline_s: float) -> list[int]:
     """Wait for the end of all; returns those that have not come to it."""
-    left = dict(family)
-    while left:
-        ended = set(select.select(list(left.values()), [], [], max(0.0, deadline_s - time.monotonic()))[0])
-        left = {pid: descriptor for pid, descriptor in left.items() if descriptor not in ended}
-        if time.monotonic() > deadline_s:
-            break
-    return list(left)
+    left = {descriptor: pid for pid, descriptor in family.items()}
+    ends = select.poll()
+    for descriptor in left:
+        ends.register(descriptor, select.POLLIN)
+    while left and (left_s := deadline_s - time.monotonic()) > 0:
+        for descriptor, _ in ends.poll(1000 * left_s):
+            ends.unregister(descriptor)
+            del left[descriptor]
+    return list(left.values())
 
 
 def _hold(held: ExitStack, pid: int) -> int | None:

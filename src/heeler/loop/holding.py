@@ -5,10 +5,9 @@ rollback does not undo it, as it would then be needed again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
-from heeler.core.errors import CheckpointError
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import Act, InterventionsConfig, InterventionsState, decide, first_state
 
@@ -20,6 +19,9 @@ By = Literal["a person", "a rule"]
 Level = Literal["slow", "freeze", "fall_back"]
 LEVELS: tuple[Level, ...] = get_args(Level)
 """The mildest first."""
+RULES_MAY_CHANGE = ("interventions", *(f"interventions.{each.name}" for each in fields(InterventionsConfig)))
+"""Settings that may be changed in a run that is gone on with, by their dotted names: a rule that stops it each time
+would never let it go on otherwise."""
 NO_RULES = InterventionsConfig()
 """Of a run that says nothing of interventions: people may hold it all the same."""
 
@@ -129,23 +131,30 @@ class Holding:
         """JSON-ready values for a checkpoint; None while there is nothing to tell."""
         if not self.says_something:
             return None
-        held = None if self.held is None else asdict(self.held)
-        return {"held": held, "rules": self.rules.to_dict(), "rolled_back_to": list(self.rolled_back_to)}
+        return {
+            "held": None if self.held is None else asdict(self.held),
+            "rules": self.rules.to_dict(),
+            "decided_by": self._decided_by,
+            "rolled_back_to": list(self.rolled_back_to),
+        }
+
+    @property
+    def _decided_by(self) -> list[dict[str, Any]]:
+        """The rules as JSON has them."""
+        return [{**asdict(rule), "then": list(rule.then)} for rule in self.config.rules]
 
     def load(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what `state` returned; None for a run to which nothing was done.
 
-        Raises:
-            CheckpointError: it is of other rules.
+        Somebody may have changed the rules since: of the new ones none has counted anything yet.
         """
+        self.held, self.rules, self.rolled_back_to = None, first_state(self.config), ()
         if state is None:
-            self.held, self.rules, self.rolled_back_to = None, first_state(self.config), ()
             return
-        rules = InterventionsState.from_dict(state["rules"])
-        if len(rules.rules) != len(self.config.rules):
-            raise CheckpointError("the checkpoint was made with other rules of intervention; put the old ones back")
         self.held = None if state["held"] is None else Held(**state["held"])
-        self.rules, self.rolled_back_to = rules, tuple(state["rolled_back_to"])
+        if state["decided_by"] == self._decided_by:
+            self.rules = InterventionsState.from_dict(state["rules"])
+            self.rolled_back_to = tuple(state["rolled_back_to"])
 
 
 def step_before(steps: Sequence[int], found: int | None) -> int | None:

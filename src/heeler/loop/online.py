@@ -32,7 +32,7 @@ from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
-from heeler.loop.holding import Holding
+from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
 from heeler.loop.preferences import PreferenceLoop
@@ -50,7 +50,14 @@ WAITING = "waiting_for_people"
 not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
-_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
+_MAY_CHANGE = (
+    "trackers",
+    "keep_checkpoints",
+    "num_evaluation_episodes",
+    "store",
+    "store_patience_s",
+    *RULES_MAY_CHANGE,
+)
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -429,7 +436,10 @@ def _learn(
         finally:
             online.world.close()
         policy, seed = online.learner.policy, final_seed(config)
-        evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
+        # What is not trusted to act does not act at the end either.
+        evaluation = evaluate_policy(
+            online.trusted or policy, config, num_episodes=config.num_evaluation_episodes, seed=seed
+        )
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)

@@ -1,6 +1,7 @@
 """Runs that are held: slowed, frozen, acting by what is trusted, rolled back and stopped, by people and by rules."""
 
 import itertools
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
 from heeler.core.attention import Attention, call
@@ -18,11 +20,13 @@ from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldEr
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.envs.classic import Pendulum
+from heeler.loop import online as online_module
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
-from heeler.loop.holding import HELD, WARNED, Holding, step_before
+from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
 from heeler.loop.online import resume, run
 from heeler.loop.steering import Steering
+from heeler.loop.trusted import Trusted
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from heeler.rollouts.collector import Collector
@@ -506,10 +510,48 @@ def test_what_was_found_before_somebody_thawed_the_run_counts_no_more(tmp_path, 
     assert [row.get("held") for row in operator.rows] == [None, None, 2, None, 2, 2], "the first rung again"
 
 
-def test_other_rules_than_the_checkpoint_s_are_refused(tmp_path):
-    holding = Holding(InterventionsConfig(rules=(rule("warn"),)))
-    with pytest.raises(CheckpointError, match="other rules of intervention"):
-        Holding(None).load(holding.state())
+def test_a_run_that_a_rule_stops_each_time_goes_on_by_other_rules(tmp_path, find):
+    find(3)
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run(ruled(rule("hard_stop")), path)
+    with pytest.raises(RunStopped):
+        resume(path)
+    written = yaml.safe_load((path / "config.yaml").read_text())
+    written["interventions"]["rules"][0]["act"] = "freeze"
+    (path / "config.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
+    resume(path)
+    assert [row.get("held") for row in rows_of(path)] == [None, None, None, 2, 2, 2]
+
+
+def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_stays(tmp_path, find):
+    before = Holding(InterventionsConfig(rules=(rule("freeze", findings=2, within_updates=9),)))
+    before.findings = [Finding(monitor="watcher", step=1, reason="odd")]
+    before.decide(1)
+    before.hold(Held(level="slow", by="a person", reason="asked for", since_step=1))
+    state = json.loads(json.dumps(before.state()))
+    same, other = (
+        Holding(InterventionsConfig(rules=(rule(act, findings=2, within_updates=9),))) for act in ("freeze", "warn")
+    )
+    for holding in (same, other):
+        holding.load(state)
+        assert holding.held == before.held
+    assert same.rules == before.rules
+    assert other.rules.rules[0].seen == ()
+
+
+def test_a_run_that_ends_fallen_back_is_evaluated_by_what_is_trusted(tmp_path, monkeypatch):
+    acted: list[Any] = []
+    evaluate = online_module.evaluate_policy
+    monkeypatch.setattr(
+        online_module,
+        "evaluate_policy",
+        lambda policy, *rest, **named: (acted.append(policy), evaluate(policy, *rest, **named))[1],
+    )
+    operator = Operator(tmp_path / "run", u3=("fall_back", None))
+    result = run(tiny(interventions=InterventionsConfig(trusted="zero")), operator.path, on_metrics=operator)
+    assert [type(one).__name__ for one in acted] == ["Trusted"]
+    assert not isinstance(result.policy, Trusted)
 
 
 def test_a_run_of_which_nothing_is_said_has_nothing_to_tell():

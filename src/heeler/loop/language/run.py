@@ -26,7 +26,7 @@ from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
 from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data
-from heeler.loop.holding import By, Held, Holding, Level
+from heeler.loop.holding import RULES_MAY_CHANGE, By, Held, Holding, Level
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.rewarding import Rewarding
@@ -42,7 +42,7 @@ from heeler.rollouts.sampler import sample
 Metrics = dict[str, float]
 _POLL_S = 0.2
 # What is learned does not depend on these.
-_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system")
+_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system", *RULES_MAY_CHANGE)
 _LEARNED = "rewards/learned/mean"
 
 
