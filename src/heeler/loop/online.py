@@ -50,14 +50,8 @@ WAITING = "waiting_for_people"
 not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
-_MAY_CHANGE = (
-    "trackers",
-    "keep_checkpoints",
-    "num_evaluation_episodes",
-    "store",
-    "store_patience_s",
-    *RULES_MAY_CHANGE,
-)
+_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
+_MAY_CHANGE += RULES_MAY_CHANGE
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -437,9 +431,8 @@ def _learn(
             online.world.close()
         policy, seed = online.learner.policy, final_seed(config)
         # What is not trusted to act does not act at the end either.
-        evaluation = evaluate_policy(
-            online.trusted or policy, config, num_episodes=config.num_evaluation_episodes, seed=seed
-        )
+        evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
+        evaluation = evaluate_policy(evaluated, config, num_episodes=num_episodes, seed=seed)
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)

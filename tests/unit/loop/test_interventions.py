@@ -530,9 +530,8 @@ def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_sta
     before.decide(1)
     before.hold(Held(level="slow", by="a person", reason="asked for", since_step=1))
     state = json.loads(json.dumps(before.state()))
-    same, other = (
-        Holding(InterventionsConfig(rules=(rule(act, findings=2, within_updates=9),))) for act in ("freeze", "warn")
-    )
+    rules = [(rule(act, findings=2, within_updates=9),) for act in ("freeze", "warn")]
+    same, other = (Holding(InterventionsConfig(rules=one)) for one in rules)
     for holding in (same, other):
         holding.load(state)
         assert holding.held == before.held
@@ -543,11 +542,12 @@ def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_sta
 def test_a_run_that_ends_fallen_back_is_evaluated_by_what_is_trusted(tmp_path, monkeypatch):
     acted: list[Any] = []
     evaluate = online_module.evaluate_policy
-    monkeypatch.setattr(
-        online_module,
-        "evaluate_policy",
-        lambda policy, *rest, **named: (acted.append(policy), evaluate(policy, *rest, **named))[1],
-    )
+
+    def evaluates(policy: Any, *arguments: Any, **named: Any) -> Any:
+        acted.append(policy)
+        return evaluate(policy, *arguments, **named)
+
+    monkeypatch.setattr(online_module, "evaluate_policy", evaluates)
     operator = Operator(tmp_path / "run", u3=("fall_back", None))
     result = run(tiny(interventions=InterventionsConfig(trusted="zero")), operator.path, on_metrics=operator)
     assert [type(one).__name__ for one in acted] == ["Trusted"]
