@@ -93,6 +93,8 @@ def hang(path: Path, seed: int) -> None:
         num_steps += 1
         if num_steps == 1000:
             child = subprocess.Popen(["sleep", "1000"])
+            # Other threads let it through, whose handler then waits for Python's lock.
+            signal.signal(signal.SIGTERM, lambda *_: None)
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             print(child.pid, flush=True)
             ctypes.PyDLL(None).sleep(10**6)

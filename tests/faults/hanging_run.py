@@ -54,8 +54,11 @@ def main() -> None:
             file.write(b'{"act":"command.obe')
             file.flush()
             held.append(file)
-        print("hangs", flush=True)
+        # Handlers that wait for Python's lock, which is never let go of; and no signal breaks off the sleep itself.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: None)
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        print("hangs", flush=True)
         ctypes.PyDLL(None).sleep(10**6)
 
     world = gymnasium_adapter.GymnasiumWorld if options.workers else Pendulum

@@ -74,6 +74,8 @@ def learners() -> "Iterator[list[subprocess.Popen[str]]]":
     for learner in begun:
         learner.kill()
         learner.wait()
+        assert learner.stdout is not None
+        learner.stdout.close()
 
 
 @pytest.mark.parametrize("holding", [(), ("store",), ("audit",), ("store", "audit")])

@@ -253,7 +253,7 @@ def test_a_slowed_learner_keeps_nearer_to_what_acted(name: str):
     moved = []
     for pace in (1.0, 0.1):
         world = Choice("box")
-        one = learner(name, (CostConfig(name="heat", budget=3.0),), world)
+        one = learner(name, (CostConfig(name="heat", budget=100.0),), world)
         state = one.init(0, world.num_envs)
         collector = Collector(world, 2 * LENGTH, record_snapshots=False)
         collector.reset(0)
