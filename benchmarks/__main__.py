@@ -36,6 +36,7 @@ from benchmarks import (
     rl_trl,
     sft_rm_trl,
     shield,
+    stop,
     toxicity,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
@@ -60,6 +61,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,
     overseers.BENCHMARK,
+    stop.BENCHMARK,
     toxicity.BENCHMARK,
     guards.BENCHMARK,
     gpu_lm.BENCHMARK,

@@ -88,6 +88,9 @@ class PPOState:
     generator: torch.Generator
     """Shuffles minibatches."""
     num_updates: int = 0
+    pace: float = 1.0
+    """Share of its learning rate, clip and KL that an update may use at present; less where learning is slowed. What
+    slows it keeps it too: it is no part of what checkpoints hold of a learner."""
 
 
 class Samples(NamedTuple):
@@ -224,8 +227,11 @@ class PPO:
         samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
+        share *= state.pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(
+            state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0)
+        )
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
@@ -318,7 +324,7 @@ class PPO:
                 kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
                 continue
             kl = self._kl(state.policy, samples)
-            if kl > config.target_kl:
+            if kl > config.target_kl * state.pace:
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),

@@ -23,6 +23,7 @@ from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.oversight.interventions import InterventionsConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
 from heeler.safety.shields.config import ShieldConfig
@@ -187,6 +188,8 @@ class RunConfig:
     """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
+    interventions: InterventionsConfig | None = None
+    """What is done about what monitors find; without it only people intervene."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3

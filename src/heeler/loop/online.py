@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import yaml
 
+from heeler.core.attention import Attention
 from heeler.core.errors import ConfigError, LearningError, RunHalted, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
@@ -31,6 +32,8 @@ from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.holding import RULES_MAY_CHANGE, Holding
+from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
 from heeler.loop.overseers.acting import ActionReview, check_overseers
 from heeler.loop.preferences import PreferenceLoop
@@ -38,8 +41,9 @@ from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
+from heeler.loop.trusted import Trusted, check_trusted
 from heeler.models.policy import Policy
-from heeler.rollouts.collector import Collector
+from heeler.rollouts.collector import CalledOff, Collector
 from heeler.safety.shields.shield import make_shield
 
 Metrics = dict[str, float]
@@ -49,6 +53,7 @@ not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
+_MAY_CHANGE += RULES_MAY_CHANGE
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -81,6 +86,10 @@ class OnlineRun:
         self.collector.review = self.overseers
         self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
+        self.holding = Holding(config.interventions)
+        self.trusted: Trusted | None = None
+        """What acts in the policy's place, while something does."""
+        self.collector.is_called_off = Attention(directory.path).is_called
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
@@ -123,14 +132,21 @@ class OnlineRun:
                 return None
         if people and people.teacher is None:
             self._say_waiting(False)
-        if self.update == self.config.restart_update:
+        # A policy that is frozen is not put aside for a fresh one either.
+        if self.update == self.config.restart_update and self.holding.learns:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         self.overseers_before = self.overseers.kept() if self.overseers else None
         is_shown = self.live.is_due()
         self.collector.record_snapshots = is_shown or people is not None
-        rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
+        try:
+            rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
+        except CalledOff:
+            self._put_back()
+            if not self.world.exact_state:
+                self._begin_episodes_anew()
+            return None
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
         self.returns.add(rollout)
@@ -139,13 +155,15 @@ class OnlineRun:
             self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
         if people:
-            people.ask(rollout, self.step)
+            if self.trusted is None:
+                people.ask(rollout, self.step)
             people.listen(self.step)
             reward = people.reward(rollout, progress=progress)
             self._refuse_broken_reward(people, reward)
         rewarded = time.perf_counter()
         learned: Metrics = {}
-        if reward is not None:
+        if reward is not None and self.holding.learns:
+            self.learner.pace = self.holding.pace
             self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
             self._refuse_broken_policy(learned, reward)
         self.update += 1
@@ -172,7 +190,9 @@ class OnlineRun:
         row["true_reward_mean"] = float(rollout.true_reward.mean())
         if reward is not None and self.preferences:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
-        row |= {name: float(value) for name, value in figures.items()}
+        # What a learner says of itself does not take the place of what was measured.
+        row |= {name: float(value) for name, value in figures.items() if name not in row} | self.holding.metrics()
+        self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished:
             self.save()
@@ -205,14 +225,17 @@ class OnlineRun:
 
     def save_last_whole_update(self) -> Checkpoint:
         """Write a checkpoint of the state before the stretch of acting in which the world broke down."""
-        collector, noise = self.before
         # A foreign world cannot be put back, and may not even be reset; whoever goes on begins its episodes anew.
-        if self.world.exact_state:
-            self.collector.load_state_dict(collector)
+        self._put_back()
+        return self.save(begin_anew=False)
+
+    def _put_back(self) -> None:
+        """Stand where the present stretch of acting began; a foreign world stays where it is."""
+        collector, noise = self.before
+        self.collector.load_state_dict(collector)
         self.noise.set_state(noise)
         if self.overseers and self.overseers_before:
             self.overseers.load(*self.overseers_before)
-        return self.save(begin_anew=False)
 
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
@@ -238,8 +261,12 @@ class OnlineRun:
             "returns": self.returns.state_dict(),
             "preferences": people.state() if people else None,
             "overseers": of_overseers,
+            "holding": self.holding.state(),
         }
-        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        spare = self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(
+            self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
+        )
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -253,8 +280,14 @@ class OnlineRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
+        kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
+        if self.holding.state() != kept:
+            # What holds the run, or let it go, and what was found is not rolled back: it would happen all over again.
+            self.holding.load(kept)
+            self.trusted = find_trusted(self)
+            self.save()
 
     def set_budget(self, budget: int) -> int:
         """Ask for so many comparisons in all from now on; returns how many it were.
@@ -289,6 +322,9 @@ class OnlineRun:
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        # Checkpoints from before there were interventions do not hold it.
+        self.holding.load(state.get("holding"))
+        self.trusted = find_trusted(self)
         self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
@@ -347,7 +383,8 @@ def _check(config: RunConfig) -> None:
     world = make(config.env.single(), config.seed)
     try:
         ppo = config.learner(world)
-        ppo.init(config.seed, num_envs=1)
+        state = ppo.init(config.seed, num_envs=1)
+        check_trusted(config, state.policy)
         if config.preferences:
             preference_model(config, ppo)
         check_overseers(config.overseers, world)
@@ -392,8 +429,9 @@ def _learn(
         absence = Absence(acts, on_metrics)
         store = patient(opened, Patience(config.store_patience_s, absence))
         online = absence.run = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(online, store, acts)
+        refused, steering = online.begin(), Steering(Intervened(online), store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
+        steering.begin()
         if on_begin is not None:
             on_begin()
 
@@ -419,9 +457,10 @@ def _learn(
             if online.shield:
                 online.shield.close()
         policy, seed = online.learner.policy, final_seed(config)
+        # What is not trusted to act does not act at the end either.
+        evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
         learned = online.shield.tensors() if online.shield else None
-        num_episodes = config.num_evaluation_episodes
-        evaluation = evaluate_policy(policy, config, num_episodes=num_episodes, seed=seed, learned=learned)
+        evaluation = evaluate_policy(evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned)
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)

@@ -3,6 +3,7 @@
 Shapes: T steps, N environments, O observation numbers, A action numbers, C costs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,10 @@ from heeler.envs import World
 from heeler.models.policy import Policy
 from heeler.rollouts.shielding import ShieldRecord
 from heeler.safety.shields.shield import ActionFilter, Shield
+
+
+class CalledOff(Exception):
+    """Acting was called off in the midst of a rollout, of which nothing is kept."""
 
 
 class Collector:
@@ -33,6 +38,8 @@ class Collector:
         self.record_snapshots = record_snapshots
         self.review: ActionFilter | None = None
         """What a step passes before it is carried out; None for nothing."""
+        self.is_called_off: Callable[[], bool] = lambda: False
+        """Asked before every step: whether no further one is to be taken."""
         self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
@@ -48,7 +55,11 @@ class Collector:
         self.episode_cost[:] = 0
 
     def collect(self, policy: Policy, generator: torch.Generator, policy_version: int) -> Rollout:
-        """T steps of every environment under `policy`, its observation statistics left as they are."""
+        """T steps of every environment under `policy`, its observation statistics left as they are.
+
+        Raises:
+            CalledOff: acting was called off; world and episodes stand where they do, in the midst of the rollout.
+        """
         T, N, world = self.num_steps, self.world.num_envs, self.world
         observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
         action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
@@ -63,6 +74,8 @@ class Collector:
         record = ShieldRecord(self.shield, self.review)
         observation[0] = self.observation
         for t in range(T):
+            if self.is_called_off():
+                raise CalledOff
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)

@@ -246,3 +246,25 @@ def one_scaled(state: ConstrainedState, rollout: Any) -> torch.Tensor:
 def test_budgets_for_costs_that_the_world_does_not_have_are_refused():
     with pytest.raises(ConfigError, match=r"no cost 'haet'.*Did you mean 'heat'"):
         learner("cpo", (CostConfig(name="haet", budget=1.0),), Choice("box"))
+
+
+@pytest.mark.parametrize("name", ["cpo", "focops", "ppo_lagrangian", "p3o"])
+def test_a_slowed_learner_keeps_nearer_to_what_acted(name: str):
+    moved = []
+    for pace in (1.0, 0.1):
+        world = Choice("box")
+        one = learner(name, (CostConfig(name="heat", budget=100.0),), world)
+        state = one.init(0, world.num_envs)
+        collector = Collector(world, 2 * LENGTH, record_snapshots=False)
+        collector.reset(0)
+        rollout = collector.collect(state.policy, torch.Generator().manual_seed(1), 0)
+        before = one._kl(state.policy, one._prepare(state, rollout, rollout.true_reward)[0])
+        state = one.init(0, world.num_envs)
+        state.pace = pace
+        _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
+        samples = one._prepare(state, rollout, rollout.true_reward)[0]
+        moved.append(one._kl(state.policy, samples))
+        assert before == pytest.approx(0.0, abs=1e-6)
+        if name == "cpo":
+            assert 0 < metrics["step_kl"] <= 0.02 * pace
+    assert 0 <= moved[1] < 0.3 * moved[0]

@@ -35,6 +35,7 @@ NAMES = [
     "overseers",
     "chat-load",
     "chat-stop",
+    "stop",
     "hh-reward-model",
     "gpu-lm",
     "helpdesk",

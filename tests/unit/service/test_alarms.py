@@ -163,3 +163,30 @@ def test_a_disk_that_is_nearly_full():
 def test_the_bad_ones_come_first():
     rows = clean(update_s=lambda n: 2.5 if n >= 385 else 1.0)
     assert [alarm.severity for alarm in alarms(rows, replace(GOOD, free_bytes=1))] == ["bad", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("level", "severity", "words"),
+    [("slow", "warn", "learns slowly"), ("freeze", "warn", "is frozen"), ("fall_back", "bad", "has fallen back")],
+)
+def test_a_run_that_is_held_is_told_for_as_long_as_it_is(level, severity, words):
+    held = {"level": level, "by": "a rule", "reason": "cost_drift: off", "since_step": 5000, "trusted": None}
+    alarm = only(clean(), replace(GOOD, held=held))
+    assert (alarm.name, alarm.severity, alarm.since_step) == ("held", severity, 5000)
+    assert words in alarm.words
+    assert "a rule: cost_drift: off" in alarm.words
+    assert names(clean(), replace(GOOD, held=held, state="finished")) == []
+
+
+def test_a_warning_stands_while_its_step_is_among_the_newest():
+    rows = clean()
+    warned = {"step": rows[-3]["step"], "reason": "gradients: off"}
+    alarm = only(rows, replace(GOOD, warned=warned))
+    assert (alarm.name, alarm.severity) == ("warned", "warn")
+    assert "gradients: off" in alarm.words
+    assert names(rows, replace(GOOD, warned=warned | {"step": 0})) == []
+    assert names([], replace(GOOD, warned=warned)) == []
+
+
+def test_a_run_that_somebody_stopped_hard_raises_none():
+    assert names(clean(), replace(GOOD, state="stopped", last_act="run.hard_stop")) == []

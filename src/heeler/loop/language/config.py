@@ -16,6 +16,7 @@ from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
+from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
 from heeler.rollouts.sampler import SamplingConfig
@@ -183,6 +184,8 @@ class LanguageRunConfig:
     """Costs."""
     watch: WatchConfig | None = field(default_factory=WatchConfig)
     """When learning pauses since its reward is being exploited."""
+    interventions: InterventionsConfig | None = None
+    """What is done about what monitors find; without it only people and the watch intervene."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
     system: str = ""
@@ -207,6 +210,8 @@ class LanguageRunConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        if self.interventions is not None:
+            self.interventions.check_for_texts()
         named = [name for name in _LEARNERS if getattr(self, name) is not None]
         if len(named) != 1:
             raise ConfigError(f"exactly one of {', '.join(_LEARNERS)} must be set, got {' and '.join(named) or 'none'}")

@@ -117,6 +117,7 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
         refused, steering = run.begin(), Steering(run, store, acts)
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
+        steering.begin()
         listeners.on_begin()
         in_vain = watch_in_vain(config)
         if in_vain is not None:

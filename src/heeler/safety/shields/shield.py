@@ -88,7 +88,8 @@ class Shield:
         reviewed_NA = bounded_NA if review is None else review(observation_NO, bounded_NA)
         executed_NA = reviewed_NA.copy()
         nothing_safe_N = np.zeros(len(bounded_NA), bool) if allowed is None else allowed.nothing_N.copy()
-        if allowed is not None and self.mask is not None and review is not None:
+        if allowed is not None and self.mask is not None:
+            # A review, or what is trusted in the policy's place, may name a choice that there is not.
             nothing_safe_N |= ~self.mask.permits(allowed.choices_NK, reviewed_NA[:, None]).squeeze(1)
         if self.projection is not None:
             executed_NA, exists_N = self.projection.nearest(observation_NO, executed_NA)
