@@ -22,6 +22,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
 
@@ -181,6 +182,8 @@ class RunConfig:
     """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What is watched while it learns; None for nothing. Watching changes nothing that is learned."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3

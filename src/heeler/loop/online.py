@@ -37,6 +37,7 @@ from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
+from heeler.loop.watching import MAY_CHANGE, watch_over, watched
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import Collector
 
@@ -46,7 +47,7 @@ WAITING = "waiting_for_people"
 not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
-_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
+_MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s", *MAY_CHANGE)
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -74,6 +75,7 @@ class OnlineRun:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.returns = EpisodeReturns(config.env.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
+        self.watch = watch_over(config, directory, self.world.cost_names)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
@@ -109,6 +111,8 @@ class OnlineRun:
         people = self.preferences
         if people and people.waits_for_people:
             self._say_waiting(True)
+            if self.watch:
+                self.watch.dog.beat()
             time.sleep(_POLL_S)
             people.listen(self.step)
             if not people.has_enough:
@@ -117,6 +121,8 @@ class OnlineRun:
             self._say_waiting(False)
         if self.update == self.config.restart_update:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
+            if self.watch:
+                self.watch.begin_anew()
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         is_shown = self.live.is_due()
@@ -162,6 +168,8 @@ class OnlineRun:
         if reward is not None and self.preferences:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
         row |= {name: float(value) for name, value in figures.items()}
+        if self.watch:
+            row |= self.watch.look(row, rollout=rollout, reward=reward, returns=self.returns, people=self.preferences)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished:
             self.save()
@@ -220,8 +228,11 @@ class OnlineRun:
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
             "preferences": people.state() if people else None,
+            "watch": self.watch.state() if self.watch else None,
         }
         checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        if self.watch:
+            self.watch.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -267,6 +278,9 @@ class OnlineRun:
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.watch and state.get("watch"):
+            self.watch.load(state["watch"])
         self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
@@ -373,11 +387,13 @@ def _learn(
             on_begin()
 
         def tell() -> None:
+            if online.watch:
+                online.watch.dog.beat()
             if on_metrics is not None:
                 on_metrics(online.waiting())
 
         try:
-            with acts.ending(online), open_trackers(directory, config) as track:
+            with acts.ending(online), watched(online.watch, online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
                     metrics = online.iterate()

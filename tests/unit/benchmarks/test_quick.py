@@ -32,6 +32,8 @@ NAMES = [
     "over-optimisation",
     "exploited-reward",
     "release-gate",
+    "faults",
+    "oversight-overhead",
     "chat-load",
     "chat-stop",
     "hh-reward-model",
