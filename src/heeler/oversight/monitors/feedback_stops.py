@@ -27,21 +27,20 @@ class FeedbackStops(Monitor):
     def look(self, seen: Seen) -> Finding | None:
         """Count."""
         if seen.answers:
-            self.num_open, self.num_answered, self.in_a_row = self.num_open + 1, self.num_answered + 1, 0
+            self.num_open += self.in_a_row + 1
+            self.num_answered, self.in_a_row = self.num_answered + 1, 0
             return None
         if not seen.num_open:
-            self.in_a_row = 0
             return None
         self.in_a_row += 1
         if self.num_answered < _FIRST:
-            self.num_open += 1
             return None
         share = self.num_answered / self.num_open
         needed = math.log(self.rate / self.setup.num_updates) / math.log1p(-share / 2)
         if self.in_a_row < max(needed, _LEAST_UPDATES):
             return None
-        updates, self.in_a_row = self.in_a_row, 0
         # These say nothing of how answers come while they do.
+        updates, self.in_a_row = self.in_a_row, 0
         return self.found(
             seen,
             f"{seen.num_open} questions are open, and no answer came in {updates} updates; before, {share:.0%} of "

@@ -27,13 +27,13 @@ WINDOW = 16
 
 
 @cache
-def _line(window: int) -> tuple[Floats, Floats, float]:
-    """Weights [W] that continue the line, the matrix [W, W] that leaves its residuals, and √(1 + h)."""
+def _line(window: int) -> tuple[Floats, float]:
+    """[W + 1, W]: weights that leave the residuals of a line, and below them those that continue it; and √(1 + h)."""
     design = np.stack([np.ones(window), np.arange(window) - (window - 1) / 2], 1)
     following = np.array([1.0, (window + 1) / 2])
     solved = np.linalg.solve(design.T @ design, design.T)
     ahead = following @ solved
-    return ahead, np.eye(window) - design @ solved, math.sqrt(1 + float(ahead @ ahead))
+    return np.concatenate([np.eye(window) - design @ solved, ahead[None]]), math.sqrt(1 + float(ahead @ ahead))
 
 
 def continued(past_WS: Floats) -> tuple[Floats, Floats]:
@@ -42,10 +42,10 @@ def continued(past_WS: Floats) -> tuple[Floats, Floats]:
     Args:
         past_WS: the oldest first; W is at least 3.
     """
-    ahead, leave, wide = _line(len(past_WS))
-    residual = leave @ past_WS
-    spread = np.sqrt(np.einsum("ws,ws->s", residual, residual) / (len(past_WS) - 2))
-    return ahead @ past_WS, spread * wide
+    weights, wide = _line(len(past_WS))
+    found = weights @ past_WS
+    residual_WS = found[:-1]
+    return found[-1], np.sqrt((residual_WS * residual_WS).sum(0) / (len(past_WS) - 2)) * wide
 
 
 class Jumps(Kept):
@@ -79,16 +79,20 @@ class Jumps(Kept):
             value_S: one of each figure; where one is not finite, the one before stands in for it.
             least_S: smaller jumps are none.
         """
+        known_S = np.isfinite(value_S)
+        if not known_S.all():
+            value_S = np.where(known_S, value_S, self.past_WS[-1])
         jump_S = np.zeros(len(value_S))
         if self.num_seen >= self.window:
             expected_S, error_S = continued(self.past_WS)
             off_S = value_S - expected_S
-            size_S = np.abs(off_S) if self.sided == 0 else self.sided * off_S
+            size_S = self.sided * off_S if self.sided else np.abs(off_S)
             # What never wavered has no spread; rounding must not make a jump of nothing.
-            floor_S = 1e-9 * (np.abs(expected_S) + np.abs(value_S))
-            jumped_S = (size_S > self.threshold * error_S + floor_S) & (size_S >= least_S) & (size_S > 0)
-            jump_S = np.where(jumped_S & np.isfinite(value_S), off_S, 0.0)
-        taken_S = np.where(np.isfinite(value_S), value_S, self.past_WS[-1])
-        self.past_WS = np.concatenate([self.past_WS[1:], taken_S[None]])
+            rounding_S = 1e-9 * (np.abs(expected_S) + np.abs(value_S))
+            jumped_S = known_S & (size_S > np.maximum(self.threshold * error_S + rounding_S, least_S))
+            if jumped_S.any():
+                jump_S[jumped_S] = off_S[jumped_S]
+        self.past_WS[:-1] = self.past_WS[1:]
+        self.past_WS[-1] = value_S
         self.num_seen += 1
         return jump_S

@@ -10,7 +10,7 @@ from heeler.oversight.monitors.seen import Seen
 
 _FIRST = 8
 _MEMORY, _SMOOTH = 0.1, 0.3
-_LEAST_SHARE = 0.25
+_LEAST_SHARE, _LEAST_OF_ALL = 0.25, 0.05
 
 
 class ReturnDrift(Monitor):
@@ -41,7 +41,7 @@ class ReturnDrift(Monitor):
             self.last = self.reference = self.smooth = self.low = self.high = value
         self.num_seen += 1
         gained = self.high - self.low
-        scale = max(1.5 * self.change, _LEAST_SHARE * gained) or 1e-9 * (1 + abs(value))
+        scale = max(1.5 * self.change, _LEAST_SHARE * gained, _LEAST_OF_ALL * abs(self.reference)) or 1e-9
         reference = self.reference
         fell = self.num_seen > _FIRST and self.page.add(min((reference - value) / scale, 10.0))
         sank = self._sinks(value, gained)

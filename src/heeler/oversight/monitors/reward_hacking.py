@@ -51,6 +51,8 @@ class RewardHacking(Monitor):
             return None
         step, reward, held_out = (statistics.fmean(one) for one in zip(*self.waiting, strict=True))
         self.points, self.waiting = [*self.points, [step, reward, held_out]], []
+        if not self._sinks():
+            return None
         rows: list[dict[str, Any]] = [dict(zip((STEP, REWARD, HELD_OUT), point, strict=True)) for point in self.points]
         verdict = review(self.watch, rows)
         if verdict.decision != "halt":
@@ -64,3 +66,8 @@ class RewardHacking(Monitor):
             first_step=first,
             last_step=last,
         )
+
+    def _sinks(self) -> bool:
+        """Whether returns are lower now than a little before: without that there is nothing to look into, at length."""
+        now, before = ([point[2] for point in part] for part in (self.points[-3:], self.points[-6:-3]))
+        return bool(before) and statistics.fmean(now) < statistics.fmean(before)

@@ -119,13 +119,19 @@ def acted(rollout: Rollout, reward: NDArray[np.floating] | None) -> Acted:
     )
 
 
+@cache
+def _compared(num_envs: int) -> NDArray[np.int64]:
+    """Environments that are looked at whole."""
+    return np.unique(np.linspace(0, num_envs - 1, min(num_envs, _NUM_COMPARED)).astype(np.int64))
+
+
 def _same(rollout: Rollout, lag: int) -> tuple[Floats, int]:
     """[O] share of steps at which a number is what it was `lag` steps before, in the same episode, and of how many.
 
     Of four environments: what is stuck is so in all of them, and the whole would take longer than all else here.
     """
     num_steps, num_envs = rollout.terminated.shape
-    columns = np.unique(np.linspace(0, num_envs - 1, min(num_envs, _NUM_COMPARED)).astype(int))
+    columns = _compared(num_envs)
     seen, episode = rollout.observation[:num_steps, columns], rollout.episode_index[:, columns]
     if num_steps <= lag:
         return np.zeros(seen.shape[-1]), 0
