@@ -24,7 +24,7 @@ from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.reading import policy_of, preference_model
-from heeler.loop.report_findings import read_findings
+from heeler.loop.report_findings import findings_to_show
 from heeler.models.policy import Policy
 from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
@@ -146,7 +146,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "first_clip": _first_clip(directory, config),
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
-        "findings": read_findings(directory.path),
+        "findings": findings_to_show(directory.path),
     }
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)

@@ -5,6 +5,7 @@ from html import escape
 from pathlib import Path
 
 from heeler.core.audit import AUDIT_NAME, entries
+from heeler.core.errors import RunError
 from heeler.loop.watching import FINDING
 from heeler.oversight.finding import Finding
 
@@ -26,6 +27,14 @@ def read_findings(run: Path) -> list[Finding]:
             )
             found.setdefault((finding.monitor, finding.step), finding)
     return list(found.values())
+
+
+def findings_to_show(run: Path) -> list[Finding]:
+    """The same for a report, which a damaged log does not keep from being made: it is what was found, then."""
+    try:
+        return read_findings(run)
+    except RunError as error:
+        return [Finding(monitor="audit log", step=0, reason=str(error))]
 
 
 def findings_section(findings: Sequence[Finding]) -> str:

@@ -124,9 +124,9 @@ class Watch:
         self._checkpoints.written(step)
 
     @contextmanager
-    def over(self, run: HasStep) -> Generator[None]:
-        """Watch from outside as well while the block runs: that it goes on, and how it ends."""
-        watches_stalls = "stall" not in self.config.off
+    def over(self, run: HasStep, *, for_stalls: bool = True) -> Generator[None]:
+        """Watch from outside as well while the block runs: that it goes on (`for_stalls`), and how it ends."""
+        watches_stalls = for_stalls and "stall" not in self.config.off
         self._step = run.step
         if watches_stalls:
             self.dog.start()
@@ -206,6 +206,6 @@ def setup_of(
     )
 
 
-def watched(watch: Watch | None, run: HasStep) -> AbstractContextManager[None]:
+def watched(watch: Watch | None, run: HasStep, *, for_stalls: bool = True) -> AbstractContextManager[None]:
     """`Watch.over` the run, where there is a watch."""
-    return nullcontext() if watch is None else watch.over(run)
+    return nullcontext() if watch is None else watch.over(run, for_stalls=for_stalls)

@@ -21,7 +21,7 @@ from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.machine import WrittenCheckpoints, machine
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.online import OnlineRun, resume, run
-from heeler.loop.report_findings import findings_section, read_findings
+from heeler.loop.report_findings import findings_section, findings_to_show, read_findings
 from heeler.loop.watchdog import Watchdog
 from heeler.loop.watching import FINDING, watched
 from heeler.oversight.finding import Finding
@@ -94,6 +94,12 @@ def test_findings_of_a_stretch_that_was_walked_again_are_told_once_and_name_nobo
     assert "person-7" not in page
     assert "An annotator answers &lt;fast&gt;" in page
     assert findings_section([]) == ""
+
+
+def test_a_damaged_log_is_what_a_report_tells_of(tmp_path: Path) -> None:
+    (tmp_path / AUDIT_NAME).write_text("not a line of a log\n")
+    (found,) = findings_to_show(tmp_path)
+    assert found.monitor == "audit log"
 
 
 @pytest.mark.usefixtures("alarmed")

@@ -15,6 +15,7 @@ from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store
 from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
 from heeler.rollouts.sampler import SamplingConfig
@@ -178,6 +179,9 @@ class LanguageRunConfig:
     """Costs."""
     watch: WatchConfig | None = field(default_factory=WatchConfig)
     """When learning pauses since its reward is being exploited."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What else is watched while it learns, by its metrics; None for nothing. Watching changes nothing that is
+    learned."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
     system: str = ""

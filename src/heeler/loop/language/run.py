@@ -32,8 +32,10 @@ from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.run_model import load_start
 from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.loop.watching import MAY_CHANGE, Watch
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
+from heeler.oversight.monitors import Setup
 from heeler.oversight.over_optimisation import SIGNALS, review
 from heeler.rewards.text.coherence import Repetition
 from heeler.rollouts.sampler import sample
@@ -41,7 +43,7 @@ from heeler.rollouts.sampler import sample
 Metrics = dict[str, float]
 _POLL_S = 0.2
 # What is learned does not depend on these.
-_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system")
+_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system", *MAY_CHANGE)
 _LEARNED = "rewards/learned/mean"
 
 
@@ -74,6 +76,9 @@ class LanguageRun:
         self.noise = torch.Generator(self.model.device).manual_seed(config.seed + 1)
         self.step = self.update = self.metrics_size = self.watched_from = 0
         self.elapsed_s = 0.0
+        self.monitors: Watch | None = None
+        if config.monitors is not None:
+            self.monitors = Watch(Setup(config=config.monitors, num_updates=config.num_updates), directory)
         self.rows: list[Mapping[str, Any]] = []
         """What the watch goes by."""
 
@@ -272,6 +277,8 @@ class LanguageRun:
         verdict = self.verdict()
         if verdict is not None:
             row["watch/nearness"] = float(verdict.evidence["nearness"])
+        if self.monitors:
+            row |= self.monitors.look(row)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished or self.is_offer_due:
             self.save()
@@ -312,9 +319,12 @@ class LanguageRun:
             "watched_from": self.watched_from,
             "asking": self.asking.state(),
             "rewarding": self.rewarding.to_json(),
+            "monitors": self.monitors.state() if self.monitors else None,
         }
         keep = self.config.keep_checkpoints
         checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
+        if self.monitors:
+            self.monitors.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -368,6 +378,9 @@ class LanguageRun:
         self.step, self.update = checkpoint.step, saved["update"]
         self.metrics_size, self.elapsed_s = saved["metrics_size"], saved["elapsed_s"]
         self.watched_from, self.rows = saved["watched_from"], []
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.monitors and saved.get("monitors"):
+            self.monitors.load(saved["monitors"])
         self.directory.truncate_metrics(self.metrics_size)
         for row in self.directory.metrics():
             self._follow(row)
