@@ -67,6 +67,8 @@ class Watch:
         self._quiet_until: dict[str, int] = {}
         self._num_episodes = 0
         self._took_s: list[float] = []
+        self._stalls: list[Finding] = []
+        """That the watchdog told of since the last update."""
         self.dog = Watchdog(self._patience_s, self._silent)
         self._step = 0
 
@@ -102,16 +104,24 @@ class Watch:
             damaged=self._checkpoints.damaged() if "checkpoints" in self.monitors else (),
         )
         found = [finding for monitor in self.monitors.values() if (finding := monitor.look(seen)) is not None]
-        self.findings = [one for one in found if seen.update >= self._quiet_until.get(one.monitor, 0)]
-        for finding in self.findings:
+        new = [one for one in found if seen.update >= self._quiet_until.get(one.monitor, 0)]
+        for finding in new:
             self._quiet_until[finding.monitor] = seen.update + 1 + self.config.quiet_updates
             self._write(finding)
+        stalls, self._stalls = self._stalls, []
+        self.findings = stalls + new
         self._took_s = [*self._took_s, sum(row.get(name, 0.0) for name in ("acting_s", "reward_s", "learning_s"))]
         self._took_s = self._took_s[-_USUAL_UPDATES:]
         self.dog.beat()
         if not self.findings:
             return {}
         return {"findings": len(self.findings)} | {f"findings/{one.monitor}": 1 for one in self.findings}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that watch, those that only the loop can tell of among them."""
+        others = (name for name in ("stall", "breakdown") if name not in self.config.off)
+        return (*self.monitors, *others)
 
     def begin_anew(self) -> None:
         """A fresh policy takes over: nothing of the one before tells what is usual of it."""
@@ -149,10 +159,10 @@ class Watch:
 
     def _silent(self, silent_s: float) -> None:
         reason = f"No update ended for {silent_s:.3g} s: a world may hang, or the machine or its disk"
+        stall = Finding(monitor="stall", step=self._step, reason=reason, evidence={"silent_s": round(silent_s, 3)})
+        self._stalls.append(stall)
         with suppress(RunError):
-            self._write(
-                Finding(monitor="stall", step=self._step, reason=reason, evidence={"silent_s": round(silent_s, 3)})
-            )
+            self._write(stall)
 
     def _write(self, finding: Finding) -> None:
         reason, evidence = finding.reason[:_MAX_WORDS], dict(finding.evidence)

@@ -184,7 +184,8 @@ def test_monitors_that_are_off_do_not_look(tmp_path: Path) -> None:
     with directory.locked(), open_store(directory) as store:
         online = OnlineRun(directory, config, store)
         assert online.watch
-        assert {"resources", "checkpoints"}.isdisjoint(online.watch.monitors)
+        assert {"resources", "checkpoints", "stall"}.isdisjoint(online.watch.names)
+        assert {"kl_spike", "breakdown"} <= set(online.watch.names)
         with watched(online.watch, online):
             assert not any(thread.name == "watchdog" for thread in threading.enumerate())
         online.world.close()
@@ -227,9 +228,15 @@ def test_a_world_that_hangs_is_noticed_while_it_does(tmp_path: Path) -> None:
         with watched(online.watch, online):
             time.sleep(0.8)
             (found,) = read_findings(tmp_path / "run")
+            row = online.iterate()
+            assert online.watch
+            told = online.watch.findings
         online.world.close()
     assert found.monitor == "stall"
     assert found.evidence["silent_s"] >= 0.3
+    assert told == [found], "whoever decides is told as soon as anything can be decided"
+    assert row is not None
+    assert row["findings/stall"] == 1
 
 
 def test_a_watchdog_calls_out_once_for_each_silence() -> None:
