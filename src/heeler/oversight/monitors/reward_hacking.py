@@ -9,7 +9,7 @@ from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.seen import Seen
 from heeler.oversight.over_optimisation import HELD_OUT, REWARD, STEP, WatchConfig, review
 
-_MAX_POINTS = 64
+_MAX_POINTS = 128
 _FIRST = 8
 _LAGS = (3, 6, 12)
 
@@ -18,8 +18,8 @@ class RewardHacking(Monitor):
     """The test of `over_optimisation`, on a run's learned reward and the true returns of its episodes.
 
     The latter are known where a simulated teacher answers; in people's runs there is nothing to hold the learned reward
-    against. Returns are in units of sixteen times what the first ones wavered by. At most 64 points are compared,
-    each the mean of as many updates as that takes.
+    against. Returns are in units of sixteen times what the first ones wavered by. At most 128 points are compared,
+    each the mean of as many updates as that takes; some forty of them have to be bad.
     """
 
     name = "reward_hacking"

@@ -77,16 +77,23 @@ def changed(made: Rollout, **arrays: Any) -> Rollout:
     return replace(made, **arrays)
 
 
-def seen(update: int, rng: np.random.Generator, *, made: Rollout | None = None, **changes: Any) -> Seen:
-    """A look at a sound run; with other figures of its row where `changes` names them."""
+def seen(
+    update: int,
+    rng: np.random.Generator,
+    *,
+    made: Rollout | None = None,
+    reward: np.ndarray | None = None,
+    **changes: Any,
+) -> Seen:
+    """A look at a sound run; with other figures of its row, or of the look, where `changes` names them."""
     made = rollout(update, rng) if made is None else made
-    fields = {name: changes.pop(name) for name in tuple(changes) if name in Seen.__dataclass_fields__}
-    fields = {"returns": list(100 * update / UPDATES + 5 * rng.normal(size=4))} | fields
+    fields: dict[str, Any] = {"returns": list(100 * update / UPDATES + 5 * rng.normal(size=4))}
+    fields |= {name: changes.pop(name) for name in tuple(changes) if name in Seen.__dataclass_fields__}
     return Seen(
         step=512 * update,
         update=update,
         row=row(update, rng) | changes,
-        acted=acted(made, fields.pop("reward", made.true_reward)),
+        acted=acted(made, made.true_reward if reward is None else reward),
         **fields,
     )
 

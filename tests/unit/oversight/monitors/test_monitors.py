@@ -102,7 +102,7 @@ def said(make: Any) -> Any:
 PLANTED: list[tuple[str, Any]] = [
     ("return_drift", with_row(returns=[0.0, 1.0])),
     ("cost_drift", with_row(cost_speed_level=60.0)),
-    ("cost_over_budget", with_row(cost_speed_level=25.0)),
+    ("cost_over_budget", with_row(cost_speed_level=30.0)),
     ("cost_sensor", with_rollout(costless)),
     ("observations", with_rollout(noisy)),
     ("stuck_sensor", with_rollout(stuck)),
@@ -110,7 +110,7 @@ PLANTED: list[tuple[str, Any]] = [
     ("reward_signal", given(lambda reward: 100 * reward)),
     ("reward_signal", given(lambda reward: -reward)),
     ("reward_signal", given(np.zeros_like)),
-    ("reward_signal", with_row(reward_correlation=-0.6)),
+    ("reward_signal", with_row(reward_correlation=-1.0)),
     ("entropy_collapse", with_row(entropy=-0.6)),
     ("kl_spike", with_row(kl=0.4)),
     ("gradients", with_row(gradient_norm=30.0)),
@@ -159,11 +159,11 @@ def test_every_monitor_of_a_run_has_a_planted_fault() -> None:
 
 def test_reward_that_rises_while_returns_fall_is_hacking() -> None:
     rng = np.random.default_rng(0)
-    monitor = KINDS["reward_hacking"](setup(num_updates=100))
+    monitor = KINDS["reward_hacking"](setup(num_updates=128))
     learning = [seen(n, rng, predicted_reward_mean=n / 10, returns=[2.0 * n + rng.normal()]) for n in range(1, 30)]
     assert findings(monitor, learning) == []
     hacking = [
-        seen(n, rng, predicted_reward_mean=n / 10, returns=[60 - 2.0 * (n - 30) + rng.normal()]) for n in range(30, 100)
+        seen(n, rng, predicted_reward_mean=n / 10, returns=[60 - 2.0 * (n - 30) + rng.normal()]) for n in range(30, 128)
     ]
     (found, *_) = findings(monitor, hacking)
     assert found.evidence["first_step"] < found.evidence["last_step"] <= found.step
