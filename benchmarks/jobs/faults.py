@@ -64,16 +64,16 @@ def limits(seed: int) -> RunConfig:
 
 def people(seed: int) -> RunConfig:
     """Pendulum, learned from comparisons."""
-    config = preferences(env="Pendulum-v1", seed=seed, budget=900)
+    config = preferences(env="Pendulum-v1", seed=seed, budget=1200)
     assert config.preferences is not None
     asking = replace(
         config.preferences,
-        schedule=LabelSchedule(budget=900, initial_share=0.15, decay_share=10.0, finish_share=1.0),
+        schedule=LabelSchedule(budget=1200, initial_share=0.15, decay_share=10.0, finish_share=1.0),
         num_warmup_rollouts=4,
-        refit_every=90,
+        refit_every=150,
         acquisition="random",
         segment_length=20,
-        model=PreferenceModelConfig(num_members=3, hidden_sizes=(32,), max_epochs=6, learning_rate=3e-3),
+        model=PreferenceModelConfig(num_members=3, hidden_sizes=(32,), max_epochs=5, learning_rate=3e-3),
     )
     config = replace(config, env=replace(config.env, num_envs=16), preferences=asking)
     return _short(config, num_steps=64, minibatch_size=256)

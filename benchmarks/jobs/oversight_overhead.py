@@ -39,7 +39,7 @@ def review(rows: Sequence[Mapping[str, float]]) -> Verdict:
 
 
 def update_s(config: RunConfig, path: Path, *, reviewed: bool) -> float:
-    """Median wall seconds of an update, its checkpoint and lines of the audit log among them."""
+    """Mean wall seconds of an update, its checkpoint and lines of the audit log among them."""
     directory = RunDirectory.create(path, to_dict(config))
     with directory.locked(), open_store(directory) as store:
         online, acts, took = OnlineRun(directory, config, store), Acts(directory), []
