@@ -382,7 +382,7 @@ FAULTS: tuple[Fault, ...] = (
         monitors=("breakdown", "reward_signal"),
     ),
     Fault(name="sensor_stuck", run="cartpole", plant=_sensed(_set(2, 0.03)), monitors=_SENSOR),
-    Fault(name="sensor_zero", run="limits", plant=_sensed(_set(8, 0.0)), monitors=_SENSOR),
+    Fault(name="sensor_zero", run="limits", plant=_sensed(_set(4, 0.0)), monitors=_SENSOR),
     Fault(name="sensor_noise", run="pendulum", plant=_sensed(_noise(2, 1.0)), monitors=_SENSOR),
     Fault(name="sensors_swapped", run="cartpole", plant=_sensed(_swap(1, 3)), monitors=_SENSOR),
     Fault(name="action_ignored", run="pendulum", plant=world_fault(on_action=np.zeros_like), monitors=_BODY),

@@ -68,6 +68,8 @@ class Jumps(Kept):
         self.sided, self.window = sided, window
         self.past_WS: Floats = np.full((window, num_figures), np.nan)
         self.num_seen = 0
+        self.off_S: Floats = np.zeros(num_figures)
+        """How far the last values were off their lines, sure or not; 0 while there are no lines."""
         share = error_rate / (num_looks * num_figures)
         self.threshold = t_quantile(share / (1 if sided else 2), window - 2)
         """Of t."""
@@ -85,7 +87,7 @@ class Jumps(Kept):
         jump_S = np.zeros(len(value_S))
         if self.num_seen >= self.window:
             expected_S, error_S = continued(self.past_WS)
-            off_S = value_S - expected_S
+            self.off_S = off_S = value_S - expected_S
             size_S = self.sided * off_S if self.sided else np.abs(off_S)
             # What never wavered has no spread; rounding must not make a jump of nothing.
             rounding_S = 1e-9 * (np.abs(expected_S) + np.abs(value_S))

@@ -14,6 +14,8 @@ from heeler.oversight.betting import Floats, log_mean_exp
 from heeler.oversight.monitors.kept import Kept
 
 _FRACTION_G: Floats = np.array([0.06, 0.2, 0.5, 0.9])
+_NOTHING = -1e6
+"""Logarithm of a capital that no winnings bring back, and that can be reckoned with, as that of nought cannot."""
 
 
 class PerPerson(Kept):
@@ -54,5 +56,6 @@ class PerPerson(Kept):
         evidence = log_mean_exp(now)
         if evidence[0] < log_needed and evidence[1] < log_needed + math.log(self.num_looks):
             return False
-        self.capital_2G[person] = np.stack([np.full(len(_FRACTION_G), -np.inf), np.full(len(_FRACTION_G), -np.inf)])
+        # Nobody bets from the first answer on any more; those who begin later do.
+        self.capital_2G[person] = np.stack([np.full(len(_FRACTION_G), _NOTHING), np.full(len(_FRACTION_G), -np.inf)])
         return True

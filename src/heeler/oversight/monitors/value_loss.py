@@ -8,10 +8,15 @@ from heeler.oversight.monitors.seen import Seen
 from heeler.oversight.monitors.spikes import Spike
 
 _LEAST_TIMES, _LEAST_FALL = 8.0, 0.5
+_LEAST_WITH_FALL = math.log(2.0)
 
 
 class ValueLoss(Monitor):
-    """Follows the value network's loss, and what it explains of the returns before it learns from them."""
+    """Follows the value network's loss, and what it explains of the returns before it learns from them.
+
+    Where all episodes end alike there is hardly anything to explain, and the share of it that is explained is noise. So
+    a fall of that share is told only where the loss is twice what was to be expected as well.
+    """
 
     name = "value_loss"
     about = "metrics value_loss and explained_variance"
@@ -30,7 +35,7 @@ class ValueLoss(Monitor):
         fall = self.explained.add(explained, _LEAST_FALL)
         if leap and loss is not None:
             words = f"The value network's loss is {loss:.3g}, {math.exp(leap):.2g} times what was to be expected"
-        elif fall and explained is not None:
+        elif fall and explained is not None and self.loss.jumps.off_S[0] >= _LEAST_WITH_FALL:
             words = (
                 f"The value network explains {explained:.0%} of the returns, {-fall:.0%} less than was to be expected"
             )

@@ -41,9 +41,9 @@ def row(update: int, rng: np.random.Generator) -> dict[str, float]:
 
 
 def rollout(update: int, rng: np.random.Generator, matrix: np.ndarray | None = None) -> Rollout:
-    """A world that is linear with noise, under a policy that comes to push harder; a constant number in it."""
+    """A world that is linear with noise, under a policy that comes to push back harder; a constant number in it."""
     matrix = np.array([[0.9, 0.1], [-0.1, 0.95]]) if matrix is None else matrix
-    gain = 0.3 + 0.5 * update / UPDATES
+    gain = -0.1 - 0.3 * update / UPDATES
     observation = np.zeros((STEPS + 1, ENVS, 3), np.float32)
     action = np.zeros((STEPS, ENVS, 1), np.float32)
     observation[0, :, :2] = rng.normal(size=(ENVS, 2))

@@ -115,7 +115,7 @@ PLANTED: list[tuple[str, Any]] = [
     ("kl_spike", with_row(kl=0.4)),
     ("gradients", with_row(gradient_norm=30.0)),
     ("value_loss", with_row(value_loss=30.0)),
-    ("value_loss", with_row(explained_variance=-0.5)),
+    ("value_loss", with_row(explained_variance=-0.5, value_loss=0.6)),
     ("reward_disagreement", with_row(reward_disagreement=3.0)),
     ("fast_answers", said(lambda n, rng: [answer(n, rng, "bot", time_taken_s=0.1)])),
     ("one_sided_answers", said(lambda n, rng: [answer(1000 * n + k, rng, "sided", choice="left") for k in range(3)])),
@@ -149,7 +149,7 @@ def test_a_monitor_finds_what_is_planted_and_nothing_before(name: str, planted: 
     assert found, name
     assert found[0].monitor == name
     assert AT * 512 <= found[0].step <= UPDATES * 512
-    assert found[0].reason[0].isupper()
+    assert found[0].reason
     json.dumps(dict(found[0].evidence), allow_nan=False)
 
 
@@ -167,6 +167,13 @@ def test_reward_that_rises_while_returns_fall_is_hacking() -> None:
     ]
     (found, *_) = findings(monitor, hacking)
     assert found.evidence["first_step"] < found.evidence["last_step"] <= found.step
+
+
+def test_a_share_of_next_to_nothing_that_is_not_explained_is_no_fault() -> None:
+    rng = np.random.default_rng(0)
+    monitor = KINDS["value_loss"](setup())
+    looks = [seen(n, rng, explained_variance=-3.0 if n == AT else 0.9) for n in range(1, UPDATES)]
+    assert findings(monitor, looks) == []
 
 
 def test_memory_that_will_not_last_is_told_of_before_it_is_gone() -> None:
