@@ -78,12 +78,10 @@ class Jumps(Kept):
         """Take in the next values; returns [S] by how much each jumped, 0 where it did not.
 
         Args:
-            value_S: one of each figure; where one is not finite, the one before stands in for it.
+            value_S: one of each figure; one that is not finite is passed over, and the line goes on without it.
             least_S: smaller jumps are none.
         """
         known_S = np.isfinite(value_S)
-        if not known_S.all():
-            value_S = np.where(known_S, value_S, self.past_WS[-1])
         jump_S = np.zeros(len(value_S))
         if self.num_seen >= self.window:
             expected_S, error_S = continued(self.past_WS)
@@ -94,7 +92,11 @@ class Jumps(Kept):
             jumped_S = known_S & (size_S > np.maximum(self.threshold * error_S + rounding_S, least_S))
             if jumped_S.any():
                 jump_S[jumped_S] = off_S[jumped_S]
-        self.past_WS[:-1] = self.past_WS[1:]
-        self.past_WS[-1] = value_S
+        if known_S.all():
+            self.past_WS[:-1] = self.past_WS[1:]
+            self.past_WS[-1] = value_S
+        else:
+            self.past_WS[:-1, known_S] = self.past_WS[1:, known_S]
+            self.past_WS[-1, known_S] = value_S[known_S]
         self.num_seen += 1
         return jump_S
