@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from heeler.core.audit import AUDIT_NAME, entries
-from heeler.core.errors import ConfigError, WorldError
+from heeler.core.errors import ConfigError, LearningError
 from heeler.core.nouns import Feedback, Query
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
@@ -34,17 +34,14 @@ from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 TIMED = ("slow_updates", "resources")
 
 
-class Always(KlSpike):
-    """A monitor that finds something in each update."""
-
-    def look(self, seen: Seen) -> Finding | None:
-        super().look(seen)
-        return self.found(seen, "Something is wrong", kl=seen.row["kl"], annotator="person-7")
-
-
 @pytest.fixture
 def alarmed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KlSpike, "look", Always.look)
+    """One of the monitors finds something in each update."""
+
+    def look(monitor: KlSpike, seen: Seen) -> Finding | None:
+        return monitor.found(seen, "Something is wrong", kl=seen.row["kl"])
+
+    monkeypatch.setattr(KlSpike, "look", look)
 
 
 def state_of(online: OnlineRun) -> dict[str, Any]:
@@ -211,12 +208,12 @@ def test_what_ended_a_run_is_a_finding(tmp_path: Path) -> None:
         online.begin()
         with torch.no_grad():
             next(online.learner.policy.actor.parameters()).fill_(float("nan"))
-        # Whichever notices first.
-        with pytest.raises((WorldError, ValueError)), watched(online.watch, online):
+        with pytest.raises(LearningError), watched(online.watch, online):
             online.iterate()
         online.world.close()
     (found,) = read_findings(tmp_path / "run")
     assert found.monitor == "breakdown"
+    assert "a weight of the policy" in found.reason
 
 
 def test_a_world_that_hangs_is_noticed_while_it_does(tmp_path: Path) -> None:
