@@ -130,11 +130,11 @@ class CPO(ConstrainedPPO[CPOConfig]):
         self._learn_costs(state, batch)
         state.parameters.zero_grad()
         value_loss = self._differentiate_value(state.policy, batch)
-        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        norm = state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
         with torch.no_grad():
             _, surrogate, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
-        return LossParts(surrogate, value_loss, entropy, log_prob_B)
+        return LossParts(surrogate, value_loss, entropy, log_prob_B, norm)
 
 
 def _surrogates(policy: Policy, samples: Samples) -> Tensor:

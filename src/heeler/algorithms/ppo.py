@@ -129,6 +129,8 @@ class LossParts(NamedTuple):
     value_loss: Tensor
     entropy: Tensor
     log_prob_B: Tensor
+    gradient_norm: Tensor
+    """Before it was shortened."""
 
 
 def advantages(
@@ -332,6 +334,7 @@ class PPO:
             "entropy": float(torch.stack([part.entropy for part in parts]).mean()),
             "kl": kl,
             "num_epochs": num_epochs,
+            "gradient_norm": float(torch.stack([part.gradient_norm for part in parts]).mean()),
         }
 
     @torch.no_grad()
@@ -345,13 +348,13 @@ class PPO:
         """One gradient step; returns what the losses were made of."""
         state.parameters.zero_grad()
         # The two networks share no weight: differentiated side by side they get the gradient that one loss would give.
-        value_loss = self._beside.submit(self._differentiate_value, state.policy, batch)
+        valued = self._beside.submit(self._differentiate_value, state.policy, batch)
         loss, policy_loss, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         loss.backward()
-        parts = LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
-        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        value_loss = valued.result()
+        norm = state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
-        return parts
+        return LossParts(policy_loss.detach(), value_loss, entropy.detach(), log_prob_B.detach(), norm)
 
     def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a gradient step on the policy makes smaller; and its clipped surrogate, its entropy, [B] log-probs."""

@@ -24,6 +24,7 @@ from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.oversight.interventions import InterventionsConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
 from heeler.safety.shields.config import ShieldConfig
@@ -190,6 +191,8 @@ class RunConfig:
     """How the reward is learned; without it the learner sees the true reward."""
     interventions: InterventionsConfig | None = None
     """What is done about what monitors find; without it only people intervene."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What is watched while it learns; None for nothing. Watching changes nothing that is learned."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3

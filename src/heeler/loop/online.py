@@ -42,6 +42,7 @@ from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, prefer
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.loop.trusted import Trusted, check_trusted
+from heeler.loop.watching import MAY_CHANGE, watch_over, watched
 from heeler.models.policy import Policy
 from heeler.rollouts.collector import CalledOff, Collector
 from heeler.safety.shields.shield import make_shield
@@ -53,7 +54,7 @@ not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
-_MAY_CHANGE += RULES_MAY_CHANGE
+_MAY_CHANGE += (*MAY_CHANGE, *RULES_MAY_CHANGE)
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -90,6 +91,7 @@ class OnlineRun:
         self.trusted: Trusted | None = None
         """What acts in the policy's place, while something does."""
         self.collector.is_called_off = Attention(directory.path).is_called
+        self.watch = watch_over(config, directory, self.world.cost_names)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
@@ -126,6 +128,8 @@ class OnlineRun:
         people = self.preferences
         if people and people.waits_for_people:
             self._say_waiting(True)
+            if self.watch:
+                self.watch.dog.beat()
             time.sleep(_POLL_S)
             people.listen(self.step)
             if not people.has_enough:
@@ -135,6 +139,8 @@ class OnlineRun:
         # A policy that is frozen is not put aside for a fresh one either.
         if self.update == self.config.restart_update and self.holding.learns:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
+            if self.watch:
+                self.watch.begin_anew()
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
         self.overseers_before = self.overseers.kept() if self.overseers else None
@@ -192,6 +198,9 @@ class OnlineRun:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
         # What a learner says of itself does not take the place of what was measured.
         row |= {name: float(value) for name, value in figures.items() if name not in row} | self.holding.metrics()
+        if self.watch:
+            row |= self.watch.look(row, rollout=rollout, reward=reward, returns=self.returns, people=self.preferences)
+            self.holding.findings += self.watch.findings
         self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished:
@@ -262,11 +271,14 @@ class OnlineRun:
             "preferences": people.state() if people else None,
             "overseers": of_overseers,
             "holding": self.holding.state(),
+            "watch": self.watch.state() if self.watch else None,
         }
         spare = self.holding.spared(self.directory.checkpoint_steps())
         checkpoint = self.directory.save_checkpoint(
             self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
         )
+        if self.watch:
+            self.watch.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -325,6 +337,9 @@ class OnlineRun:
         # Checkpoints from before there were interventions do not hold it.
         self.holding.load(state.get("holding"))
         self.trusted = find_trusted(self)
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.watch and state.get("watch"):
+            self.watch.load(state["watch"])
         self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
@@ -436,11 +451,13 @@ def _learn(
             on_begin()
 
         def tell() -> None:
+            if online.watch:
+                online.watch.dog.beat()
             if on_metrics is not None:
                 on_metrics(online.waiting())
 
         try:
-            with acts.ending(online), open_trackers(directory, config) as track:
+            with acts.ending(online), watched(online.watch, online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
                     metrics = online.iterate()

@@ -25,7 +25,9 @@ from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.reading import policy_of, preference_model, shield_state
+from heeler.loop.report_findings import findings_to_show
 from heeler.models.policy import Policy
+from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
 
 MAX_SCATTER = 600
@@ -97,6 +99,8 @@ class ReportData:
     """Mean prediction, share that came true, and count, of each bin that has any."""
     segment_returns: SegmentReturns | None = None
     """None where no true reward is known or nothing is learned yet."""
+    findings: Sequence[Finding] = ()
+    """Of monitors, in the order in which they were found."""
 
     @property
     def step(self) -> int:
@@ -143,6 +147,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "first_clip": _first_clip(directory, config),
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
+        "findings": findings_to_show(directory.path),
     }
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)

@@ -423,6 +423,12 @@ class PreferenceModel:
         """How much better these steps are than those of the last calibration, in spreads: what learning has gained."""
         return float(((raw_MTN.mean((1, 2)) - state.level_M) * state.scale_M).mean())
 
+    def disagreement(self, state: PreferenceModelState, raw_MTN: Tensor) -> float | None:
+        """How far the members are apart on these steps, on average and in spreads of the reward; None of one alone."""
+        if len(raw_MTN) < 2:
+            return None
+        return float(((raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]).std(0).mean())
+
     def centre(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Move the offset so that these steps have mean 0, leaving the scale as it is.
 

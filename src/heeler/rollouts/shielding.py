@@ -1,4 +1,7 @@
-"""What overseers and a shield did over one rollout, step by step. Shapes: T steps, N environments, A action numbers, L choices."""
+"""What overseers and a shield did over one rollout, step by step.
+
+Shapes: T steps, N environments, A action numbers, L choices.
+"""
 
 import numpy as np
 from torch import Tensor

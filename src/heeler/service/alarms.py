@@ -22,6 +22,7 @@ _MIN_LABELS, _NUM_FITS = 100, 3
 _AGREEMENT_DROP, _AGREEMENT_LOW = 0.15, 0.5
 _RECENT, _BEFORE = 10, 60
 _SLOWER, _VALUE_LOSS_SPIKE, _KL_SPIKE, _KL_MIN = 2.0, 10.0, 5.0, 0.05
+_FOUND_UPDATES, _FINDINGS = 60, "findings/"
 _FREE_BYTES_WARN, _FREE_BYTES_BAD = 2 << 30, 300 << 20
 
 
@@ -230,6 +231,22 @@ def _unstable(rows: Rows, facts: RunFacts) -> Alarm | None:
     return None
 
 
+def _found(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """What the run's own monitors found lately; `findings/NAME` of a row names them."""
+    found = [(row, name) for row in rows[-_FOUND_UPDATES:] for name in row if name.startswith(_FINDINGS)]
+    if not found:
+        return None
+    newest = {name.removeprefix(_FINDINGS): int(row["step"]) for row, name in found}
+    told = ", ".join(f"{name} (step {step:,})" for name, step in newest.items())
+    return Alarm(
+        name="found",
+        severity="warn",
+        since_step=int(found[0][0]["step"]),
+        words=f"Monitors found something: {told}.",
+        advice="The audit log's lines monitor.finding say what each of them saw.",
+    )
+
+
 def _unanswered(rows: Rows, facts: RunFacts) -> Alarm | None:
     if not facts.asks_people or not facts.num_open_queries or facts.last_answer_unix_s is None:
         return None
@@ -280,6 +297,7 @@ _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _warned,
     _stalled,
     _disk,
+    _found,
     _agreement,
     _reward_without_agreement,
     _stale_reward,

@@ -33,6 +33,8 @@ NAMES = [
     "exploited-reward",
     "release-gate",
     "overseers",
+    "faults",
+    "oversight-overhead",
     "chat-load",
     "chat-stop",
     "stop",

@@ -143,6 +143,18 @@ def test_a_small_kl_that_grows_is_no_alarm():
     assert names(clean(kl=lambda n: 0.03 if n >= 390 else 0.001)) == []
 
 
+def test_what_monitors_found_lately_is_told_by_name_with_its_newest_step():
+    rows = clean()
+    rows[-70] |= {"findings": 1, "findings/dynamics": 1}
+    assert names(rows) == []
+    rows[-9] |= {"findings": 2, "findings/kl_spike": 1, "findings/gradients": 1}
+    rows[-3] |= {"findings": 1, "findings/kl_spike": 1}
+    alarm = only(rows)
+    assert (alarm.name, alarm.severity, alarm.since_step) == ("found", "warn", rows[-9]["step"])
+    assert f"kl_spike (step {rows[-3]['step']:,})" in alarm.words
+    assert "dynamics" not in alarm.words
+
+
 def test_a_run_that_takes_twice_as_long():
     alarm = only(clean(update_s=lambda n: 2.5 if n >= 385 else 1.0))
     assert (alarm.name, alarm.severity) == ("slower", "warn")

@@ -17,6 +17,7 @@ from heeler.loop.overseers.settings import OverseersConfig
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.interventions import InterventionsConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
 from heeler.rollouts.sampler import SamplingConfig
@@ -186,6 +187,9 @@ class LanguageRunConfig:
     """When learning pauses since its reward is being exploited."""
     interventions: InterventionsConfig | None = None
     """What is done about what monitors find; without it only people and the watch intervene."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What else is watched while it learns, by its metrics; None for nothing. Watching changes nothing that is
+    learned."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
     system: str = ""

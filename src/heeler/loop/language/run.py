@@ -33,8 +33,10 @@ from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.run_model import load_start
 from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.loop.watching import MAY_CHANGE, Watch
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
+from heeler.oversight.monitors import Setup
 from heeler.oversight.over_optimisation import SIGNALS, review
 from heeler.rewards.text.coherence import Repetition
 from heeler.rollouts.sampler import sample
@@ -42,7 +44,8 @@ from heeler.rollouts.sampler import sample
 Metrics = dict[str, float]
 _POLL_S = 0.2
 # What is learned does not depend on these.
-_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system", *RULES_MAY_CHANGE)
+_MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system")
+_MAY_CHANGE += (*MAY_CHANGE, *RULES_MAY_CHANGE)
 _LEARNED = "rewards/learned/mean"
 
 
@@ -76,6 +79,9 @@ class LanguageRun:
         self.holding = Holding(config.interventions)
         self.step = self.update = self.metrics_size = self.watched_from = 0
         self.elapsed_s = 0.0
+        self.monitors: Watch | None = None
+        if config.monitors is not None:
+            self.monitors = Watch(Setup(config=config.monitors, num_updates=config.num_updates), directory)
         self.rows: list[Mapping[str, Any]] = []
         """What the watch goes by."""
 
@@ -276,6 +282,9 @@ class LanguageRun:
         verdict = self.verdict()
         if verdict is not None:
             row["watch/nearness"] = float(verdict.evidence["nearness"])
+        if self.monitors:
+            row |= self.monitors.look(row)
+            self.holding.findings += self.monitors.findings
         self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished or self.is_offer_due:
@@ -318,10 +327,13 @@ class LanguageRun:
             "asking": self.asking.state(),
             "rewarding": self.rewarding.to_json(),
             "holding": self.holding.state(),
+            "monitors": self.monitors.state() if self.monitors else None,
         }
         keep = self.config.keep_checkpoints
         spare = self.holding.spared(self.directory.checkpoint_steps())
         checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep, spare=spare)
+        if self.monitors:
+            self.monitors.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -408,6 +420,9 @@ class LanguageRun:
         # Checkpoints from before a run could be held do not say so.
         self.holding.load(saved.get("holding"))
         self.watched_from, self.rows = saved["watched_from"], []
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.monitors and saved.get("monitors"):
+            self.monitors.load(saved["monitors"])
         self.directory.truncate_metrics(self.metrics_size)
         for row in self.directory.metrics():
             self._follow(row)

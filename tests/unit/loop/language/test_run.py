@@ -97,6 +97,9 @@ def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path,
     assert acts[:2] == ["run.begin", "watch.in_vain"], "four updates are too few to halt any"
     assert acts[-1] == "run.finish"
     assert acts.count("gate.decide") == 2
+    checkpoint, _ = directory.newest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.state["monitors"]["monitors"]["kl_spike"]["spike"]["jumps"]["num_seen"] == 4
 
 
 def test_the_policy_moves_and_the_reference_does_not(finished: Path, base: Path) -> None:
