@@ -22,6 +22,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
 
@@ -181,6 +182,8 @@ class RunConfig:
     """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
+    gate: ControlGateConfig | None = None
+    """When candidates are offered for release, and what they must show; without it nothing is released."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3
@@ -216,6 +219,7 @@ class RunConfig:
             )
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        check_gate(self.gate, self.limits.costs if self.limits else ())
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "

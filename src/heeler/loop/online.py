@@ -29,6 +29,7 @@ from heeler.feedback.stores import open_store, refuse_taken_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
+from heeler.loop.control_gating import is_offer_due, offers
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.live import LiveRecorder
@@ -163,7 +164,8 @@ class OnlineRun:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
         row |= {name: float(value) for name, value in figures.items()}
         self.metrics_size = self.directory.append_metrics(row)
-        if self.update % self.config.checkpoint_every == 0 or self.is_finished:
+        is_due = self.is_finished or is_offer_due(self.config, self.update)
+        if self.update % self.config.checkpoint_every == 0 or is_due:
             self.save()
         return row
 
@@ -369,6 +371,7 @@ def _learn(
         online = absence.run = OnlineRun(directory, config, store)
         refused, steering = online.begin(), Steering(online, store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
+        offer = offers(directory, config, acts)
         if on_begin is not None:
             on_begin()
 
@@ -380,12 +383,14 @@ def _learn(
             with acts.ending(online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
+                    offer(online)
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
+                offer(online)
         except WorldError:
             online.save_last_whole_update()
             raise

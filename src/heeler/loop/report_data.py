@@ -211,11 +211,11 @@ def _labels(store: Store) -> Labels:
     return Labels(
         queries=[query for query in queries if query.kind == "preference"],
         choices=Counter(str(answer.value["choice"]) for answer in preferences),
-        annotators=_named(store, Counter(answer.annotator for answer in preferences)),
+        annotators=named_annotators(store, Counter(answer.annotator for answer in preferences)),
     )
 
 
-def _named(store: Store, answers: Counter[str]) -> Counter[str]:
+def named_annotators(store: Store, answers: Counter[str]) -> Counter[str]:
     """Answers of each simulated teacher and program by its name, and of people as `person N`."""
     known = store.bulk.annotators()
     people = [name for name, _ in answers.most_common() if known[name].kind == "person"]

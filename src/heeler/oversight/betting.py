@@ -7,6 +7,8 @@ the capital does not depend on the order of what was seen, and the bound is foun
 Shapes: N observations, G gamblers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,28 @@ def log_capital(value_N: Floats, mean: float) -> Floats:
     assert ((value_N >= 0) & (value_N <= 1)).all(), "observations must be in [0, 1]"
     log_share_NG = np.cumsum(np.log1p(_FRACTION_G * (value_N[:, None] / mean - 1)), axis=0)
     return log_mean_exp(log_share_NG)
+
+
+class Bettor:
+    """The capital of `log_capital`, one observation at a time, for streams without an end.
+
+    Args:
+        mean: what the mean is claimed not to exceed.
+        log_share_G: of a bettor that is gone on with; None for one that begins.
+    """
+
+    def __init__(self, mean: float, log_share_G: Sequence[float] | None = None) -> None:
+        assert 0 < mean <= 1, mean
+        self.mean = mean
+        self.log_share_G: Floats = np.zeros_like(_FRACTION_G)
+        if log_share_G is not None:
+            self.log_share_G += np.array(log_share_G, np.float64)
+
+    def see(self, value: float) -> float:
+        """Take in an observation in [0, 1]; returns log K_n."""
+        assert 0 <= value <= 1, value
+        self.log_share_G += np.log1p(_FRACTION_G * (value / self.mean - 1))
+        return float(log_mean_exp(self.log_share_G[None])[0])
 
 
 def log_mean_exp(log_NG: Floats) -> Floats:
