@@ -10,6 +10,7 @@ from heeler.cli.arguments import OK, Json, Run, print_json
 from heeler.core.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
+    from heeler.core.releases import Release
     from heeler.loop.config import RunConfig
     from heeler.oversight.control_gate_config import ControlGateConfig
 
@@ -120,18 +121,16 @@ def rollback(run: Run, *, release: Named = None, json: Json = False) -> int:
     chosen = _chosen(every.all(), run, release, withdrawn=False)
 
     def note() -> object:
-        return log.append(
-            OPERATOR, "release.withdraw", directory.path.absolute().name, release=chosen, step=step_of[chosen]
-        )
+        told = {"release": chosen.id, "step": chosen.step}
+        return log.append(OPERATOR, "release.withdraw", directory.path.absolute().name, **told)
 
-    step_of = {one.id: one.step for one in every.all()}
-    every.withdraw(chosen, OPERATOR, before_commit=note)
+    every.withdraw(chosen.id, OPERATOR, before_commit=note)
     after = every.in_use()
     if json:
-        print_json({"run": str(run), "withdrawn": chosen, "in_use": None if after is None else after.id})
+        print_json({"run": str(run), "withdrawn": chosen.id, "in_use": None if after is None else after.id})
         return OK
     now = "no release is in use now" if after is None else f"in use now: step {after.step:,}, release {after.id}"
-    print(f"withdrawn: step {step_of[chosen]:,}, release {chosen}\n{now}")
+    print(f"withdrawn: step {chosen.step:,}, release {chosen.id}\n{now}")
     return OK
 
 
@@ -180,7 +179,7 @@ def explain(run: Run, *, release: Named = None, out: Path | None = None, json: J
 
     directory = RunDirectory.open(run)
     chosen = _chosen(Releases(directory).all(), run, release, withdrawn=True)
-    card, files = write_card(directory, chosen, out or run / "cards")
+    card, files = write_card(directory, chosen.id, out or run / "cards")
     if json:
         print_json({"files": [str(path) for path in files], **card.to_dict()})
     else:
@@ -188,18 +187,18 @@ def explain(run: Run, *, release: Named = None, out: Path | None = None, json: J
     return OK
 
 
-def _chosen(found: "list[Any]", run: Path, name: str | None, *, withdrawn: bool) -> str:
-    """Id of the release that is meant."""
+def _chosen(found: "list[Release]", run: Path, name: str | None, *, withdrawn: bool) -> "Release":
+    """The release that is meant."""
     from heeler.core.releases import newest_approved
     from heeler.loop.released import release_named
 
     if name is not None:
-        return release_named(name, found, run, withdrawn=withdrawn).id
+        return release_named(name, found, run, withdrawn=withdrawn)
     in_use = newest_approved(found)
     if in_use is None:
         what = "has no releases yet" if not found else "has no release in use; name one that `heeler releases` lists"
         raise RunError(f"{run} {what}")
-    return in_use.id
+    return in_use
 
 
 def _named_numbers(flag: str, given: tuple[str, ...]) -> dict[str, float]:

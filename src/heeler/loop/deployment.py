@@ -211,7 +211,7 @@ class Deployment:
         self.canary = self._followed(self.canary, CANARY, self.candidate, self.in_use)
 
     def _to_be_tried(self, found: list[Release], in_use: Release) -> Release | None:
-        """A candidate that its gate has passed against the release in use: the one that is being tried, or the newest."""
+        """A candidate that its gate has passed against the release in use: the one on trial, or else the newest."""
         now = None if self.canary is None else self.canary.release.id
         for release in sorted(found, key=lambda one: one.id != now):
             if release.approved_by is not None or release.withdrawn_by is not None or release.id in self._refused:
@@ -243,7 +243,7 @@ class Deployment:
         for claim in claims_in(record):
             if claim.name not in self._cost_names:
                 raise ConfigError(
-                    f"cost_names: release {release.id} has a budget of the cost {claim.name!r}, and nothing tells of it; "
-                    "name it, and give it to `observe`"
+                    f"cost_names: release {release.id} has a budget of the cost {claim.name!r}, and nothing tells of "
+                    "it; name it, and give it to `observe`"
                 )
         return Evidence(CANARY if kind == CANARY else WATCH, self.directory, release, self.config, beside)
