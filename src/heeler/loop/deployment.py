@@ -166,11 +166,12 @@ class Deployment:
             self._lanes.begin(rows, self.in_use.id, other, self.config.share)
 
     def _decide(self) -> None:
-        canary, watch = self.canary, self.watch
+        canary = self.canary
         if canary is not None:
             verdict = canary.verdict()
             if verdict.decision == "halt" or canary.num_episodes >= self.config.num_episodes:
                 self._end(canary, verdict, CANARY)
+        watch = self.watch
         if watch is not None and (verdict := watch.verdict()).decision == "halt":
             self._end(watch, verdict, WATCH)
 

@@ -58,7 +58,7 @@ def _gate_section(told: Lineage) -> Section:
     gate = told.gate
     if gate is None or gate.details.get("kind") != KIND:
         return Section(title="How it was tested", paragraphs=("No gate was asked: it was released untested.",))
-    details = gate.details
+    details, means = gate.details, gate.details["means"]
     num = len(details["episodes"]["candidate"]["returns"])
     with_what = "the release in use" if gate.current_sha256 is not None else "the policy that learning began with"
     passed = "passed" if gate.passed else "was kept back by"
@@ -66,9 +66,10 @@ def _gate_section(told: Lineage) -> Section:
     return Section(
         title="How it was tested",
         paragraphs=(
-            f"It {passed} the gate at an error rate of {details['config']['error_rate']:g}: {num:,} fresh episodes (seed "
-            f"{details['seed']}) beside as many of {with_what}, from the same first states. All bounds hold at once.",
-            f"Mean return: {number(details['means']['candidate'])}; of {with_what} {number(details['means']['current'])}.",
+            f"It {passed} the gate at an error rate of {details['config']['error_rate']:g}: {num:,} fresh episodes "
+            f"(seed {details['seed']}) beside as many of {with_what}, from the same first states. All bounds hold at "
+            "once.",
+            f"Mean return: {number(means['candidate'])}; of {with_what} {number(means['current'])}.",
         ),
         heads=("claim", "seen", "lower bound", "upper bound", "must be", "bound by", "shown"),
         rows=tuple(_claim_row(shown, per) for shown in details["shown"]),
@@ -88,8 +89,8 @@ def _saliency_section(title: str, found: Saliency) -> Section:
     how = (
         "Exact shares, since the reward is linear."
         if found.is_linear
-        else f"Integrated gradients from the mean input, which miss what they share out by {found.largest_gap:.2g} of it "
-        "at most; and gradient times input beside them."
+        else f"Integrated gradients from the mean input, which miss what they share out by {found.largest_gap:.2g} of "
+        "it at most; and gradient times input beside them."
     )
     rows = [
         (one.name, f"{one.share:.1%}", f"{one.share_of_gradients:.1%}", f"{number(one.low)} to {number(one.high)}")
@@ -111,9 +112,8 @@ def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy:
         "It has not seen inputs outside of the ranges above, and what it does there is not known.",
     ]
     if share is not None:
-        points.append(
-            f"{share:.1%} of the states that it visits have a number far from what it learned on (5 spreads)."
-        )
+        far = "a number more than 5 spreads from the mean of what it learned on"
+        points.append(f"{share:.1%} of the states that it visits have {far}.")
     if told.answers:
         points.append(disagreement(told.answers))
     points += _untested(told, config)
