@@ -13,6 +13,7 @@ import torch
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.named import under
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -90,6 +91,8 @@ class ReportData:
     last_clip: FilmedClip
     labels: Labels | None
     """None where nobody is asked."""
+    gates: Sequence[GateRecord] = ()
+    """What was decided about candidates, the oldest first."""
     stale_reward_model: str | None = None
     """What the newest checkpoint's reward model learned from that was withdrawn since, in words."""
     reliability: list[list[float]] = field(default_factory=list[list[float]])
@@ -142,6 +145,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "first_clip": _first_clip(directory, config),
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
+        "gates": GateRecords(directory).all(),
     }
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)
