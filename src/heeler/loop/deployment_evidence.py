@@ -52,7 +52,7 @@ class Evidence:
         self._waiting: deque[LiveEpisode] = deque()
         """Of a candidate, that no episode of the release in use stands beside yet."""
         self._usual: list[float] = []
-        """Returns of the release in use since the last episode of the candidate."""
+        """Returns of the release in use that no episode of the candidate was compared with yet."""
         self._sums: dict[str, float] = {"num": 0.0}
         self._load()
 
@@ -76,8 +76,9 @@ class Evidence:
     def _compare(self) -> None:
         # Each episode counts once, so that what is bet on has not been seen.
         while self._waiting and self._usual:
-            self.tests.see(canary_values(self.record, self._waiting.popleft(), float(np.mean(self._usual))))
-            self._usual = []
+            num = max(1, len(self._usual) // len(self._waiting))
+            beside, self._usual = self._usual[:num], self._usual[num:]
+            self.tests.see(canary_values(self.record, self._waiting.popleft(), float(np.mean(beside))))
             self._save()
 
     @property

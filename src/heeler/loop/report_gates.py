@@ -35,7 +35,8 @@ def gates_section(records: Iterable[GateRecord]) -> str:
 
 
 def _gate(number_of: int, record: GateRecord) -> str:
-    state, kind = ("passed", "finished") if record.passed else ("kept back", "going")
+    back = "kept back" if _named(record) == "Candidate" else "taken back"
+    state, kind = ("passed", "finished") if record.passed else (back, "going")
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in record.reasons)
     return f"""<div class="card gate"><h3>{_named(record)} {number_of} <span class="state {kind}">{state}</span></h3>
 <ul>{reasons}</ul>

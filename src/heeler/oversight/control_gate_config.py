@@ -100,7 +100,8 @@ class ControlGateConfig:
             )
         if not most > budget:
             raise ConfigError(f"gate.max_costs.{name} must be above the budget of {budget:g}, got {most:g}")
-        if math.isfinite(most):
+        # A step's budget goes further the longer an episode is, which is not known here.
+        if math.isfinite(most) and per == "episode":
             needed = num_alike(1.0, (most - budget) / most, level)
             if needed > self.num_episodes:
                 raise ConfigError(
