@@ -197,7 +197,8 @@ def _acts(directory: RunDirectory, release: Release) -> tuple[tuple[AuditEntry, 
             problems += [f"{path}: {problem}" for problem in report.problems]
             continue
         every = _entries(path)
-        found += [one for one in every if one.subject == run.name and names & set(map(str, one.details.values()))]
+        # Ids and hashes are nobody else's, whatever the run was called then.
+        found += [one for one in every if names & set(map(str, one.details.values()))]
         if path.parent == run and release.audit_head not in {GENESIS, *(entry.sha256 for entry in every)}:
             problems.append(f"{path}: the entry that was its newest when the release was proposed is not in it")
     return tuple(sorted(found, key=lambda entry: entry.unix_s)), tuple(problems)
