@@ -19,7 +19,7 @@ Named = Annotated[
     tyro.conf.arg(metavar="RELEASE", help="its step, its id or how that begins; without it the one in use"),
 ]
 OPERATOR = "operator"
-"""Who takes a release back on the command line."""
+"""Who proposes a release, or takes one back, on the command line."""
 
 
 def releases(run: Run, *, answer: str | None = None, json: Json = False) -> int:
@@ -91,7 +91,7 @@ def release(
     given = {"margin": margin, "num_episodes": episodes, "return_range": return_range}
     gate = _gate(config, given, _named_numbers("--budget", budget), _named_numbers("--max-cost", max_cost))
     wanted = newest_sound_checkpoint(directory).step if step is None else step
-    made, record = offer_checkpoint(directory, config, gate, wanted, Acts(directory))
+    made, record = offer_checkpoint(directory, config, gate, wanted, Acts(directory), person=OPERATOR)
     if record is None:
         raise RunError(f"the checkpoint of step {wanted:,} was offered already, as release {made.id}")
     if json:
@@ -135,7 +135,14 @@ def rollback(run: Run, *, release: Named = None, json: Json = False) -> int:
 
 
 def deploy(
-    run: Run, *, episodes: int = 100, envs: int = 8, share: float = 0.1, seed: int = 0, json: Json = False
+    run: Run,
+    *,
+    episodes: int = 100,
+    envs: int = 8,
+    share: float = 0.1,
+    trial: int = 100,
+    seed: int = 0,
+    json: Json = False,
 ) -> int:
     """Act in a run's world by the release in use, try a candidate in a share of the episodes, take back what does harm.
 
@@ -144,6 +151,7 @@ def deploy(
         episodes: how many, of all environments together.
         envs: environments side by side.
         share: of episodes that a candidate acts in.
+        trial: episodes of a candidate without harm, after which it is in use.
         seed: of the world.
         json: print the result as JSON.
     """
@@ -156,7 +164,8 @@ def deploy(
         if not json:
             print(words, flush=True)
 
-    done = act(run, num_episodes=episodes, num_envs=envs, config=LiveConfig(share=share), seed=seed, on_change=tell)
+    live = LiveConfig(share=share, num_episodes=trial)
+    done = act(run, num_episodes=episodes, num_envs=envs, config=live, seed=seed, on_change=tell)
     if json:
         print_json({"run": str(run), **asdict(done)})
     else:

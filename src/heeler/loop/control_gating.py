@@ -66,7 +66,13 @@ def offers(directory: RunDirectory, config: RunConfig, acts: Acts) -> Callable[[
 
 
 def offer_checkpoint(
-    directory: RunDirectory, config: RunConfig, gate: ControlGateConfig, step: int, acts: Acts
+    directory: RunDirectory,
+    config: RunConfig,
+    gate: ControlGateConfig,
+    step: int,
+    acts: Acts,
+    *,
+    person: str = LEARNER,
 ) -> tuple[Release, GateRecord | None]:
     """Gate a checkpoint and propose it, where that was not done yet.
 
@@ -76,6 +82,7 @@ def offer_checkpoint(
         gate: what the candidate has to show.
         step: of the checkpoint.
         acts: takes a line for the decision.
+        person: who proposes it.
 
     Returns:
         The release, approved or not; and what the gate decided, None where that was done before.
@@ -93,7 +100,7 @@ def offer_checkpoint(
     record = gate_checkpoint(directory, config, gate, checkpoint)
     decided = "passed" if record.passed else "kept back"
     entry = acts.note("gate.decide", step=step, outcome=decided, sha256=record.sha256)
-    release = releases.propose(name, step, LEARNER, audit_head=entry.sha256, gate=record)
+    release = releases.propose(name, step, person, audit_head=entry.sha256, gate=record)
     # A share of the episodes says nothing where nothing else acts in the rest.
     alone = gate.approval == "canary" and record.current_sha256 is None
     if record.passed and (gate.approval == "gate" or alone):

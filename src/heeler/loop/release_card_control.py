@@ -116,6 +116,8 @@ def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy:
         points.append(f"{share:.1%} of the states that it visits have {far}.")
     if told.answers:
         points.append(disagreement(told.answers))
+    if config.preferences is not None:
+        points.append("Its return was judged by the world's own reward, which it did not learn from.")
     points += _untested(told, config)
     for name, settings in _LOOKED_AT.items():
         is_on = any(values.get(setting) for setting in settings)

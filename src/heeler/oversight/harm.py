@@ -6,7 +6,7 @@ order of their ends would tell of what went wrong before it told of the rest):
 - *Canary*, while a candidate acts in a share of all episodes: that a cost is above its budget, or that the return is
   lower by more than the margin than that of the release in use, of episodes at the same time.
 - *Watch*, of the release in use: that a cost is above what it was released with, or that the return is below what its
-  own evaluation showed, by more than the margin.
+  own evaluation showed (its lower bound), by more than the margin.
 
 Each harm is a claim "the mean of these values is at most `limit`" that is bet against (`betting`): P(harm is ever said
 where there is none) ≤ error rate / number of tests for each. Values beyond `least` and `most` count as those. For costs
