@@ -121,7 +121,9 @@ class Deployment:
         Raises:
             RunError: no release is in use any more.
             CheckpointError: one came into use whose files were altered.
+            DataError: an observation is not finite, or there is not one for each lane.
         """
+        observation = self._lanes.checked(observation)
         if self._releases.stamp() != self._seen:
             self._settle()
         if self.in_use is None:

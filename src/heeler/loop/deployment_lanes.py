@@ -68,6 +68,20 @@ class Lanes:
         for release, some in rows.items():
             yield release, np.array(some)
 
+    def checked(self, observation: np.ndarray) -> np.ndarray:
+        """[N, O] float32 observations, one for each lane.
+
+        Raises:
+            DataError: there are more or fewer, or one is not finite.
+        """
+        seen = np.asarray(observation, np.float32)
+        if seen.ndim != 2 or len(seen) != len(self._begun):
+            raise DataError(f"observation: expected [{len(self._begun)}, O] numbers, got the shape {list(seen.shape)}")
+        if not np.isfinite(seen).all():
+            row = int(np.flatnonzero(~np.isfinite(seen).all(1))[0])
+            raise DataError(f"observation, row {row}: expected finite numbers, got {seen[row]}")
+        return seen
+
     def add(self, reward: np.ndarray, ended: np.ndarray, cost: np.ndarray | None) -> np.ndarray:
         """Take in a step; returns the lanes whose episode is over.
 

@@ -318,6 +318,18 @@ def test_what_does_not_fit_is_named(given: tuple[Any, ...], message: str, direct
         deployment.observe(*given)
 
 
+def test_an_observation_that_is_none_moves_nothing(directory: RunDirectory) -> None:
+    seen = observations(2)
+    with at_work(directory, num_lanes=2) as deployment:
+        assert deployment.act(seen.astype(np.float64)).tolist() == chosen(5.0, seen)
+        for bad in (seen[:1], seen[0], np.zeros((3, 4))):
+            with pytest.raises(DataError, match=r"observation: expected \[2, O\] numbers"):
+                deployment.act(bad)
+        seen[1, 2] = np.nan
+        with pytest.raises(DataError, match="observation, row 1: expected finite numbers"):
+            deployment.act(seen)
+
+
 @pytest.mark.parametrize(("settings", "message"), [({"num_lanes": 0}, "num_lanes must be >= 1")])
 def test_settings_that_cannot_be_are_refused(settings: dict[str, int], message: str, directory: RunDirectory) -> None:
     with pytest.raises(ConfigError, match=message):
