@@ -55,6 +55,8 @@ class Lanes:
         draws = self._random.random(len(rows))
         for row, draw in zip(rows.tolist(), draws.tolist(), strict=True):
             begun = _Begun(other if other is not None and draw < share else release)
+            # One that was never ended tells of nothing, and must not hold up those that began after it.
+            self._begun[row].is_void |= self._begun[row].came_to is None
             self._begun[row] = begun
             self._order.setdefault(begun.release, deque()).append(begun)
 

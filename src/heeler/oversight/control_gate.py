@@ -28,7 +28,7 @@ import numpy as np
 
 from heeler.core.errors import DataError
 from heeler.oversight import betting, student
-from heeler.oversight.betting import Floats, log_capital
+from heeler.oversight.betting import BOLD_G, Floats, log_capital
 from heeler.oversight.control_gate_config import ControlGateConfig, CostClaim
 from heeler.oversight.control_gate_nouns import ControlGateResult, Episodes, Method, Shown
 from heeler.oversight.control_gate_words import reasons
@@ -50,8 +50,9 @@ def judge_control(
     Raises:
         DataError: numbers of episodes differ, or a figure is missing or not finite.
     """
-    for who, episodes in (("candidate", candidate), ("current", current)):
-        _check(who, episodes, claims, len(candidate.returns))
+    _check("candidate", candidate, claims, len(candidate.returns))
+    # Costs of the policy in use are told beside, and decide nothing.
+    _check("current", current, (), len(candidate.returns))
     level = config.level(len(claims))
     shown = (
         _return_shown(config, candidate.returns, current.returns, level),
@@ -140,7 +141,7 @@ def _is_within(excess_K: Floats, most: float, level: float) -> bool:
     # Bets pay −excess / most each: how low an excess can be does not matter to them.
     lowest = max(most, 1.0, float(-excess_K.min()))
     share_K = np.clip((most - excess_K) / (most + lowest), 0.0, 1.0)
-    return bool(log_capital(share_K, most / (most + lowest))[-1] >= -math.log(level))
+    return bool(log_capital(share_K, most / (most + lowest), BOLD_G)[-1] >= -math.log(level))
 
 
 def _least_within(is_within: Callable[[float], bool], estimate: float, most: float) -> float:

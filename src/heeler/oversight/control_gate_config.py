@@ -102,7 +102,7 @@ class ControlGateConfig:
             raise ConfigError(f"gate.max_costs.{name} must be above the budget of {budget:g}, got {most:g}")
         # A step's budget goes further the longer an episode is, which is not known here.
         if math.isfinite(most) and per == "episode":
-            needed = num_alike(1.0, (most - budget) / most, level)
+            needed = num_alike(1.0, (most - budget) / most, level, is_bold=True)
             if needed > self.num_episodes:
                 raise ConfigError(
                     f"gate.num_episodes: nothing could ever pass: even a policy that costs nothing needs {needed:,} "

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from heeler.oversight.betting import log_capital
+from heeler.oversight.betting import BOLD_G, log_capital
 from heeler.oversight.gate_config import Check, GateConfig
 
 
@@ -60,11 +60,13 @@ def _margin_for(config: GateConfig, check: Check, size: int) -> float | None:
     return None
 
 
-def num_alike(value: float, mean: float, error_rate: float) -> int:
-    """Observations in [0, 1], all of them `value`, that refute a mean of at most `mean`."""
+def num_alike(value: float, mean: float, error_rate: float, *, is_bold: bool = False) -> int:
+    """Observations in [0, 1], all of them `value`, that refute a mean of at most `mean`, bet against boldly or not."""
     num = 16
     while True:
-        is_enough_N = log_capital(np.full(num, value), mean) >= -np.log(error_rate)
+        values = np.full(num, value)
+        capital_N = log_capital(values, mean, BOLD_G) if is_bold else log_capital(values, mean)
+        is_enough_N = capital_N >= -np.log(error_rate)
         if is_enough_N.any():
             return int(is_enough_N.argmax()) + 1
         num *= 2

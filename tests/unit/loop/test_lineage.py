@@ -38,6 +38,7 @@ def asking() -> RunConfig:
     assert config.preferences is not None
     return replace(
         config,
+        num_steps=64,
         env=replace(config.env, kwargs={"max_episode_steps": 100}),
         preferences=replace(config.preferences, segment_length=8),
     )

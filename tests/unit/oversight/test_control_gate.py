@@ -10,7 +10,7 @@ import pytest
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.oversight import betting, student
-from heeler.oversight.betting import _FRACTION_G
+from heeler.oversight.betting import _FRACTION_G, BOLD_G
 from heeler.oversight.control_gate import judge_control
 from heeler.oversight.control_gate_config import ControlGateConfig
 from heeler.oversight.control_gate_nouns import ControlGateResult, Episodes
@@ -26,6 +26,7 @@ NUM = 400
 
 def judged(candidate: Episodes, current: Episodes, config: ControlGateConfig = CONFIG) -> ControlGateResult:
     costs = (SPEED,) if "speed" in candidate.costs else ()
+    config = config if costs else replace(config, max_costs={})
     return judge_control(config, config.claims(costs), candidate, current)
 
 
@@ -69,7 +70,7 @@ def test_what_is_within_its_budget_and_earns_no_less_is_released() -> None:
     assert (back.limit, speed.limit) == (-10.0, 25.0)
     assert back.low is not None and back.high is not None and -10 <= back.low < back.estimate < back.high
     assert speed.low is not None and speed.high is not None and speed.low < speed.estimate < speed.high <= 25
-    assert result.reasons[1].startswith("speed: within: 5")
+    assert result.reasons[1].startswith("speed: within: 4.99 of a budget of 25 per episode [")
     assert result.reasons[1].endswith("by betting (400 episodes)")
 
 
@@ -102,7 +103,7 @@ def test_the_bound_of_a_cost_is_that_of_betting() -> None:
     rng = np.random.default_rng(3)
     cost = rng.exponential(6, NUM).clip(0, 1000)
     result = judged(episodes(rng.normal(0, 1, NUM), speed=cost), episodes(np.zeros(NUM)))
-    expected = 1000 * (1 - betting.lower_bound(1 - cost / 1000, LEVEL))
+    expected = 1000 * (1 - betting.lower_bound(1 - cost / 1000, LEVEL, fraction_G=BOLD_G))
     assert result.shown[1].high == pytest.approx(expected, rel=1e-3)
     assert result.shown[1].low == pytest.approx(1000 * betting.lower_bound(cost / 1000, LEVEL), abs=1e-6)
 
@@ -148,7 +149,7 @@ def test_a_budget_for_a_step_is_that_of_a_step() -> None:
     # The naive sum over all bettors, at the bound and a little below it.
     for budget, is_within in ((high * 1.01, True), (high * 0.99, False)):
         excess = cost - budget * lengths
-        capital = np.exp(np.log1p(-_FRACTION_G * excess[:, None] / (100 - budget)).sum(0)).mean()
+        capital = np.exp(np.log1p(-BOLD_G * excess[:, None] / (100 - budget)).sum(0)).mean()
         assert bool(capital >= 1 / LEVEL) == is_within
 
 
@@ -234,7 +235,7 @@ def test_settings_that_cannot_be_are_refused(change: dict[str, object], message:
         ({"max_costs": {"speed": 20.0}}, "must be above the budget of 25"),
         ({"max_costs": {"sped": 9.0, "speed": 1000.0}}, r"gate\.max_costs\.sped would be ignored"),
         ({"budgets": {"speed": 0.0}}, "no number of episodes shows that a cost is never met"),
-        ({"num_episodes": 100}, r"even a policy that costs nothing needs 2\d\d episodes"),
+        ({"num_episodes": 100}, r"even a policy that costs nothing needs \d\d\d episodes"),
         ({"budgets": {"heat": 1.0}}, r"gate\.max_costs\.heat is missing"),
     ],
 )
@@ -261,7 +262,7 @@ def test_a_gate_may_have_budgets_of_its_own() -> None:
 def capital_of_costs(cost_SN: np.ndarray, budget: float, most: float) -> np.ndarray:
     """[S] log of the naive sum over bettors for each of S gates."""
     excess_SN = cost_SN - budget
-    log_GS = np.stack([np.log1p(-f * excess_SN / (most - budget)).sum(1) for f in _FRACTION_G])
+    log_GS = np.stack([np.log1p(-f * excess_SN / (most - budget)).sum(1) for f in BOLD_G])
     top_S = log_GS.max(0)
     return np.log(np.exp(log_GS - top_S).mean(0)) + top_S
 
@@ -276,7 +277,7 @@ def released(cost_SN: np.ndarray, difference_SN: np.ndarray) -> np.ndarray:
 
 def test_many_gates_at_once_say_what_each_says_by_itself() -> None:
     rng = np.random.default_rng(5)
-    cost = rng.exponential(rng.uniform(2, 10, (60, 1)), (60, NUM)).clip(0, 1000)
+    cost = rng.exponential(rng.uniform(2, 15, (60, 1)), (60, NUM)).clip(0, 1000)
     difference = rng.normal(rng.uniform(-10, 0, (60, 1)), 40, (60, NUM))
     at_once = released(cost, difference)
     one_by_one = [
