@@ -92,11 +92,10 @@ class Lanes:
         """
         num = len(self._begun)
         given = np.zeros((num, 0)) if cost is None else np.asarray(cost, np.float64)
-        wanted = {"reward": (np.shape(reward), (num,)), "ended": (np.shape(ended), (num,))}
-        wanted["cost"] = (given.shape, self._costs.shape)
-        for name, (came, expected) in wanted.items():
-            if came != expected:
-                raise DataError(f"{name}: expected the shape {list(expected)}, got {list(came)}")
+        shapes = {"reward": (num,), "ended": (num,), "cost": self._costs.shape}
+        for name, came in (("reward", reward), ("ended", ended), ("cost", given)):
+            if np.shape(came) != shapes[name]:
+                raise DataError(f"{name}: expected the shape {list(shapes[name])}, got {list(np.shape(came))}")
         for name, values in (("reward", np.asarray(reward)), ("cost", given)):
             if not np.isfinite(values).all():
                 row = int(np.flatnonzero(~np.isfinite(values.reshape(num, -1)).all(1))[0])

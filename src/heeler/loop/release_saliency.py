@@ -94,7 +94,7 @@ def policy_saliency(policy: Policy, states: Visited, config: RunConfig) -> Salie
     The baseline is the mean observation: what nothing in particular looks like.
     """
     x_SO = torch.from_numpy(states.observation)
-    names = observation_names(config.env, policy.observation_size)
+    names = list(observation_names(config.env, policy.observation_size))
     return _saliency(_outputs(policy, x_SO), x_SO, policy_baseline(policy, x_SO), names)
 
 
@@ -154,7 +154,7 @@ def _feature_names(policy: Policy, config: RunConfig, columns: Sequence[int]) ->
 
 
 def _saliency(
-    outputs: Sequence[Callable[[Tensor], Tensor]], x_SO: Tensor, baseline_O: Tensor, names: Sequence[str]
+    outputs: Sequence[Callable[[Tensor], Tensor]], x_SO: Tensor, baseline_O: Tensor, names: list[str]
 ) -> Saliency:
     found = [integrated_gradients(output, x_SO, baseline_O) for output in outputs]
     local = [gradient_times_input(output, x_SO, baseline_O) for output in outputs]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 from heeler.core.errors import DataError
 from heeler.core.gate_records import GateRecord
@@ -87,7 +88,8 @@ def config_in(record: GateRecord) -> ControlGateConfig:
     """
     if record.details.get("kind") != KIND:
         raise KeyError("kind")
-    values = dict(record.details["config"])
-    inf = {name: math.inf if most is None else most for name, most in values["max_costs"].items()}
-    span = values["return_range"]
-    return ControlGateConfig(**values | {"max_costs": inf, "return_range": None if span is None else tuple(span)})
+    values: dict[str, Any] = dict(record.details["config"])
+    values["max_costs"] = {name: math.inf if most is None else most for name, most in values["max_costs"].items()}
+    if values["return_range"] is not None:
+        values["return_range"] = tuple(values["return_range"])
+    return ControlGateConfig(**values)
