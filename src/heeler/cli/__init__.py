@@ -26,6 +26,10 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "people": people.people,
     "audit": auditing.audit,
     "releases": releasing.releases,
+    "release": releasing.release,
+    "rollback": releasing.rollback,
+    "deploy": releasing.deploy,
+    "explain": releasing.explain,
     "doctor": looking.doctor,
 }
 

@@ -23,6 +23,7 @@ from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
 from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
@@ -193,6 +194,8 @@ class RunConfig:
     """What is done about what monitors find; without it only people intervene."""
     monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
     """What is watched while it learns; None for nothing. Watching changes nothing that is learned."""
+    gate: ControlGateConfig | None = None
+    """When candidates are offered for release, and what they must show; without it nothing is released."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3
@@ -228,6 +231,7 @@ class RunConfig:
             )
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        check_gate(self.gate, self.limits.costs if self.limits else ())
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "

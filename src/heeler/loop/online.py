@@ -30,6 +30,7 @@ from heeler.feedback.stores import open_store, refuse_taken_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
+from heeler.loop.control_gating import is_offer_due, offers
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
@@ -203,7 +204,8 @@ class OnlineRun:
             self.holding.findings += self.watch.findings
         self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
-        if self.update % self.config.checkpoint_every == 0 or self.is_finished:
+        is_due = self.is_finished or is_offer_due(self.config, self.update)
+        if self.update % self.config.checkpoint_every == 0 or is_due:
             self.save()
         return row
 
@@ -447,6 +449,7 @@ def _learn(
         refused, steering = online.begin(), Steering(Intervened(online), store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
         steering.begin()
+        offer = offers(directory, config, acts)
         if on_begin is not None:
             on_begin()
 
@@ -460,12 +463,14 @@ def _learn(
             with acts.ending(online), watched(online.watch, online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
+                    offer(online)
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
+                offer(online)
         except (WorldError, RunHalted):
             online.save_last_whole_update()
             raise

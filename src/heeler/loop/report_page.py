@@ -16,6 +16,7 @@ from heeler.loop.evaluations import Interval
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
+from heeler.loop.report_gates import gates_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
 
@@ -30,7 +31,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [findings_section(data.findings)]
     body += [section_of(name, some) for name, some in sections.items()]
-    body += [settings_table(data.config_values)]
+    body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)
 
 

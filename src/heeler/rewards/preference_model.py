@@ -408,6 +408,11 @@ class PreferenceModel:
         feature = self._normalize(state, torch.stack([self._segment_features(segment) for segment in segments]))
         return state.network(feature.flatten(0, 1)).unflatten(1, feature.shape[:2]).sum(-1)
 
+    def of_features(self, state: PreferenceModelState, feature_BF: Tensor) -> Tensor:
+        """[B]: the reward of steps given as `features` gives them, so that it can be asked what moves it."""
+        raw_MB = state.network(self._normalize(state, feature_BF))
+        return ((raw_MB - state.offset_M[:, None]) * state.scale_M[:, None]).mean(0)
+
     def calibrate(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Choose offset and scale so that each member's reward has mean 0 and spread 1 on these steps.
 
