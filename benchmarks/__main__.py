@@ -35,6 +35,9 @@ from benchmarks import (
     rl_trl,
     sft_rm_trl,
     toxicity,
+    two_costs,
+    velocity,
+    velocity_omnisafe,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -65,6 +68,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     helpdesk_adversarial.BENCHMARK,
     sft_rm_trl.BENCHMARK,
     rl_trl.BENCHMARK,
+    velocity.BENCHMARK,
+    two_costs.BENCHMARK,
+    velocity_omnisafe.BENCHMARK,
 )
 
 

@@ -12,6 +12,7 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.costs import costs_of
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of
 
 EVALUATION_NAME = "evaluation.json"
@@ -111,7 +112,8 @@ def evaluate_run(run: Path | str, *, num_episodes: int | None = None, seed: int 
     checkpoint = newest_sound_checkpoint(directory)
     seed = final_seed(config) if seed is None else seed
     num_episodes = config.num_evaluation_episodes if num_episodes is None else num_episodes
-    evaluation = evaluate_policy(policy_of(checkpoint, config), config, num_episodes=num_episodes, seed=seed)
+    policy, own = policy_of(checkpoint, config), costs_of(checkpoint, config)
+    evaluation = evaluate_policy(policy, config, num_episodes=num_episodes, seed=seed, own_costs=own)
     return summarize(evaluation, checkpoint, seed=seed)
 
 

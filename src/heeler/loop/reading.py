@@ -10,7 +10,7 @@ from heeler.core.errors import CheckpointError, ConfigError, RunError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
-from heeler.evaluation.returns import Evaluation, evaluate
+from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
@@ -59,14 +59,16 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
     return policy
 
 
-def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, seed: int) -> Evaluation:
+def evaluate_policy(
+    policy: Policy, config: RunConfig, *, num_episodes: int, seed: int, own_costs: StepCosts | None = None
+) -> Evaluation:
     """Fresh episodes of `policy` in the run's world, acting by the likeliest action."""
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
     check_seed(seed)
     world = make(replace(config.env, num_envs=num_episodes), seed)
     try:
-        return evaluate(policy, world, seed=seed)
+        return evaluate(policy, world, seed=seed, own_costs=own_costs)
     finally:
         world.close()
 
