@@ -13,9 +13,6 @@ import time
 from collections import deque
 from typing import Any
 
-_plain_field_types = (list, dict, set)
-
-
 def _allow_array_defaults() -> None:
     """Have dataclasses take arrays as defaults, as they did before Python 3.11: safety-gymnasium 1.0.0 has some."""
     make = dataclasses.dataclass
@@ -25,8 +22,8 @@ def _allow_array_defaults() -> None:
             return lambda own: mended(own, **options)
         for name in getattr(cls, "__annotations__", {}):
             default = cls.__dict__.get(name, dataclasses.MISSING)
-            is_plain = default is dataclasses.MISSING or isinstance(default, (dataclasses.Field, *_plain_field_types))
-            if not is_plain and getattr(type(default), "__hash__", None) is None:
+            # What dataclasses refuse: a default that cannot be hashed, unless they always have.
+            if getattr(type(default), "__hash__", None) is None and not isinstance(default, (list, dict, set)):
                 setattr(cls, name, dataclasses.field(default_factory=lambda value=default: value))
         return make(cls, **options)
 
@@ -53,7 +50,8 @@ class Counted:
 
         def counted(env: Any, action: Any) -> Any:
             result = step(env, action)
-            self.add(*(float(value.sum()) for value in result[1:3]), bool((result[3] | result[4]).any()))
+            _, reward, cost, terminated, truncated, _ = result
+            self.add(float(reward.sum()), float(cost.sum()), bool(terminated.any() or truncated.any()))
             return result
 
         SafetyGymnasiumEnv.step = counted

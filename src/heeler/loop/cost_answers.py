@@ -19,7 +19,7 @@ from heeler.feedback.unsafe import UnsafeTeacher, says_unsafe
 from heeler.loop.config import RunConfig
 from heeler.rewards.cost_model import CostModel
 
-_CONSUMER = "costs"
+_CONSUMER, _WATCHER = "costs", "simulated-watcher"
 _TRAJECTORIES = "train"
 _MAX_WINDOWS = 2000
 
@@ -47,8 +47,8 @@ class CostAnswers:
         self.true_column = 0
         if self.config.teacher != "people":
             self.true_column = true_column(config, world_costs)
-            self.teacher = UnsafeTeacher(self.config.teacher, config.seed, "simulated watcher", self.config.kind)
-            store.add_annotator("simulated watcher", "simulated", "knows the true cost")
+            self.teacher = UnsafeTeacher(self.config.teacher, config.seed, _WATCHER, self.config.kind)
+            store.add_annotator(_WATCHER, "simulated", "knows the true cost")
         self.num_asked = self.num_unfitted = self.position = 0
         self.taken: dict[int, str] = {}
         """Query of each answer that the cost learns from, by the answer's position: a row of its data each."""
@@ -114,11 +114,13 @@ class CostAnswers:
 
     def _choose(self, rollout: Rollout, windows: np.ndarray, num: int) -> tuple[list[Segment], np.ndarray]:
         """Clips, and the [num, 2] windows that they were cut from."""
-        num_drawn = min(len(windows), num * self.config.num_candidates, _MAX_WINDOWS)
-        drawn = draw_windows(windows, max(num_drawn, min(num, len(windows))), self.generator)
-        candidates = self._cut(rollout, drawn)
+        num = min(num, len(windows))
         if self.config.acquisition == "random" or not self.model_state.num_fits:
-            return candidates[:num], drawn[:num]
+            drawn = draw_windows(windows, num, self.generator)
+            return self._cut(rollout, drawn), drawn
+        num_drawn = min(len(windows), max(num, min(num * self.config.num_candidates, _MAX_WINDOWS)))
+        drawn = draw_windows(windows, num_drawn, self.generator)
+        candidates = self._cut(rollout, drawn)
         unsafe_K = self.model.unsafe(self.model_state, candidates).mean(0).double().numpy()
         order = np.argsort(np.abs(unsafe_K - 0.5), kind="stable")
         num_random = int(self.generator.binomial(num, self.config.random_share))
@@ -211,8 +213,7 @@ class CostAnswers:
             self.model_state = self.model.without(self.model_state, [position not in gone for position in self.taken])
             self.taken = {position: query for position, query in self.taken.items() if position not in gone}
             self.num_unfitted = len(self.taken)
-            if self.taken:
-                self._fit()
+            self._fit()
         self.seen_withdrawals = newest
 
     # Cost
@@ -230,7 +231,8 @@ class CostAnswers:
 
     def _fit(self) -> None:
         if bool(self.model_state.validation_Q.all()):
-            return  # nothing to learn from yet; the next answers will be
+            # Nothing to learn from yet; the next answers will be.
+            return
         self.model_state = self.model.fit(self.model_state, self.run_config.seed + self.model_state.num_fits)
         self.num_unfitted = 0
         broken = self.model.not_finite(self.model_state)

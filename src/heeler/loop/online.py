@@ -165,8 +165,8 @@ class OnlineRun:
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
-        people = self.preferences
-        return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
+        return reduce(or_, figures, {"step": self.step, "update": self.update})
 
     def _say_waiting(self, waits: bool) -> None:
         """Tell those who look at the store whether this learner waits for people."""

@@ -80,6 +80,10 @@ class CostModelConfig:
             )
 
 
+_DATA = ("feature_QLF", "unsafe_Q", "weight_MQ", "validation_Q")
+"""What of a state answers are made of."""
+
+
 @dataclass(kw_only=True)
 class CostModelState:
     """All that answers change."""
@@ -168,7 +172,7 @@ class CostModel:
         return state
 
     def without(self, state: CostModelState, kept: Sequence[bool]) -> CostModelState:
-        """Only those answers that are to stay; the next fit knows nothing of the others.
+        """An untrained ensemble with those answers that are to stay, to be fitted to them.
 
         Args:
             state: holds all of them.
@@ -177,6 +181,8 @@ class CostModel:
         rows = torch.tensor(list(kept), dtype=torch.bool)
         state.feature_QLF, state.unsafe_Q = state.feature_QLF[rows], state.unsafe_Q[rows]
         state.weight_MQ, state.validation_Q = state.weight_MQ[:, rows], state.validation_Q[rows]
+        # What the weights learned from them cannot be taken out of the weights.
+        state.network, state.num_fits, state.last_fit = self._fresh(0), 0, {}
         return state
 
     def fit(self, state: CostModelState, seed: int) -> CostModelState:
@@ -280,6 +286,3 @@ class CostModel:
     def fits(state: CostModelState) -> dict[str, Any]:
         """What a checkpoint keeps of past fits, JSON-ready."""
         return {"num_fits": state.num_fits, "last_fit": state.last_fit}
-
-
-_DATA = ("feature_QLF", "unsafe_Q", "weight_MQ", "validation_Q")

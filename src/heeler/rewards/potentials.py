@@ -14,7 +14,7 @@ from heeler.core.errors import ConfigError, DataError
 from heeler.models.policy import Policy
 from heeler.rewards.step_functions import StepFunction, Where
 
-_ROWS_AT_ONCE = 2048
+_DISTANCES_AT_ONCE = 4_000_000
 
 
 class Potential(Protocol):
@@ -70,10 +70,8 @@ class DemonstrationPotential:
 
     def __call__(self, observation: np.ndarray, *, where: Where) -> np.ndarray:
         """[B], from 0 to 1."""
-        parts = [
-            self._of(observation[first : first + _ROWS_AT_ONCE])
-            for first in range(0, len(observation), _ROWS_AT_ONCE)
-        ]
+        rows = max(1, _DISTANCES_AT_ONCE // len(self.states))
+        parts = [self._of(observation[first : first + rows]) for first in range(0, len(observation), rows)]
         return np.concatenate(parts) if parts else np.zeros(0)
 
     def _of(self, observation: np.ndarray) -> np.ndarray:
