@@ -16,9 +16,7 @@ QUICK = ("--steps", "70000")
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
     """One run for each seed."""
     options = ("--task", TASK, "--energy", str(ENERGY_BUDGET), *(QUICK if quick else ()))
-    plan = [
-        PlannedJob(label=f"seed {seed}", command=(*JOB, "--seed", str(seed), *options), size=1) for seed in seeds
-    ]
+    plan = [PlannedJob(label=f"seed {seed}", command=(*JOB, "--seed", str(seed), *options), size=1) for seed in seeds]
     return summarize(run_plan("two-costs", plan))
 
 

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from typing import Any
 
+
 def _allow_array_defaults() -> None:
     """Have dataclasses take arrays as defaults, as they did before Python 3.11: safety-gymnasium 1.0.0 has some."""
     make = dataclasses.dataclass

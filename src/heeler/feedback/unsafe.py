@@ -27,7 +27,9 @@ def says_unsafe(feedback: Feedback) -> bool:
         return any(mark["sign"] < 0 for mark in value["marks"])
     if feedback.kind == "rating":
         return float(value["score"]) < (float(value["low"]) + float(value["high"])) / 2
-    raise DataError(f"an answer of kind {feedback.kind!r} does not say what is unsafe; ask for {', '.join(UNSAFE_KINDS)}")
+    raise DataError(
+        f"an answer of kind {feedback.kind!r} does not say what is unsafe; ask for {', '.join(UNSAFE_KINDS)}"
+    )
 
 
 def unsafe_value(kind: UnsafeKind, unsafe: bool) -> dict[str, Any]:

@@ -24,7 +24,6 @@ from heeler.rewards.shaping import rollout_place, rollout_steps
 from heeler.rewards.step_functions import StepFunction, Where
 from heeler.safety.costs import ANSWERS, WORLD, CostConfig
 
-
 PREFIX = "own_costs."
 """Of their tensors in a checkpoint."""
 

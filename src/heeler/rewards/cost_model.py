@@ -270,9 +270,7 @@ class CostModel:
         tensors |= {name: getattr(state, name) for name in _DATA}
         return tensors | {"generator": state.generator.get_state()}
 
-    def load_tensors(
-        self, state: CostModelState, tensors: dict[str, Tensor], fits: dict[str, Any]
-    ) -> CostModelState:
+    def load_tensors(self, state: CostModelState, tensors: dict[str, Tensor], fits: dict[str, Any]) -> CostModelState:
         """Go on from what `tensors` and `fits` returned."""
         state.network.load_state_dict(under("network.", tensors))
         state.moments.load_tensors(under("moments.", tensors))

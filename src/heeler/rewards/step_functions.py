@@ -86,7 +86,9 @@ class StepFunction:
         broken = np.flatnonzero(~np.isfinite(values))
         if len(broken):
             row = int(broken[0])
-            raise RewardError(f"{self.what}: {self.target} gave {values[row]} for {where(row)}; expected a finite number")
+            raise RewardError(
+                f"{self.what}: {self.target} gave {values[row]} for {where(row)}; expected a finite number"
+            )
         return values
 
 

@@ -332,7 +332,9 @@ def test_evaluation_never_updates_statistics():
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def cpo_step(monkeypatch: pytest.MonkeyPatch | None = None, worse: int = 0, **own: Any) -> tuple[dict[str, float], bool]:
+def cpo_step(
+    monkeypatch: pytest.MonkeyPatch | None = None, worse: int = 0, **own: Any
+) -> tuple[dict[str, float], bool]:
     """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse."""
     world = Choice("discrete")
     one = learner("cpo", (heat(0.9),), world, CPOConfig(**({"max_kl": 0.02} | own)))

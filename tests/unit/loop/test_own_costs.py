@@ -139,7 +139,9 @@ def test_a_function_is_taken_exactly_like_the_worlds_own_cost(tmp_path, mine):
     rows = metric_trace(tmp_path / "function")
     assert rows[-1]["cost_mine_mean"] == rows[-1]["cost_speeding_mean"]
     np.testing.assert_array_equal(second.evaluation.figures["cost_mine"], first.evaluation.figures["cost_speeding"])
-    assert evaluate_run(tmp_path / "function").figures["cost_mine"].mean == second.evaluation.figures["cost_mine"].mean()
+    assert (
+        evaluate_run(tmp_path / "function").figures["cost_mine"].mean == second.evaluation.figures["cost_mine"].mean()
+    )
 
 
 @pytest.mark.parametrize("kind", ["function", "answers"])
@@ -178,7 +180,9 @@ def test_a_cost_that_is_no_number_names_cost_and_step(tmp_path, mine):
     )
     with pytest.raises(RewardError, match=r"cost 'mine': .*late gave nan for step 1 of an episode in environment 11"):
         run(runner(of_function(mine, "late")), tmp_path / "late")
-    with pytest.raises(RewardError, match=r"cost 'mine': .*one number for each of 640 steps.*got shape \(638,\).*step 1"):
+    with pytest.raises(
+        RewardError, match=r"cost 'mine': .*one number for each of 640 steps.*got shape \(638,\).*step 1"
+    ):
         run(runner(of_function(mine, "grows")), tmp_path / "grows")
 
 

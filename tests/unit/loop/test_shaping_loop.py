@@ -113,9 +113,7 @@ def demonstrate(path: Path) -> None:
         store.add_policy_version(PolicyVersion(version=0, step=0))
         store.add_annotator("ann", "person")
         asked, shown = store.add_segments(segments)
-        query = Query(
-            id=stable_id("show"), kind="demonstration", segment_ids=(asked,), policy_version=0, asked_step=0
-        )
+        query = Query(id=stable_id("show"), kind="demonstration", segment_ids=(asked,), policy_version=0, asked_step=0)
         store.add_queries([query])
         answer = Feedback(
             key=stable_id("key"), query_id=query.id, kind="demonstration", value={"segment_id": shown}, annotator="ann"

@@ -202,5 +202,11 @@ def test_nothing_added_is_nothing_left_over():
 
 def test_too_few_steps_are_refused():
     with pytest.raises(DataError, match="at least 40 steps"):
-        check_samples(np.zeros((5, 1)), np.zeros((5, 1)), np.zeros(5, bool), np.zeros(5), discount=0.9,
-                      rng=np.random.default_rng(0))
+        check_samples(
+            np.zeros((5, 1)),
+            np.zeros((5, 1)),
+            np.zeros(5, bool),
+            np.zeros(5),
+            discount=0.9,
+            rng=np.random.default_rng(0),
+        )

@@ -58,7 +58,9 @@ def test_violations_during_training_are_counted():
     cost[..., 0], cost[..., 1] = 1.0, 3.0
     for _ in range(2):
         made = costing(cost, [(1, 0), (3, 1)], [10, 4])
-        meter.add(replace(made, episode_figures={"cost_heat": np.array([6.0, 5.0]), "cost_speed": np.array([5.0, 2.1])}))
+        meter.add(
+            replace(made, episode_figures={"cost_heat": np.array([6.0, 5.0]), "cost_speed": np.array([5.0, 2.1])})
+        )
     # Of 10 steps 5 are allowed, of 4 steps 2.
     assert meter.num_over.tolist() == [2, 2]
     assert meter.totals.tolist() == [48.0, 16.0]
