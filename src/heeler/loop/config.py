@@ -126,7 +126,8 @@ class LimitsConfig:
         learned = [cost.name for cost in self.costs if cost.source == ANSWERS]
         if len(learned) > 1:
             raise ConfigError(
-                f"one cost alone can be learned from answers, which do not say which they are of; got {', '.join(learned)}"
+                "one cost alone can be learned from answers, which do not say which they are of; "
+                f"got {', '.join(learned)}"
             )
         if learned and self.answers is None:
             raise ConfigError(f"cost {learned[0]!r} is learned from answers: limits.answers must say how; set it")

@@ -1,4 +1,4 @@
-"""The likelihood of an answer about a whole clip where each step may be the reason for it. Shapes: L steps of a clip."""
+"""The likelihood of an answer about a whole clip, each step of which may be its reason. Shapes: L steps of a clip."""
 
 import math
 

@@ -1,4 +1,4 @@
-r"""Whether an extra reward leaves the best policy as it is, whatever the reward beside it: exactly, in worlds of tables.
+r"""Whether an extra reward leaves the best policy as it is, whatever the reward beside it: exactly, for tables.
 
 It does just where a potential explains it (Ng, Harada and Russell 1999): $F(s, a, s') = \gamma \phi(s') - \phi(s)$ on
 every step that can be made, with a potential of nothing in terminal states. Shapes: S states, A actions, K steps.

@@ -52,7 +52,8 @@ class CostConfig:
                 raise ConfigError(f"cost {self.name!r}: {name} must be between 0 and 1, got {getattr(self, name)}")
         if self.source not in (WORLD, ANSWERS) and ":" not in self.source:
             raise ConfigError(
-                f"cost {self.name!r}: source must be {WORLD}, {ANSWERS}, FILE.py:NAME or MODULE:NAME, got {self.source!r}"
+                f"cost {self.name!r}: source must be {WORLD}, {ANSWERS}, FILE.py:NAME or MODULE:NAME, got "
+                f"{self.source!r}"
             )
         if self.unit is not None and not 0 < self.unit < math.inf:
             raise ConfigError(f"cost {self.name!r}: unit must be > 0 and finite, or None, got {self.unit}")

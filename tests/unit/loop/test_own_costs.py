@@ -165,7 +165,7 @@ def test_a_run_whose_function_was_changed_is_not_gone_on_with(tmp_path, mine):
     config = runner(of_function(mine), num_updates=2, checkpoint_every=1)
     run(config, tmp_path / "run")
     mine.write_text(FAST.replace("0.5", "0.6"))
-    with pytest.raises(CheckpointError, match="cost 'mine': .*is not what it was"):
+    with pytest.raises(CheckpointError, match=r"cost 'mine': .*is not what it was"):
         resume(tmp_path / "run")
 
 
@@ -264,7 +264,7 @@ def test_settings_that_cannot_be_are_refused(build, message):
 
 def test_two_learned_costs_are_refused():
     costs = tuple(CostConfig(name=name, budget=1.0, source="answers") for name in ("a", "b"))
-    with pytest.raises(ConfigError, match="one cost alone can be learned.*a, b"):
+    with pytest.raises(ConfigError, match=r"one cost alone can be learned.*a, b"):
         LimitsConfig.of("cpo", costs, asking())
 
 

@@ -206,7 +206,7 @@ def test_a_function_whose_file_was_changed_is_another(tmp_path: Path):
     path.write_text(path.read_text().replace("[:, 0]", "[:, 1]"))
     again = StepFunction(f"{path}:height", what="cost 'heat'")
     again.refuse_changed(again.fingerprint)
-    with pytest.raises(CheckpointError, match="cost 'heat': .*is not what it was"):
+    with pytest.raises(CheckpointError, match=r"cost 'heat': .*is not what it was"):
         again.refuse_changed(was)
 
 
