@@ -36,12 +36,13 @@ def random_table(seed: int, *, num_states: int = 6, num_actions: int = 3, has_en
     return Table(chance, rng.normal(size=shape), terminal)
 
 
-def action_values(table: Table, extra: np.ndarray, discount: float, num_sweeps: int = 2000) -> np.ndarray:
+def action_values(table: Table, extra: np.ndarray, discount: float) -> np.ndarray:
     """[S, A] by value iteration, the extra reward added; 0 in terminal states."""
     value = np.zeros(len(table.terminal))
-    quality = np.zeros(table.chance.shape[:2])
-    for _ in range(num_sweeps):
-        quality = (table.chance * (table.reward + extra + discount * value)).sum(-1)
+    paid = (table.chance * (table.reward + extra)).sum(-1)
+    quality = np.zeros_like(paid)
+    for _ in range(int(25 / (1 - discount))):
+        quality = paid + discount * table.chance @ value
         quality[table.terminal] = 0.0
         value = quality.max(1)
     return quality
