@@ -40,6 +40,9 @@ from benchmarks import (
     shield,
     stop,
     toxicity,
+    two_costs,
+    velocity,
+    velocity_omnisafe,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -75,6 +78,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     sft_rm_trl.BENCHMARK,
     rl_trl.BENCHMARK,
     shield.BENCHMARK,
+    velocity.BENCHMARK,
+    two_costs.BENCHMARK,
+    velocity_omnisafe.BENCHMARK,
 )
 
 

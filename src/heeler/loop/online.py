@@ -10,6 +10,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.control_gating import is_offer_due, offers
+from heeler.loop.costs import PREFIX, OwnCosts, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
@@ -40,6 +43,7 @@ from heeler.loop.overseers.acting import ActionReview, check_overseers
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
+from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.loop.trusted import Trusted, check_trusted
@@ -86,6 +90,8 @@ class OnlineRun:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
         self.collector.review = self.overseers
+        self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
+        self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
         self.holding = Holding(config.interventions)
@@ -127,16 +133,8 @@ class OnlineRun:
         """One turn of the loop; None where it only waited for people's first answers."""
         began = time.perf_counter()
         people = self.preferences
-        if people and people.waits_for_people:
-            self._say_waiting(True)
-            if self.watch:
-                self.watch.dog.beat()
-            time.sleep(_POLL_S)
-            people.listen(self.step)
-            if not people.has_enough:
-                return None
-        if people and people.teacher is None:
-            self._say_waiting(False)
+        if self._waits_for_people():
+            return None
         # A policy that is frozen is not put aside for a fresh one either.
         if self.update == self.config.restart_update and self.holding.learns:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
@@ -146,7 +144,7 @@ class OnlineRun:
         self.before = (self.collector.state_dict(), self.noise.get_state())
         self.overseers_before = self.overseers.kept() if self.overseers else None
         is_shown = self.live.is_due()
-        self.collector.record_snapshots = is_shown or people is not None
+        self.collector.record_snapshots = is_shown or people is not None or bool(self.costs and self.costs.answers)
         try:
             rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
         except CalledOff:
@@ -156,6 +154,8 @@ class OnlineRun:
             return None
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
+        if self.costs:
+            rollout = self.costs.beside(rollout, self.step)
         self.returns.add(rollout)
         guarded = self.shield.learn(rollout, self.learner.policy) if self.shield else {}
         if is_shown:
@@ -169,21 +169,39 @@ class OnlineRun:
             self._refuse_broken_reward(people, reward)
         rewarded = time.perf_counter()
         learned: Metrics = {}
-        if reward is not None and self.holding.learns:
+        if reward is not None and self.holding.learns and (self.costs is None or self.costs.is_ready):
             self.learner.pace = self.holding.pace
-            self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
-            self._refuse_broken_policy(learned, reward)
+            shaped = self.shaping.add(rollout, reward, self.step) if self.shaping else reward
+            self.learner, learned = self.ppo.update(self.learner, rollout, shaped, progress=progress)
+            self._refuse_broken_policy(learned, shaped)
         self.update += 1
         ended = time.perf_counter()
         self.elapsed_s += ended - began
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
-        figures = learned | guarded | times | (self.overseers.metrics() if self.overseers else {})
-        return self._record(rollout, reward, figures | (people.metrics() if people else {}))
+        told = [part.metrics() for part in (self.overseers, people, self.costs, self.shaping) if part]
+        return self._record(rollout, reward, reduce(or_, told, learned | guarded | times))
+
+    def _waits_for_people(self) -> bool:
+        """Whether people are still to give the first answers; waits for them a moment."""
+        asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
+        waiting = [one for one in asking if one.waits_for_people]
+        if waiting:
+            self._say_waiting(True)
+            if self.watch:
+                self.watch.dog.beat()
+            time.sleep(_POLL_S)
+            for one in waiting:
+                one.listen(self.step)
+            if not all(one.has_enough for one in waiting):
+                return True
+        if asking:
+            self._say_waiting(False)
+        return False
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
-        people = self.preferences
-        return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
+        return reduce(or_, figures, {"step": self.step, "update": self.update})
 
     def _say_waiting(self, waits: bool) -> None:
         """Tell those who look at the store whether this learner waits for people."""
@@ -258,6 +276,8 @@ class OnlineRun:
             tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
         if self.shield:
             tensors |= {f"shield.{k}": v for k, v in self.shield.tensors().items()}
+        if self.costs:
+            tensors |= {f"{PREFIX}{k}": v for k, v in self.costs.tensors().items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
@@ -274,6 +294,8 @@ class OnlineRun:
             "overseers": of_overseers,
             "holding": self.holding.state(),
             "watch": self.watch.state() if self.watch else None,
+            "costs": self.costs.state() if self.costs else None,
+            "shaping": self.shaping.state() if self.shaping else None,
         }
         spare = self.holding.spared(self.directory.checkpoint_steps())
         checkpoint = self.directory.save_checkpoint(
@@ -329,6 +351,10 @@ class OnlineRun:
             self.shield.load_tensors(under("shield.", tensors))
         if self.preferences:
             self.preferences.load(under("preferences.", tensors), state["preferences"])
+        if self.costs:
+            self.costs.load(under(PREFIX, tensors), state["costs"])
+        if self.shaping:
+            self.shaping.load(state["shaping"])
         self.collector.load_state_dict(under("collector.", arrays))
         if self.overseers:
             self.overseers.load(under("overseers.", arrays), state["overseers"])
@@ -351,6 +377,8 @@ class OnlineRun:
         """In a world that cannot be saved: here, in a resumed run and in an uninterrupted one alike."""
         self.collector.reset(self.config.seed + 1_000_003 * self.update)
         self.returns.restart()
+        if self.costs:
+            self.costs.restart()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,6 +401,7 @@ def run(
     *,
     on_metrics: Callable[[Metrics], None] | None = None,
     on_begin: Callable[[], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> RunResult:
     """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
 
@@ -381,6 +410,7 @@ def run(
         path: of the run directory.
         on_metrics: called after each update with its metrics, and while people are waited for with what there is.
         on_begin: called once nothing more is refused: the run's directory and store are there, and its own.
+        on_warning: called with what may mislead the learner, in words, as soon as it is found.
 
     Raises:
         StoreAway: the store's server was away for longer than `store_patience_s`; `resume` goes on from the last
@@ -390,7 +420,7 @@ def run(
     _check(config)
     refuse_taken_store(config.store, Path(path))
     directory = RunDirectory.create(Path(path), to_dict(config))
-    return _learn(directory, config, on_metrics, on_begin)
+    return _learn(directory, config, on_metrics, on_begin, on_warning)
 
 
 def _check(config: RunConfig) -> None:
@@ -407,6 +437,10 @@ def _check(config: RunConfig) -> None:
         check_overseers(config.overseers, world)
         if shield := make_shield(config.shield, config.env.single(), world):
             shield.close()
+        if own_costs(config):
+            OwnCosts(config, world, None).try_out(world)
+        if config.shaping:
+            RunShaping(config, world).try_out(world)
         _try_out(world, config)
     finally:
         world.close()
@@ -429,10 +463,11 @@ def resume(
     *,
     on_metrics: Callable[[Metrics], None] | None = None,
     on_begin: Callable[[], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> RunResult:
     """Go on with a run from its newest sound checkpoint; needs nothing but the directory. The rest is as of `run`."""
     directory = RunDirectory.open(Path(path))
-    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin)
+    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin, on_warning)
 
 
 def _learn(
@@ -440,6 +475,7 @@ def _learn(
     config: RunConfig,
     on_metrics: Callable[[Metrics], None] | None,
     on_begin: Callable[[], None] | None,
+    on_warning: Callable[[str], None] | None,
 ) -> RunResult:
     with directory.locked(), open_store(directory) as opened, opened.sole_learner():
         acts = Acts(directory)
@@ -467,6 +503,7 @@ def _learn(
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
+                        _warn(online, acts, on_warning)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
@@ -482,17 +519,27 @@ def _learn(
         # What is not trusted to act does not act at the end either.
         evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
         learned = online.shield.tensors() if online.shield else None
-        evaluation = evaluate_policy(evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned)
+        evaluation = evaluate_policy(
+            evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=online.costs
+        )
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)
         return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
 
 
+def _warn(online: OnlineRun, acts: Acts, on_warning: Callable[[str], None] | None) -> None:
+    """Tell, once, that what shapes the reward may mislead the learner."""
+    words = online.shaping.warning() if online.shaping else None
+    if words is not None:
+        acts.note("run.warning", step=online.step, problem=words)
+        if on_warning is not None:
+            on_warning(words)
+
+
 def _what(config: RunConfig) -> dict[str, Any]:
     """What the audit log says of a configuration; the rest stands in config.yaml."""
-    teacher = None if config.preferences is None else config.preferences.teacher
-    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": teacher == "people"}
+    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": config.asks_people}
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

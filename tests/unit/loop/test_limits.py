@@ -46,6 +46,11 @@ def test_a_run_tells_what_each_cost_came_to(tmp_path, learner):
     assert last["cost_energy_budget"] == 0.2
     assert 0 < last["cost_energy_per_step"] < 1
     assert last["cost_velocity_mean"] >= 0
+    # Violations while it learns: all that was spent so far, and the episodes that were above their budget.
+    spent = sum(row["cost_energy_per_step"] for row in rows) * 16 * 32
+    assert last["cost_energy_total"] == pytest.approx(spent)
+    assert 0 <= last["cost_velocity_episodes_over"] <= last["episodes"] + 16
+    assert last["episode_length_mean"] > 1
     assert last["cost_velocity_level"] == pytest.approx(
         last["cost_velocity_per_step"] * last["episode_length_mean"], rel=0.5
     )
