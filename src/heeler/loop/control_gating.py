@@ -23,7 +23,8 @@ from heeler.envs import make
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.acts import LEARNER, Acts
 from heeler.loop.config import RunConfig
-from heeler.loop.reading import evaluate_policy, policy_of
+from heeler.loop.costs import costs_of
+from heeler.loop.reading import evaluate_policy, policy_of, shield_state
 from heeler.loop.released import released_checkpoint
 from heeler.models.policy import Policy
 from heeler.oversight.control_gate import judge_control
@@ -126,12 +127,9 @@ def gate_checkpoint(
     # By the step, so that a run that is made again is judged alike: a checkpoint's hash is that of its clock too.
     seed = int(stream(config.seed, f"gate {checkpoint.step}").integers(2**31 - gate.num_episodes))
     with torch.random.fork_rng(devices=[]):
-        current = first_policy(config) if in_use is None else released_policy(directory, in_use, config)
+        current = None if in_use is None else _released_checkpoint(directory, in_use)
         names = [claim.name for claim in claims]
-        sides = [
-            _episodes(policy, config, gate.num_episodes, seed, names)
-            for policy in (policy_of(checkpoint, config), current)
-        ]
+        sides = [_episodes(one, config, gate.num_episodes, seed, names) for one in (checkpoint, current)]
     result = judge_control(gate, claims, *sides)
     return control_record(
         gate,
@@ -151,8 +149,11 @@ def released_policy(directory: RunDirectory, release: Release, config: RunConfig
     Raises:
         CheckpointError: a file of it is missing, altered or damaged.
     """
-    folder = Releases(directory).checkpoint_folder(release)
-    return policy_of(released_checkpoint(folder, release), config)
+    return policy_of(_released_checkpoint(directory, release), config)
+
+
+def _released_checkpoint(directory: RunDirectory, release: Release) -> Checkpoint:
+    return released_checkpoint(Releases(directory).checkpoint_folder(release), release)
 
 
 def first_policy(config: RunConfig) -> Policy:
@@ -164,14 +165,23 @@ def first_policy(config: RunConfig) -> Policy:
         world.close()
 
 
-def _episodes(policy: Policy, config: RunConfig, num: int, seed: int, costs: list[str]) -> Episodes:
-    """Fresh episodes; the same seed gives the same first states whoever acts."""
+def _episodes(checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: int, costs: list[str]) -> Episodes:
+    """Fresh episodes of a checkpoint's policy, behind the shield that it had; of the first policy where there is none.
+
+    The same seed gives the same first states whoever acts.
+    """
     parts: list[Evaluation] = []
+    if checkpoint is None:
+        policy, learned, own = first_policy(config), None, None
+    else:
+        policy, learned, own = policy_of(checkpoint, config), shield_state(checkpoint), costs_of(checkpoint, config)
     single = replace(config, env=replace(config.env, vectorization=config.env.single().vectorization))
     try:
         for start in range(0, num, _AT_ONCE):
             size = min(_AT_ONCE, num - start)
-            parts.append(evaluate_policy(policy, single, num_episodes=size, seed=seed + start))
+            parts.append(
+                evaluate_policy(policy, single, num_episodes=size, seed=seed + start, learned=learned, own_costs=own)
+            )
     except WorldError as error:
         # A world of the gate's own: that of the run is as it was.
         raise RunError(f"the gate could not play its episodes: {error}") from error

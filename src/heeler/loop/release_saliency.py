@@ -128,7 +128,7 @@ def reward_saliency(checkpoint: Checkpoint, policy: Policy, states: Visited, con
     tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     state = model.load_tensors(model.init(config.seed), tensors)
     feature_SF = model.features(states.observation, states.executed, states.next_observation)
-    names = _feature_names(policy, config, model.columns)
+    names = _feature_names(policy, config, model.features.columns)
     found = _saliency([lambda x: model.of_features(state, x)], feature_SF, feature_SF.mean(0), names)
     return replace(found, is_linear=not config.preferences.model.hidden_sizes)
 
