@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from heeler.core.errors import CheckpointError, ConfigError, RewardError
-from heeler.rewards.text.functions import load_function
+from heeler.core.functions import load_function
 
 Where = Callable[[int], str]
 """Says in words which step a row is."""
