@@ -83,8 +83,8 @@ class LearnedConfig:
     """In the whole reward."""
     combine: Literal["mean", "worst", "uncertainty"] = "uncertainty"
     """How the members of the ensemble become one number; `worst` and `uncertainty` are pessimistic."""
-    pessimism: float = 1.0
-    """For `uncertainty`: what disagreement among the members costs."""
+    pessimism: float | None = None
+    """For `uncertainty` alone: what disagreement among the members costs; None for 1."""
     first_fit: int = 96
     """Pairs that are wanted before the first fit; until then the reward has no such part."""
     refit_growth: float = 1.5
@@ -97,6 +97,11 @@ class LearnedConfig:
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ConfigError(f"learned.weight must be > 0, got {self.weight}; leave `learned` out for none")
+        if self.pessimism is not None and self.combine != "uncertainty":
+            raise ConfigError(
+                f"learned.pessimism would be ignored: combine is {self.combine!r}; leave it out, or set combine to "
+                "uncertainty"
+            )
         if self.first_fit < 10:
             raise ConfigError(f"learned.first_fit must be >= 10, got {self.first_fit}")
         if not self.refit_growth > 1:

@@ -25,10 +25,16 @@ from heeler.feedback.completions import GUARD_ACTS
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.config import to_dict
-from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data
+from heeler.loop.going_on import (
+    newest_sound,
+    refuse_changed_config,
+    refuse_changed_data,
+    refuse_changed_files,
+)
 from heeler.loop.holding import RULES_MAY_CHANGE, By, Held, Holding, Level
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
+from heeler.loop.language.parts import sha256_of_files
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.run_model import load_start
@@ -319,6 +325,7 @@ class LanguageRun:
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
             "data_sha256": self.world.sha256,
+            "files_sha256": sha256_of_files(self.config.parts),
             "lineage": {"policy_version": self.update, "answers": self.asking.num_answered},
             "update": self.update,
             "metrics_size": self.metrics_size,
@@ -407,6 +414,7 @@ class LanguageRun:
         # Checkpoints of the first runs do not hold it.
         if "data_sha256" in checkpoint.state:
             refuse_changed_data(self.directory, checkpoint, self.config.world, self.world.sha256, "prompts")
+        refuse_changed_files(self.directory, checkpoint, sha256_of_files(self.config.parts))
 
     def _load(self, checkpoint: Checkpoint) -> None:
         tensors = to_tensors(checkpoint.tensors)

@@ -164,6 +164,12 @@ def test_settings_that_cannot_be_are_refused_by_name(
         dataclasses.replace(config, **changes)
 
 
+def test_a_charge_for_disagreement_that_nothing_would_ask_for_is_refused(config: LanguageRunConfig) -> None:
+    assert config.learned is not None
+    with pytest.raises(ConfigError, match=r"learned\.pessimism would be ignored: combine is 'mean'"):
+        dataclasses.replace(config.learned, combine="mean", pessimism=1.0)
+
+
 def test_a_gate_that_asks_for_a_suite_that_is_not_there_is_refused_before_anything_is_written(
     config: LanguageRunConfig, tmp_path: Path
 ) -> None:
