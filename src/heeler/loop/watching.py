@@ -115,7 +115,7 @@ class Watch:
         self.dog.beat()
         if not self.findings:
             return {}
-        return {"findings": len(self.findings)} | {f"findings/{one.monitor}": 1 for one in self.findings}
+        return {"findings": float(len(self.findings))} | {f"findings/{one.monitor}": 1.0 for one in self.findings}
 
     @property
     def names(self) -> tuple[str, ...]:
