@@ -92,6 +92,7 @@ def _short(config: RunConfig, *, num_steps: int, minibatch_size: int) -> RunConf
         num_steps=num_steps,
         total_steps=UPDATES * num_steps * config.env.num_envs,
         checkpoint_every=10,
+        monitors=MonitorsConfig(),
     )
 
 

@@ -182,8 +182,9 @@ class RunConfig:
     """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
-    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
-    """What is watched while it learns; None for nothing. Watching changes nothing that is learned."""
+    monitors: MonitorsConfig | None = None
+    """What is watched while it learns, `{}` for all of it; None for nothing. Watching changes nothing that is learned;
+    it takes a millisecond or two an update, which only worlds as small as CartPole feel."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3
