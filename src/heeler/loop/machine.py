@@ -41,7 +41,7 @@ def _by_psutil() -> dict[str, float]:
 
 
 class WrittenCheckpoints:
-    """Notices checkpoints that were touched since they were first seen; only those are read, so that a look is cheap.
+    """Notices checkpoints that were touched since they were written, or first seen; only those are read, so that a look is cheap.
 
     Args:
         directory: of the run.
@@ -73,8 +73,8 @@ class WrittenCheckpoints:
         return problems
 
     def written(self, step: int) -> None:
-        """This checkpoint was written just now, maybe in the place of one of the same step."""
-        self._seen.pop(step, None)
+        """This checkpoint was written just now, maybe in the place of one of the same step: so it is to stay."""
+        self._seen[step] = self._files(step)
 
     def _files(self, step: int) -> list[tuple[str, int, int, int]]:
         found: list[tuple[str, int, int, int]] = []
