@@ -73,7 +73,7 @@ def people(seed: int) -> RunConfig:
         refit_every=150,
         acquisition="random",
         segment_length=20,
-        model=PreferenceModelConfig(num_members=3, hidden_sizes=(32,), max_epochs=5, learning_rate=3e-3),
+        model=PreferenceModelConfig(num_members=3, hidden_sizes=(16,), max_epochs=3, learning_rate=3e-3),
     )
     config = replace(config, env=replace(config.env, num_envs=16), preferences=asking)
     return _short(config, num_steps=64, minibatch_size=256)
@@ -92,6 +92,7 @@ def _short(config: RunConfig, *, num_steps: int, minibatch_size: int) -> RunConf
         num_steps=num_steps,
         total_steps=UPDATES * num_steps * config.env.num_envs,
         checkpoint_every=10,
+        monitors=MonitorsConfig(),
     )
 
 

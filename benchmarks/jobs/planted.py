@@ -410,7 +410,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="reward_model_dead", run="people", plant=_dead_model, monitors=("reward_signal", "reward_disagreement")),
     Fault(name="weight_nan", run="cartpole", plant=_once(_not_a_number), monitors=("breakdown",)),
     Fault(name="learning_rate_times_100", run="cartpole", plant=_set_learning_rate(100), monitors=_STEP),
-    Fault(name="kl_spike", run="pendulum", plant=_set_learning_rate(30, updates=1), monitors=_STEP),
+    Fault(name="kl_spike", run="pendulum", plant=_set_learning_rate(100, updates=1), monitors=_STEP),
     Fault(
         name="entropy_collapse",
         run="pendulum",

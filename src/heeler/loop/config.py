@@ -208,8 +208,9 @@ class RunConfig:
     """How the reward is learned; without it the learner sees the true reward."""
     interventions: InterventionsConfig | None = None
     """What is done about what monitors find; without it only people intervene."""
-    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
-    """What is watched while it learns; None for nothing. Watching changes nothing that is learned."""
+    monitors: MonitorsConfig | None = None
+    """What is watched while it learns, `{}` for all of it; None for nothing. Watching changes nothing that is learned;
+    it takes a millisecond or two an update, which only worlds as small as CartPole feel."""
     gate: ControlGateConfig | None = None
     """When candidates are offered for release, and what they must show; without it nothing is released."""
     shaping: ShapingConfig | None = None

@@ -4,6 +4,7 @@ from typing import Literal
 
 from heeler.envs import EnvConfig
 from heeler.loop.config import LimitsConfig, RunConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.recipes.settings import settings_for
 from heeler.safety.costs import CostConfig
 
@@ -36,4 +37,5 @@ def velocity(
         seed=seed,
         algorithm=settings.algorithm,
         limits=LimitsConfig.of(method, (CostConfig(name="velocity", budget=budget),)),
+        monitors=MonitorsConfig(),
     )

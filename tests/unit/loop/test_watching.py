@@ -29,9 +29,19 @@ from heeler.oversight.monitors import MonitorsConfig
 from heeler.oversight.monitors.kl_spike import KlSpike
 from heeler.oversight.monitors.seen import Seen
 from tests.faults.test_run_kill import final_weights, metric_trace
-from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
+from tests.unit.loop import tiny
 
 TIMED = ("slow_updates", "resources")
+
+
+def tiny_ppo(**settings: Any) -> RunConfig:
+    """On the true reward, and watched."""
+    return tiny.tiny_ppo(**{"monitors": MonitorsConfig(), **settings})
+
+
+def tiny_preferences(**settings: Any) -> RunConfig:
+    """Learned from comparisons, and watched."""
+    return tiny.tiny_preferences(**{"monitors": MonitorsConfig(), **settings})
 
 
 @pytest.fixture
@@ -168,6 +178,8 @@ def test_settings_come_back_from_the_file_and_unknown_monitors_are_refused() -> 
     assert from_dict(yaml.safe_load(yaml.safe_dump(to_dict(config)))) == config
     values = to_dict(config)
     del values["monitors"]
+    assert from_dict(values).monitors is None
+    values["monitors"] = {}
     assert from_dict(values).monitors == MonitorsConfig()
     values = to_dict(config)
     values["monitors"]["off"] = ["dinamics"]
@@ -268,20 +280,28 @@ def test_what_is_known_of_the_machine(tmp_path: Path) -> None:
 def test_a_checkpoint_that_is_altered_or_torn_is_noticed_and_a_new_one_is_not(tmp_path: Path) -> None:
     directory = RunDirectory(tmp_path)
     written = WrittenCheckpoints(directory)
+
+    def damaged() -> list[str]:
+        return [problem for _ in range(4) for problem in written.damaged()]
+
     for step in (1, 2):
         directory.save_checkpoint(step, {"a": np.ones(3)}, {}, keep=3)
-        assert written.damaged() == []
+        assert damaged() == []
     path = tmp_path / "checkpoints" / "step-1" / "tensors.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(bytes(content))
-    (problem,) = written.damaged()
+    (problem,) = damaged()
     assert "step-1" in problem and "SHA-256" in problem
     directory.save_checkpoint(2, {"a": np.zeros(3)}, {}, keep=3)
     written.written(2)
-    assert written.damaged() == []
+    assert damaged() == []
+    directory.save_checkpoint(3, {"a": np.ones(3)}, {}, keep=3)
+    written.written(3)
+    (tmp_path / "checkpoints" / "step-3" / "state.json").write_text("{}")
+    assert "step-3" in damaged()[0], "before it was ever looked at"
     (tmp_path / "checkpoints" / "step-2" / "state.json").unlink()
-    assert "step-2" in written.damaged()[0]
+    assert "step-2" in damaged()[0]
 
 
 # Answers

@@ -23,8 +23,10 @@ class EntropyCollapse(Monitor):
     def look(self, seen: Seen) -> Finding | None:
         """Compare with its course."""
         entropy, acted = seen.row.get("entropy"), seen.acted
-        is_choice = acted is None or acted.is_discrete
-        fall = self.spike.add(entropy, _LEAST_CHOICES if is_choice else _LEAST_EACH * acted.executed_KA.shape[1])
+        least = _LEAST_CHOICES
+        if acted is not None and not acted.is_discrete:
+            least = _LEAST_EACH * acted.executed_KA.shape[1]
+        fall = self.spike.add(entropy, least)
         if not fall or entropy is None:
             return None
         return self.found(

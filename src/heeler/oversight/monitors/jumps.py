@@ -31,7 +31,7 @@ def _line(window: int) -> tuple[Floats, float]:
     """[W + 1, W]: weights that leave the residuals of a line, and below them those that continue it; and √(1 + h)."""
     design = np.stack([np.ones(window), np.arange(window) - (window - 1) / 2], 1)
     following = np.array([1.0, (window + 1) / 2])
-    solved = np.linalg.solve(design.T @ design, design.T)
+    solved: Floats = np.linalg.solve(design.T @ design, design.T).astype(np.float64)
     ahead = following @ solved
     return np.concatenate([np.eye(window) - design @ solved, ahead[None]]), math.sqrt(1 + float(ahead @ ahead))
 

@@ -46,7 +46,8 @@ class Forgetting(Kept):
 
     def _solved(self) -> Floats:
         scale = float(np.trace(self.gram_FF)) / len(self.gram_FF)
-        return np.linalg.solve(self.gram_FF + _RIDGE * scale * np.eye(len(self.gram_FF)), self.cross_FY)
+        ridged_FF = self.gram_FF + _RIDGE * scale * np.eye(len(self.gram_FF))
+        return np.linalg.solve(ridged_FF, self.cross_FY).astype(np.float64, copy=False)
 
     def log_error(self, foretold_KY: Floats, target_KY: Floats) -> Floats:
         """[Y]: mean logarithm of how far off it was, in spreads of the target; a hundredth of one counts as none.

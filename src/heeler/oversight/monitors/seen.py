@@ -133,9 +133,7 @@ def _same(rollout: Rollout, lag: int) -> tuple[Floats, int]:
     num_steps, num_envs = rollout.terminated.shape
     columns = _compared(num_envs)
     seen, episode = rollout.observation[:num_steps, columns], rollout.episode_index[:, columns]
-    if num_steps <= lag:
-        return np.zeros(seen.shape[-1]), 0
     within = episode[lag:] == episode[:-lag]
-    same = ((seen[lag:] == seen[:-lag]) & within[..., None]).sum((0, 1))
+    same: Floats = ((seen[lag:] == seen[:-lag]) & within[..., None]).sum((0, 1)).astype(np.float64)
     number = int(within.sum())
     return same / max(number, 1), number
