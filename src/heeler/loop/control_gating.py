@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from heeler.core.errors import ConfigError, RunError, WorldError
-from heeler.core.gate_records import GateRecord
+from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.releases import Release, Releases
 from heeler.core.rollout import cost_figure
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -97,17 +97,29 @@ def offer_checkpoint(
     name = str(uuid.uuid5(uuid.NAMESPACE_OID, checkpoint.sha256))
     known = next((release for release in releases.all() if release.id == name), None)
     if known is not None:
-        return known, None
+        # A kill may have come between its proposal and its approval.
+        return _approved_if_set(directory, known, gate, acts), None
     record = gate_checkpoint(directory, config, gate, checkpoint)
     decided = "passed" if record.passed else "kept back"
     entry = acts.note("gate.decide", step=step, outcome=decided, sha256=record.sha256)
     release = releases.propose(name, step, person, audit_head=entry.sha256, gate=record)
+    return _approved_if_set(directory, release, gate, acts), record
+
+
+def _approved_if_set(directory: RunDirectory, release: Release, gate: ControlGateConfig, acts: Acts) -> Release:
+    """The release, put into use where the gate has passed it against what is in use, and nobody else has to."""
+    releases = Releases(directory, needs_gate=True)
+    if release.approved_by is not None or release.withdrawn_by is not None or release.gate_sha256 is None:
+        return release
+    record, in_use = GateRecords(directory).get(release.gate_sha256), releases.in_use()
+    is_against_it = record.current_sha256 == (None if in_use is None else in_use.checkpoint_sha256)
     # A share of the episodes says nothing where nothing else acts in the rest.
-    alone = gate.approval == "canary" and record.current_sha256 is None
-    if record.passed and (gate.approval == "gate" or alone):
-        release = releases.approve(name, GATE)
-        acts.note("release.approve", step=step, release=release.id, approved_by=GATE)
-    return release, record
+    by_gate = gate.approval == "gate" or (gate.approval == "canary" and in_use is None)
+    if not (record.passed and is_against_it and by_gate):
+        return release
+    approved = releases.approve(release.id, GATE)
+    acts.note("release.approve", step=release.step, release=release.id, approved_by=GATE)
+    return approved
 
 
 def gate_checkpoint(

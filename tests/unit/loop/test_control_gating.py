@@ -26,6 +26,7 @@ from heeler.models.numpy_policy import NumpyPolicy
 from heeler.oversight.control_gate_config import ControlGateConfig
 from heeler.oversight.control_gate_records import recheck_control
 from tests.faults.test_run_kill import final_weights, metric_trace
+from tests.unit.core.test_releases import killed
 from tests.unit.loop.balancing import GATE, a_policy, a_run, config, observations, offer
 from tests.unit.loop.test_limits import tiny_limits
 
@@ -344,3 +345,19 @@ def test_a_release_is_exported_by_its_name(tmp_path: Path, capsys: pytest.Captur
     assert exported.act(seen).tolist() == expected.tolist()
     newest: RunConfig = config()
     assert a_policy(newest, -5.0).act(seen, None).numpy()[:, 0].tolist() != expected.tolist()
+
+
+def test_a_kill_at_any_write_leaves_a_candidate_offered_or_not(tmp_path: Path) -> None:
+    """And the same offer again does it, once."""
+    number, was_killed = 0, True
+    while was_killed:
+        number += 1
+        directory = a_run(tmp_path / f"run-{number}", {100: 5.0})
+        was_killed = killed(number, lambda own=directory: offer(own, 100))
+        assert verify(directory.path / AUDIT_NAME).is_sound or was_killed
+        offer(directory, 100)
+        assert verify(directory.path / AUDIT_NAME).is_sound
+        assert states(directory) == {100: "in use"}
+        assert len(Releases(directory).all()) == 1
+        assert all(recheck_control(record).passed for record in GateRecords(directory).all())
+    assert number > 8, "kills were too few to tell anything"

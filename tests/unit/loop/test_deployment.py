@@ -18,6 +18,7 @@ from heeler.loop.deploying import deploy
 from heeler.loop.deployment import CANARY, WATCH, Deployment
 from heeler.loop.deployment_lanes import Lanes
 from heeler.oversight.harm import LiveConfig
+from tests.unit.core.test_releases import killed
 from tests.unit.loop.balancing import GATE, a_policy, a_run, config, foist, observations, offer
 
 LIVE = LiveConfig(share=0.3, num_episodes=30, error_rate=0.05)
@@ -373,3 +374,13 @@ def test_an_episode_in_which_another_release_took_over_tells_of_neither() -> Non
     assert {name: rows.tolist() for name, rows in lanes.by_release("a", {"a"})} == {"a": [0, 1, 2]}
     told = step(lanes, [0, 1, 2])
     assert told == [("a", 2.0, 2)] * 2
+
+
+@pytest.mark.parametrize("at", [2, 9, 25, 60, 75, 80, 85, 90, 95])
+def test_a_deployment_that_was_killed_at_any_write_comes_to_the_same(at: int, directory: RunDirectory) -> None:
+    (good,) = Releases(directory).all()
+    foist(directory, 300, NAMES[0], current_sha256=good.checkpoint_sha256)
+    killed(at, lambda: deploy(directory.path, num_episodes=200, config=LIVE, seed=1))
+    deploy(directory.path, num_episodes=200, config=LIVE, seed=1)
+    assert states(directory) == {100: "in use", 300: "withdrawn"}
+    assert verify(directory.path / AUDIT_NAME).is_sound
