@@ -7,8 +7,6 @@ from heeler.loop.config import LimitsConfig, RunConfig
 from heeler.recipes.settings import settings_for
 from heeler.safety.costs import CostConfig
 
-Method = Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"]
-
 
 def velocity(
     *,
@@ -16,7 +14,7 @@ def velocity(
     seed: int = 0,
     total_steps: int = 3_000_000,
     budget: float = 25.0,
-    method: Method = "ppo_lagrangian",
+    method: Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"] = "ppo_lagrangian",
 ) -> RunConfig:
     """A runner under a speed limit.
 
