@@ -98,9 +98,9 @@ def learner(
         **(
             {
                 "policy": PolicyConfig(hidden_sizes=(8,), normalize_observations=False),
-                "learning_rate": 0.03,
+                "learning_rate": 0.05,
                 "minibatch_size": NUM_ENVS * LENGTH,
-                "num_epochs": 5,
+                "num_epochs": 4,
                 "target_kl": None,
                 "final_learning_rate_share": 0.1,
             }
@@ -119,7 +119,7 @@ def acting(world: Choice, num_steps: int = LENGTH) -> tuple[Collector, torch.Gen
 
 
 def learned(
-    one: ConstrainedPPO[Any], world: Choice, *, num_updates: int = 70, share: float = 1 / 3
+    one: ConstrainedPPO[Any], world: Choice, *, num_updates: int = 40, share: float = 1 / 3
 ) -> dict[str, float]:
     """Mean reward and costs of a step over the last share of learning."""
     state = one.init(0, world.num_envs)
@@ -148,14 +148,15 @@ def heat(share: float) -> CostConfig:
 @pytest.mark.parametrize("name", STEADY)
 def test_one_budget_is_kept_and_used(name: str):
     # Heat may be .3: three of ten times action 1, seven times action 2, is the best there is: .3 + .56.
-    got = held(name, "discrete", heat(0.3))
+    # An exact penalty nears its budget from below, and slowly.
+    got = held(name, "discrete", heat(0.3), num_updates=80 if name == "p3o" else 40)
     assert got["heat"] == pytest.approx(0.3, abs=0.045)
     assert got["reward"] > 0.93 * 0.86
 
 
 @pytest.mark.parametrize("name", SWINGING)
 def test_prices_by_gradient_keep_the_budget_over_time(name: str):
-    got = held(name, "discrete", heat(0.3), num_updates=140, share=0.9)
+    got = held(name, "discrete", heat(0.3), num_updates=140 if name == "rcpo" else 80, share=0.9)
     assert got["heat"] == pytest.approx(0.3, abs=0.15)
 
 
@@ -295,8 +296,9 @@ def test_no_finished_episode_is_no_update_of_prices_and_not_nan(name: str):
         assert "cost_heat_level" not in metrics
         assert all(math.isfinite(value) for value in metrics.values()), metrics
     rollout = collector.collect(state.policy, noise, 2)
+    rollout.cost[..., 0] = 1.0
     _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
-    assert metrics["cost_heat_level"] > heat(0.1).budget
+    assert metrics["cost_heat_level"] == pytest.approx(LENGTH)
     assert not before or state.multipliers[0].value > 0
 
 

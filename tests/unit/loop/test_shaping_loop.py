@@ -124,7 +124,7 @@ def demonstrate(path: Path) -> None:
 def test_demonstrations_of_a_run_and_of_a_file_are_the_same_potential(tmp_path):
     run(tiny_ppo(), tmp_path / "shown")
     demonstrate(tmp_path / "shown")
-    np.savez(tmp_path / "shown.npz", one=np.linspace(np.zeros(4), np.ones(4), 11))
+    np.savez(tmp_path / "shown.npz", one=np.linspace(np.zeros(4), np.ones(4), 11).astype(np.float32))
     traces = []
     for source in (tmp_path / "shown", tmp_path / "shown.npz"):
         run(shaped(tiny_ppo(), demonstrations=str(source), bandwidth=1.0), tmp_path / f"run-{len(traces)}")
