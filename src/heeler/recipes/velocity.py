@@ -1,6 +1,5 @@
 """Running as fast as a speed limit allows: the cost is a step above the limit, its budget 25 of an episode's 1,000."""
 
-
 from heeler.envs import EnvConfig
 from heeler.loop.config import LimitsConfig, RunConfig
 from heeler.oversight.monitors.config import MonitorsConfig
