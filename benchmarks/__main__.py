@@ -19,6 +19,7 @@ from benchmarks import (
     console_overhead,
     crash_soak,
     exploited_reward,
+    faults,
     gpu_lm,
     guards,
     helpdesk,
@@ -28,6 +29,7 @@ from benchmarks import (
     mujoco_batch,
     over_optimisation,
     overseers,
+    oversight_overhead,
     ppo_cartpole,
     ppo_hopper,
     preferences,
@@ -36,7 +38,11 @@ from benchmarks import (
     rl_trl,
     sft_rm_trl,
     shield,
+    stop,
     toxicity,
+    two_costs,
+    velocity,
+    velocity_omnisafe,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -60,6 +66,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,
     overseers.BENCHMARK,
+    stop.BENCHMARK,
+    faults.BENCHMARK,
+    oversight_overhead.BENCHMARK,
     toxicity.BENCHMARK,
     guards.BENCHMARK,
     gpu_lm.BENCHMARK,
@@ -69,6 +78,9 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     sft_rm_trl.BENCHMARK,
     rl_trl.BENCHMARK,
     shield.BENCHMARK,
+    velocity.BENCHMARK,
+    two_costs.BENCHMARK,
+    velocity_omnisafe.BENCHMARK,
 )
 
 

@@ -119,8 +119,7 @@ class ConstrainedPPO(PPO, Generic[Own]):
             "running_cost": state.running_cost_NC,
             "spread": state.spread_C,
             "multipliers": torch.tensor([one.to_numbers() for one in state.multipliers], dtype=torch.float64),
-            "lengths": torch.tensor(list(state.meter.lengths), dtype=torch.int64),
-        }
+        } | {f"meter.{name}": torch.from_numpy(array) for name, array in state.meter.arrays().items()}
         return super().tensors(state) | {f"costs.{name}": tensor for name, tensor in tensors.items()}
 
     def load_tensors(self, state: PPOState, tensors: dict[str, Tensor]) -> PPOState:
@@ -133,7 +132,7 @@ class ConstrainedPPO(PPO, Generic[Own]):
             state.cost_parameters.flat.copy_(own["critics"])
         state.running_cost_NC, state.spread_C = own["running_cost"], own["spread"]
         state.multipliers = [MultiplierState.from_numbers(row) for row in own["multipliers"].tolist()]
-        state.meter.load(own["lengths"].tolist())
+        state.meter.load({name: tensor.numpy() for name, tensor in under("meter.", own).items()})
         return super().load_tensors(state, tensors)
 
     def update(
@@ -156,8 +155,15 @@ class ConstrainedPPO(PPO, Generic[Own]):
 
     def _cost_metrics(self, state: ConstrainedState) -> dict[str, float]:
         metrics = {"cost_explained_variance": state.cost_explained}
-        for cost, level, rate in zip(self.costs, state.levels, state.meter.rates, strict=True):
-            metrics |= {f"cost_{cost.name}_per_step": float(rate), f"cost_{cost.name}_budget": cost.budget}
+        meter = state.meter
+        known = zip(self.costs, state.levels, meter.rates, meter.totals, meter.num_over, strict=True)
+        for cost, level, rate, total, num_over in known:
+            metrics |= {
+                f"cost_{cost.name}_per_step": float(rate),
+                f"cost_{cost.name}_budget": cost.budget,
+                f"cost_{cost.name}_total": float(total),
+                f"cost_{cost.name}_episodes_over": float(num_over),
+            }
             if level is not None:
                 metrics[f"cost_{cost.name}_level"] = level
         prices = zip(self.costs, state.multipliers, strict=True) if self.multiplier else ()

@@ -93,12 +93,12 @@ class CPO(ConstrainedPPO[CPOConfig]):
             (table[1:, 0] + table[0, 1:]) / 2,
             (table[1:, 1:] + table[1:, 1:].T) / 2,
             excess_C,
-            self.own.max_kl,
+            self.own.max_kl * state.pace,
         )
         weights = torch.tensor([step.along_gradient, *step.along_costs], dtype=torch.float32)
         direction_P = weights.to(self.config.device) @ torch.stack(solved)
         share, kl = self._line_search(
-            policy, parameters, samples, direction_P, before.detach(), excess_C, step, divergence
+            policy, parameters, samples, direction_P, before.detach(), excess_C, step, divergence, state.pace
         )
         return {
             "step_share": share,
@@ -108,7 +108,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
 
     @torch.no_grad()
     def _line_search(
-        self, policy, parameters, samples, direction_P, before, excess_C, step: ConstrainedStep, divergence
+        self, policy, parameters, samples, direction_P, before, excess_C, step: ConstrainedStep, divergence, pace: float
     ):  # type: ignore[no-untyped-def]
         start_P = _flat(parameters).clone()
         allowed_C = torch.from_numpy(np.maximum(-excess_C, 0.0)).to(before)
@@ -118,7 +118,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
             gained = _surrogates(policy, samples) - before
             kl = float(divergence())
             is_better = step.case != "held" or gained[0] >= 0
-            if kl <= self.own.max_kl and is_better and (gained[1:] <= allowed_C).all():
+            if kl <= self.own.max_kl * pace and is_better and (gained[1:] <= allowed_C).all():
                 return share, kl
             share *= self.own.shortening
         _set(parameters, start_P)
@@ -130,11 +130,11 @@ class CPO(ConstrainedPPO[CPOConfig]):
         self._learn_costs(state, batch)
         state.parameters.zero_grad()
         value_loss = self._differentiate_value(state.policy, batch)
-        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        norm = state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
         with torch.no_grad():
             _, surrogate, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
-        return LossParts(surrogate, value_loss, entropy, log_prob_B)
+        return LossParts(surrogate, value_loss, entropy, log_prob_B, norm)
 
 
 def _surrogates(policy: Policy, samples: Samples) -> Tensor:

@@ -46,6 +46,7 @@ class FOCOPS(PPOLagrangian):
     def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[Samples, float]:
         samples, explained = super()._prepare(state, rollout, reward)
         self._acted_log_std = state.policy.log_std.detach().clone()
+        self._max_kl = self.own.max_kl * state.pace
         return samples._replace(acted_BL=state.policy.output(samples.observation_BO, samples.allowed_BL)), explained
 
     def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -59,7 +60,7 @@ class FOCOPS(PPOLagrangian):
             kl_B,
             batch.advantage_B,
             temperature=self.own.temperature,
-            max_kl=self.own.max_kl,
+            max_kl=self._max_kl,
         )
         bonus = self.config.entropy_coefficient
         return loss - bonus * entropy if bonus else loss, loss, entropy, log_prob_B

@@ -88,6 +88,9 @@ class PPOState:
     generator: torch.Generator
     """Shuffles minibatches."""
     num_updates: int = 0
+    pace: float = 1.0
+    """Share of its learning rate, clip and KL that an update may use at present; less where learning is slowed. What
+    slows it keeps it too: it is no part of what checkpoints hold of a learner."""
 
 
 class Samples(NamedTuple):
@@ -126,6 +129,8 @@ class LossParts(NamedTuple):
     value_loss: Tensor
     entropy: Tensor
     log_prob_B: Tensor
+    gradient_norm: Tensor
+    """Before it was shortened."""
 
 
 def advantages(
@@ -224,8 +229,11 @@ class PPO:
         samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
+        share *= state.pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(
+            state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0)
+        )
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
@@ -318,7 +326,7 @@ class PPO:
                 kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
                 continue
             kl = self._kl(state.policy, samples)
-            if kl > config.target_kl:
+            if kl > config.target_kl * state.pace:
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),
@@ -326,6 +334,7 @@ class PPO:
             "entropy": float(torch.stack([part.entropy for part in parts]).mean()),
             "kl": kl,
             "num_epochs": num_epochs,
+            "gradient_norm": float(torch.stack([part.gradient_norm for part in parts]).mean()),
         }
 
     @torch.no_grad()
@@ -339,13 +348,13 @@ class PPO:
         """One gradient step; returns what the losses were made of."""
         state.parameters.zero_grad()
         # The two networks share no weight: differentiated side by side they get the gradient that one loss would give.
-        value_loss = self._beside.submit(self._differentiate_value, state.policy, batch)
+        valued = self._beside.submit(self._differentiate_value, state.policy, batch)
         loss, policy_loss, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         loss.backward()
-        parts = LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
-        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        value_loss = valued.result()
+        norm = state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
-        return parts
+        return LossParts(policy_loss.detach(), value_loss, entropy.detach(), log_prob_B.detach(), norm)
 
     def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a gradient step on the policy makes smaller; and its clipped surrogate, its entropy, [B] log-probs."""

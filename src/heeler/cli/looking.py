@@ -99,14 +99,14 @@ def export(
 ) -> int:
     """Write what a run has learned so that others can use it without heeler.
 
-    Of a run in a world it is the newest policy, which runs with NumPy alone: policy.safetensors, policy.json and
-    policy.py. Of a language model's run it is the release in use, as a folder that transformers loads; peft where the
-    run learns an adapter.
+    Of a run in a world it is the newest policy, or a release where one is named, which runs with NumPy alone:
+    policy.safetensors, policy.json and policy.py. Of a language model's run it is the release in use, as a folder that
+    transformers loads; peft where the run learns an adapter.
 
     Args:
         run: the run's directory.
         out: the folder to write to; without it the folder export of the run. A language model's must not be there yet.
-        release: of a language model: another release or candidate, by its step, its id or how that begins.
+        release: another release or candidate, by its step, its id or how that begins.
         newest: of a language model: the newest checkpoint, whatever a gate says of it.
         merge: of a language model that learns an adapter: the whole model, with the adapter added to its weights.
         json: print the result as JSON.
@@ -114,12 +114,13 @@ def export(
     _expect_run(run)
     if _is_language_run(run):
         return _export_language_model(run, out or run / "export", release, newest=newest, merge=merge, json=json)
-    if release is not None or newest or merge:
-        raise ConfigError("--release, --newest and --merge are for runs of language models; leave them out")
+    if newest or merge:
+        raise ConfigError("--newest and --merge are for runs of language models; leave them out")
     from heeler.loop.exporting import export_run
 
-    files = [str(path) for path in export_run(run, out or run / "export")]
-    _tell_refused_checkpoints(run)
+    files = [str(path) for path in export_run(run, out or run / "export", release=release)]
+    if release is None:
+        _tell_refused_checkpoints(run)
     _tell_stale_reward(run)
     _tell_left_shield(run)
     if json:

@@ -25,8 +25,8 @@ class Rollout:
     action: np.ndarray
     """[T, N, A] what the policy chose: float32 for Box (before clipping), int64 for Discrete (A = 1), MultiDiscrete."""
     executed: np.ndarray
-    """[T, N, A] what the world was given instead of it: within the bounds of Box, and what a shield or overseers made
-    of it; people judge this."""
+    """[T, N, A] what the world was given: within the bounds of Box, and what overseers and a shield made of it; people
+    judge this."""
     log_prob: np.ndarray
     """[T, N] float32: log-probability of `learned_action` under the policy that chose."""
     true_reward: np.ndarray

@@ -12,6 +12,7 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.costs import costs_of
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of, shield_state
 from heeler.safety.shields.config import ShieldConfig
 
@@ -123,8 +124,10 @@ def evaluate_run(
     checkpoint = newest_sound_checkpoint(directory)
     seed = final_seed(config) if seed is None else seed
     num_episodes = config.num_evaluation_episodes if num_episodes is None else num_episodes
-    policy, learned = policy_of(checkpoint, config), shield_state(checkpoint)
-    evaluation = evaluate_policy(policy, config, num_episodes=num_episodes, seed=seed, learned=learned)
+    learned, own = shield_state(checkpoint), costs_of(checkpoint, config)
+    evaluation = evaluate_policy(
+        policy_of(checkpoint, config), config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=own
+    )
     return summarize(evaluation, checkpoint, seed=seed)
 
 

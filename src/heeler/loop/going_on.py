@@ -87,6 +87,25 @@ def refuse_changed_data(directory: RunDirectory, checkpoint: Checkpoint, data: s
         )
 
 
+def refuse_changed_files(directory: RunDirectory, checkpoint: Checkpoint, now: Mapping[str, str]) -> None:
+    """Refuse to go on with other files than those that a checkpoint learned by.
+
+    Args:
+        directory: of the run.
+        checkpoint: to go on from; those of the first runs do not hold what the files were.
+        now: SHA-256 of each file, by the setting that names it.
+
+    Raises:
+        RunError: one is another now; names its setting.
+    """
+    for setting, before in checkpoint.state.get("files_sha256", now).items():
+        if now.get(setting) != before:
+            raise RunError(
+                f"the file that {setting} names is not as it was when step-{checkpoint.step} of {directory.path} was "
+                "saved; put the old one back, or begin another run with the new"
+            )
+
+
 def sweep(directory: RunDirectory, names: Iterable[str]) -> None:
     """Remove what processes that were killed had written aside for files and folders of these names."""
     for name in names:

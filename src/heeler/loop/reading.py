@@ -12,7 +12,7 @@ from heeler.core.errors import CheckpointError, ConfigError, RunError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, World, make
-from heeler.evaluation.returns import Evaluation, evaluate
+from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
@@ -86,7 +86,13 @@ def shield_of(config: RunConfig, env: EnvConfig, world: World, learned: Mapping[
 
 
 def evaluate_policy(
-    policy: Policy, config: RunConfig, *, num_episodes: int, seed: int, learned: Mapping[str, Tensor] | None = None
+    policy: Policy,
+    config: RunConfig,
+    *,
+    num_episodes: int,
+    seed: int,
+    learned: Mapping[str, Tensor] | None = None,
+    own_costs: StepCosts | None = None,
 ) -> Evaluation:
     """Fresh episodes of `policy` in the run's world and behind its shield, acting by the likeliest action.
 
@@ -96,6 +102,7 @@ def evaluate_policy(
         num_episodes: how many are played.
         seed: of the episodes.
         learned: what the run's shield has learned; None for nothing yet.
+        own_costs: of the run, counted beside the world's.
     """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
@@ -104,7 +111,7 @@ def evaluate_policy(
     world, shield = make(env, seed), None
     try:
         shield = shield_of(config, env, world, learned)
-        return evaluate(policy, world, seed=seed, shield=shield)
+        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs)
     finally:
         world.close()
         if shield is not None:

@@ -27,6 +27,10 @@ class TrunkConfig:
     """What it computes in; auto is bfloat16 on a GPU that does, else float32."""
     lora: Lora | None = None
     """An adapter that learns in place of the model's own weights."""
+    chat_template: str = ""
+    """A file with the Jinja template of chats, in place of the tokenizer's own."""
+    eos_token: str = ""
+    """The token that ends a text, in place of the tokenizer's own."""
     made: SmallModelConfig | None = None
     """Size of a model that is made from nothing."""
     num_pretraining_epochs: int = 0
@@ -49,6 +53,9 @@ class TrunkConfig:
             raise ConfigError(
                 "lora would leave the weights of a model made from nothing as random as they are; drop it"
             )
+        for name in ("chat_template", "eos_token"):
+            if self.model == SMALL and getattr(self, name):
+                raise ConfigError(f"{name} would be ignored: a model made from nothing has its own; leave it out")
         if self.model != SMALL and self.made is not None:
             raise ConfigError(
                 f"made would be ignored: the trunk is {self.model}; leave it out, or set model to {SMALL}"

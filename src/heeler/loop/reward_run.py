@@ -68,7 +68,7 @@ def sources(config: RewardRunConfig) -> Sources:
     if config.trunk is not None and config.trunk.model == SMALL:
         _need_transformers()
     elif config.trunk is not None:
-        trunk = _loaded(config.trunk.model, dtype=config.trunk.dtype, lora=config.trunk.lora)
+        trunk = _loaded_trunk(config.trunk)
     return Sources(dataset=dataset, pairs=pairs, held_out=held_out, trunk=trunk)
 
 
@@ -260,6 +260,19 @@ def _need_transformers() -> None:
         raise ConfigError(
             f"a package is missing ({error.name}): pip install 'heeler[lm]', or fit a reward of n-grams alone"
         ) from error
+
+
+def _loaded_trunk(config: TrunkConfig) -> "LanguageModel":
+    _need_transformers()
+    from heeler.loop.run_model import template_in
+
+    return _loaded(
+        config.model,
+        dtype=config.dtype,
+        lora=config.lora,
+        chat_template=template_in(config.chat_template) if config.chat_template else None,
+        eos_token=config.eos_token or None,
+    )
 
 
 def _loaded(path_or_id: str | Path, **settings: Any) -> "LanguageModel":

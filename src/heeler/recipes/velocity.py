@@ -1,13 +1,10 @@
 """Running as fast as a speed limit allows: the cost is a step above the limit, its budget 25 of an episode's 1,000."""
 
-from typing import Literal
-
 from heeler.envs import EnvConfig
 from heeler.loop.config import LimitsConfig, RunConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.recipes.settings import settings_for
 from heeler.safety.costs import CostConfig
-
-Method = Literal["ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty"]
 
 
 def velocity(
@@ -36,4 +33,5 @@ def velocity(
         seed=seed,
         algorithm=settings.algorithm,
         limits=LimitsConfig.of(method, (CostConfig(name="velocity", budget=budget),)),
+        monitors=MonitorsConfig(),
     )

@@ -14,10 +14,11 @@ from heeler.core.rollout import Rollout, cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
 from heeler.rollouts.shielding import ShieldRecord
-from heeler.safety.shields.shield import Shield
+from heeler.safety.shields.shield import ActionFilter, Shield
 
-ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
+
+class CalledOff(Exception):
+    """Acting was called off in the midst of a rollout, of which nothing is kept."""
 
 
 class Collector:
@@ -37,6 +38,8 @@ class Collector:
         self.record_snapshots = record_snapshots
         self.review: ActionFilter | None = None
         """What a step passes before it is carried out; None for nothing."""
+        self.is_called_off: Callable[[], bool] = lambda: False
+        """Asked before every step: whether no further one is to be taken."""
         self.observation = np.zeros((world.num_envs, world.observation_size), np.float32)
         self.episode_index = np.zeros(world.num_envs, np.int64)
         self.episode_step = np.zeros(world.num_envs, np.int64)
@@ -52,30 +55,34 @@ class Collector:
         self.episode_cost[:] = 0
 
     def collect(self, policy: Policy, generator: torch.Generator, policy_version: int) -> Rollout:
-        """T steps of every environment under `policy`, its observation statistics left as they are."""
+        """T steps of every environment under `policy`, its observation statistics left as they are.
+
+        Raises:
+            CalledOff: acting was called off; world and episodes stand where they do, in the midst of the rollout.
+        """
         T, N, world = self.num_steps, self.world.num_envs, self.world
         observation = np.empty((T + 1, N, self.observation.shape[1]), np.float32)
         action = np.empty((T, N, policy.head.action_size), policy.head.action_dtype)
         true_reward, cost = np.empty((T, N)), np.zeros((T, N, len(world.cost_names)))
         terminated, truncated = np.zeros((T, N), bool), np.zeros((T, N), bool)
         episode_index, episode_step = np.empty((T, N), np.int64), np.empty((T, N), np.int64)
-        executed: list[np.ndarray] = []
+        executed = np.empty_like(action)
         snapshots: list[np.ndarray] = []
         finals: list[tuple[np.ndarray, np.ndarray]] = []
         figures: dict[str, list[np.ndarray]] = {}
         noise = policy.rollout_noise(T, N, generator)
-        record = ShieldRecord(self.shield)
+        record = ShieldRecord(self.shield, self.review)
         observation[0] = self.observation
         for t in range(T):
+            if self.is_called_off():
+                raise CalledOff
             episode_index[t], episode_step[t] = self.episode_index, self.episode_step
             if self.record_snapshots and (snapshot := world.snapshot()) is not None:
                 snapshots.append(snapshot)
-            action[t], executable = record.act(policy, observation[t], noise[t])
-            if self.review is not None:
-                # What a shield made of it; nothing shields what overseers put in its place.
-                executed.append(self.review(observation[t], executable.reshape(N, -1)))
-                executable = policy.executable(executed[t])
-            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(executable)
+            action[t], executed[t] = record.act(policy, observation[t], noise[t])
+            observation[t + 1], true_reward[t], terminated[t], truncated[t], infos = world.step(
+                policy.executable(executed[t])
+            )
             self.episode_step += 1
             if world.cost_names:
                 cost[t] = infos["cost"]
@@ -89,13 +96,12 @@ class Collector:
                 finals.append(self._end_episodes(t, infos))
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
-        shielded = record.fields(action, policy)
+        shielded = record.fields(action, executed)
         learned_action = shielded.get("credited", action)
-        if executed:
-            shielded["executed"] = np.stack(executed)
         return Rollout(
             observation=observation,
             action=action,
+            executed=executed,
             log_prob=self._log_prob(policy, observation[:T], learned_action, shielded.get("allowed")),
             true_reward=true_reward,
             cost=cost,

@@ -2,16 +2,18 @@
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from heeler.core.errors import ConfigError, did_you_mean
-from heeler.core.rollout import Rollout
+from heeler.core.rollout import Rollout, cost_figure
 
 Per = Literal["episode", "step"]
+WORLD, ANSWERS = "world", "answers"
+"""Sources of costs beside functions."""
 _NUM_LATEST = 100
 """Ended episodes whose mean length is taken."""
 
@@ -21,7 +23,7 @@ class CostConfig:
     """One cost and what it may come to."""
 
     name: str
-    """One of the world's `cost_names`."""
+    """One of the world's `cost_names`; of a cost from elsewhere, a name of its own."""
     budget: float
     """What it may come to on average, in the cost's own unit and not discounted."""
     per: Per = "episode"
@@ -33,6 +35,10 @@ class CostConfig:
     unit: float | None = None
     """What excess over the budget is measured in by the multiplier: None for the budget itself, or for 1 where that is
     0. So a cost in other units, with its budget in them too, is held in the same way."""
+    source: str = WORLD
+    """Where it comes from: `world`; a function `FILE.py:NAME` or `MODULE:NAME`, called as `f(observation, action,
+    next_observation) -> [B]` on many steps at once; or `answers`, learned from those who say what was unsafe
+    (`limits.answers`)."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -44,6 +50,11 @@ class CostConfig:
         for name in ("discount", "trace_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"cost {self.name!r}: {name} must be between 0 and 1, got {getattr(self, name)}")
+        if self.source not in (WORLD, ANSWERS) and ":" not in self.source:
+            raise ConfigError(
+                f"cost {self.name!r}: source must be {WORLD}, {ANSWERS}, FILE.py:NAME or MODULE:NAME, got "
+                f"{self.source!r}"
+            )
         if self.unit is not None and not 0 < self.unit < math.inf:
             raise ConfigError(f"cost {self.name!r}: unit must be > 0 and finite, or None, got {self.unit}")
 
@@ -51,6 +62,19 @@ class CostConfig:
     def scale(self) -> float:
         """The unit that is taken."""
         return self.unit if self.unit is not None else self.budget or 1.0
+
+
+def all_cost_names(costs: Sequence[CostConfig], world_names: Sequence[str]) -> tuple[str, ...]:
+    """The world's costs, and after them those that come from elsewhere: the order of a rollout's.
+
+    Raises:
+        ConfigError: one from elsewhere is called as one of the world's.
+    """
+    own = [cost.name for cost in costs if cost.source != WORLD]
+    for name in own:
+        if name in world_names:
+            raise ConfigError(f"cost {name!r}: the world counts one of that name itself; call this one something else")
+    return (*world_names, *dict.fromkeys(own))
 
 
 def check_costs(costs: Sequence[CostConfig], cost_names: Sequence[str], world: str) -> None:
@@ -92,16 +116,34 @@ class CostMeter:
         self.lengths: deque[int] = deque(maxlen=_NUM_LATEST)
         self.rates = np.zeros(len(self.columns))
         """[C] mean cost of a step in the last rollout."""
+        self.totals = np.zeros(len(self.columns))
+        """[C] what all steps so far have cost."""
+        self.num_over = np.zeros(len(self.columns))
+        """[C] ended episodes so far that cost more than the budget."""
 
     def add(self, rollout: Rollout) -> list[float | None]:
         """Take in a rollout; returns what each cost comes to in its budget's terms, None while no episode has ended."""
         t, n = rollout.final_index.T
         self.lengths.extend((rollout.episode_step[t, n] + 1).tolist())
-        self.rates = self.of(rollout).mean((0, 1))
+        cost = self.of(rollout)
+        self.rates = cost.mean((0, 1))
+        self.totals = self.totals + cost.sum((0, 1))
+        self.num_over = self.num_over + self._over(rollout)
         return [
             None if steps is None else float(rate) * steps
             for steps, rate in zip(self._steps(), self.rates, strict=True)
         ]
+
+    def _over(self, rollout: Rollout) -> np.ndarray:
+        """[C] episodes that ended in a rollout above the budget."""
+        t, n = rollout.final_index.T
+        lengths = rollout.episode_step[t, n] + 1
+        counts = []
+        for cost in self.costs:
+            spent = rollout.episode_figures.get(cost_figure(cost.name), np.zeros(0))
+            allowed = cost.budget * lengths if cost.per == "step" else np.full(len(lengths), cost.budget)
+            counts.append(int((spent > allowed[: len(spent)]).sum()))
+        return np.array(counts, np.float64)
 
     def excess_per_step(self) -> np.ndarray:
         """[C] by how much a step of the last rollout cost more than its share of the budget; 0 while unknown."""
@@ -121,10 +163,12 @@ class CostMeter:
         """[T, N, C]: the costs that are measured, in their order."""
         return rollout.cost[:, :, self.columns]
 
-    def state(self) -> list[Any]:
-        """JSON-ready values that a checkpoint keeps."""
-        return list(self.lengths)
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What a checkpoint keeps."""
+        lengths = np.array(self.lengths, np.int64)
+        return {"lengths": lengths, "totals": self.totals.copy(), "num_over": self.num_over.copy()}
 
-    def load(self, lengths: Sequence[Any]) -> None:
-        """Go on from what `state` returned."""
-        self.lengths = deque((int(length) for length in lengths), maxlen=_NUM_LATEST)
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `arrays` returned."""
+        self.lengths = deque((int(length) for length in arrays["lengths"]), maxlen=_NUM_LATEST)
+        self.totals, self.num_over = arrays["totals"].copy(), arrays["num_over"].copy()

@@ -45,12 +45,15 @@ def test_rows_that_were_left_out_are_told(tmp_path: Path, capsys: pytest.Capture
         (["--data", "PAIRS", "--set", "model.num_head=3"], "no setting 'model.num_head'. Did you mean"),
         (["--data", "PAIRS", "--set", "model.num_heads=many"], "model.num_heads"),
         (["--data", "PAIRS", "--model", "none"], "none"),
+        (["--data", "PAIRS", "--eos-token", "</s>"], "there is no model"),
+        (["--data", "PAIRS", "--model", "small", "--eos-token", "</s>"], "a model made from nothing has its own"),
+        (["--data", "PAIRS", "--model", "none", "--chat-template", "none.jinja"], "cannot read none.jinja"),
     ],
 )
 def test_what_cannot_be_run_is_told_and_nothing_is_written(
     tmp_path: Path, given: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     data = str(data_in(tmp_path))
     run = tmp_path / "run"
     own = [data if part == "PAIRS" else part for part in given]

@@ -198,6 +198,27 @@ def test_a_twin_goes_on_bit_for_bit_goals_and_all(env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
+def test_a_saved_state_can_be_split_by_environment(env_id):
+    """So that a twin of another size can try several actions in the state of one environment."""
+    world, twin = course(env_id, 4), course(env_id, 3)
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        world.step(rng.uniform(-1, 1, (4, 2)).astype(np.float32))
+    rows = np.array([2, 0, 2])
+    whole = {"rng", "num_steps"}
+    twin.load_state_dict({name: a if name in whole else a[rows] for name, a in world.state_dict().items()})
+    np.testing.assert_array_equal(twin.snapshot(), world.snapshot()[rows])
+    for _ in range(20):
+        chosen = rng.uniform(-1, 1, (4, 2)).astype(np.float32)
+        _, reward, _, _, infos = world.step(chosen)
+        _, own_reward, _, _, own_infos = twin.step(chosen[rows])
+        np.testing.assert_array_equal(own_reward, reward[rows])
+        np.testing.assert_array_equal(own_infos["cost"], infos["cost"][rows])
+        np.testing.assert_array_equal(twin.physics()[0], world.physics()[0][rows])
+    assert not (infos["goals_reached"][rows] - own_infos["goals_reached"]).any()
+
+
+@pytest.mark.parametrize("env_id", IDS)
 def test_a_batch_is_as_many_single_ones(env_id):
     batch = course(env_id, 5)
     now = batch.layout()

@@ -213,3 +213,28 @@ class OnlyInMain(Counter):
         if multiprocessing.parent_process() is not None:
             raise RuntimeError("no place for me")
         super().__init__()
+
+
+class Runner(gymnasium.Env[Any, Any]):
+    """Runs as fast as it is told, from 0 to 1, and is paid for it; above .5 a step costs 1 in `speeding`."""
+
+    def __init__(self, *, length: int = 20):
+        self.observation_space: gymnasium.Space[Any] = Box(0.0, 1.0, (2,), np.float32)
+        self.action_space: gymnasium.Space[Any] = Box(0.0, 1.0, (1,), np.float32)
+        self.length, self.steps, self.speed = length, 0, 0.0
+
+    def observe(self) -> np.ndarray:
+        """Speed, and how much of the episode is over."""
+        return np.array([self.speed, self.steps / self.length], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Stand still."""
+        super().reset(seed=seed)
+        self.steps, self.speed = 0, 0.0
+        return self.observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Run."""
+        self.steps, self.speed = self.steps + 1, float(action[0])
+        costs = {"cost": {"speeding": float(self.speed > 0.5)}}
+        return self.observe(), self.speed, False, self.steps >= self.length, costs

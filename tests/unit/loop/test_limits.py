@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -14,7 +14,6 @@ from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.online import OnlineRun, run
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import velocity
-from heeler.recipes.velocity import Method
 from heeler.safety.costs import CostConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
 
@@ -37,7 +36,7 @@ def tiny_limits(learner: str = "ppo_lagrangian", **changes: object) -> RunConfig
     )
 
 
-@pytest.mark.parametrize("learner", get_args(Method))
+@pytest.mark.parametrize("learner", get_args(get_type_hints(velocity)["method"]))
 def test_a_run_tells_what_each_cost_came_to(tmp_path, learner):
     rows: list[dict[str, float]] = []
     result = run(tiny_limits(learner), tmp_path / "run", on_metrics=rows.append)
@@ -46,6 +45,11 @@ def test_a_run_tells_what_each_cost_came_to(tmp_path, learner):
     assert last["cost_energy_budget"] == 0.2
     assert 0 < last["cost_energy_per_step"] < 1
     assert last["cost_velocity_mean"] >= 0
+    # Violations while it learns: all that was spent so far, and the episodes that were above their budget.
+    spent = sum(row["cost_energy_per_step"] for row in rows) * 16 * 32
+    assert last["cost_energy_total"] == pytest.approx(spent)
+    assert 0 <= last["cost_velocity_episodes_over"] <= last["episodes"] + 16
+    assert last["episode_length_mean"] > 1
     assert last["cost_velocity_level"] == pytest.approx(
         last["cost_velocity_per_step"] * last["episode_length_mean"], rel=0.5
     )

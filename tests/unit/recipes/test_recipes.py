@@ -21,7 +21,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "backflip": {},
     "preferences": {"env": "Hopper-v5"},
     "ppo": {"env": "Hopper-v5"},
-    "reward-model": {"data": "pairs.jsonl", "model": "small"},
+    "reward-model": {"data": "pairs.jsonl", "model": "first"},
     "helpdesk": {},
     "chat": {"model": "first", "prompts": "prompts.jsonl"},
     "sft": {"model": "first", "data": "texts.jsonl"},

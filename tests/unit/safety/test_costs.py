@@ -1,12 +1,13 @@
 """Costs with budgets, and what they come to."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from heeler.core.errors import ConfigError
-from heeler.safety.costs import CostConfig, CostMeter, check_costs
+from heeler.safety.costs import CostConfig, CostMeter, all_cost_names, check_costs
 from tests.unit.rewards.comparisons import rollout
 
 NAMES = ("speed", "heat")
@@ -43,9 +44,36 @@ def test_a_meter_goes_on_where_another_stood():
     meter = CostMeter([CostConfig(name="speed", budget=1.0)], NAMES)
     meter.add(costing(np.ones((3, 2, 2)), [(0, 0)], [50]))
     again = CostMeter(meter.costs, NAMES)
-    again.load(meter.state())
+    again.load(meter.arrays())
     following = costing(np.ones((3, 2, 2)), [(1, 1)], [10])
     assert again.add(following) == meter.add(following) == pytest.approx([30.0])
+    assert again.totals.tolist() == meter.totals.tolist() == [12.0]
+
+
+def test_violations_during_training_are_counted():
+    """All that was spent, and the episodes that spent more than they might: a budget of a step is for its length."""
+    costs = [CostConfig(name="heat", budget=5.0), CostConfig(name="speed", budget=0.5, per="step")]
+    meter = CostMeter(costs, NAMES)
+    cost = np.zeros((4, 2, 2))
+    cost[..., 0], cost[..., 1] = 1.0, 3.0
+    for _ in range(2):
+        made = costing(cost, [(1, 0), (3, 1)], [10, 4])
+        meter.add(
+            replace(made, episode_figures={"cost_heat": np.array([6.0, 5.0]), "cost_speed": np.array([5.0, 2.1])})
+        )
+    # Of 10 steps 5 are allowed, of 4 steps 2.
+    assert meter.num_over.tolist() == [2, 2]
+    assert meter.totals.tolist() == [48.0, 16.0]
+
+
+def test_the_limit_is_on_the_sum_that_is_not_discounted():
+    levels = [
+        CostMeter([CostConfig(name="speed", budget=1.0, discount=discount)], NAMES).add(
+            costing(np.ones((3, 2, 2)), [(0, 0)], [50])
+        )
+        for discount in (0.0, 0.5, 1.0)
+    ]
+    assert levels == [[50.0]] * 3
 
 
 @pytest.mark.parametrize(
@@ -56,6 +84,7 @@ def test_a_meter_goes_on_where_another_stood():
         ({"budget": 1.0, "per": "year"}, "per must be one of"),
         ({"budget": 1.0, "discount": 1.5}, "discount must be"),
         ({"budget": 1.0, "unit": 0.0}, "unit must be"),
+        ({"budget": 1.0, "source": "people"}, "source must be world, answers, FILE.py:NAME or MODULE:NAME"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str):
@@ -74,3 +103,10 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: 
 def test_budgets_must_fit_the_world(names: tuple[str, ...], message: str):
     with pytest.raises(ConfigError, match=message):
         check_costs([CostConfig(name=name, budget=1.0) for name in names], NAMES, "the world")
+
+
+def test_costs_from_elsewhere_stand_after_the_worlds():
+    mine = CostConfig(name="mine", budget=1.0, source="costs.py:f")
+    assert all_cost_names([mine, CostConfig(name="heat", budget=1.0)], NAMES) == ("speed", "heat", "mine")
+    with pytest.raises(ConfigError, match="cost 'heat': the world counts one of that name itself"):
+        all_cost_names([CostConfig(name="heat", budget=1.0, source="answers")], NAMES)

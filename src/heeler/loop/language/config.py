@@ -16,6 +16,8 @@ from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
+from heeler.oversight.interventions import InterventionsConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
 from heeler.rollouts.sampler import SamplingConfig
@@ -81,8 +83,8 @@ class LearnedConfig:
     """In the whole reward."""
     combine: Literal["mean", "worst", "uncertainty"] = "uncertainty"
     """How the members of the ensemble become one number; `worst` and `uncertainty` are pessimistic."""
-    pessimism: float = 1.0
-    """For `uncertainty`: what disagreement among the members costs."""
+    pessimism: float | None = None
+    """For `uncertainty` alone: what disagreement among the members costs; None for 1."""
     first_fit: int = 96
     """Pairs that are wanted before the first fit; until then the reward has no such part."""
     refit_growth: float = 1.5
@@ -95,6 +97,11 @@ class LearnedConfig:
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise ConfigError(f"learned.weight must be > 0, got {self.weight}; leave `learned` out for none")
+        if self.pessimism is not None and self.combine != "uncertainty":
+            raise ConfigError(
+                f"learned.pessimism would be ignored: combine is {self.combine!r}; leave it out, or set combine to "
+                "uncertainty"
+            )
         if self.first_fit < 10:
             raise ConfigError(f"learned.first_fit must be >= 10, got {self.first_fit}")
         if not self.refit_growth > 1:
@@ -183,6 +190,11 @@ class LanguageRunConfig:
     """Costs."""
     watch: WatchConfig | None = field(default_factory=WatchConfig)
     """When learning pauses since its reward is being exploited."""
+    interventions: InterventionsConfig | None = None
+    """What is done about what monitors find; without it only people and the watch intervene."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What else is watched while it learns, by its metrics; None for nothing. Watching changes nothing that is
+    learned."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
     system: str = ""
@@ -207,6 +219,8 @@ class LanguageRunConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        if self.interventions is not None:
+            self.interventions.check_for_texts()
         named = [name for name in _LEARNERS if getattr(self, name) is not None]
         if len(named) != 1:
             raise ConfigError(f"exactly one of {', '.join(_LEARNERS)} must be set, got {' and '.join(named) or 'none'}")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from heeler.loop.language.part_settings import (
     LikelihoodPart,
     LikenessPart,
     PartEntry,
+    PartWeights,
     PatternPart,
     RepetitionPart,
     SchemaPart,
@@ -74,6 +76,16 @@ def made_parts(config: LanguageRunConfig, world: TextWorld, reference: LanguageM
             with Located(f"parts.{entry.place}"):
                 made[entry.name] = _MAKERS[entry.kind](entry, run)
     return made
+
+
+def sha256_of_files(weights: PartWeights) -> dict[str, str]:
+    """Of the files that parts go by, by the setting that names each; a run goes on only while they stay the same."""
+    named = {entry.place: _FILES[entry.kind](entry.settings) for entry in weights.entries if entry.kind in _FILES}
+    return {
+        f"parts.{place}": sha256(path.read_bytes()).hexdigest()
+        for place, path in ((place, Path(name)) for place, name in named.items() if name)
+        if path.is_file()
+    }
 
 
 def _settings(entry: PartEntry, kind: type) -> Any:
@@ -224,6 +236,13 @@ _MAKERS: Mapping[str, Callable[[PartEntry, _Run], Part]] = {
     "schemas": _schema,
     "functions": _function,
     "judges": _judge,
+}
+
+
+_FILES: Mapping[str, Callable[[Any], str]] = {
+    "truthfulness": lambda settings: getattr(settings, "knowledge", ""),
+    "schemas": lambda settings: settings.schema,
+    "functions": lambda settings: settings.function.rpartition(":")[0],
 }
 
 

@@ -61,7 +61,8 @@ class Rewarding:
         ]
         learned = self.config.learned
         if learned is not None:
-            pessimism = learned.pessimism if learned.combine == "uncertainty" else None
+            charge = 1.0 if learned.pessimism is None else learned.pessimism
+            pessimism = charge if learned.combine == "uncertainty" else None
             scorer = LearnedReward(lambda _: self._member_NM, combine=learned.combine, pessimism=pessimism)
             parts.insert(0, Weighted(part=_OnceFitted(self, scorer), weight=learned.weight, half_life=_HALF_LIFE))
         return parts

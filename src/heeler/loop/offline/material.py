@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from heeler.core.errors import DataError
+from heeler.core.errors import ConfigError, DataError
 from heeler.core.rundir import RunDirectory
 from heeler.core.text_data import Demonstration, JudgedText, PromptedText, TextPair
-from heeler.feedback.datasets import Dataset, read_demonstrations, read_judged, read_pairs, split
+from heeler.feedback.datasets import DataConfig, Dataset, read_demonstrations, read_judged, read_pairs, split
 from heeler.feedback.datasets.answers import Answers
 from heeler.feedback.stores import has_store, open_store
 from heeler.loop.going_on import sha256_of
@@ -128,6 +128,8 @@ def read_material(config: OfflineRunConfig, model: LanguageModel) -> Material:
 
 def _read(config: OfflineRunConfig) -> Dataset[Any]:
     if is_run(config.data):
+        if config.reading != DataConfig():
+            raise ConfigError(f"reading would be ignored: {config.data} is a run, whose answers are read as they are")
         with _answers(config.data, config.answers_up_to) as answers:
             if config.sft is not None:
                 return answers.demonstrations()

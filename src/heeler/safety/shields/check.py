@@ -5,6 +5,7 @@ Shapes: N environments of the real world, B of a twin, n rows asked about, O obs
 
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -68,7 +69,9 @@ class Twins:
             state: of the real world.
             rows_n: at most `_MAX_SIZE` of its environments, any number of times each.
         """
-        size = min(_MAX_SIZE, 1 << (len(rows_n) - 1).bit_length())
+        # In steps of a quarter of a power of two: few twins, and few environments for nothing.
+        unit = max(1, (1 << (len(rows_n) - 1).bit_length()) // 8)
+        size = -(-len(rows_n) // unit) * unit
         rows_B = np.concatenate([rows_n, np.repeat(rows_n[:1], size - len(rows_n))])
         own = {
             name: array if (axis := self._axis[name]) is None else np.take(array, rows_B, axis)
@@ -90,6 +93,17 @@ class Twins:
         self._twins.clear()
 
 
+class Foreseen(NamedTuple):
+    """What came of actions in a simulation."""
+
+    cost: np.ndarray
+    """[n], up to where it was too much."""
+    reward: np.ndarray
+    """[n], up to there."""
+    lasted: np.ndarray
+    """[n] steps before it was too much."""
+
+
 class ModelCheck:
     """What actions come to, by simulation.
 
@@ -98,15 +112,22 @@ class ModelCheck:
         world: the real one.
         make_twin: a world like it of so many environments.
         continuation: who acts after the first step.
+        counts_on: whether all costs are wanted, and not only whether they are too much.
 
     Raises:
         ConfigError: there is nothing to look for, or the world cannot be simulated.
     """
 
     def __init__(
-        self, config: CheckConfig, world: World, make_twin: Callable[[int], World], continuation: Continuation
+        self,
+        config: CheckConfig,
+        world: World,
+        make_twin: Callable[[int], World],
+        continuation: Continuation,
+        *,
+        counts_on: bool,
     ) -> None:
-        self.config = config
+        self.config, self._counts_on = config, counts_on
         self._columns = cost_columns("shield.check", config.costs, world) if world.cost_names or config.costs else []
         if not self._columns and not config.refuse_termination:
             raise ConfigError(
@@ -118,7 +139,8 @@ class ModelCheck:
         self.twins = Twins(world, make_twin)
 
     def costs(self, state: Mapping[str, np.ndarray], rows_n: np.ndarray, action_nA: np.ndarray) -> np.ndarray:
-        """[n] what each action comes to over the steps that are looked ahead; of several draws the most.
+        """[n] what each action comes to over the steps that are looked ahead, or until it is too much; of several draws
+        the most.
 
         Args:
             state: the real world's, from `state_dict`.
@@ -127,8 +149,9 @@ class ModelCheck:
         """
         draws = self.config.num_draws
         rows_B, action_BA = np.repeat(rows_n, draws), np.repeat(action_nA, draws, 0)
-        cost_B, _ = self._in_turns(state, rows_B, action_BA, self.config.steps, 1, self._continuation)
-        return cost_B.reshape(-1, draws).max(1)
+        stop_at = np.inf if self._counts_on else self.config.threshold
+        seen = self._in_turns(state, rows_B, action_BA, self.config.steps, 1, self._continuation, stop_at)
+        return seen.cost.reshape(-1, draws).max(1)
 
     def foreseen(
         self,
@@ -138,8 +161,8 @@ class ModelCheck:
         *,
         num_held: int,
         policy: Continuation,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """[n] what each action comes to and [n] what it is rewarded with, held and then followed by the policy.
+    ) -> Foreseen:
+        """What comes of each action, held and then followed by the policy, until it costs too much.
 
         Args:
             state: the real world's, from `state_dict`.
@@ -148,7 +171,8 @@ class ModelCheck:
             num_held: steps for which the action is held.
             policy: acts after that.
         """
-        return self._in_turns(state, rows_n, action_nA, self.config.foresight, num_held, policy)
+        stop_at = self.config.threshold
+        return self._in_turns(state, rows_n, action_nA, self.config.foresight, num_held, policy, stop_at)
 
     def _in_turns(
         self,
@@ -158,14 +182,13 @@ class ModelCheck:
         num_steps: int,
         num_held: int,
         follow: Continuation,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        costs, rewards = [np.zeros(0)], [np.zeros(0)]
+        stop_at: float,
+    ) -> Foreseen:
+        turns = [Foreseen(np.zeros(0), np.zeros(0), np.zeros(0))]
         for start in range(0, len(rows_B), _MAX_SIZE):
             part = slice(start, start + _MAX_SIZE)
-            cost_n, reward_n = self._simulate(state, rows_B[part], action_BA[part], num_steps, num_held, follow)
-            costs.append(cost_n)
-            rewards.append(reward_n)
-        return np.concatenate(costs), np.concatenate(rewards)
+            turns.append(self._simulate(state, rows_B[part], action_BA[part], num_steps, num_held, follow, stop_at))
+        return Foreseen(*(np.concatenate(each) for each in zip(*turns, strict=True)))
 
     def _simulate(
         self,
@@ -175,27 +198,37 @@ class ModelCheck:
         num_steps: int,
         num_held: int,
         follow: Continuation,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """[n] costs and [n] rewards of the rest of the episode, up to so many steps."""
+        stop_at: float,
+    ) -> Foreseen:
         twin = self.twins.put(state, rows_n)
-        size = twin.num_envs
-        action_BA = np.concatenate([action_nA, np.repeat(action_nA[:1], size - len(action_nA), 0)])
-        cost_B, reward_B, goes_on_B = np.zeros(size), np.zeros(size), np.ones(size, bool)
-        observation_BO = np.zeros((size, 0), np.float32)
+        cost_n, reward_n, lasted_n = np.zeros(len(rows_n)), np.zeros(len(rows_n)), np.zeros(len(rows_n))
+        # Of the twin's first k environments, which action each is about, and whether its episode still goes on.
+        of_k, goes_on_k, action_kA = np.arange(len(rows_n)), np.ones(len(rows_n), bool), action_nA
+        observation_BO = np.zeros((twin.num_envs, 0), np.float32)
         for step in range(num_steps):
             if step >= num_held:
-                action_BA = within_bounds(self._space, follow(twin, observation_BO))
-            observation_BO, own_B, terminated, truncated, infos = twin.step(as_taken(self._space, action_BA))
-            reward_B += goes_on_B * own_B
+                action_kA = within_bounds(self._space, follow(twin, observation_BO))[: len(of_k)]
+            filled_BA = np.concatenate([action_kA, np.repeat(action_kA[:1], twin.num_envs - len(of_k), 0)])
+            observation_BO, own_B, terminated, truncated, infos = twin.step(as_taken(self._space, filled_BA))
+            k = len(of_k)
+            reward_n[of_k] += goes_on_k * own_B[:k]
             if self._columns:
-                cost_B += goes_on_B * infos["cost"][:, self._columns].sum(1)
+                cost_n[of_k] += goes_on_k * infos["cost"][:k, self._columns].sum(1)
             if self.config.refuse_termination:
-                cost_B = np.where(goes_on_B & terminated, np.inf, cost_B)
-            # What follows belongs to another episode, and is not what this action leads to.
-            goes_on_B &= ~(terminated | truncated)
-            if not goes_on_B.any():
+                cost_n[of_k] = np.where(goes_on_k & terminated[:k], np.inf, cost_n[of_k])
+            is_fine_k = cost_n[of_k] <= stop_at
+            lasted_n[of_k] += goes_on_k & is_fine_k
+            # What follows an end belongs to another episode, and is not what this action leads to.
+            goes_on_k &= is_fine_k & ~(terminated | truncated)[:k]
+            left_j = np.flatnonzero(goes_on_k)
+            if not len(left_j):
                 break
-        return cost_B[: len(rows_n)], reward_B[: len(rows_n)]
+            if 2 * len(left_j) <= twin.num_envs and step + 1 < num_steps:
+                # What is decided need not be simulated to its end.
+                twin = self.twins.put(twin.state_dict(), left_j)
+                of_k, goes_on_k, action_kA = of_k[left_j], goes_on_k[left_j], action_kA[left_j]
+                observation_BO = observation_BO[np.resize(left_j, twin.num_envs)]
+        return Foreseen(cost_n, reward_n, lasted_n)
 
 
 def cost_columns(where: str, costs: tuple[str, ...], world: World) -> list[int]:

@@ -48,7 +48,8 @@ class Judge:
         if config.check:
             brakes = config.check.continuation == "fallback"
             follow = self._brake if brakes else self._go_on
-            self.check = ModelCheck(config.check, world, make_twin, follow)
+            wants_least = config.fallback.kind == "least_cost"
+            self.check = ModelCheck(config.check, world, make_twin, follow, counts_on=wants_least)
         self._foresight = config.check.foresight if config.check else 0
         self._wants_least = config.fallback.kind == "least_cost"
         self._candidates = Candidates(world, config.num_candidates)
@@ -129,8 +130,8 @@ class Judge:
         astray_n = np.zeros(len(rows_n), bool)
         if self.check is None or not self._foresight:
             return astray_n
-        cost_k, _ = self.check.foreseen(state, rows_n[is_safe_n], action_nA[is_safe_n], num_held=1, policy=self._go_on)
-        astray_n[is_safe_n] = cost_k > self.check.config.threshold
+        ahead = self.check.foreseen(state, rows_n[is_safe_n], action_nA[is_safe_n], num_held=1, policy=self._go_on)
+        astray_n[is_safe_n] = ahead.cost > self.check.config.threshold
         return astray_n
 
     def _order(
@@ -146,11 +147,11 @@ class Judge:
         if self.check is not None and self._foresight:
             safe_B = is_safe_nM.ravel()
             num_held = max(1, self._foresight // 3)
-            cost_k, reward_k = self.check.foreseen(
-                state, rows_B[safe_B], found_BA[safe_B], num_held=num_held, policy=self._go_on
-            )
-            rank_k = np.empty(len(cost_k))
-            rank_k[np.lexsort((-reward_k, cost_k))] = np.arange(len(cost_k))
+            ahead = self.check.foreseen(state, rows_B[safe_B], found_BA[safe_B], num_held=num_held, policy=self._go_on)
+            # One that ends for other reasons than cost lasts no less for it.
+            lasted_k = np.where(ahead.cost > self.check.config.threshold, ahead.lasted, np.inf)
+            rank_k = np.empty(len(lasted_k))
+            rank_k[np.lexsort((-ahead.reward, -lasted_k))] = np.arange(len(lasted_k))
             order_B[safe_B] = rank_k
         elif self._critic_has_a_say:
             assert self.critic is not None

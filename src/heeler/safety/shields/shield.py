@@ -22,6 +22,9 @@ from heeler.safety.shields.judging import Judge
 from heeler.safety.shields.masks import Mask
 from heeler.safety.shields.projection import Projection
 
+ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
+
 
 class Guarded(NamedTuple):
     """What a policy was to do, and what is done."""
@@ -33,7 +36,7 @@ class Guarded(NamedTuple):
     allowed_NK: np.ndarray | None
     """The choices that the policy had; None without a mask."""
     shielded_N: np.ndarray
-    """Bool: another action than the policy's is done."""
+    """Bool: another action is done than the policy's, or than the one that a review put in its place."""
     nothing_safe_N: np.ndarray
     """Bool: there was no safe one."""
 
@@ -59,7 +62,13 @@ class Shield:
         self.judge = Judge(config, world, make_twin, self.fallback, self.mask, self.projection) if judges else None
 
     def act(
-        self, policy: Policy, observation_NO: np.ndarray, noise: Tensor | None, rows_N: np.ndarray | None = None
+        self,
+        policy: Policy,
+        observation_NO: np.ndarray,
+        noise: Tensor | None,
+        rows_N: np.ndarray | None = None,
+        *,
+        review: ActionFilter | None = None,
     ) -> Guarded:
         """What is done in the world's present states.
 
@@ -68,6 +77,7 @@ class Shield:
             observation_NO: of the present states.
             noise: as `Policy.act` takes it.
             rows_N: booleans: whose actions matter; None for all. Others are not looked at.
+            review: may put other actions in the place of those that the policy proposes; the shield comes after it.
 
         Raises:
             NothingSafe: no action is safe somewhere, and the fallback is to halt.
@@ -75,8 +85,12 @@ class Shield:
         allowed = None if self.mask is None else self.mask.of(self.world, observation_NO)
         proposed_NA = policy.act(observation_NO, noise, allowed and allowed.choices_NK).cpu().numpy()
         bounded_NA = policy.within_bounds(proposed_NA)
-        executed_NA = bounded_NA.copy()
+        reviewed_NA = bounded_NA if review is None else review(observation_NO, bounded_NA)
+        executed_NA = reviewed_NA.copy()
         nothing_safe_N = np.zeros(len(bounded_NA), bool) if allowed is None else allowed.nothing_N.copy()
+        if allowed is not None and self.mask is not None:
+            # A review, or what is trusted in the policy's place, may name a choice that there is not.
+            nothing_safe_N |= ~self.mask.permits(allowed.choices_NK, reviewed_NA[:, None]).squeeze(1)
         if self.projection is not None:
             executed_NA, exists_N = self.projection.nearest(observation_NO, executed_NA)
             nothing_safe_N |= ~exists_N
@@ -85,7 +99,7 @@ class Shield:
         if self.judge is not None:
             self.judge.replace(policy, observation_NO, allowed, executed_NA, nothing_safe_N, rows_N)
         self._fall_back(observation_NO, executed_NA, nothing_safe_N)
-        shielded_N = (executed_NA != bounded_NA).any(1) | nothing_safe_N
+        shielded_N = (executed_NA != reviewed_NA).any(1) | nothing_safe_N
         return Guarded(
             proposed_NA, executed_NA, None if allowed is None else allowed.choices_NK, shielded_N, nothing_safe_N
         )

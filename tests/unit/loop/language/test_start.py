@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.exporting import export_language_run
-from heeler.loop.language.part_settings import PartWeights
+from heeler.loop.language.part_settings import FunctionPart, PartWeights, SchemaPart, TruthfulnessPart
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.run_model import ADAPTER, MODEL, load_start
 from heeler.loop.serving import ServeOptions, chat_of
@@ -256,21 +257,59 @@ def test_a_model_that_goes_on_with_an_adapter_has_it_beside_it(finished: Path) -
     assert (finished / ADAPTER / "adapter_model.safetensors").is_file()
 
 
+def begun(config: LanguageRunConfig, path: Path) -> None:
+    """A run that somebody ended after its first update."""
+
+    def end(row: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_language(config, path, Listeners(on_metrics=end))
+
+
+def without_people(base: Path, prompts: Path, parts: PartWeights) -> LanguageRunConfig:
+    """Prompts of a file, and a reward of these parts alone."""
+    changes = {"asking": None, "learned": None, "watch": None, "parts": parts}
+    return dataclasses.replace(short_run(base), world=str(prompts), **changes)
+
+
 def test_a_run_does_not_go_on_with_other_prompts(base: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
     rows = [json.dumps({"prompt": f"{number}?"}) for number in range(12)]
     prompts.write_text("\n".join(rows))
-    config = dataclasses.replace(
-        short_run(base), world=str(prompts), asking=None, learned=None, watch=None, parts=PartWeights(brevity=1.0)
-    )
-
-    def kill(row: Any) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_language(config, tmp_path / "run", Listeners(on_metrics=kill))
+    begun(without_people(base, prompts, PartWeights(brevity=1.0)), tmp_path / "run")
     prompts.write_text("\n".join([*rows[:-1], json.dumps({"prompt": "other?"})]))
     with pytest.raises(RunError, match=r"prompts\.jsonl: its prompts are not those that step-12 of .* learned from"):
         resume_language(tmp_path / "run")
     prompts.write_text("\n".join(rows))
+    resume_language(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("setting", "changed"),
+    [("truthfulness", "facts.txt"), ("schemas[0]", "schema.json"), ("functions[0]", "own.py")],
+)
+def test_a_run_does_not_go_on_with_another_file_of_a_part(
+    base: Path, tmp_path: Path, setting: str, changed: str
+) -> None:
+    prompts = tmp_path / "prompts.jsonl"
+    prompts.write_text("\n".join(json.dumps({"prompt": f"{number}?"}) for number in range(12)))
+    files = {
+        "facts.txt": ("A red lamp costs 12 euro.", "A red lamp costs 13 euro."),
+        "schema.json": ('{"type": "object"}', '{"type": "array"}'),
+        "own.py": ("def short(prompts, completions):\n    return [-len(each) for each in completions]\n",) * 2,
+    }
+    files["own.py"] = (files["own.py"][0], files["own.py"][0].replace("-len", "len"))
+    for name, (before, _) in files.items():
+        (tmp_path / name).write_text(before)
+    parts = PartWeights(
+        truthfulness=TruthfulnessPart(weight=1.0, knowledge=str(tmp_path / "facts.txt")),
+        schemas=(SchemaPart(weight=1.0, schema=str(tmp_path / "schema.json")),),
+        functions=(FunctionPart(weight=1.0, function=f"{tmp_path / 'own.py'}:short"),),
+    )
+    begun(without_people(base, prompts, parts), tmp_path / "run")
+    (tmp_path / changed).write_text(files[changed][1])
+    with pytest.raises(RunError, match=re.escape(f"the file that parts.{setting} names is not as it was when step-12")):
+        resume_language(tmp_path / "run")
+    (tmp_path / changed).write_text(files[changed][0])
     resume_language(tmp_path / "run")

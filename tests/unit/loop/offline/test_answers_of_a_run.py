@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from heeler.core.errors import DataError, RunError
+from heeler.core.errors import ConfigError, DataError, RunError
 from heeler.core.nouns import Feedback, Message, PolicyVersion, Query, TextSegment, stable_id
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.datasets import DataConfig
 from heeler.feedback.stores import open_store
 from heeler.loop.language.asking import HELD_OUT
 from heeler.loop.offline.config import offline_config_from_dict
@@ -100,6 +101,13 @@ def test_what_a_watch_goes_by_is_learned_from_nowhere(base: Path, talk: Path, tm
     before = run_offline(config, tmp_path / "before").num_texts
     say(talk, range(16, 30), acquisition=HELD_OUT)
     assert run_offline(config, tmp_path / "after").num_texts == before
+
+
+def test_how_a_file_would_be_read_is_not_for_a_run(base: Path, talk: Path, tmp_path: Path) -> None:
+    config = tiny_offline_run("dpo", base, talk, reading=DataConfig(unusable_rows="refuse"))
+    with pytest.raises(ConfigError, match=r"reading would be ignored: .*talk is a run"):
+        run_offline(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_without_answers_and_one_that_is_gone_are_named(base: Path, talk: Path, tmp_path: Path) -> None:

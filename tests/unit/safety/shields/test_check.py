@@ -170,8 +170,7 @@ def test_a_twin_steps_as_the_world_does(env: str):
     rows = np.array([4, 0, 0, 3, 2, 2, 1])
     actions = np.stack([world.single_action_space.sample() for _ in rows])
     twin = twins.put(before, rows)
-    assert twin.num_envs == 8
-    got = twin.step(np.concatenate([actions, actions[:1]]))
+    got = twin.step(np.concatenate([actions, np.repeat(actions[:1], twin.num_envs - len(actions), 0)]))
     for place, (row, action) in enumerate(zip(rows, actions, strict=True)):
         world.load_state_dict({name: array.copy() for name, array in before.items()})
         batch = world.action_space.sample()
@@ -183,6 +182,35 @@ def test_a_twin_steps_as_the_world_does(env: str):
             np.testing.assert_array_equal(got[4]["cost"][place], want[4]["cost"][row])
     twins.close()
     world.close()
+
+
+@pytest.mark.parametrize("counts_on", [False, True])
+def test_what_is_decided_is_left_out_of_the_rest(counts_on: bool):
+    """Against each action by itself, in a twin of its own: simulations that shrink on the way say the same."""
+    rng = np.random.default_rng(0)
+    world = Rail(40, max_episode_steps=9)
+    world.reset(seed=0)
+    world.stagger()
+    world.put(rng.integers(-5, 6, 40), rng.integers(-3, 4, 40))
+    state, rows, push = world.state_dict(), np.arange(40), rng.integers(0, 3, (40, 1))
+
+    def to_the_left(twin: Any, seen: np.ndarray) -> np.ndarray:
+        return np.zeros((len(seen), 1), np.int64)
+
+    def costs(which: np.ndarray) -> np.ndarray:
+        check = ModelCheck(
+            CheckConfig(steps=7, threshold=1.0),
+            world,
+            lambda n: Rail(n, max_episode_steps=9),
+            to_the_left,
+            counts_on=counts_on,
+        )
+        return check.costs(state, rows[which], push[which])
+
+    together = costs(rows)
+    np.testing.assert_array_equal(together, np.concatenate([costs(rows[i : i + 1]) for i in range(40)]))
+    assert (together > 1).sum() > 10 and (together <= 1).sum() > 10
+    assert together.max() == (7 if counts_on else 2)
 
 
 def test_checking_leaves_the_world_and_its_noise_as_they_were():
@@ -202,11 +230,13 @@ def test_noise_is_drawn_anew_and_every_draw_counts():
     world.put(np.full(200, WALL - 2.0), np.zeros(200))
     state, rows = world.state_dict(), np.arange(200)
     push = np.full((200, 1), 2)
-    foreseen = ModelCheck(CheckConfig(), world, lambda n: Rail(n, noise=1), None).costs(state, rows, push)  # type: ignore[arg-type]
+    foreseen = ModelCheck(CheckConfig(), world, lambda n: Rail(n, noise=1), None, counts_on=False).costs(
+        state, rows, push
+    )  # type: ignore[arg-type]
     assert 0.2 < foreseen.mean() < 0.5, "a third of the draws"
-    often = ModelCheck(CheckConfig(num_draws=12), world, lambda n: Rail(n, noise=1), None)  # type: ignore[arg-type]
+    often = ModelCheck(CheckConfig(num_draws=12), world, lambda n: Rail(n, noise=1), None, counts_on=False)  # type: ignore[arg-type]
     assert often.costs(state, rows, push).mean() > 0.95
-    again = ModelCheck(CheckConfig(), world, lambda n: Rail(n, noise=1), None).costs(state, rows, push)  # type: ignore[arg-type]
+    again = ModelCheck(CheckConfig(), world, lambda n: Rail(n, noise=1), None, counts_on=False).costs(state, rows, push)  # type: ignore[arg-type]
     np.testing.assert_array_equal(again, foreseen)
     happened = world.step(push[:, 0])[4]["cost"][:, 0]
     assert 0.2 < happened.mean() < 0.5
