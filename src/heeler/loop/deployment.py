@@ -49,7 +49,7 @@ class Deployment:
     Raises:
         RunError: nothing is released, or another deployment follows the run.
         CheckpointError: the release in use was altered.
-        ConfigError: a cost with a budget is not among `cost_names`.
+        ConfigError: a cost with a budget is not among `cost_names`, or the run has a shield.
     """
 
     def __init__(
@@ -64,7 +64,13 @@ class Deployment:
         if num_lanes < 1:
             raise ConfigError(f"num_lanes must be >= 1, got {num_lanes}")
         self.directory = RunDirectory.open(Path(run))
-        self.run_config, self.config = from_dict(self.directory.config()), config or LiveConfig()
+        values = self.directory.config()
+        if values.get("shield"):
+            raise ConfigError(
+                f"{self.directory.path} learned and was tested behind a shield, and a deployment has none: its policy "
+                "would act unshielded, which nothing was shown about"
+            )
+        self.run_config, self.config = from_dict(values), config or LiveConfig()
         self._releases = Releases(self.directory, needs_gate=True)
         self._log, self._records = AuditLog(self.directory.path / AUDIT_NAME), GateRecords(self.directory)
         self._policies: dict[str, Policy] = {}

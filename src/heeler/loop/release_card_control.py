@@ -60,7 +60,7 @@ def _gate_section(told: Lineage) -> Section:
         return Section(title="How it was tested", paragraphs=("No gate was asked: it was released untested.",))
     details, means = gate.details, gate.details["means"]
     num = len(details["episodes"]["candidate"]["returns"])
-    with_what = "the release in use" if gate.current_sha256 is not None else "the policy that learning began with"
+    with_what = "the release in use then" if gate.current_sha256 is not None else "the policy that learning began with"
     passed = "passed" if gate.passed else "was kept back by"
     per = {claim["name"]: f" per {claim['per']}" for claim in details["costs"]}
     return Section(
@@ -109,7 +109,7 @@ def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy:
     points = [
         "It was tested in its own world alone, with the settings of the run; nothing is known of another.",
         "It was tested acting by its likeliest action; while it learned it tried others too.",
-        "It has not seen inputs outside of the ranges above, and what it does there is not known.",
+        "Nothing was looked at outside of the ranges above, and what it does there is not known.",
     ]
     if share is not None:
         far = "a number more than 5 spreads from the mean of what it learned on"

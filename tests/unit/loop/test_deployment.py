@@ -71,6 +71,13 @@ def test_where_nothing_is_released_nothing_acts(tmp_path: Path) -> None:
     assert not (directory.path / "gates").exists()
 
 
+def test_what_was_tested_behind_a_shield_does_not_act_without_one(directory: RunDirectory) -> None:
+    path = directory.path / "config.yaml"
+    path.write_text(path.read_text() + "shield:\n  fallback: {kind: halt}\n")
+    with pytest.raises(ConfigError, match="would act unshielded"):
+        at_work(directory)
+
+
 def test_one_deployment_at_a_time_follows_a_run(directory: RunDirectory) -> None:
     with at_work(directory), pytest.raises(RunError, match="is followed by another deployment"):
         at_work(directory)
