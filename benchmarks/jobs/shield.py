@@ -27,7 +27,8 @@ BRAKE = FallbackConfig(kind="brake", function="heeler.safety.shields.brakes:poin
 SHIELD = ShieldConfig(
     fallback=BRAKE,
     # The robot comes to rest in about ten steps ahead; what it slides sideways has almost died out after forty.
-    check=CheckConfig(steps=40, costs=(COST,), foresight=40),
+    check=CheckConfig(steps=40, costs=(COST,), foresight=50),
+    num_candidates=16,
 )
 
 
@@ -36,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="PointGoal")
     parser.add_argument("--steps", type=int, default=1_500_000)
-    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--episode-steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

@@ -168,11 +168,10 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
         """What the environment says of the choices that there are, in Gymnasium's form; nothing where it does not."""
         given = info.get("action_mask") if isinstance(info, Mapping) else None
         parts = given if isinstance(given, tuple) else (given,)
-        if not self._num_choices or not all(
-            isinstance(part, np.ndarray) and part.dtype.kind in "biu" for part in parts
-        ):
+        arrays = [part for part in parts if isinstance(part, np.ndarray) and part.dtype.kind in "biu"]
+        if not self._num_choices or len(arrays) < len(parts) or not arrays:
             return {}
-        mask = np.concatenate([part.ravel() for part in parts]).astype(bool)
+        mask = np.concatenate([array.ravel() for array in arrays]).astype(bool)
         return {"action_mask": mask} if len(mask) == self._num_choices else {}
 
     def _flat(self, observation: Any) -> np.ndarray:

@@ -16,7 +16,6 @@ from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
 from heeler.loop.exporting import export_run
 from heeler.loop.online import OnlineRun, resume, run
-from heeler.loop.reading import load_policy
 from heeler.loop.shield_files import read_shield
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import ppo
@@ -30,6 +29,8 @@ from heeler.safety.shields.config import (
     ShieldConfig,
 )
 from tests.faults.test_run_kill import final_weights, metric_trace
+from tests.unit.loop.test_clips import untrained
+from tests.unit.loop.tiny import tiny_preferences
 
 STILL = FallbackConfig(kind="action", action=(0.0, 0.0, 0.0))
 ALL_PARTS = ShieldConfig(
@@ -126,16 +127,21 @@ def test_a_run_that_halts_keeps_what_it_learned(tmp_path: Path):
     assert RunDirectory.open(tmp_path / "run").checkpoint_steps() == [0]
 
 
-def test_a_film_shows_what_is_done(tmp_path: Path):
-    """Behind a shield that lets nothing move, the film is of a hopper that does not move by itself."""
-    still = ShieldConfig(
-        fallback=STILL, projection=ProjectionConfig(matrix=((1.0, 1.0, 1.0), (-1.0, -1.0, -1.0)), limit=(0.1, 0.1))
-    )
-    run(tiny(still), tmp_path / "run")
-    policy, config = load_policy(tmp_path / "run")
-    shown = record(policy, config, seed=0, max_s=0.3, size=40)
-    bare = record(policy, replace(config, shield=None), seed=0, max_s=0.3, size=40)
-    assert shown.frames.shape == bare.frames.shape
+def test_a_film_is_of_what_is_done_behind_the_shield():
+    """One that halts at once ends the film at once, and without it there is one."""
+    config = tiny(ShieldConfig(fallback=FallbackConfig(kind="halt"), check=CheckConfig(costs=("velocity",))))
+    config = replace(config, env=replace(config.env, kwargs={"speed_limit": 1e-9}))
+    with pytest.raises(NothingSafe):
+        record(untrained(config), config, seed=0, max_s=0.3, size=40)
+    assert record(untrained(config), replace(config, shield=None), seed=0, max_s=0.3, size=40).num_steps > 0
+
+
+def test_foresight_is_refused_where_the_reward_is_learned():
+    """It looks at the world's own, which such a run must not see."""
+    looking_on = ShieldConfig(fallback=STILL, check=CheckConfig(foresight=5))
+    with pytest.raises(ConfigError, match=r"shield.check.foresight looks at the world's own reward"):
+        tiny_preferences(shield=looking_on)
+    assert tiny_preferences(shield=replace(looking_on, check=CheckConfig())).shield is not None
 
 
 def test_the_configuration_goes_through_a_file():

@@ -63,13 +63,11 @@ class Mask:
                 f"{choices_NK.dtype} of shape {list(choices_NK.shape)}"
             )
         choices_NK = choices_NK.astype(bool)
-        some_NC = np.asarray(np.logical_or.reduceat(choices_NK, self._starts, axis=1))
-        nothing_N = np.logical_not(some_NC.all(axis=1, keepdims=True)).squeeze(1)
+        nothing_N = ~np.all(np.logical_or.reduceat(choices_NK, self._starts, axis=1), axis=1)
         return Allowed(choices_NK | nothing_N[:, None], nothing_N)
 
     def permits(self, choices_nK: np.ndarray, action_nMA: np.ndarray) -> np.ndarray:
         """[n, M]: which of M actions a row have only choices that there are."""
         places = action_nMA + self._starts
         rows = np.arange(len(choices_nK)).reshape(-1, 1, 1)
-        permitted_nM = np.asarray(choices_nK[rows, places].all(-1))
-        return permitted_nM
+        return np.all(choices_nK[rows, places], axis=-1)
