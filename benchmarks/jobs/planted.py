@@ -183,25 +183,27 @@ def _gravity(times: float) -> Plant:
     return plant
 
 
-def _slow(seconds: float, *, only_update: int | None = None, every: int = 1) -> Plant:
-    """Steps that take long; of one update alone where it is named."""
+def _slow(seconds: float) -> Plant:
+    """Steps that take long."""
 
-    def plant(run: OnlineRun, since: int) -> None:
-        count = 0
+    def on_action(actions: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return actions
 
-        def on_action(actions: np.ndarray) -> np.ndarray:
-            nonlocal count
-            count += 1
-            if count % every == 0:
-                time.sleep(seconds)
-            return actions
+    return world_fault(on_action=on_action)
 
-        if since == (only_update or 0):
-            _meddle(run, on_action=on_action)
-        elif only_update is not None:
-            _meddle(run)
 
-    return plant
+def _hang(run: OnlineRun, since: int) -> None:
+    """One step that takes as long as thirty updates, and two seconds more."""
+    if since:
+        return
+    seconds = [2 + 30 * run.elapsed_s / run.update]
+
+    def on_action(actions: np.ndarray) -> np.ndarray:
+        time.sleep(seconds.pop() if seconds else 0.0)
+        return actions
+
+    _meddle(run, on_action=on_action)
 
 
 # People
@@ -440,7 +442,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="world_hangs",
         run="cartpole",
-        plant=_slow(2.0, only_update=2, every=40),
+        plant=_hang,
         monitors=("stall",),
         settings={"stall_s": 1.0},
     ),
