@@ -183,14 +183,17 @@ def _gravity(times: float) -> Plant:
     return plant
 
 
-def _slow(seconds: float) -> Plant:
-    """Steps that take long."""
+def _slow(run: OnlineRun, since: int) -> None:
+    """Steps that take so long that an update takes four times what it took."""
+    if since:
+        return
+    seconds = 3 * run.elapsed_s / run.update / run.config.num_steps
 
     def on_action(actions: np.ndarray) -> np.ndarray:
         time.sleep(seconds)
         return actions
 
-    return world_fault(on_action=on_action)
+    _meddle(run, on_action=on_action)
 
 
 def _hang(run: OnlineRun, since: int) -> None:
@@ -428,7 +431,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="values_forgotten", run="pendulum", plant=_once(_forget_values), monitors=("value_loss", "gradients")),
     Fault(name="cost_sensor_dead", run="limits", plant=_costs(_no_cost), monitors=("cost_sensor",)),
     Fault(name="cost_jumps", run="limits", plant=_costs(lambda cost: 4 * cost), monitors=_COST),
-    Fault(name="budget_breached", run="limits", plant=_costs(_at_least(0.6)), monitors=_COST),
+    Fault(name="budget_breached", run="limits", plant=_costs(_at_least(0.95)), monitors=_COST),
     Fault(
         name="memory_leak",
         run="cartpole",
@@ -446,7 +449,7 @@ FAULTS: tuple[Fault, ...] = (
         monitors=("stall",),
         settings={"stall_s": 1.0},
     ),
-    Fault(name="world_slow", run="cartpole", plant=_slow(0.003), monitors=("slow_updates", "stall")),
+    Fault(name="world_slow", run="cartpole", plant=_slow, monitors=("slow_updates", "stall")),
     Fault(name="checkpoint_altered", run="cartpole", plant=_alter_checkpoint, monitors=("checkpoints",)),
 )
 """`least_free_disk_mb` below 0 is taken from what is free when the run begins."""
