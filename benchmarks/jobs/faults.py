@@ -53,7 +53,7 @@ def pendulum(seed: int) -> RunConfig:
 def limits(seed: int) -> RunConfig:
     """A swimmer under a speed limit, in short episodes."""
     settings: dict[str, Any] = {"max_episode_steps": 100, "speed_limit": 0.1}
-    costs = (CostConfig(name="velocity", budget=25.0), CostConfig(name="energy", budget=0.6, per="step"))
+    costs = (CostConfig(name="velocity", budget=45.0), CostConfig(name="energy", budget=0.6, per="step"))
     config = replace(
         velocity(env="SwimmerVelocity", seed=seed),
         env=EnvConfig(id="SwimmerVelocity", num_envs=8, num_threads=1, kwargs=settings),

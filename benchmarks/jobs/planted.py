@@ -183,25 +183,30 @@ def _gravity(times: float) -> Plant:
     return plant
 
 
-def _slow(seconds: float, *, only_update: int | None = None, every: int = 1) -> Plant:
-    """Steps that take long; of one update alone where it is named."""
+def _slow(run: OnlineRun, since: int) -> None:
+    """Steps that take so long that an update takes four times what it took."""
+    if since:
+        return
+    seconds = 3 * run.elapsed_s / run.update / run.config.num_steps
 
-    def plant(run: OnlineRun, since: int) -> None:
-        count = 0
+    def on_action(actions: np.ndarray) -> np.ndarray:
+        time.sleep(seconds)
+        return actions
 
-        def on_action(actions: np.ndarray) -> np.ndarray:
-            nonlocal count
-            count += 1
-            if count % every == 0:
-                time.sleep(seconds)
-            return actions
+    _meddle(run, on_action=on_action)
 
-        if since == (only_update or 0):
-            _meddle(run, on_action=on_action)
-        elif only_update is not None:
-            _meddle(run)
 
-    return plant
+def _hang(run: OnlineRun, since: int) -> None:
+    """One step that takes as long as thirty updates, and two seconds more."""
+    if since:
+        return
+    seconds = [2 + 30 * run.elapsed_s / run.update]
+
+    def on_action(actions: np.ndarray) -> np.ndarray:
+        time.sleep(seconds.pop() if seconds else 0.0)
+        return actions
+
+    _meddle(run, on_action=on_action)
 
 
 # People
@@ -426,7 +431,7 @@ FAULTS: tuple[Fault, ...] = (
     Fault(name="values_forgotten", run="pendulum", plant=_once(_forget_values), monitors=("value_loss", "gradients")),
     Fault(name="cost_sensor_dead", run="limits", plant=_costs(_no_cost), monitors=("cost_sensor",)),
     Fault(name="cost_jumps", run="limits", plant=_costs(lambda cost: 4 * cost), monitors=_COST),
-    Fault(name="budget_breached", run="limits", plant=_costs(_at_least(0.6)), monitors=_COST),
+    Fault(name="budget_breached", run="limits", plant=_costs(_at_least(0.95)), monitors=_COST),
     Fault(
         name="memory_leak",
         run="cartpole",
@@ -440,11 +445,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault(
         name="world_hangs",
         run="cartpole",
-        plant=_slow(2.0, only_update=2, every=40),
+        plant=_hang,
         monitors=("stall",),
         settings={"stall_s": 1.0},
     ),
-    Fault(name="world_slow", run="cartpole", plant=_slow(0.003), monitors=("slow_updates", "stall")),
+    Fault(name="world_slow", run="cartpole", plant=_slow, monitors=("slow_updates", "stall")),
     Fault(name="checkpoint_altered", run="cartpole", plant=_alter_checkpoint, monitors=("checkpoints",)),
 )
 """`least_free_disk_mb` below 0 is taken from what is free when the run begins."""

@@ -78,7 +78,8 @@ class UnsafeTeacher:
     """
 
     def __init__(self, config: UnsafeTeacherConfig, seed: int, name: str, kind: UnsafeKind) -> None:
-        self.config, self.seed, self.name, self.kind = config, seed, name, kind
+        self.config, self.seed, self.name = config, seed, name
+        self.kind: UnsafeKind = kind
         self._pending: dict[str, _Pending] = {}
 
     def ask(self, queries: Sequence[Query], unsafe: Sequence[bool], step: int) -> None:

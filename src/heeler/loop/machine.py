@@ -41,9 +41,7 @@ def _by_psutil() -> dict[str, float]:
 
 
 class WrittenCheckpoints:
-    """Notices checkpoints that were touched since they were written, or first seen.
-
-    Only those are read, so that a look is cheap.
+    """Notices checkpoints that were touched since they were written, or first seen; only those are read.
 
     Args:
         directory: of the run.

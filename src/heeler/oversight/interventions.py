@@ -49,7 +49,8 @@ class Act:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The act that `to_dict` wrote."""
-        return cls(**{**values, "evidence": tuple(values["evidence"])})
+        known: dict[str, Any] = {**values, "evidence": tuple(values["evidence"])}
+        return cls(**known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ class InterventionsState:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The state that `to_dict` wrote."""
-        rules = tuple(RuleState(**{**rule, "seen": tuple(rule["seen"])}) for rule in values["rules"])
+        known: list[dict[str, Any]] = [{**rule, "seen": tuple(rule["seen"])} for rule in values["rules"]]
+        rules = tuple(RuleState(**rule) for rule in known)
         pending = values["pending"]
         return cls(rules=rules, pending=None if pending is None else Act.from_dict(pending))
 

@@ -298,7 +298,7 @@ def test_a_checkpoint_that_is_altered_or_torn_is_noticed_and_a_new_one_is_not(tm
     assert damaged() == []
     directory.save_checkpoint(3, {"a": np.ones(3)}, {}, keep=3)
     written.written(3)
-    (tmp_path / "checkpoints" / "step-3" / "state.json").write_text("{}")
+    (tmp_path / "checkpoints" / "step-3" / "state.json").write_text("{ }")
     assert "step-3" in damaged()[0], "before it was ever looked at"
     (tmp_path / "checkpoints" / "step-2" / "state.json").unlink()
     assert "step-2" in damaged()[0]
