@@ -49,7 +49,8 @@ class Act:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The act that `to_dict` wrote."""
-        return cls(**{**values, "evidence": tuple(values["evidence"])})
+        fields: dict[str, Any] = {**values, "evidence": tuple(values["evidence"])}
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ class InterventionsState:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The state that `to_dict` wrote."""
-        rules = tuple(RuleState(**{**rule, "seen": tuple(rule["seen"])}) for rule in values["rules"])
+        rows: list[dict[str, Any]] = [{**rule, "seen": tuple(rule["seen"])} for rule in values["rules"]]
+        rules = tuple(RuleState(**row) for row in rows)
         pending = values["pending"]
         return cls(rules=rules, pending=None if pending is None else Act.from_dict(pending))
 
