@@ -159,7 +159,7 @@ def test_a_frozen_run_acts_on_and_its_policy_stays(tmp_path):
     assert operator.updates() == [1, 2, 3, 4, 5, 6]
     assert ["policy_loss" in row for row in operator.rows] == [True, True, False, False, False, False]
     assert operator.rows[-1]["episodes"] > operator.rows[1]["episodes"]
-    assert len(result.evaluation.episode_return) == 4
+    assert len(result.evaluation.returns) == 4
 
 
 def test_a_frozen_run_begins_with_no_fresh_policy(tmp_path):
