@@ -49,13 +49,8 @@ class Act:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The act that `to_dict` wrote."""
-<<<<<<< HEAD
-        known: dict[str, Any] = {**values, "evidence": tuple(values["evidence"])}
-        return cls(**known)
-=======
         fields: dict[str, Any] = {**values, "evidence": tuple(values["evidence"])}
         return cls(**fields)
->>>>>>> l-interventions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,13 +81,8 @@ class InterventionsState:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The state that `to_dict` wrote."""
-<<<<<<< HEAD
-        known: list[dict[str, Any]] = [{**rule, "seen": tuple(rule["seen"])} for rule in values["rules"]]
-        rules = tuple(RuleState(**rule) for rule in known)
-=======
         rows: list[dict[str, Any]] = [{**rule, "seen": tuple(rule["seen"])} for rule in values["rules"]]
         rules = tuple(RuleState(**row) for row in rows)
->>>>>>> l-interventions
         pending = values["pending"]
         return cls(rules=rules, pending=None if pending is None else Act.from_dict(pending))
 
