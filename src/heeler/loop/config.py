@@ -264,6 +264,8 @@ class RunConfig:
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
                 f"got {self.preferences.segment_length}"
             )
+        if self.interventions is not None:
+            self.interventions.check_watched(self.monitors)
         if self.preferences and self.shield and self.shield.check and self.shield.check.foresight:
             raise ConfigError(
                 "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Literal, cast, get_args
 
 from heeler.core.errors import ConfigError, did_you_mean
+from heeler.oversight.monitors.config import MONITOR_NAMES, MonitorsConfig
 
 ActKind = Literal["warn", "slow", "freeze", "fall_back", "roll_back", "safe_stop", "hard_stop"]
 ACTS: tuple[ActKind, ...] = get_args(ActKind)
@@ -83,6 +84,20 @@ class InterventionsConfig:
         if not self.trusted:
             raise ConfigError("trusted must be release, step-N, zero or a function MODULE:NAME, got nothing")
         _refuse_contradictions(self.rules, {rule.monitor for rule in self.rules})
+
+    def check_watched(self, monitors: MonitorsConfig | None) -> None:
+        """Refuse rules that do not fit what watches a run; None for nothing.
+
+        Raises:
+            ConfigError: there are rules and nothing watches, or as of `check`.
+        """
+        if not self.rules:
+            return
+        if monitors is None:
+            raise ConfigError(
+                "interventions.rules would be ignored, as nothing watches this run; set monitors, or leave the rules out"
+            )
+        self.check([name for name in MONITOR_NAMES if name not in monitors.off])
 
     def check(self, monitors: Collection[str]) -> None:
         """Refuse rules that do not fit a run's monitors.

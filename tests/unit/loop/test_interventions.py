@@ -29,6 +29,7 @@ from heeler.loop.steering import Steering
 from heeler.loop.trusted import Trusted
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rollouts.collector import Collector
 from tests.unit.loop.test_steering import STEPS, Operator, steered
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
@@ -45,11 +46,11 @@ UPDATE = 8 * 64
 
 
 def ruled(*rules: RuleConfig, trusted: str = "zero", **settings: Any) -> RunConfig:
-    return tiny(interventions=InterventionsConfig(rules=rules, trusted=trusted), **settings)
+    return tiny(interventions=InterventionsConfig(rules=rules, trusted=trusted), monitors=MonitorsConfig(), **settings)
 
 
 def rule(act: str, **settings: Any) -> RuleConfig:
-    return RuleConfig(monitor="watcher", act=act, **settings)
+    return RuleConfig(monitor="stuck_sensor", act=act, **settings)
 
 
 def log_of(path: Path) -> list[AuditEntry]:
@@ -87,7 +88,9 @@ def find(monkeypatch: pytest.MonkeyPatch):
         def finding(holding: Holding, update: int) -> None:
             if update in updates:
                 evidence = {"update": update}
-                holding.findings = [Finding(monitor="watcher", step=update * UPDATE, reason="odd", evidence=evidence)]
+                holding.findings = [
+                    Finding(monitor="stuck_sensor", step=update * UPDATE, reason="odd", evidence=evidence)
+                ]
             decide(holding, update)
 
         monkeypatch.setattr(Holding, "decide", finding)
@@ -105,6 +108,13 @@ def killed_at(update: int):
             raise Killed
 
     return die
+
+
+def test_rules_for_what_does_not_watch_are_refused():
+    with pytest.raises(ConfigError, match="nothing watches this run; set monitors"):
+        tiny(interventions=InterventionsConfig(rules=(rule("warn"),)))
+    with pytest.raises(ConfigError, match="no monitor 'stuck_sensor' watches this run"):
+        replace(ruled(rule("warn")), monitors=MonitorsConfig(off=("stuck_sensor",)))
 
 
 # By people
@@ -361,7 +371,7 @@ def test_a_rule_freezes_a_run_and_its_evidence_is_in_the_audit_log(tmp_path, fin
     (entry,) = [entry for entry in log_of(tmp_path / "run") if entry.act.startswith("intervention")]
     assert (entry.person, entry.act) == ("learner", "intervention.freeze")
     assert entry.details["step"] == 3 * UPDATE
-    assert entry.details["reason"] == "watcher: odd (2 findings within 2 updates)"
+    assert entry.details["reason"] == "stuck_sensor: odd (2 findings within 2 updates)"
     assert [one["evidence"] for one in entry.details["evidence"]] == [{"update": 2}, {"update": 3}]
 
 
@@ -376,7 +386,7 @@ def test_a_warning_changes_nothing_and_is_told(tmp_path, find):
     with Operator(tmp_path / "run").store() as store:
         assert store.setting(WARNED, None) == {
             "step": 2 * UPDATE,
-            "reason": "watcher: odd (1 finding within 1 update)",
+            "reason": "stuck_sensor: odd (1 finding within 1 update)",
         }
 
 
@@ -444,7 +454,7 @@ def test_with_nothing_to_trust_a_rule_freezes_instead(tmp_path, find):
 def test_a_rule_stops_a_run_at_once_and_it_is_gone_on_with(tmp_path, find):
     find(3)
     config = ruled(rule("hard_stop"))
-    with pytest.raises(RunStopped, match=r"a rule stopped the run at step 1,536, at once \(watcher: odd"):
+    with pytest.raises(RunStopped, match=r"a rule stopped the run at step 1,536, at once \(stuck_sensor: odd"):
         run(config, tmp_path / "run")
     assert [entry.act for entry in log_of(tmp_path / "run")] == ["run.begin", "intervention.hard_stop", "run.stop"]
     assert RunDirectory.open(tmp_path / "run").checkpoint_steps() == [2 * UPDATE], "nothing was saved for it"
@@ -526,7 +536,7 @@ def test_a_run_that_a_rule_stops_each_time_goes_on_by_other_rules(tmp_path, find
 
 def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_stays(tmp_path, find):
     before = Holding(InterventionsConfig(rules=(rule("freeze", findings=2, within_updates=9),)))
-    before.findings = [Finding(monitor="watcher", step=1, reason="odd")]
+    before.findings = [Finding(monitor="stuck_sensor", step=1, reason="odd")]
     before.decide(1)
     before.hold(Held(level="slow", by="a person", reason="asked for", since_step=1))
     state = json.loads(json.dumps(before.state()))

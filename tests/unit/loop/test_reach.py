@@ -35,6 +35,7 @@ from heeler.loop.language.run import LanguageRun
 from heeler.loop.online import OnlineRun, run
 from heeler.models.language.loading import load_language_model
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.safety.costs import CostConfig
 from tests.tiny_models import tiny_llama
 from tests.unit.loop.language.test_run import stepped
@@ -99,9 +100,9 @@ def watchers_among(roots: Sequence[Any]) -> list[str]:
 def limited(config: RunConfig) -> RunConfig:
     """With costs, rules and people, so that there is something to come upon."""
     limits = LimitsConfig.of("cpo", (CostConfig(name="velocity", budget=25.0),))
-    rules = InterventionsConfig(rules=(RuleConfig(monitor="m", act="warn"),), trusted="zero")
+    rules = InterventionsConfig(rules=(RuleConfig(monitor="gradients", act="warn"),), trusted="zero")
     env = replace(config.env, id="HopperVelocity", num_threads=1)
-    return replace(config, env=env, limits=limits, interventions=rules)
+    return replace(config, env=env, limits=limits, interventions=rules, monitors=MonitorsConfig())
 
 
 @pytest.mark.parametrize("config", [limited(tiny_ppo("Hopper-v5")), tiny_preferences()], ids=["costs", "people"])

@@ -242,6 +242,8 @@ class LanguageRunConfig:
         if not 0 <= self.chat_share <= 1:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
         check_limits(self.parts, self.budgets.limits)
+        if self.interventions is not None:
+            self.interventions.check_watched(self.monitors)
         if self.learned is None and not self.parts.teach:
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
         if self.only_people_teach and self.answers_per_update < 1:
