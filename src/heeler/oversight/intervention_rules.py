@@ -95,7 +95,7 @@ class InterventionsConfig:
             return
         if monitors is None:
             raise ConfigError(
-                "interventions.rules would be ignored, as nothing watches this run; set monitors, or leave the rules out"
+                "interventions.rules would be ignored, as nothing watches this run; set monitors, or leave them out"
             )
         self.check([name for name in MONITOR_NAMES if name not in monitors.off])
 
