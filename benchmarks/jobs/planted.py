@@ -335,7 +335,7 @@ def _forget_values(policy: Policy) -> None:
 
 
 def _narrow(policy: Policy) -> None:
-    policy.log_std -= 3.0
+    policy.log_std.sub_(3.0)
 
 
 def _sharpen(policy: Policy) -> None:

@@ -48,11 +48,12 @@ def staleness(directory: RunDirectory, store: Store) -> Staleness:
 
 def _num_withdrawn(directory: RunDirectory, step: int, withdrawn: set[int]) -> int:
     try:
-        state = json.loads((directory.path / "checkpoints" / f"step-{step}" / _STATE).read_bytes())
+        state: dict[str, Any] = json.loads((directory.path / "checkpoints" / f"step-{step}" / _STATE).read_bytes())
     except (OSError, ValueError):
         # It was removed just now, or is damaged, which is told elsewhere.
         return 0
-    costs: dict[str, Any] | None = (state.get("costs") or {}).get("answers")
+    of_run: dict[str, Any] = state.get("costs") or {}
+    costs: dict[str, Any] | None = of_run.get("answers")
     of_costs = 0 if costs is None else sum(position in withdrawn for position, _ in costs["taken"])
     return of_costs + _of_reward(state.get("preferences"), withdrawn)
 
