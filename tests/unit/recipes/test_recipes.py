@@ -183,5 +183,5 @@ def test_a_learner_or_loss_that_there_is_not_is_refused():
         made("chat", learner="reinforce")
     with pytest.raises(ConfigError, match="loss must be one of dpo"):
         made("dpo", loss="hinge")
-    with pytest.raises(ConfigError, match=r"no learner 'cop' keeps budgets; .* Did you mean 'cpo'"):
-        made("velocity", method="cop")
+    with pytest.raises(ConfigError, match=r"no learner 'cpoo' keeps budgets; .* Did you mean 'cpo'"):
+        made("velocity", method="cpoo")
