@@ -242,8 +242,8 @@ _MAKERS: Mapping[str, Callable[[PartEntry, _Run], Part]] = {
 _FILES: Mapping[str, Callable[[Any], str]] = {
     "truthfulness": lambda settings: getattr(settings, "knowledge", ""),
     "schemas": lambda settings: settings.schema,
-    "functions": lambda settings: settings.function.rpartition(":")[0],
 }
+"""Which file a part goes by. Functions are not among them: one that failed is mended, and the run goes on."""
 
 
 class _OfWorld:

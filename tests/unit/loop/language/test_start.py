@@ -17,7 +17,7 @@ from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.language.exporting import export_language_run
-from heeler.loop.language.part_settings import FunctionPart, PartWeights, SchemaPart, TruthfulnessPart
+from heeler.loop.language.part_settings import PartWeights, SchemaPart, TruthfulnessPart
 from heeler.loop.language.running import Listeners, resume_language, run_language
 from heeler.loop.run_model import ADAPTER, MODEL, load_start
 from heeler.loop.serving import ServeOptions, chat_of
@@ -287,7 +287,7 @@ def test_a_run_does_not_go_on_with_other_prompts(base: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("setting", "changed"),
-    [("truthfulness", "facts.txt"), ("schemas[0]", "schema.json"), ("functions[0]", "own.py")],
+    [("truthfulness", "facts.txt"), ("schemas[0]", "schema.json")],
 )
 def test_a_run_does_not_go_on_with_another_file_of_a_part(
     base: Path, tmp_path: Path, setting: str, changed: str
@@ -297,15 +297,12 @@ def test_a_run_does_not_go_on_with_another_file_of_a_part(
     files = {
         "facts.txt": ("A red lamp costs 12 euro.", "A red lamp costs 13 euro."),
         "schema.json": ('{"type": "object"}', '{"type": "array"}'),
-        "own.py": ("def short(prompts, completions):\n    return [-len(each) for each in completions]\n",) * 2,
     }
-    files["own.py"] = (files["own.py"][0], files["own.py"][0].replace("-len", "len"))
     for name, (before, _) in files.items():
         (tmp_path / name).write_text(before)
     parts = PartWeights(
         truthfulness=TruthfulnessPart(weight=1.0, knowledge=str(tmp_path / "facts.txt")),
         schemas=(SchemaPart(weight=1.0, schema=str(tmp_path / "schema.json")),),
-        functions=(FunctionPart(weight=1.0, function=f"{tmp_path / 'own.py'}:short"),),
     )
     begun(without_people(base, prompts, parts), tmp_path / "run")
     (tmp_path / changed).write_text(files[changed][1])
