@@ -169,7 +169,7 @@ def test_no_secret_is_written_down(verbose, tmp_path, caplog, capfd):
     assert verbose.get(f"{API}/runs", headers=bearer(key + "x")).status_code == 401
     posted = verbose.post(f"{API}/runs/run/feedback", json=answer_to(queries[0]), headers=bearer(key))
     assert posted.status_code == 200, posted.text
-    secrets = [PASSWORD, one_time, reset, key, key.rpartition("_")[2], new, wrong, *tokens, *ann.cookies.values()]
+    secrets = [PASSWORD, one_time, reset, key, key.split("_", 2)[2], new, wrong, *tokens, *ann.cookies.values()]
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert tmp_path / AUDIT_NAME in files
     heard = caplog.text + "".join(capfd.readouterr())
