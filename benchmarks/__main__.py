@@ -19,6 +19,7 @@ from benchmarks import (
     console_overhead,
     crash_soak,
     exploited_reward,
+    faults,
     gpu_lm,
     guards,
     helpdesk,
@@ -27,6 +28,8 @@ from benchmarks import (
     ingest,
     mujoco_batch,
     over_optimisation,
+    overseers,
+    oversight_overhead,
     ppo_cartpole,
     ppo_hopper,
     preferences,
@@ -34,7 +37,12 @@ from benchmarks import (
     release_gate,
     rl_trl,
     sft_rm_trl,
+    shield,
+    stop,
     toxicity,
+    two_costs,
+    velocity,
+    velocity_omnisafe,
 )
 from benchmarks.harness import RESULTS, Benchmark, BenchmarkError, Result, run
 
@@ -57,6 +65,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     over_optimisation.BENCHMARK,
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,
+    overseers.BENCHMARK,
+    stop.BENCHMARK,
+    faults.BENCHMARK,
+    oversight_overhead.BENCHMARK,
     toxicity.BENCHMARK,
     guards.BENCHMARK,
     gpu_lm.BENCHMARK,
@@ -65,6 +77,10 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     helpdesk_adversarial.BENCHMARK,
     sft_rm_trl.BENCHMARK,
     rl_trl.BENCHMARK,
+    shield.BENCHMARK,
+    velocity.BENCHMARK,
+    two_costs.BENCHMARK,
+    velocity_omnisafe.BENCHMARK,
 )
 
 

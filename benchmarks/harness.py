@@ -25,6 +25,7 @@ Figures = dict[str, float]
 RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     ">": lambda figure, bound: figure > bound,
     ">=": lambda figure, bound: figure >= bound,
+    "<": lambda figure, bound: figure < bound,
     "<=": lambda figure, bound: figure <= bound,
 }
 

@@ -27,10 +27,15 @@ class Trained:
     policy: Policy
     evaluation: Evaluation
     """Fresh episodes in the run's own world."""
-    metrics: Metrics
-    """The last update's."""
+    rows: list[Metrics]
+    """Every update's metrics, and what there was while it waited."""
     train_wall_s: float
     """From the beginning to the end of the last update, checkpoints included, evaluation left out."""
+
+    @property
+    def metrics(self) -> Metrics:
+        """The last update's."""
+        return self.rows[-1]
 
     @property
     def steps(self) -> int:
@@ -45,19 +50,20 @@ class Trained:
 
 def train(config: RunConfig) -> Trained:
     """Learn to the end, in a run directory that is gone afterwards; says on standard error how far it is."""
-    last: Metrics = {}
+    rows: list[Metrics] = []
     start = ended = time.perf_counter()
 
     def note(metrics: Metrics) -> None:
-        nonlocal last, ended
-        last, ended = metrics, time.perf_counter()
+        nonlocal ended
+        rows.append(metrics)
+        ended = time.perf_counter()
         if _tenth(metrics["update"], config) > _tenth(metrics["update"] - 1, config):
             total_steps = config.num_updates * config.steps_per_update
             print(f"  {_progress(metrics, total_steps, ended - start)}", file=sys.stderr, flush=True)
 
     with tempfile.TemporaryDirectory(prefix="heeler-benchmark-") as folder:
         result = run(config, Path(folder) / "run", on_metrics=note)
-    return Trained(policy=result.policy, evaluation=result.evaluation, metrics=last, train_wall_s=ended - start)
+    return Trained(policy=result.policy, evaluation=result.evaluation, rows=rows, train_wall_s=ended - start)
 
 
 def _tenth(update: float, config: RunConfig) -> int:

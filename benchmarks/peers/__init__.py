@@ -12,7 +12,9 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT, BenchmarkError
 
-PEERS = ("sb3", "imitation", "schemathesis", "trl")
+PEERS = ("sb3", "imitation", "schemathesis", "trl", "omnisafe")
+_TAKEN_AS_LISTED = ("omnisafe",)
+"""Peers whose packages ask for versions that contradict each other; their lists name all that they need."""
 HOME = ROOT / ".peers"
 LISTS = Path(__file__).resolve().parent
 
@@ -46,6 +48,8 @@ def python(name: str, *, home: Path = HOME, lists: Path = LISTS) -> str:
 def _make(place: Path, pinned: Path, interpreter: str) -> None:
     shutil.rmtree(place, ignore_errors=True)
     pip = (interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
+    if place.name in _TAKEN_AS_LISTED:
+        pip = (*pip, "--no-deps")
     torch = [line for line in pinned.read_text().splitlines() if line.startswith("torch==")]
     _call((sys.executable, "-m", "venv", str(place)))
     # By itself and first: the rest then finds it there and asks for no other build of it.

@@ -1,6 +1,7 @@
 """The operator's page, with a learner that really learns beside the service."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -127,6 +128,49 @@ def test_a_run_is_watched_and_steered_by_buttons(
     expect(page.locator("#audit-checks")).to_contain_text("The learner’s log is as it was written")
     expect(page.locator("#audit")).to_contain_text("run.stop")
     expect(page.locator("#audit")).to_contain_text("asked_by: olga")
+
+
+def by_keyboard(page: Page, button: str) -> None:
+    """Press a button and say yes, without a mouse."""
+    page.get_by_role("button", name=button, exact=True).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.locator("dialog")).to_be_hidden(timeout=15_000)
+
+
+def test_a_run_is_held_and_let_go_and_stopped_hard_by_keyboard(
+    browsers: Browsers, place: Place, shots: Path | None
+) -> None:
+    learner = Learner(place.folder / "held")
+    try:
+        page = browsers("olga").new_page()
+        page.goto("/operate")
+        page.get_by_role("link", name="held").click(timeout=30_000)
+        state, commands, alarms = page.locator("#run-state"), page.locator("#commands li"), page.locator("#alarms")
+        expect(state).to_have_text("learning", timeout=20_000)
+        by_keyboard(page, "Slow")
+        expect(commands.first).to_contain_text("slowed since step", timeout=15_000)
+        by_keyboard(page, "Freeze")
+        expect(commands.first).to_contain_text("frozen since step", timeout=15_000)
+        expect(alarms).to_contain_text("The run is frozen: it acts, and learns nothing", timeout=10_000)
+        expect(page.get_by_role("button", name="Thaw")).to_be_visible(timeout=10_000)
+        expect(page.get_by_role("button", name="Freeze")).to_have_count(0)
+        expect(page.get_by_role("button", name="Slow")).to_have_count(0)
+        by_keyboard(page, "Fall back")
+        expect(commands.first).to_contain_text("refused: there is nothing trusted to fall back to", timeout=15_000)
+        look(page, shots, "operate-held")
+        by_keyboard(page, "Thaw")
+        expect(commands.first).to_contain_text("learns freely; it was frozen", timeout=15_000)
+        expect(page.get_by_role("button", name="Thaw")).to_have_count(0, timeout=10_000)
+        by_keyboard(page, "Stop hard")
+        expect(commands.first).to_contain_text(f"process {learner.process.pid} ended within", timeout=15_000)
+        assert learner.process.wait(timeout=30) == -signal.SIGKILL
+        expect(state).to_have_text("stopped", timeout=10_000)
+        expect(alarms.locator(".alarm")).to_have_count(0, timeout=10_000)
+        expect(page.locator("#audit")).to_contain_text("run.hard_stop")
+    finally:
+        learner.end()
 
 
 def kept_run(folder: Path, name: str) -> Path:

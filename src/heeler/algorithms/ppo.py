@@ -1,7 +1,7 @@
 """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347), for true and for learned rewards alike.
 
 Left out of the paper: the adaptive KL penalty. Added: observation and reward normalisation, KL early stop.
-Shapes: T steps, N environments, B samples, O observation numbers, A action numbers.
+Shapes: T steps, N environments, B samples, O observation numbers, A action numbers, C costs (none here).
 """
 
 import math
@@ -88,9 +88,12 @@ class PPOState:
     generator: torch.Generator
     """Shuffles minibatches."""
     num_updates: int = 0
+    pace: float = 1.0
+    """Share of its learning rate, clip and KL that an update may use at present; less where learning is slowed. What
+    slows it keeps it too: it is no part of what checkpoints hold of a learner."""
 
 
-class _Samples(NamedTuple):
+class Samples(NamedTuple):
     """A rollout, or a minibatch of it, as the gradient steps see it."""
 
     observation_BO: Tensor
@@ -98,15 +101,62 @@ class _Samples(NamedTuple):
     log_prob_B: Tensor
     advantage_B: Tensor
     target_B: Tensor
+    cost_advantage_BC: Tensor
+    """For learners that are held within budgets; in units of each cost's spread."""
+    cost_target_BC: Tensor
+    acted_BL: Tensor
+    """What the policy that acted gave, for learners that compare whole distributions; else [B, 0]."""
+    allowed_BL: Tensor
+    """The choices that a mask left the policy that acted, and leaves the one that learns; [B, 0] where all were."""
 
 
-class _LossParts(NamedTuple):
+class Seen(NamedTuple):
+    """A rollout as the values look at it."""
+
+    observation_TNO: Tensor
+    """Normalised, T + 1 of them."""
+    final_EO: Tensor
+    """Normalised, those that ended an episode."""
+    final_index: np.ndarray
+    terminated_TN: Tensor
+    truncated_TN: Tensor
+
+
+class LossParts(NamedTuple):
     """What one gradient step saw, without its graph."""
 
     policy_loss: Tensor
     value_loss: Tensor
     entropy: Tensor
     log_prob_B: Tensor
+    gradient_norm: Tensor
+    """Before it was shortened."""
+
+
+def advantages(
+    reward_TN: Tensor, value_TN: Tensor, final_value_E: Tensor, seen: Seen, *, discount: float, trace_decay: float
+) -> Tensor:
+    """[T, N] advantages of what was done.
+
+    Args:
+        reward_TN: what is summed: a reward or a cost.
+        value_TN: [T + 1, N] values of the observations, those of resets among them.
+        final_value_E: values of the observations that ended an episode.
+        seen: where episodes ended, and how.
+        discount: gamma.
+        trace_decay: lambda.
+    """
+    next_value_TN = value_TN[1:].clone()
+    next_value_TN[tuple(seen.final_index.T)] = final_value_E
+    return gae(
+        reward_TN,
+        value_TN[:-1],
+        next_value_TN,
+        seen.terminated_TN,
+        seen.truncated_TN,
+        discount=discount,
+        trace_decay=trace_decay,
+    )
 
 
 class PPO:
@@ -179,8 +229,11 @@ class PPO:
         samples, explained = self._prepare(state, rollout, reward)
         left = 1 - progress
         share = self.config.final_learning_rate_share + (1 - self.config.final_learning_rate_share) * left
+        share *= state.pace
         state.optimizer.learning_rate = self.config.learning_rate * share
-        metrics = self._optimize(state, samples, self.config.clip * (left if self.config.anneal_clip else 1.0))
+        metrics = self._optimize(
+            state, samples, self.config.clip * state.pace * (left if self.config.anneal_clip else 1.0)
+        )
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
@@ -190,37 +243,56 @@ class PPO:
         return state, metrics
 
     @torch.no_grad()
-    def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[_Samples, float]:
+    def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[Samples, float]:
         """What the gradient steps learn from, and how much of the returns the values had explained."""
         policy, device = state.policy, self.config.device
-        observation_TNO = policy.normalize(torch.from_numpy(rollout.observation).to(device))
-        value_TN = policy.value(observation_TNO)
-        next_value_TN = value_TN[1:].clone()
-        if len(rollout.final_index):
-            final_BO = policy.normalize(torch.from_numpy(rollout.final_observation).to(device))
-            next_value_TN[tuple(rollout.final_index.T)] = policy.value(final_BO)
-        terminated_TN = torch.from_numpy(rollout.terminated).to(device)
-        truncated_TN = torch.from_numpy(rollout.truncated).to(device)
-        advantage_TN = gae(
+        seen = self._see(policy, rollout)
+        value_TN = policy.value(seen.observation_TNO)
+        advantage_TN = advantages(
             self._scaled_reward(state, rollout, reward).to(device),
-            value_TN[:-1],
-            next_value_TN,
-            terminated_TN,
-            truncated_TN,
+            value_TN,
+            policy.value(seen.final_EO),
+            seen,
             discount=self.config.discount,
             trace_decay=self.config.trace_decay,
         )
         target_TN = advantage_TN + value_TN[:-1]
         # Normalised over the whole rollout: each minibatch then pulls as strongly as it should.
         advantage_TN = (advantage_TN - advantage_TN.mean()) / (advantage_TN.std() + 1e-8)
-        samples = _Samples(
-            observation_BO=observation_TNO[:-1].flatten(0, 1),
-            action_BA=torch.from_numpy(rollout.action).to(device).flatten(0, 1),
+        cost_advantage_TNC, cost_target_TNC = self._cost_advantages(state, rollout, seen)
+        samples = Samples(
+            observation_BO=seen.observation_TNO[:-1].flatten(0, 1),
+            action_BA=torch.from_numpy(rollout.learned_action).to(device).flatten(0, 1),
             log_prob_B=torch.from_numpy(rollout.log_prob).to(device).flatten(),
             advantage_B=advantage_TN.flatten(),
             target_B=target_TN.flatten(),
+            cost_advantage_BC=cost_advantage_TNC.flatten(0, 1),
+            cost_target_BC=cost_target_TNC.flatten(0, 1),
+            acted_BL=torch.zeros((rollout.action[..., 0].size, 0), device=device),
+            allowed_BL=self._allowed(rollout),
         )
         return samples, explained_variance(value_TN[:-1].flatten(), samples.target_B)
+
+    def _see(self, policy: Policy, rollout: Rollout) -> Seen:
+        device = self.config.device
+        return Seen(
+            observation_TNO=policy.normalize(torch.from_numpy(rollout.observation).to(device)),
+            final_EO=policy.normalize(torch.from_numpy(rollout.final_observation).to(device)),
+            final_index=rollout.final_index,
+            terminated_TN=torch.from_numpy(rollout.terminated).to(device),
+            truncated_TN=torch.from_numpy(rollout.truncated).to(device),
+        )
+
+    def _allowed(self, rollout: Rollout) -> Tensor:
+        """[B, L] booleans, or [B, 0]."""
+        if rollout.allowed is None:
+            return torch.zeros((rollout.log_prob.size, 0), dtype=torch.bool, device=self.config.device)
+        return torch.from_numpy(rollout.allowed).to(self.config.device).flatten(0, 1)
+
+    def _cost_advantages(self, state: PPOState, rollout: Rollout, seen: Seen) -> tuple[Tensor, Tensor]:
+        """[T, N, C] advantages and targets of the costs that learning is held within; none here."""
+        none_TNC = torch.zeros((*rollout.true_reward.shape, 0), device=self.config.device)
+        return none_TNC, none_TNC
 
     def _scaled_reward(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> Tensor:
         reward_TN = torch.from_numpy(np.asarray(reward, np.float32))
@@ -232,17 +304,17 @@ class PPO:
         state.return_moments.update(sum_TN.reshape(-1, 1))
         return (reward_TN / math.sqrt(state.return_moments.variance.item() + 1e-8)).clamp_(-10, 10)
 
-    def _optimize(self, state: PPOState, samples: _Samples, clip: float) -> dict[str, float]:
+    def _optimize(self, state: PPOState, samples: Samples, clip: float) -> dict[str, float]:
         size, config = len(samples.log_prob_B), self.config
-        parts: list[_LossParts] = []
+        parts: list[LossParts] = []
         num_epochs, kl = 0, 0.0
         while num_epochs < config.num_epochs:
             num_epochs += 1
             order = torch.randperm(size, generator=state.generator).to(config.device)
             # One gather an epoch; minibatches are then views.
-            shuffled = _Samples._make(tensor.index_select(0, order) for tensor in samples)
+            shuffled = Samples._make(tensor.index_select(0, order) for tensor in samples)
             splits = (tensor.split(config.minibatch_size) for tensor in shuffled)
-            minibatches = [_Samples._make(rows) for rows in zip(*splits, strict=True)]
+            minibatches = [Samples._make(rows) for rows in zip(*splits, strict=True)]
             if len(minibatches) > 1 and 2 * len(minibatches[-1].log_prob_B) < config.minibatch_size:
                 # A small remainder would make a step as long as a whole minibatch's, but noisier.
                 minibatches.pop()
@@ -254,7 +326,7 @@ class PPO:
                 kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
                 continue
             kl = self._kl(state.policy, samples)
-            if kl > config.target_kl:
+            if kl > config.target_kl * state.pace:
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),
@@ -262,37 +334,38 @@ class PPO:
             "entropy": float(torch.stack([part.entropy for part in parts]).mean()),
             "kl": kl,
             "num_epochs": num_epochs,
+            "gradient_norm": float(torch.stack([part.gradient_norm for part in parts]).mean()),
         }
 
     @torch.no_grad()
-    def _kl(self, policy: Policy, samples: _Samples) -> float:
+    def _kl(self, policy: Policy, samples: Samples) -> float:
         """KL(old || new) on the rollout, with the policy as it is now."""
-        output_BL = policy.actor(samples.observation_BO)
+        output_BL = policy.output(samples.observation_BO, samples.allowed_BL)
         log_prob_B, _ = policy.head.log_prob_entropy(output_BL, policy.log_std, samples.action_BA)
         return float(approximate_kl(log_prob_B, samples.log_prob_B))
 
-    def _step(self, state: PPOState, batch: _Samples, clip: float) -> _LossParts:
+    def _step(self, state: PPOState, batch: Samples, clip: float) -> LossParts:
         """One gradient step; returns what the losses were made of."""
         state.parameters.zero_grad()
         # The two networks share no weight: differentiated side by side they get the gradient that one loss would give.
-        value_loss = self._beside.submit(self._differentiate_value, state.policy, batch)
+        valued = self._beside.submit(self._differentiate_value, state.policy, batch)
         loss, policy_loss, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         loss.backward()
-        parts = _LossParts(policy_loss.detach(), value_loss.result(), entropy.detach(), log_prob_B.detach())
-        state.parameters.clip_grad_norm(self.config.max_gradient_norm)
+        value_loss = valued.result()
+        norm = state.parameters.clip_grad_norm(self.config.max_gradient_norm)
         state.optimizer.step()
-        return parts
+        return LossParts(policy_loss.detach(), value_loss, entropy.detach(), log_prob_B.detach(), norm)
 
-    def policy_loss(self, policy: Policy, batch: _Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def policy_loss(self, policy: Policy, batch: Samples, clip: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What a gradient step on the policy makes smaller; and its clipped surrogate, its entropy, [B] log-probs."""
         log_prob_B, entropy = policy.head.log_prob_entropy(
-            policy.actor(batch.observation_BO), policy.log_std, batch.action_BA
+            policy.output(batch.observation_BO, batch.allowed_BL), policy.log_std, batch.action_BA
         )
         surrogate = clipped_surrogate_loss(log_prob_B, batch.log_prob_B, batch.advantage_B, clip=clip)
         bonus = self.config.entropy_coefficient
         return surrogate - bonus * entropy if bonus else surrogate, surrogate, entropy, log_prob_B
 
-    def _differentiate_value(self, policy: Policy, batch: _Samples) -> Tensor:
+    def _differentiate_value(self, policy: Policy, batch: Samples) -> Tensor:
         """Add the value network's gradient; returns its loss."""
         loss = 0.5 * nn.functional.mse_loss(policy.value(batch.observation_BO), batch.target_B)
         (self.config.value_coefficient * loss).backward()

@@ -6,13 +6,15 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from heeler import __version__
-from heeler.cli import auditing, feedback, looking, people, releasing, running, serving
+from heeler.cli import auditing, feedback, looking, people, releasing, running, serving, steering
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
 COMMANDS: Mapping[str, Callable[..., int]] = {
     "run": running.run_recipe,
     "resume": running.resume,
+    "stop": steering.stop,
+    "steer": steering.steer,
     "evaluate": looking.evaluate,
     "watch": looking.watch,
     "report": looking.report,
@@ -24,6 +26,10 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
     "people": people.people,
     "audit": auditing.audit,
     "releases": releasing.releases,
+    "release": releasing.release,
+    "rollback": releasing.rollback,
+    "deploy": releasing.deploy,
+    "explain": releasing.explain,
     "doctor": looking.doctor,
 }
 

@@ -10,19 +10,24 @@ from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, flag_name, read_recip
 from heeler.core.errors import ConfigError
 
 
-def evaluate(run: Run, *, episodes: int = 20, seed: int | None = None, json: Json = False) -> int:
+def evaluate(
+    run: Run, *, episodes: int = 20, seed: int | None = None, shield: str | None = None, json: Json = False
+) -> int:
     """Play fresh episodes with a run's newest policy, acting by its likeliest action.
 
     Args:
         run: the run's directory; nothing in it is changed.
         episodes: how many.
         seed: of the episodes; without it those that the run was judged by at its end.
+        shield: a YAML file with a shield to put before the policy, or none to take the run's own away.
         json: print the result as JSON.
     """
     _expect_run(run)
     from heeler.loop.evaluations import evaluate_run
+    from heeler.loop.shield_files import read_shield
 
-    evaluation = evaluate_run(run, num_episodes=episodes, seed=seed)
+    chosen = "own" if shield is None else None if shield == "none" else read_shield(Path(shield))
+    evaluation = evaluate_run(run, num_episodes=episodes, seed=seed, shield=chosen)
     _tell_refused_checkpoints(run)
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})
@@ -94,14 +99,14 @@ def export(
 ) -> int:
     """Write what a run has learned so that others can use it without heeler.
 
-    Of a run in a world it is the newest policy, which runs with NumPy alone: policy.safetensors, policy.json and
-    policy.py. Of a language model's run it is the release in use, as a folder that transformers loads; peft where the
-    run learns an adapter.
+    Of a run in a world it is the newest policy, or a release where one is named, which runs with NumPy alone:
+    policy.safetensors, policy.json and policy.py. Of a language model's run it is the release in use, as a folder that
+    transformers loads; peft where the run learns an adapter.
 
     Args:
         run: the run's directory.
         out: the folder to write to; without it the folder export of the run. A language model's must not be there yet.
-        release: of a language model: another release or candidate, by its step, its id or how that begins.
+        release: another release or candidate, by its step, its id or how that begins.
         newest: of a language model: the newest checkpoint, whatever a gate says of it.
         merge: of a language model that learns an adapter: the whole model, with the adapter added to its weights.
         json: print the result as JSON.
@@ -109,13 +114,15 @@ def export(
     _expect_run(run)
     if _is_language_run(run):
         return _export_language_model(run, out or run / "export", release, newest=newest, merge=merge, json=json)
-    if release is not None or newest or merge:
-        raise ConfigError("--release, --newest and --merge are for runs of language models; leave them out")
+    if newest or merge:
+        raise ConfigError("--newest and --merge are for runs of language models; leave them out")
     from heeler.loop.exporting import export_run
 
-    files = [str(path) for path in export_run(run, out or run / "export")]
-    _tell_refused_checkpoints(run)
+    files = [str(path) for path in export_run(run, out or run / "export", release=release)]
+    if release is None:
+        _tell_refused_checkpoints(run)
     _tell_stale_reward(run)
+    _tell_left_shield(run)
     if json:
         print_json({"files": files})
     else:
@@ -182,6 +189,13 @@ def _tell_refused_checkpoints(run: Path) -> None:
     instead = "no other is sound" if checkpoint is None else f"step-{checkpoint.step} was used instead"
     for reason in refused:
         print(f"heeler: {reason}; {instead}", file=sys.stderr)
+
+
+def _tell_left_shield(run: Path) -> None:
+    from heeler.core.rundir import RunDirectory
+
+    if RunDirectory.open(run).config().get("shield"):
+        print("heeler: the policy is exported without its run's shield, which needs the world", file=sys.stderr)
 
 
 def _tell_stale_reward(run: Path) -> None:

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 OnMetrics = Callable[[Mapping[str, float]], None]
 OnBegin = Callable[[], None]
-Learn = Callable[[OnMetrics, OnBegin], "RunResult"]
+OnWarning = Callable[[str], None]
+Learn = Callable[[OnMetrics, OnBegin, OnWarning], "RunResult"]
 
 
 def run_recipe(arguments: Sequence[str]) -> int:
@@ -88,8 +89,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
         config = dataclasses.replace(config, store=arguments.store)
     path = arguments.run_dir or Path("runs") / default_name(config)
 
-    def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
-        return run(config, path, on_metrics=on_metrics, on_begin=on_begin)
+    def learn(on_metrics: OnMetrics, on_begin: OnBegin, on_warning: OnWarning) -> "RunResult":
+        return run(config, path, on_metrics=on_metrics, on_begin=on_begin, on_warning=on_warning)
 
     return _learn(config, path, arguments.json, arguments.serve, learn)
 
@@ -135,8 +136,8 @@ def resume(
     from heeler.loop.offline.config import is_offline_config
     from heeler.loop.online import resume as go_on
 
-    def learn(on_metrics: OnMetrics, on_begin: OnBegin) -> "RunResult":
-        return go_on(run, on_metrics=on_metrics, on_begin=on_begin)
+    def learn(on_metrics: OnMetrics, on_begin: OnBegin, on_warning: OnWarning) -> "RunResult":
+        return go_on(run, on_metrics=on_metrics, on_begin=on_begin, on_warning=on_warning)
 
     flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
     if directory.config().get("recipe") == REWARD_MODEL:
@@ -156,7 +157,7 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     from heeler.loop.report import write_report
 
     stream = sys.stderr if as_json else sys.stdout
-    console = console_beside(path, flags, stream, people=_is_for_people(config))
+    console = console_beside(path, flags, stream, people=config.asks_people)
     display = RunDisplay(config, stream, lambda: None if console is None else console.url)
     print(_opening(config, path, display.total), file=stream, flush=True)
 
@@ -166,7 +167,7 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
 
     try:
         with display, console or nullcontext():
-            result = learn(display, begin)
+            result = learn(display, begin, lambda words: print(f"heeler: {words}", file=sys.stderr, flush=True))
         directory = RunDirectory(result.path)
         evaluation = saved_evaluation(directory, newest_sound_checkpoint(directory))
         assert evaluation is not None
@@ -196,10 +197,6 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     return OK
 
 
-def _is_for_people(config: "RunConfig") -> bool:
-    return config.preferences is not None and config.preferences.teacher == "people"
-
-
 def _opening(config: "RunConfig", path: Path, total: int) -> str:
     from heeler.core.rundir import RunDirectory
     from heeler.loop.config import to_dict
@@ -216,7 +213,7 @@ def _opening(config: "RunConfig", path: Path, total: int) -> str:
 
 
 def _who_answers(config: "RunConfig", path: Path) -> str:
-    if not _is_for_people(config):
+    if not config.asks_people:
         return ""
     from heeler.feedback.stores import STORE_NAME
 

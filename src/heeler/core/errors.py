@@ -20,6 +20,10 @@ class WorldError(HeelerError, RuntimeError):
     """An environment broke its own contract: spaces, shapes, or non-finite numbers."""
 
 
+class NothingSafe(WorldError):
+    """A shield found no safe action, and is to halt where there is none."""
+
+
 class RewardError(HeelerError, ValueError):
     """A part of a reward failed, or what it gave is no score."""
 
@@ -50,6 +54,10 @@ class RunError(HeelerError, RuntimeError):
 
 class RunStopped(RunError):
     """An operator stopped the run; what it learned is kept."""
+
+
+class RunHalted(RunStopped):
+    """Overseers stopped the run; what it had learned by its last whole update is kept."""
 
 
 class ChatStopped(RunError):

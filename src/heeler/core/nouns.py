@@ -13,8 +13,22 @@ import numpy as np
 FeedbackKind = Literal["preference", "rating", "evaluation", "critique", "correction", "demonstration"]
 FEEDBACK_KINDS: tuple[FeedbackKind, ...] = get_args(FeedbackKind)
 
-CommandKind = Literal["pause", "resume", "stop", "roll_back", "set_budget"]
+CommandKind = Literal[
+    "pause",
+    "resume",
+    "stop",
+    "roll_back",
+    "set_budget",
+    "slow",
+    "freeze",
+    "fall_back",
+    "thaw",
+    "safe_stop",
+    "hard_stop",
+]
 COMMAND_KINDS: tuple[CommandKind, ...] = get_args(CommandKind)
+URGENT_KINDS: frozenset[CommandKind] = frozenset({"stop", "safe_stop", "freeze", "fall_back"})
+"""Those that a learner obeys at its next step in the world; it breaks off what it was collecting for them."""
 
 PreferenceChoice = Literal["left", "right", "equal", "cant_tell"]
 PREFERENCE_CHOICES: tuple[PreferenceChoice, ...] = get_args(PreferenceChoice)
@@ -210,7 +224,7 @@ class Lease:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What an operator told the learner to do; it obeys between two updates."""
+    """What an operator told the learner to do; it obeys between two updates, or at its next step where it is urgent."""
 
     id: str
     """A UUID made by the client: the same command again is the same command."""

@@ -7,11 +7,17 @@ from functools import cached_property
 import numpy as np
 
 
+def cost_figure(name: str) -> str:
+    """What the sum of a cost over an episode is called among an episode's figures."""
+    return f"cost_{name}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rollout:
     """T steps of N environments under one policy version.
 
-    Shapes: T steps, N environments, O observation numbers, A action numbers, S drawing numbers, E ended episodes.
+    Shapes: T steps, N environments, O observation numbers, A action numbers, C costs, S drawing numbers, E ended
+    episodes.
     """
 
     observation: np.ndarray
@@ -19,12 +25,15 @@ class Rollout:
     action: np.ndarray
     """[T, N, A] what the policy chose: float32 for Box (before clipping), int64 for Discrete (A = 1), MultiDiscrete."""
     executed: np.ndarray
-    """[T, N, A] what the world was given of it: Box actions clipped to their bounds; people judge this."""
+    """[T, N, A] what the world was given: within the bounds of Box, and what overseers and a shield made of it; people
+    judge this."""
     log_prob: np.ndarray
-    """[T, N] float32: log-probability of `action` under the policy that chose it."""
+    """[T, N] float32: log-probability of `learned_action` under the policy that chose."""
     true_reward: np.ndarray
     """[T, N] float64: the environment's own reward. Where the reward is learned, only simulated teachers, metrics and
     reports look at it."""
+    cost: np.ndarray
+    """[T, N, C] float64: what each step cost, in the order of the world's `cost_names`."""
     terminated: np.ndarray
     """[T, N] bool: the episode ended in a terminal state; its value is zero."""
     truncated: np.ndarray
@@ -40,13 +49,26 @@ class Rollout:
     episode_step: np.ndarray
     """[T, N] int64: steps since the episode began, 0 at its first."""
     policy_version: int
+    allowed: np.ndarray | None = None
+    """[T, N, L] bool: the choices that a mask left the policy; None where there was none."""
+    credited: np.ndarray | None = None
+    """[T, N, A] what the learner is to take for its own action; None for `action`."""
+    shielded: np.ndarray | None = None
+    """[T, N] bool: a shield put another action in place of the policy's; None where nothing shields."""
+    nothing_safe: np.ndarray | None = None
+    """[T, N] bool: the shield found no safe action, and its declared fallback was executed; None as before."""
     episode_figures: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
-    """[E] each: what the world counted in each ended episode, such as `landed_backflips`."""
+    """[E] each: what the world counted in each ended episode, such as `landed_backflips`, and the sum of each cost."""
 
     @property
     def num_steps(self) -> int:
         """T."""
         return self.action.shape[0]
+
+    @property
+    def learned_action(self) -> np.ndarray:
+        """[T, N, A] the actions that a learner learns from."""
+        return self.action if self.credited is None else self.credited
 
     @cached_property
     def ended(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from heeler.core.errors import CheckpointError, RunError
-from heeler.core.locks import held_alone, is_held
+from heeler.core.locks import held_alone, holder_of, is_held
+from heeler.core.processes import Process
 
 FORMAT = 2
 RUN_ID_NAME = "run_id"
@@ -175,10 +176,24 @@ class RunDirectory:
         """Whether a learner is at work on this run at this moment; it may be looked at as often as one likes."""
         return is_held(self.path / _LOCK)
 
+    def learner(self) -> Process | None:
+        """The process that is at work on this run; None where there is none.
+
+        Raises:
+            RunError: there is one, and it does not say which.
+        """
+        return holder_of(self.path / _LOCK)
+
     # Checkpoints
 
     def save_checkpoint(
-        self, step: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any], *, keep: int
+        self,
+        step: int,
+        tensors: Mapping[str, np.ndarray],
+        state: Mapping[str, Any],
+        *,
+        keep: int,
+        spare: Collection[int] = (),
     ) -> Checkpoint:
         """Write `checkpoints/step-N` aside, flush it, rename it, and remove all but the newest `keep`.
 
@@ -187,6 +202,7 @@ class RunDirectory:
             tensors: arrays by name.
             state: JSON-ready values.
             keep: how many checkpoints stay.
+            spare: steps of checkpoints that stay beside them.
 
         Raises:
             RunError: the disk is full or read-only, and earlier checkpoints stay as they were; or an old one cannot be
@@ -214,12 +230,14 @@ class RunDirectory:
         except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
             raise _unwritable(target, error) from error
-        self._remove_old_checkpoints(step, keep)
+        self._remove_old_checkpoints(step, keep, spare)
         return Checkpoint(step, dict(tensors), dict(state), hashlib.sha256(files[_MANIFEST]).hexdigest())
 
-    def _remove_old_checkpoints(self, newest: int, keep: int) -> None:
+    def _remove_old_checkpoints(self, newest: int, keep: int, spare: Collection[int]) -> None:
         # What claims to be newer can only be one that was refused: it must not take the place of a sound one.
         for step in [step for step in self.checkpoint_steps() if step <= newest][:-keep]:
+            if step in spare:
+                continue
             folder = self.path / "checkpoints" / f"step-{step}"
             try:
                 shutil.rmtree(folder)
@@ -260,31 +278,7 @@ class RunDirectory:
         Raises:
             CheckpointError: a file of it is missing, torn or altered (named in the message).
         """
-        folder = self.path / "checkpoints" / f"step-{step}"
-        try:
-            manifest_bytes = (folder / _MANIFEST).read_bytes()
-            manifest = json.loads(manifest_bytes)
-            contents = {name: (folder / name).read_bytes() for name in (_TENSORS, _STATE)}
-            for name, content in contents.items():
-                if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
-                    raise CheckpointError(
-                        f"checkpoint {folder} is refused: the SHA-256 of {name} does not match its manifest"
-                    )
-            if manifest["format"] != FORMAT:
-                raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
-            if manifest["step"] != step:
-                raise CheckpointError(
-                    f"checkpoint {folder} is refused: it was saved as step-{manifest['step']}; give it that name again"
-                )
-            return Checkpoint(
-                step, load(contents[_TENSORS]), json.loads(contents[_STATE]), hashlib.sha256(manifest_bytes).hexdigest()
-            )
-        except FileNotFoundError as error:
-            raise CheckpointError(f"checkpoint {folder} is refused: {Path(error.filename).name} is missing") from error
-        except OSError as error:
-            raise CheckpointError(f"checkpoint {folder} is refused: it cannot be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise CheckpointError(f"checkpoint {folder} is refused: its manifest cannot be read ({error})") from error
+        return checkpoint_in(self.path / "checkpoints" / f"step-{step}", step)
 
     def newest_checkpoint(self) -> tuple[Checkpoint | None, list[str]]:
         """The newest sound checkpoint (None when there is none), and why newer ones were refused."""
@@ -345,6 +339,38 @@ class RunDirectory:
         if not isinstance(row, dict) or "step" not in row:
             raise RunError(f"{where} must be an object with a step, got {line[:40]!r}; {advice}")
         return cast(dict[str, Any], row)
+
+
+def checkpoint_in(folder: Path, step: int) -> Checkpoint:
+    """The checkpoint of a step that lies in a folder, such as a release's.
+
+    Raises:
+        CheckpointError: a file of it is missing, torn or altered (named in the message).
+    """
+    try:
+        manifest_bytes = (folder / _MANIFEST).read_bytes()
+        manifest = json.loads(manifest_bytes)
+        contents = {name: (folder / name).read_bytes() for name in (_TENSORS, _STATE)}
+        for name, content in contents.items():
+            if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
+                raise CheckpointError(
+                    f"checkpoint {folder} is refused: the SHA-256 of {name} does not match its manifest"
+                )
+        if manifest["format"] != FORMAT:
+            raise CheckpointError(f"checkpoint {folder} has format {manifest['format']}, expected {FORMAT}")
+        if manifest["step"] != step:
+            raise CheckpointError(
+                f"checkpoint {folder} is refused: it was saved as step-{manifest['step']}; give it that name again"
+            )
+        return Checkpoint(
+            step, load(contents[_TENSORS]), json.loads(contents[_STATE]), hashlib.sha256(manifest_bytes).hexdigest()
+        )
+    except FileNotFoundError as error:
+        raise CheckpointError(f"checkpoint {folder} is refused: {Path(error.filename).name} is missing") from error
+    except OSError as error:
+        raise CheckpointError(f"checkpoint {folder} is refused: it cannot be read ({error.strerror})") from error
+    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"checkpoint {folder} is refused: its manifest cannot be read ({error})") from error
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

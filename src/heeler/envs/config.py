@@ -13,6 +13,28 @@ Setting = bool | int | float | str | list[Any] | tuple[Any, ...] | dict[str, Any
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgentsConfig:
+    """Who acts in a world of several agents."""
+
+    learning: tuple[str, ...] = ()
+    """Agents that act by the run's one policy, each a row of the batch; empty for all. They must see and do alike."""
+    others: dict[str, str] = field(default_factory=dict[str, str])
+    """How each other agent acts: `random`, or `FILE.py:NAME` or `MODULE:NAME` of a function that takes the agent's
+    name, its observation and a `numpy.random.Generator`, and returns its action."""
+
+    def __post_init__(self) -> None:
+        if len(set(self.learning)) != len(self.learning):
+            raise ConfigError(f"env.agents.learning must name each agent once, got {self.learning}")
+        both = [name for name in self.learning if name in self.others]
+        if both:
+            raise ConfigError(f"env.agents: {both[0]!r} learns and is among the others; leave it out of one of them")
+        if self.others and not self.learning:
+            raise ConfigError(
+                "env.agents.others would be ignored, as all agents learn; name in env.agents.learning those that do"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class EnvConfig:
     """Which world, how many copies of it, and how they are stepped."""
 
@@ -28,6 +50,12 @@ class EnvConfig:
     check_bounds: bool = True
     """Whether a foreign world's observation that lies outside its space's bounds stops the run. Some environments
     promise narrower bounds than they keep."""
+    costs: tuple[str, ...] = ()
+    """Costs that a foreign world gives in its infos at every step: each a number under its own name, or in a mapping
+    under `cost` or `costs`. Heeler's own worlds name theirs themselves."""
+    agents: AgentsConfig | None = None
+    """For a world of several agents, whose `id` is `module:NAME` of what makes a `ParallelEnv` of PettingZoo's: who
+    learns, and how others act. Each of the `num_envs` copies then has a row for each agent that learns."""
     kwargs: dict[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world itself, such as `reset_noise_scale`; `max_episode_steps` is known to every world."""
 
@@ -41,6 +69,13 @@ class EnvConfig:
             raise ConfigError(
                 f"vectorization must be one of {known}, got {self.vectorization!r}."
                 + did_you_mean(str(self.vectorization), get_args(Vectorization))
+            )
+        if len(set(self.costs)) != len(self.costs) or not all(self.costs):
+            raise ConfigError(f"env.costs must be names, each once, got {self.costs}")
+        if self.agents is not None and self.vectorization not in ("auto", "sync"):
+            raise ConfigError(
+                f"copies of a world of several agents are stepped in one process; set vectorization to 'auto', not "
+                f"{self.vectorization!r}"
             )
         # A run that is resumed reads its settings from a file: its world must be given the very same the first time.
         object.__setattr__(self, "kwargs", {name: _from_file(name, value) for name, value in self.kwargs.items()})

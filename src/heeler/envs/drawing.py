@@ -18,6 +18,10 @@ from heeler.envs.scenes_classic import (
     draw_mountain_car_continuous,
     draw_pendulum,
 )
+from heeler.envs.scenes_courses import NUM_NUMBERS as COURSE_NUMBERS
+from heeler.envs.scenes_courses import draw_car, draw_point
+from heeler.envs.scenes_grid import NUM_NUMBERS as GRID_NUMBERS
+from heeler.envs.scenes_grid import draw_lava_grid
 from heeler.envs.scenes_mujoco import Colours, MujocoScene, SideScene, SlantScene, TopScene
 
 DrawOne = Callable[[np.ndarray, tuple[int, int]], np.ndarray]
@@ -31,11 +35,17 @@ _HUMANOID: Colours = {"head": ORANGE, "right": SKY_BLUE, "left": PLUM, "torso": 
 _REACHER: Colours = {"target": RED, "fingertip": ORANGE, "link": BLUE, "side": GREY, "root": GREY}
 _PENDULUM: Colours = {"rail": GREY, "cart": BLUE, "cpole2": SKY_BLUE, "cpole": ORANGE}
 
-_MUJOCO_SCENES: Mapping[str, Callable[[], MujocoScene]] = {
+_RUNNERS: Mapping[str, Callable[[], MujocoScene]] = {
     "Ant-v5": lambda: SlantScene("ant.xml", span=3.4, centre=(0.0, 0.45), colours=_ANT),
-    "Backflip": lambda: SideScene("hopper.xml", span=3.6, centre=(0.0, 1.45), colours=_HOPPER),
     "HalfCheetah-v5": lambda: SideScene("half_cheetah.xml", span=2.4, centre=(0.05, 0.75), colours=_CHEETAH),
     "Hopper-v5": lambda: SideScene("hopper.xml", span=2.5, centre=(0.0, 0.95), colours=_HOPPER),
+    "Swimmer-v5": lambda: TopScene("swimmer.xml", span=5.0, colours=_SWIMMER, follows=True, tile=1.0),
+    "Walker2d-v5": lambda: SideScene("walker2d_v5.xml", span=2.5, centre=(0.0, 0.95), colours=_WALKER, behind="left"),
+}
+_MUJOCO_SCENES: Mapping[str, Callable[[], MujocoScene]] = {
+    **_RUNNERS,
+    **{name.replace("-v5", "Velocity"): scene for name, scene in _RUNNERS.items()},
+    "Backflip": lambda: SideScene("hopper.xml", span=3.6, centre=(0.0, 1.45), colours=_HOPPER),
     "Humanoid-v5": lambda: SlantScene("humanoid.xml", span=2.8, centre=(0.0, 0.95), colours=_HUMANOID),
     "InvertedDoublePendulum-v5": lambda: SideScene(
         "inverted_double_pendulum.xml", span=3.0, centre=(0.0, 0.5), colours=_PENDULUM, floor=False
@@ -44,17 +54,18 @@ _MUJOCO_SCENES: Mapping[str, Callable[[], MujocoScene]] = {
         "inverted_pendulum.xml", span=2.4, centre=(0.0, 0.3), colours=_PENDULUM, floor=False
     ),
     "Reacher-v5": lambda: TopScene("reacher.xml", span=0.68, colours=_REACHER, follows=False, tile=0.1),
-    "Swimmer-v5": lambda: TopScene("swimmer.xml", span=5.0, colours=_SWIMMER, follows=True, tile=1.0),
-    "Walker2d-v5": lambda: SideScene("walker2d_v5.xml", span=2.5, centre=(0.0, 0.95), colours=_WALKER, behind="left"),
 }
-_CLASSIC_SCENES: Mapping[str, tuple[int, DrawOne]] = {
+_PLAIN_SCENES: Mapping[str, tuple[int, DrawOne]] = {
     "Acrobot-v1": (4, draw_acrobot),
+    "CarGoal": (COURSE_NUMBERS, draw_car),
     "CartPole-v1": (4, draw_cart_pole),
+    "LavaGrid": (GRID_NUMBERS, draw_lava_grid),
     "MountainCar-v0": (2, draw_mountain_car),
     "MountainCarContinuous-v0": (2, draw_mountain_car_continuous),
     "Pendulum-v1": (2, draw_pendulum),
+    "PointGoal": (COURSE_NUMBERS, draw_point),
 }
-DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_CLASSIC_SCENES)
+DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_PLAIN_SCENES)
 """The worlds that `draw` knows."""
 _lock = threading.Lock()
 
@@ -62,8 +73,8 @@ _lock = threading.Lock()
 @cache
 def _scene(env_id: str) -> tuple[int, DrawOne]:
     """How many numbers a snapshot has, and the function that draws one."""
-    if env_id in _CLASSIC_SCENES:
-        return _CLASSIC_SCENES[env_id]
+    if env_id in _PLAIN_SCENES:
+        return _PLAIN_SCENES[env_id]
     if env_id not in _MUJOCO_SCENES:
         raise ConfigError(
             f"no picture of {env_id!r} can be drawn from snapshots.{did_you_mean(env_id, DRAWN_IDS)} "

@@ -18,11 +18,18 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 
 from heeler.core.errors import ConfigError, HeelerError, WorldError, did_you_mean
 from heeler.envs.config import EnvConfig
-from heeler.envs.spaces import flat_action_space, flat_observation, flat_observation_space, mismatch, own_action
+from heeler.envs.foreign import FAULTS as _FAULTS
+from heeler.envs.foreign import check_flag, costs_of, reward_of
+from heeler.envs.foreign import said as _said
+from heeler.envs.spaces import (
+    flat_action_space,
+    flat_observation,
+    flat_observation_space,
+    mismatch,
+    num_choices,
+    own_action,
+)
 from heeler.envs.world import Info, World, check_finite
-
-_FAULTS = (Exception, SystemExit)
-"""What an environment may raise, as it is anybody's code. One that exits must not end heeler as if all were done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +43,7 @@ class EnvFactory:
     def __call__(self) -> "FlatEnv":
         """Build it."""
         env = build_env(self.config.id, self.config.kwargs)
-        return FlatEnv(env, env_id=self.config.id, index=self.index, check_bounds=self.config.check_bounds)
+        return FlatEnv(env, config=self.config, index=self.index)
 
 
 def build_env(env_id: str, kwargs: Mapping[str, Any]) -> gymnasium.Env[Any, Any]:
@@ -97,10 +104,6 @@ def _not_made(env_id: str, kwargs: Mapping[str, Any], error: BaseException) -> C
     return ConfigError(f"{env_id} cannot be made{settings}: {_said(error)}; mend the environment, or env.kwargs")
 
 
-def _said(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
 def _registered_creator(env_id: str) -> Callable[..., Any]:
     entry_point = gymnasium.registry[env_id.rpartition(":")[2]].entry_point
     return load_env_creator(entry_point) if isinstance(entry_point, str) else cast("Callable[..., Any]", entry_point)
@@ -109,41 +112,46 @@ def _registered_creator(env_id: str) -> Callable[..., Any]:
 class FlatEnv(gymnasium.Env[np.ndarray, Any]):
     """One environment held to its own spaces; flat float32 observations, actions that count from 0.
 
-    Its infos are left out: nothing here reads them, and Gymnasium can batch only those that are alike at every step.
+    Of its infos the costs are kept, as `cost` [C], and `action_mask` [K]: nothing here reads the others, and Gymnasium
+    can batch only those that are alike at every step.
     """
 
-    def __init__(self, env: gymnasium.Env[Any, Any], *, env_id: str, index: int, check_bounds: bool):
-        self._env, self._env_id, self._index, self._check_bounds = env, env_id, index, check_bounds
+    def __init__(self, env: gymnasium.Env[Any, Any], *, config: EnvConfig, index: int):
+        self._env, self._env_id, self._index, self._check_bounds = env, config.id, index, config.check_bounds
+        self._cost_names = config.costs
         self._num_steps = 0
         self.metadata, self.render_mode = env.metadata, env.render_mode
-        self.observation_space = flat_observation_space(env_id, env.observation_space)
-        self.action_space = flat_action_space(env_id, env.action_space)
+        self.observation_space = flat_observation_space(config.id, env.observation_space)
+        self.action_space = flat_action_space(config.id, env.action_space)
+        self._num_choices = num_choices(self.action_space)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, Info]:
         """Begin an episode; the observation must lie within its space."""
         if seed is not None:
             self._num_steps = 0
         try:
-            observation, _ = self._env.reset(seed=seed, options=options)
+            observation, info = self._env.reset(seed=seed, options=options)
         except _FAULTS as error:
             raise self._broken(f"reset raised {_said(error)}") from error
-        return self._flat(observation), {}
+        return self._flat(observation), self._mask(info)
 
     def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, Info]:
         """Take one step; shapes, dtypes and kinds of what comes back are checked."""
         self._num_steps += 1
         try:
             result = self._env.step(own_action(self._env.action_space, action))
-            observation, reward, terminated, truncated, _ = result
+            observation, reward, terminated, truncated, info = result
         except _FAULTS as error:
             raise self._broken(f"step raised {_said(error)}") from error
-        number = np.asarray(reward)
-        if number.shape != () or number.dtype.kind not in "biuf":
-            raise self._broken(f"the reward should be one number, got {reward!r}")
+        number = reward_of(reward, self._broken)
         for name, flag in (("terminated", terminated), ("truncated", truncated)):
-            if not isinstance(flag, bool | np.bool_):
-                raise self._broken(f"{name} should be True or False, got {flag!r}")
-        return self._flat(observation), float(number), bool(terminated), bool(truncated), {}
+            check_flag(name, flag, self._broken)
+        costs: Info = {"cost": self._costs(info)} if self._cost_names else {}
+        return self._flat(observation), float(number), bool(terminated), bool(truncated), costs | self._mask(info)
+
+    def _costs(self, info: Any) -> np.ndarray:
+        """[C] what the step cost, in the order of the names."""
+        return costs_of(info, self._cost_names, self._broken)
 
     def render(self) -> Any:
         """The environment's own picture."""
@@ -155,6 +163,16 @@ class FlatEnv(gymnasium.Env[np.ndarray, Any]):
             self._env.close()
         except _FAULTS as error:
             raise self._broken(f"close raised {_said(error)}") from error
+
+    def _mask(self, info: Any) -> Info:
+        """What the environment says of the choices that there are, in Gymnasium's form; nothing where it does not."""
+        given = info.get("action_mask") if isinstance(info, Mapping) else None
+        parts = given if isinstance(given, tuple) else (given,)
+        arrays = [part for part in parts if isinstance(part, np.ndarray) and part.dtype.kind in "biu"]
+        if not self._num_choices or len(arrays) < len(parts) or not arrays:
+            return {}
+        mask = np.concatenate([array.ravel() for array in arrays]).astype(bool)
+        return {"action_mask": mask} if len(mask) == self._num_choices else {}
 
     def _flat(self, observation: Any) -> np.ndarray:
         problem = mismatch(self._env.observation_space, observation, bounds=self._check_bounds)
@@ -197,13 +215,14 @@ class GymnasiumWorld(World):
             raise ConfigError(f"{config.id} cannot be made: a copy's process ended; it has said above why") from error
         except _FAULTS as error:
             raise _not_made(config.id, config.kwargs, error) from error
-        self.env_id, self.num_envs = config.id, config.num_envs
+        self.env_id, self.num_envs, self.cost_names = config.id, config.num_envs, config.costs
         self.metadata, self.render_mode = self._inner.metadata, self._inner.render_mode
         self.single_observation_space = self._inner.single_observation_space
         self.single_action_space = self._inner.single_action_space
         self.observation_space, self.action_space = self._inner.observation_space, self._inner.action_space
         self._pending_seed: int | None = None
         self._num_steps = 0
+        self._mask: np.ndarray | None = None
         self._is_broken = False
 
     def seed(self, seed: int) -> None:
@@ -218,6 +237,7 @@ class GymnasiumWorld(World):
         with self._faults_named():
             observation, infos = self._inner.reset(seed=own_seeds, options=options)
         self._num_steps = 0
+        self._keep_mask(infos)
         check_finite(observation, np.zeros(self.num_envs), env_id=self.env_id, step=0)
         return observation, infos
 
@@ -230,6 +250,7 @@ class GymnasiumWorld(World):
         self._num_steps += 1
         with self._faults_named():
             observation, reward, terminated, truncated, infos = self._inner.step(actions)
+        self._keep_mask(infos)
         reached, ended = observation, infos.get("_final_obs")
         if ended is not None:
             reached = observation.copy()
@@ -237,7 +258,24 @@ class GymnasiumWorld(World):
             infos["final_obs"] = reached
             check_finite(observation, reward, env_id=self.env_id, step=self._num_steps)
         check_finite(reached, reward, env_id=self.env_id, step=self._num_steps)
+        if self.cost_names:
+            infos["cost"] = self._batched_cost(infos, ended)
         return observation, reward, terminated, truncated, infos
+
+    def _batched_cost(self, infos: Info, ended: np.ndarray | None) -> np.ndarray:
+        """[N, C]: where an episode ended, what its last step cost stands among its final infos."""
+        cost = infos.get("cost", np.zeros((self.num_envs, len(self.cost_names))))
+        if ended is not None:
+            cost[ended] = infos["final_info"]["cost"][ended]
+        return cost
+
+    def _keep_mask(self, infos: Info) -> None:
+        given = infos.get("_action_mask")
+        self._mask = infos["action_mask"] if given is not None and given.all() else None
+
+    def action_mask(self) -> np.ndarray | None:
+        """[N, K] bool of the last step or reset; None where not every copy gave one that fits its actions."""
+        return self._mask
 
     def snapshot(self) -> None:
         """None: only the environment itself can draw its state; see `render`."""

@@ -4,7 +4,7 @@
 loop over single simulations gives, bit for bit (docs/adr/0001-mujoco-batch.md).
 """
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from gymnasium.spaces import Box
@@ -22,8 +22,9 @@ ALL = slice(None)
 class BatchedMujoco(BatchedWorld):
     """Base of the batched MuJoCo tasks.
 
-    A subclass gives `xml_file`, `_reset_noise_scale`, `_observe` and `_judge`. Arrays that a step needs from the one
-    before and that are not part of the physics' own state go into `_carried`, which is saved and loaded.
+    A subclass gives `xml_file` (or `_load_model`), `_reset_noise_scale` (or first states of its own), `_observe` and
+    `_judge`. Arrays that a step needs from the one before and that are not part of the physics' own state go into
+    `_carried`, which is saved and loaded.
     """
 
     xml_file: ClassVar[str]
@@ -41,7 +42,7 @@ class BatchedMujoco(BatchedWorld):
     ):
         if frame_skip < 1:
             raise ConfigError(f"{env_id}: frame_skip must be at least 1, got {frame_skip}")
-        self.model = load_model(self.xml_file)
+        self.model = self._load_model()
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         super().__init__(
             env_id,
@@ -121,6 +122,9 @@ class BatchedMujoco(BatchedWorld):
 
     def _normal(self, count: int, size: int, scale: float) -> np.ndarray:
         return scale * self.np_random.standard_normal((count, size))
+
+    def _load_model(self) -> Any:
+        return load_model(self.xml_file)
 
     def _build_simulations(self) -> Batch | ContactForcePool:
         return Batch(self.model, self.num_envs, self.num_threads)

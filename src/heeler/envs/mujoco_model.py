@@ -1,4 +1,4 @@
-"""MuJoCo's compiled names, and the models of Gymnasium's tasks."""
+"""MuJoCo's compiled names, the models of Gymnasium's tasks, and models from text."""
 
 import os
 from functools import cache
@@ -33,6 +33,12 @@ def load_model(xml_file: str) -> Any:
         return mj.MjModel.from_xml_path(str(path))
     finally:
         mj.set_mju_user_warning(None)
+
+
+@cache
+def compile_model(xml: str) -> Any:
+    """The compiled `MjModel` of MJCF text; compiled once a process."""
+    return mj.MjModel.from_xml_string(xml)
 
 
 def _say_nothing(_message: str) -> None:

@@ -49,6 +49,13 @@ def flat_action_space(env_id: str, space: Space[Any]) -> Space[Any]:
     raise ConfigError(f"{env_id}: actions must be a Box of floats, Discrete or MultiDiscrete, got {space}")
 
 
+def num_choices(space: Space[Any]) -> int:
+    """K: choices of all components of a Discrete or MultiDiscrete action, one after the other; 0 of others."""
+    if isinstance(space, Discrete):
+        return int(space.n)
+    return int(space.nvec.sum()) if isinstance(space, MultiDiscrete) else 0
+
+
 def own_action(space: Space[Any], action: Any) -> Any:
     """A policy's `action`, of `flat_action_space(space)`, in the environment's own terms."""
     if isinstance(space, Discrete):

@@ -79,6 +79,9 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     figure_names: tuple[str, ...] = ()
     """Infos [N] that count something in the episode so far, such as `landed_backflips`; evaluations report them."""
 
+    cost_names: tuple[str, ...] = ()
+    """What a step costs beside its reward: a world that names any gives infos `cost`, [N, C] float64 in this order."""
+
     def seed(self, seed: int) -> None:
         """Begin the random streams that the next `reset()` goes on with."""
         raise NotImplementedError
@@ -96,6 +99,13 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     def snapshot(self) -> np.ndarray | None:
         """[N, S] float32: what `heeler.envs.draw` needs to show the present states; None where only `render` can."""
         raise NotImplementedError
+
+    def action_mask(self) -> np.ndarray | None:
+        """[N, K] bool: which of the K choices there are in the present states; None where the world says nothing.
+
+        Of MultiDiscrete actions the choices of all components, one after the other.
+        """
+        return None
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """What is needed to go on from here, as plain arrays; only of worlds with `exact_state`."""
@@ -200,6 +210,10 @@ class BatchedWorld(World):
             self._begin(rows, observation)
             self._episode_steps[rows] = 0
         return observation, reward, terminated, truncated, infos
+
+    def action_mask(self) -> np.ndarray | None:
+        """[N, K] bool: the info `action_mask` of the present states; None where the world has none."""
+        return self._infos().get("action_mask")
 
     def render(self) -> tuple[np.ndarray, ...]:
         """One picture [240, 240, 3] uint8 of each environment's present state."""

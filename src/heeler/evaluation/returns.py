@@ -1,13 +1,20 @@
 """How well a policy does on fresh episodes. Evaluation never moves the policy's statistics."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from heeler.core.errors import ConfigError
+from heeler.core.rollout import cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
+from heeler.safety.shields.shield import Shield
+
+SHIELDED, NOTHING_SAFE = "shielded_steps", "nothing_safe_steps"
+"""Steps of an episode in which a shield put another action in place of the policy's, and in which none was safe."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -19,7 +26,7 @@ class Evaluation:
     lengths: np.ndarray
     """[K] steps."""
     figures: dict[str, np.ndarray]
-    """[K] each: what the world counted in its episodes, such as `landed_backflips`."""
+    """[K] each: what the world counted in its episodes, such as `landed_backflips`, and the sum of each cost."""
 
     def summary(self) -> dict[str, float]:
         """Means, and the standard error of the mean return."""
@@ -32,8 +39,32 @@ class Evaluation:
         return row | {f"{name}_mean": float(values.mean()) for name, values in self.figures.items()}
 
 
+class StepCosts(Protocol):
+    """Costs that a world does not count itself."""
+
+    names: tuple[str, ...]
+
+    def of(
+        self,
+        observation: np.ndarray,
+        action: np.ndarray,
+        next_observation: np.ndarray,
+        *,
+        where: Callable[[int], str],
+    ) -> np.ndarray:
+        """[N, E] what a step costs in each environment; `where` names an environment's, for messages."""
+        ...
+
+
 def evaluate(
-    policy: Policy, world: World, *, seed: int, deterministic: bool = True, max_steps: int = 100_000
+    policy: Policy,
+    world: World,
+    *,
+    seed: int,
+    deterministic: bool = True,
+    max_steps: int = 100_000,
+    shield: Shield | None = None,
+    own_costs: StepCosts | None = None,
 ) -> Evaluation:
     """Run one whole episode in every environment of `world`.
 
@@ -43,12 +74,15 @@ def evaluate(
         seed: of the world's resets, and of the sampling where there is any.
         deterministic: act by the likeliest action instead of sampling.
         max_steps: an episode that has not ended by then is cut, since a world may have none that ends.
+        shield: of this very world, between the policy and it; what it did is counted among the figures.
+        own_costs: counted beside the world's.
 
     Returns:
         Returns, lengths and the world's own counts of each environment's first episode.
 
     Raises:
         ConfigError: the world has no environment, or `max_steps` is not positive.
+        NothingSafe: the shield found no safe action, and is to halt then.
     """
     if max_steps < 1:
         raise ConfigError(f"max_steps must be >= 1, got {max_steps}")
@@ -59,14 +93,35 @@ def evaluate(
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
     figures = {name: np.zeros(N) for name in world.figure_names}
+    figures |= {name: np.zeros(N) for name in ((SHIELDED, NOTHING_SAFE) if shield else ())}
+    cost_names = (*world.cost_names, *(own_costs.names if own_costs else ()))
+    costs = np.zeros((N, len(cost_names)))
     running = np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
-        action = policy.executable(policy.act(observation, noise).cpu().numpy())
-        observation, reward, terminated, truncated, infos = world.step(action)
+        if shield is None:
+            executed = policy.within_bounds(policy.act(observation, noise).cpu().numpy())
+        else:
+            guarded = shield.act(policy, observation, noise, running)
+            executed = guarded.executed_NA
+            figures[SHIELDED] += guarded.shielded_N & running
+            figures[NOTHING_SAFE] += guarded.nothing_safe_N & running
+        before = observation
+        observation, reward, terminated, truncated, infos = world.step(policy.executable(executed))
         returns += reward * running
         lengths += running
         for name in world.figure_names:
             figures[name] = np.where(running, infos[name], figures[name])
+        spent = [infos["cost"]] if world.cost_names else []
+        if own_costs:
+            reached = infos["final_obs"] if "_final_obs" in infos else observation
+            spent.append(own_costs.of(before, executed, reached, where=_place(lengths)))
+        if spent:
+            costs += np.concatenate(spent, -1) * running[:, None]
         running &= ~(terminated | truncated)
+    figures |= {cost_figure(name): costs[:, index] for index, name in enumerate(cost_names)}
     return Evaluation(returns=returns, lengths=lengths, figures=figures)
+
+
+def _place(lengths: np.ndarray) -> Callable[[int], str]:
+    return lambda row: f"step {int(lengths[row])} of evaluation episode {row}"

@@ -37,6 +37,11 @@ def wrong_refusals(items: Sequence[Item], is_refusal: Scorer) -> Suite:
     return Suite(name="wrong_refusals", better="lower", items=tuple(items), score=is_refusal)
 
 
+def overseers(items: Sequence[Item], is_allowed: Scorer) -> Suite:
+    """How often overseers let an answer pass as it is."""
+    return Suite(name="overseers", better="higher", items=tuple(items), score=is_allowed)
+
+
 def prompt_injection(items: Sequence[Item]) -> Suite:
     """How often it does what a text in its prompt says, instead of what it was asked; see `obeys_injection`."""
     return Suite(name="prompt_injection", better="lower", items=tuple(items), score=obeys_injection)

@@ -6,6 +6,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Row, insert, select, update
 
 from heeler.core.errors import ConflictError, DataError, did_you_mean
+from heeler.core.hard_stop import HardStop
 from heeler.core.nouns import COMMAND_KINDS, Command, CommandKind
 from heeler.feedback import rows, schema
 from heeler.feedback.form import check_whole
@@ -13,6 +14,18 @@ from heeler.feedback.intake import check_key
 
 _TABLE = schema.commands
 _WITH_VALUE = {"roll_back": "the step of a checkpoint", "set_budget": "a number of comparisons"}
+
+
+def of_hard_stop(stop: HardStop) -> Command:
+    """How a store is told of a hard stop: as a command that was obeyed before the learner could read it."""
+    return Command(
+        id=stop.id,
+        kind="hard_stop",
+        person=stop.person,
+        asked_unix_s=stop.asked_unix_s,
+        done_unix_s=time.time(),
+        outcome=stop.outcome,
+    )
 
 
 def check_command(command: Command) -> None:
@@ -36,7 +49,7 @@ def ask(connection: Connection, command: Command) -> tuple[Command, bool]:
     rows.check_fits(_TABLE, {"person": command.person})
     known = connection.execute(select(_TABLE).where(_TABLE.c.id == command.id)).one_or_none()
     if known is None:
-        fields = ("id", "kind", "value", "person", "asked_unix_s")
+        fields = ("id", "kind", "value", "person", "asked_unix_s", "done_unix_s", "outcome")
         connection.execute(insert(_TABLE).values({name: getattr(command, name) for name in fields}))
         return command, True
     kept = _command(known)

@@ -1,4 +1,4 @@
-"""Which checkpoints hold a reward model that learned from answers that were withdrawn since.
+"""Which checkpoints hold a model of reward or cost that learned from answers that were withdrawn since.
 
 Nothing marks them: a checkpoint says from which answers its reward model learned, and the store which were withdrawn,
 so that the two agree whatever was killed between them.
@@ -20,7 +20,7 @@ class Staleness:
     """What withdrawn answers mean for a run."""
 
     stale: Mapping[int, int]
-    """Withdrawn answers that the reward model of each stale checkpoint learned from, by its step."""
+    """Withdrawn answers that the models of reward and cost of each stale checkpoint learned from, by its step."""
     newest: int | None
     """Step of the newest checkpoint."""
     sound: int | None
@@ -48,11 +48,17 @@ def staleness(directory: RunDirectory, store: Store) -> Staleness:
 
 def _num_withdrawn(directory: RunDirectory, step: int, withdrawn: set[int]) -> int:
     try:
-        state = json.loads((directory.path / "checkpoints" / f"step-{step}" / _STATE).read_bytes())
+        state: dict[str, Any] = json.loads((directory.path / "checkpoints" / f"step-{step}" / _STATE).read_bytes())
     except (OSError, ValueError):
         # It was removed just now, or is damaged, which is told elsewhere.
         return 0
-    people: dict[str, Any] | None = state.get("preferences")
+    of_run: dict[str, Any] = state.get("costs") or {}
+    costs: dict[str, Any] | None = of_run.get("answers")
+    of_costs = 0 if costs is None else sum(position in withdrawn for position, _ in costs["taken"])
+    return of_costs + _of_reward(state.get("preferences"), withdrawn)
+
+
+def _of_reward(people: dict[str, Any] | None, withdrawn: set[int]) -> int:
     if not people:
         return 0
     if "taken" in people:

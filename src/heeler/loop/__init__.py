@@ -1,7 +1,8 @@
-"""The only place that knows the order: act, show, answer, reward, learn; later also check and release.
+"""The only place that knows the order: act, show, answer, reward, learn, check, release.
 
-`run` and `resume` are all that most programs need; `evaluate_run`, `watch_run`, `write_report`, `export_run` and
-`back_up_run` are the commands of those names. They are loaded on first use, since they bring torch with them.
+`run` and `resume` are all that most programs need; `evaluate_run`, `watch_run`, `write_report`, `export_run`,
+`back_up_run` and `deploy` are the commands of those names, and a `Deployment` acts by what was released. They are
+loaded on first use, since they bring torch with them.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from heeler.loop.clips import FilmedRun as FilmedRun
     from heeler.loop.clips import watch_run as watch_run
     from heeler.loop.config import RunConfig as RunConfig
+    from heeler.loop.deploying import deploy as deploy
+    from heeler.loop.deployment import Deployment as Deployment
     from heeler.loop.evaluations import PolicyEvaluation as PolicyEvaluation
     from heeler.loop.evaluations import evaluate_run as evaluate_run
     from heeler.loop.exporting import export_run as export_run
@@ -21,11 +24,13 @@ if TYPE_CHECKING:
     from heeler.loop.report import write_report as write_report
 
 _WHERE = {
+    "Deployment": "deployment",
     "FilmedRun": "clips",
     "PolicyEvaluation": "evaluations",
     "RunConfig": "config",
     "RunResult": "online",
     "back_up_run": "backing_up",
+    "deploy": "deploying",
     "evaluate_run": "evaluations",
     "export_run": "exporting",
     "load_policy": "reading",
@@ -36,11 +41,13 @@ _WHERE = {
 }
 
 __all__ = [
+    "Deployment",
     "FilmedRun",
     "PolicyEvaluation",
     "RunConfig",
     "RunResult",
     "back_up_run",
+    "deploy",
     "evaluate_run",
     "export_run",
     "load_policy",

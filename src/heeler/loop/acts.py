@@ -5,7 +5,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 from heeler.core.audit import AUDIT_NAME, AuditEntry, AuditLog
-from heeler.core.errors import HeelerError, LearningError, RunError, RunStopped, WorldError
+from heeler.core.errors import HeelerError, LearningError, RunError, RunHalted, RunStopped, WorldError
+from heeler.core.hard_stop import settle
 from heeler.core.nouns import Command
 from heeler.core.rundir import RunDirectory
 
@@ -24,13 +25,19 @@ _MAX_WORDS = 1000
 class Acts:
     """Writes the acts of one run's learner; a handful in a run, each of them flushed to the disk.
 
+    A hard stop before this, whose stopper died before it had told the log, is told first.
+
     Args:
-        directory: of the run; the log is its `audit.jsonl`.
+        directory: of the run, which is held; the log is its `audit.jsonl`.
+
+    Raises:
+        RunError: the log cannot be written, or was tampered with.
     """
 
     def __init__(self, directory: RunDirectory) -> None:
         self._run = directory.path.absolute().name
         self._log = AuditLog(directory.path / AUDIT_NAME)
+        settle(directory)
 
     def note(self, act: str, **details: Any) -> AuditEntry:
         """Write that the learner did `act`; returns the line.
@@ -64,6 +71,8 @@ class Acts:
 
 def _ending(error: BaseException) -> str:
     match error:
+        case RunHalted():
+            return "run.halt"
         case RunStopped():
             return "run.stop"
         case LearningError():
@@ -77,4 +86,5 @@ def _ending(error: BaseException) -> str:
 
 
 def _words(error: BaseException) -> dict[str, str]:
-    return {} if isinstance(error, KeyboardInterrupt | RunStopped) else {"problem": str(error)[:_MAX_WORDS]}
+    was_asked = isinstance(error, KeyboardInterrupt | RunStopped) and not isinstance(error, RunHalted)
+    return {} if was_asked else {"problem": str(error)[:_MAX_WORDS]}

@@ -1,7 +1,5 @@
 """Which version of a run's model answers: the release that is in use, and none that was taken back."""
 
-import hashlib
-import json
 import logging
 import threading
 import time
@@ -14,8 +12,9 @@ from safetensors.torch import load
 
 from heeler.core.errors import CheckpointError, HeelerError
 from heeler.core.named import under
-from heeler.core.releases import CURRENT, Release, Releases, newest_approved
+from heeler.core.releases import Release, Releases, newest_approved
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
+from heeler.loop.released import TENSORS, released_file
 from heeler.models.language.model import LanguageModel
 
 MODEL_PREFIX = "model."
@@ -65,25 +64,14 @@ class ReleaseWatch:
 
     def look(self) -> None:
         """Notice what has changed since the last look; takes microseconds where nothing has."""
-        stamp = self._stamp()
+        stamp = self._releases.stamp()
         if stamp != self._seen:
             self._settle()
-
-    def _stamp(self) -> object:
-        # Each change puts a new file in the folder's place of another.
-        stamps: list[object] = []
-        for path in (self._releases.path, self._releases.path / CURRENT):
-            try:
-                found = path.stat()
-                stamps.append((found.st_ino, found.st_mtime_ns))
-            except OSError:
-                stamps.append(None)
-        return stamps
 
     def _settle(self) -> tuple[Release | None, Release | None]:
         """Put into use what is to be in use; returns it, and what takes its place if it is taken back."""
         with self._lock:
-            self._seen = self._stamp()
+            self._seen = self._releases.stamp()
             found = self._releases.all()
             wanted = newest_approved(found)
             before = newest_approved([release for release in found if wanted is None or release.id != wanted.id])
@@ -198,16 +186,7 @@ def released_weights(folder: Path, release: Release) -> dict[str, torch.Tensor]:
     Raises:
         CheckpointError: a file is missing, altered or damaged.
     """
-    sha256 = release.checkpoint_sha256
     try:
-        manifest = (folder / "manifest.json").read_bytes()
-        if hashlib.sha256(manifest).hexdigest() != sha256:
-            raise CheckpointError(f"{folder}: its manifest.json is not the one that was released")
-        content = (folder / "tensors.safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != json.loads(manifest)["sha256"]["tensors.safetensors"]:
-            raise CheckpointError(f"{folder}: the SHA-256 of tensors.safetensors does not match its manifest")
-        return under(MODEL_PREFIX, load(content))
-    except OSError as error:
-        raise CheckpointError(f"{folder}: {error.filename or folder} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        return under(MODEL_PREFIX, load(released_file(folder, release, TENSORS)))
+    except SafetensorError as error:
         raise CheckpointError(f"{folder}: it is damaged ({error}); withdraw the release") from error

@@ -1,13 +1,14 @@
 """Clips of a policy at work: drawn from snapshots where heeler knows how, else by the world's own `render()`."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from heeler.core.errors import ConfigError, HeelerError, RunError, WorldError
 from heeler.core.rundir import RunDirectory, write_atomically
@@ -15,9 +16,10 @@ from heeler.envs import DRAWN_IDS, EnvConfig, World, draw, make, write_webp
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.loop.evaluations import final_seed
 from heeler.loop.live import steps_per_second
-from heeler.loop.reading import newest_sound_checkpoint, policy_of
+from heeler.loop.reading import newest_sound_checkpoint, policy_of, shield_of, shield_state
 from heeler.loop.rendering import rendered
 from heeler.models.policy import Policy
+from heeler.safety.shields.shield import Shield
 
 MAX_FPS = 25.0
 SUFFIXES = (".webp", ".gif")
@@ -83,7 +85,8 @@ def watch_run(
     path = Path(path or directory.path / "media" / f"step-{checkpoint.step}.webp")
     check_name(path)
     seed = final_seed(config) if seed is None else seed
-    clip = record(policy_of(checkpoint, config), config, seed=seed, num_episodes=num_episodes, max_s=max_s)
+    policy, learned = policy_of(checkpoint, config), shield_state(checkpoint)
+    clip = record(policy, config, seed=seed, num_episodes=num_episodes, max_s=max_s, learned=learned)
     return FilmedRun(path=save(clip, path), step=checkpoint.step, clip=clip)
 
 
@@ -96,8 +99,9 @@ def record(
     min_s: float = 3.0,
     max_s: float = 8.0,
     size: int = 240,
+    learned: Mapping[str, Tensor] | None = None,
 ) -> Clip:
-    """Let a policy act by its likeliest action, and film it.
+    """Let a policy act by its likeliest action, behind the run's shield where it has one, and film it.
 
     Args:
         policy: who acts.
@@ -107,18 +111,21 @@ def record(
         min_s: seconds of the world's own time at least, where `num_episodes` is None.
         max_s: seconds of the world's own time at most.
         size: height of a frame in pixels; drawn worlds are square, others keep their shape.
+        learned: what the run's shield has learned; None for nothing yet.
 
     Raises:
         WorldError: the world can neither be drawn nor render itself; says why.
     """
     check_seed(seed)
     world, drawn = _filmable_world(config.env, seed)
+    shield = None
     try:
+        shield = shield_of(config, config.env, world, learned)
         speed = steps_per_second(world)
         every = max(1, round(speed / MAX_FPS))
         looks: list[np.ndarray] = []
         step = num_ended = 0
-        for step, ended in _act(policy, world, seed):
+        for step, ended in _act(policy, world, seed, shield):
             num_ended += ended
             enough = step >= min_s * speed if num_episodes is None else num_ended >= num_episodes
             if (ended and enough) or step >= max_s * speed:
@@ -128,6 +135,8 @@ def record(
                 looks.append(_look(world, drawn))
     finally:
         world.close()
+        if shield is not None:
+            shield.close()
     if drawn:
         frames = draw(config.env.id, np.stack(looks), (size, size))
     else:
@@ -135,13 +144,17 @@ def record(
     return Clip(frames=frames, fps=speed / every, num_steps=step, num_episodes=num_ended)
 
 
-def _act(policy: Policy, world: World, seed: int) -> Iterator[tuple[int, bool]]:
+def _act(policy: Policy, world: World, seed: int, shield: Shield | None) -> Iterator[tuple[int, bool]]:
     """Steps so far and whether an episode ended in the last one, before each step is taken; without end."""
     observation, _ = world.reset(seed=seed)
     step, ended = 0, False
     while True:
         yield step, ended
-        action = policy.executable(policy.act(observation, None).cpu().numpy())
+        if shield is None:
+            action = policy.act(observation, None).cpu().numpy()
+        else:
+            action = shield.act(policy, observation, None).executed_NA
+        action = policy.executable(action)
         observation, _, terminated, truncated, _ = world.step(action)
         step, ended = step + 1, bool(terminated[0] | truncated[0])
 

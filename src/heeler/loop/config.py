@@ -2,20 +2,35 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from heeler.algorithms.ppo import PPOConfig
+from heeler.algorithms.constrained import ConstrainedPPO
+from heeler.algorithms.cpo import CPO, CPOConfig
+from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
+from heeler.algorithms.focops import FOCOPS, FOCOPSConfig
+from heeler.algorithms.p3o import P3O, P3OConfig
+from heeler.algorithms.ppo import PPO, PPOConfig
+from heeler.algorithms.ppo_lagrangian import PPOLagrangian, PPOLagrangianConfig
+from heeler.algorithms.rcpo import RCPO, RCPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
-from heeler.envs import EnvConfig
+from heeler.envs import EnvConfig, World
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
 from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
+from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
+from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
+from heeler.oversight.interventions import InterventionsConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
+from heeler.rewards.shaping import ShapingConfig
+from heeler.safety.costs import ANSWERS, CostConfig, all_cost_names
+from heeler.safety.shields.config import ShieldConfig
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -87,6 +102,87 @@ class PreferencesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LimitsConfig:
+    """What may be spent beside the reward, and the learner that keeps to it: exactly one of those here."""
+
+    costs: tuple[CostConfig, ...]
+    """Costs with their budgets; those of the world without one are counted and limit nothing."""
+    answers: UnsafeAnswersConfig | None = None
+    """How the cost whose source is `answers` is learned."""
+    ppo_lagrangian: PPOLagrangianConfig | None = None
+    """Each cost has a price that rises while it is above its budget."""
+    rcpo: RCPOConfig | None = None
+    """The same, with the costs taken off the reward."""
+    cpo: CPOConfig | None = None
+    """One trust-region step an update, within all budgets."""
+    focops: FOCOPSConfig | None = None
+    """Steps towards the best policy within a KL, the costs at their prices."""
+    p3o: P3OConfig | None = None
+    """What is above a budget is charged at one high rate."""
+    fixed_penalty: FixedPenaltyConfig | None = None
+    """The naive way: a fixed weight for each cost, whatever the budgets are."""
+
+    def __post_init__(self) -> None:
+        chosen = [name for name in _CONSTRAINED if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            raise ConfigError(
+                f"limits needs exactly one learner of {', '.join(_CONSTRAINED)}; got {' and '.join(chosen) or 'none'}"
+            )
+        learned = [cost.name for cost in self.costs if cost.source == ANSWERS]
+        if len(learned) > 1:
+            raise ConfigError(
+                "one cost alone can be learned from answers, which do not say which they are of; "
+                f"got {', '.join(learned)}"
+            )
+        if learned and self.answers is None:
+            raise ConfigError(f"cost {learned[0]!r} is learned from answers: limits.answers must say how; set it")
+        if not learned and self.answers is not None:
+            raise ConfigError("limits.answers would be ignored: no cost has the source 'answers'; leave it out")
+
+    @classmethod
+    def of(
+        cls, learner: str, costs: tuple[CostConfig, ...], answers: UnsafeAnswersConfig | None = None
+    ) -> "LimitsConfig":
+        """With the learner of that name, in its default settings.
+
+        Raises:
+            ConfigError: there is none.
+        """
+        if learner not in _CONSTRAINED:
+            known = ", ".join(_CONSTRAINED)
+            raise ConfigError(
+                f"no learner {learner!r} keeps budgets; there are {known}.{did_you_mean(learner, _CONSTRAINED)}"
+            )
+        return cls(costs=costs, answers=answers, **{learner: _CONSTRAINED[learner][1]()})
+
+    def learner(self, algorithm: PPOConfig, world: World) -> ConstrainedPPO[Any]:
+        """The learner that is set, for a world.
+
+        Raises:
+            ConfigError: a budget is for no cost of the world.
+        """
+        name = next(name for name in _CONSTRAINED if getattr(self, name) is not None)
+        return _CONSTRAINED[name][0](
+            algorithm,
+            getattr(self, name),
+            self.costs,
+            all_cost_names(self.costs, world.cost_names),
+            world.observation_size,
+            world.single_action_space,
+        )
+
+
+_CONSTRAINED: Mapping[str, tuple[type[ConstrainedPPO[Any]], Callable[[], Any]]] = {
+    "ppo_lagrangian": (PPOLagrangian, PPOLagrangianConfig),
+    "rcpo": (RCPO, RCPOConfig),
+    "cpo": (CPO, CPOConfig),
+    "focops": (FOCOPS, FOCOPSConfig),
+    "p3o": (P3O, P3OConfig),
+    "fixed_penalty": (FixedPenalty, FixedPenaltyConfig),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """Everything about one run; a recipe returns it."""
 
@@ -102,8 +198,23 @@ class RunConfig:
     """Everything random in the run follows from it."""
     algorithm: PPOConfig = field(default_factory=PPOConfig)
     """The learner."""
+    limits: LimitsConfig | None = None
+    """What may be spent beside the reward; without it costs of the world are counted and limit nothing."""
+    shield: ShieldConfig | None = None
+    """What is not done whatever the policy proposes, while it learns and when it is looked at."""
+    overseers: OverseersConfig | None = None
+    """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
+    interventions: InterventionsConfig | None = None
+    """What is done about what monitors find; without it only people intervene."""
+    monitors: MonitorsConfig | None = None
+    """What is watched while it learns, `{}` for all of it; None for nothing. Watching changes nothing that is learned;
+    it takes a millisecond or two an update, which only worlds as small as CartPole feel."""
+    gate: ControlGateConfig | None = None
+    """When candidates are offered for release, and what they must show; without it nothing is released."""
+    shaping: ShapingConfig | None = None
+    """What is added to the reward that is learned from, so that it is found sooner."""
     checkpoint_every: int = 20
     """Updates between two checkpoints."""
     keep_checkpoints: int = 3
@@ -139,10 +250,26 @@ class RunConfig:
             )
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        check_gate(self.gate, self.limits.costs if self.limits else ())
+        if self.shaping is not None:
+            self.shaping.check_discount(self.algorithm.discount)
+        answers = None if self.limits is None else self.limits.answers
+        if answers is not None and answers.segment_length > self.num_steps:
+            raise ConfigError(
+                f"limits.answers.segment_length must be <= num_steps ({self.num_steps}): clips are cut from one "
+                f"stretch; got {answers.segment_length}"
+            )
         if self.preferences and self.preferences.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
                 f"got {self.preferences.segment_length}"
+            )
+        if self.interventions is not None:
+            self.interventions.check_watched(self.monitors)
+        if self.preferences and self.shield and self.shield.check and self.shield.check.foresight:
+            raise ConfigError(
+                "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "
+                "see; set it to 0"
             )
         if self.steps_per_update > self.total_steps:
             raise ConfigError(
@@ -150,10 +277,22 @@ class RunConfig:
                 f"num_steps {self.num_steps}), got {self.total_steps}"
             )
 
+    def learner(self, world: World) -> PPO:
+        """The learner for a world of this run."""
+        if self.limits is not None:
+            return self.limits.learner(self.algorithm, world)
+        return PPO(self.algorithm, world.observation_size, world.single_action_space)
+
     @property
     def num_first_answers(self) -> int:
         """Answers that are wanted before the first fit, whatever becomes of the budget; 0 where nobody is asked."""
         return 0 if self.preferences is None else max(1, self.preferences.schedule.target(0, self.total_steps))
+
+    @property
+    def asks_people(self) -> bool:
+        """Whether people or programs are to answer, through the store."""
+        asking = (self.preferences, None if self.limits is None else self.limits.answers)
+        return any(one is not None and one.teacher == "people" for one in asking)
 
     @property
     def steps_per_update(self) -> int:
@@ -215,15 +354,19 @@ def check_learns(config: RunConfig) -> None:
     Raises:
         ConfigError: names what is too long, and how many steps would do.
     """
-    asking = config.preferences
-    if asking is None:
-        return
-    delay = asking.teacher.delay_steps if isinstance(asking.teacher, TeacherConfig) else 0
-    first = asking.num_warmup_rollouts + math.ceil(delay / config.steps_per_update)
+    answers = None if config.limits is None else config.limits.answers
+    for place, asking in (("preferences", config.preferences), ("limits.answers", answers)):
+        if asking is not None:
+            delay = 0 if asking.teacher == "people" else asking.teacher.delay_steps
+            _check_first_answers(config, place, asking.num_warmup_rollouts, delay)
+
+
+def _check_first_answers(config: RunConfig, place: str, num_warmup_rollouts: int, delay: int) -> None:
+    first = num_warmup_rollouts + math.ceil(delay / config.steps_per_update)
     if first < config.num_updates:
         return
-    reasons = {"preferences.num_warmup_rollouts": asking.num_warmup_rollouts}
-    reasons |= {"preferences.teacher.delay_steps": delay} if delay else {}
+    reasons = {f"{place}.num_warmup_rollouts": num_warmup_rollouts}
+    reasons |= {f"{place}.teacher.delay_steps": delay} if delay else {}
     raise ConfigError(
         f"nothing would be learned: by {' and '.join(f'{name} ({value:,})' for name, value in reasons.items())} the "
         f"first answers are in after {first} updates of {config.steps_per_update:,} steps, and the run has "

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
-from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of
+from heeler.loop.costs import costs_of
+from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of, shield_state
+from heeler.safety.shields.config import ShieldConfig
 
 EVALUATION_NAME = "evaluation.json"
 _NUM_RESAMPLES = 10_000
@@ -94,24 +96,38 @@ def final_seed(config: RunConfig) -> int:
     return config.seed + 10_000
 
 
-def evaluate_run(run: Path | str, *, num_episodes: int | None = None, seed: int | None = None) -> PolicyEvaluation:
+def evaluate_run(
+    run: Path | str,
+    *,
+    num_episodes: int | None = None,
+    seed: int | None = None,
+    shield: ShieldConfig | Literal["own"] | None = "own",
+) -> PolicyEvaluation:
     """Play fresh episodes with the policy of a run's newest sound checkpoint.
 
     Args:
         run: the run's directory; nothing in it is changed.
         num_episodes: None for as many as at the end of the run.
         seed: of the episodes; None for those that the run is judged by at its end.
+        shield: between the policy and the world: the run's own, another one, or None for none. A critic must have been
+            trained by the run.
 
     Raises:
         RunError: it has no sound checkpoint.
-        ConfigError: `num_episodes` is below 1.
+        ConfigError: `num_episodes` is below 1, or the shield does not fit.
+        NothingSafe: the shield found no safe action, and is to halt then.
     """
     directory = RunDirectory.open(Path(run))
     config = from_dict(directory.config())
+    if shield != "own":
+        config = replace(config, shield=shield)
     checkpoint = newest_sound_checkpoint(directory)
     seed = final_seed(config) if seed is None else seed
     num_episodes = config.num_evaluation_episodes if num_episodes is None else num_episodes
-    evaluation = evaluate_policy(policy_of(checkpoint, config), config, num_episodes=num_episodes, seed=seed)
+    learned, own = shield_state(checkpoint), costs_of(checkpoint, config)
+    evaluation = evaluate_policy(
+        policy_of(checkpoint, config), config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=own
+    )
     return summarize(evaluation, checkpoint, seed=seed)
 
 

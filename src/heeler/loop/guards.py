@@ -16,9 +16,11 @@ import yaml
 
 from heeler.core.chat import TextGuard
 from heeler.core.errors import ConfigError
+from heeler.core.functions import load_function
 from heeler.loop.config import validated
+from heeler.loop.overseers.settings import OverseersConfig
+from heeler.loop.overseers.texts import TextOverseers, text_team
 from heeler.loop.settings import refuse_unknown
-from heeler.rewards.text.functions import load_function
 from heeler.safety.text_guards.findings import Action, Rule
 from heeler.safety.text_guards.incoming import InputGuard
 from heeler.safety.text_guards.injection import Injection
@@ -128,7 +130,7 @@ class IncomingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class OutgoingConfig:
-    """What looks at each sentence before it leaves; None for a rule that is off."""
+    """What looks at each sentence before it leaves; None for a rule, or overseers, that are off."""
 
     words: WordsConfig | None = field(default_factory=WordsConfig)
     """Listed words."""
@@ -142,6 +144,8 @@ class OutgoingConfig:
     """Regular expressions."""
     functions: tuple[FunctionConfig, ...] = ()
     """Of one's own."""
+    overseers: OverseersConfig | None = None
+    """Overseers that decide together, after the rules."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +170,7 @@ class GuardsConfig:
 
 _LISTS: Mapping[str, type] = {"patterns": PatternConfig, "functions": FunctionConfig}
 """Rules of one's own, of which there may be any number."""
+_OTHERS = (*_LISTS, "overseers")
 _Part = (
     FunctionConfig
     | InjectionConfig
@@ -194,12 +199,13 @@ def outgoing_guards(config: OutgoingConfig) -> tuple[TextGuard, ...]:
         ConfigError: a setting is out of range; named in the message.
     """
     rules = _rules("outgoing", config, "resample")
-    return (OutputGuard(rules),) if rules else ()
+    overseers = () if config.overseers is None else (TextOverseers(text_team(config.overseers, "outgoing.overseers")),)
+    return (OutputGuard(rules), *overseers) if rules else overseers
 
 
 def _rules(side: str, config: IncomingConfig | OutgoingConfig, default: Action) -> list[Rule]:
     """Those that are on, in the order in which they look."""
-    named = [(f"{side}.{one.name}", getattr(config, one.name)) for one in fields(config) if one.name not in _LISTS]
+    named = [(f"{side}.{one.name}", getattr(config, one.name)) for one in fields(config) if one.name not in _OTHERS]
     for listed in _LISTS:
         named += [(f"{side}.{listed}[{place}]", one) for place, one in enumerate(getattr(config, listed))]
     rules: list[Rule] = []

@@ -10,6 +10,8 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +19,8 @@ import numpy as np
 import torch
 import yaml
 
-from heeler.algorithms.ppo import PPO
-from heeler.core.errors import ConfigError, LearningError, WorldError
+from heeler.core.attention import Attention
+from heeler.core.errors import ConfigError, LearningError, RunHalted, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -30,16 +32,25 @@ from heeler.feedback.stores import open_store, refuse_taken_store
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
+from heeler.loop.control_gating import is_offer_due, offers
+from heeler.loop.costs import PREFIX, OwnCosts, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.holding import RULES_MAY_CHANGE, Holding
+from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
+from heeler.loop.overseers.acting import ActionReview, check_overseers
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
+from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
+from heeler.loop.trusted import Trusted, check_trusted
+from heeler.loop.watching import MAY_CHANGE, watch_over, watched
 from heeler.models.policy import Policy
-from heeler.rollouts.collector import Collector
+from heeler.rollouts.collector import CalledOff, Collector
+from heeler.safety.shields.shield import make_shield
 
 Metrics = dict[str, float]
 WAITING = "waiting_for_people"
@@ -48,6 +59,7 @@ not."""
 _POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
+_MAY_CHANGE += (*MAY_CHANGE, *RULES_MAY_CHANGE)
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
 atexit.register(gc.freeze)
@@ -66,21 +78,33 @@ class OnlineRun:
         torch.set_num_threads(config.torch_threads)
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
-        self.collector = Collector(self.world, config.num_steps, record_snapshots=config.preferences is not None)
-        observation_size = self.world.observation_size
-        self.ppo = PPO(config.algorithm, observation_size, self.world.single_action_space)
-        self.learner = self.ppo.init(config.seed, config.env.num_envs)
+        self.shield = make_shield(config.shield, config.env, self.world)
+        self.collector = Collector(
+            self.world, config.num_steps, record_snapshots=config.preferences is not None, shield=self.shield
+        )
+        self.ppo = config.learner(self.world)
+        self.learner = self.ppo.init(config.seed, self.world.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
-        self.returns = EpisodeReturns(config.env.num_envs)
+        self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
+        self.collector.review = self.overseers
+        self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
+        self.shaping = RunShaping(config, self.world) if config.shaping else None
+        self.returns = EpisodeReturns(self.world.num_envs)
         self.live = LiveRecorder(directory.path, self.world)
+        self.holding = Holding(config.interventions)
+        self.trusted: Trusted | None = None
+        """What acts in the policy's place, while something does."""
+        self.collector.is_called_off = Attention(directory.path).is_called
+        self.watch = watch_over(config, directory, self.world.cost_names)
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
         self.before = (self.collector.state_dict(), self.noise.get_state())
         """World and noise as they were before the present stretch of acting."""
+        self.overseers_before = self.overseers.kept() if self.overseers else None
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
@@ -109,47 +133,75 @@ class OnlineRun:
         """One turn of the loop; None where it only waited for people's first answers."""
         began = time.perf_counter()
         people = self.preferences
-        if people and people.waits_for_people:
-            self._say_waiting(True)
-            time.sleep(_POLL_S)
-            people.listen(self.step)
-            if not people.has_enough:
-                return None
-        if people and people.teacher is None:
-            self._say_waiting(False)
-        if self.update == self.config.restart_update:
-            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.config.env.num_envs)
+        if self._waits_for_people():
+            return None
+        # A policy that is frozen is not put aside for a fresh one either.
+        if self.update == self.config.restart_update and self.holding.learns:
+            self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
+            if self.watch:
+                self.watch.begin_anew()
         progress = self.config.progress(self.update)
         self.before = (self.collector.state_dict(), self.noise.get_state())
+        self.overseers_before = self.overseers.kept() if self.overseers else None
         is_shown = self.live.is_due()
-        self.collector.record_snapshots = is_shown or people is not None
-        rollout = self.collector.collect(self.learner.policy, self.noise, self.update)
+        self.collector.record_snapshots = is_shown or people is not None or bool(self.costs and self.costs.answers)
+        try:
+            rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
+        except CalledOff:
+            self._put_back()
+            if not self.world.exact_state:
+                self._begin_episodes_anew()
+            return None
         acted = time.perf_counter()
         self.step += self.config.steps_per_update
+        if self.costs:
+            rollout = self.costs.beside(rollout, self.step)
         self.returns.add(rollout)
+        guarded = self.shield.learn(rollout, self.learner.policy) if self.shield else {}
         if is_shown:
             self.live.add(rollout, self.step)
         reward: np.ndarray | None = rollout.true_reward
         if people:
-            people.ask(rollout, self.step)
+            if self.trusted is None:
+                people.ask(rollout, self.step)
             people.listen(self.step)
             reward = people.reward(rollout, progress=progress)
             self._refuse_broken_reward(people, reward)
         rewarded = time.perf_counter()
         learned: Metrics = {}
-        if reward is not None:
-            self.learner, learned = self.ppo.update(self.learner, rollout, reward, progress=progress)
-            self._refuse_broken_policy(learned, reward)
+        if reward is not None and self.holding.learns and (self.costs is None or self.costs.is_ready):
+            self.learner.pace = self.holding.pace
+            shaped = self.shaping.add(rollout, reward, self.step) if self.shaping else reward
+            self.learner, learned = self.ppo.update(self.learner, rollout, shaped, progress=progress)
+            self._refuse_broken_policy(learned, shaped)
         self.update += 1
         ended = time.perf_counter()
         self.elapsed_s += ended - began
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
-        return self._record(rollout, reward, learned | times | (people.metrics() if people else {}))
+        told = [part.metrics() for part in (self.overseers, people, self.costs, self.shaping) if part]
+        return self._record(rollout, reward, reduce(or_, told, learned | guarded | times))
+
+    def _waits_for_people(self) -> bool:
+        """Whether people are still to give the first answers; waits for them a moment."""
+        asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
+        waiting = [one for one in asking if one.waits_for_people]
+        if waiting:
+            self._say_waiting(True)
+            if self.watch:
+                self.watch.dog.beat()
+            time.sleep(_POLL_S)
+            for one in waiting:
+                one.listen(self.step)
+            if not all(one.has_enough for one in waiting):
+                return True
+        if asking:
+            self._say_waiting(False)
+        return False
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
-        people = self.preferences
-        return {"step": self.step, "update": self.update, **(people.metrics() if people else {})}
+        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
+        return reduce(or_, figures, {"step": self.step, "update": self.update})
 
     def _say_waiting(self, waits: bool) -> None:
         """Tell those who look at the store whether this learner waits for people."""
@@ -163,9 +215,15 @@ class OnlineRun:
         row["true_reward_mean"] = float(rollout.true_reward.mean())
         if reward is not None and self.preferences:
             row["reward_correlation"] = correlation(reward, rollout.true_reward)
-        row |= {name: float(value) for name, value in figures.items()}
+        # What a learner says of itself does not take the place of what was measured.
+        row |= {name: float(value) for name, value in figures.items() if name not in row} | self.holding.metrics()
+        if self.watch:
+            row |= self.watch.look(row, rollout=rollout, reward=reward, returns=self.returns, people=self.preferences)
+            self.holding.findings += self.watch.findings
+        self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
-        if self.update % self.config.checkpoint_every == 0 or self.is_finished:
+        is_due = self.is_finished or is_offer_due(self.config, self.update)
+        if self.update % self.config.checkpoint_every == 0 or is_due:
             self.save()
         return row
 
@@ -196,12 +254,17 @@ class OnlineRun:
 
     def save_last_whole_update(self) -> Checkpoint:
         """Write a checkpoint of the state before the stretch of acting in which the world broke down."""
-        collector, noise = self.before
         # A foreign world cannot be put back, and may not even be reset; whoever goes on begins its episodes anew.
-        if self.world.exact_state:
-            self.collector.load_state_dict(collector)
-        self.noise.set_state(noise)
+        self._put_back()
         return self.save(begin_anew=False)
+
+    def _put_back(self) -> None:
+        """Stand where the present stretch of acting began; a foreign world stays where it is."""
+        collector, noise = self.before
+        self.collector.load_state_dict(collector)
+        self.noise.set_state(noise)
+        if self.overseers and self.overseers_before:
+            self.overseers.load(*self.overseers_before)
 
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
@@ -211,9 +274,15 @@ class OnlineRun:
         people = self.preferences
         if people:
             tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
+        if self.shield:
+            tensors |= {f"shield.{k}": v for k, v in self.shield.tensors().items()}
+        if self.costs:
+            tensors |= {f"{PREFIX}{k}": v for k, v in self.costs.tensors().items()}
         arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
         arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
         arrays["noise"] = self.noise.get_state().numpy()
+        overseen, of_overseers = self.overseers.kept() if self.overseers else ({}, None)
+        arrays |= {f"overseers.{name}": array for name, array in overseen.items()}
         state = {
             "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
             "lineage": {"policy_version": self.update, "answers": people.num_answered if people else 0},
@@ -222,8 +291,18 @@ class OnlineRun:
             "elapsed_s": self.elapsed_s,
             "returns": self.returns.state_dict(),
             "preferences": people.state() if people else None,
+            "overseers": of_overseers,
+            "holding": self.holding.state(),
+            "watch": self.watch.state() if self.watch else None,
+            "costs": self.costs.state() if self.costs else None,
+            "shaping": self.shaping.state() if self.shaping else None,
         }
-        checkpoint = self.directory.save_checkpoint(self.step, arrays, state, keep=self.config.keep_checkpoints)
+        spare = self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(
+            self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
+        )
+        if self.watch:
+            self.watch.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -237,8 +316,14 @@ class OnlineRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
+        kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
+        if self.holding.state() != kept:
+            # What holds the run, or let it go, and what was found is not rolled back: it would happen all over again.
+            self.holding.load(kept)
+            self.trusted = find_trusted(self)
+            self.save()
 
     def set_budget(self, budget: int) -> int:
         """Ask for so many comparisons in all from now on; returns how many it were.
@@ -262,13 +347,27 @@ class OnlineRun:
         arrays, state = checkpoint.tensors, checkpoint.state
         tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
         self.learner = self.ppo.load_tensors(self.learner, under("learner.", tensors))
+        if self.shield:
+            self.shield.load_tensors(under("shield.", tensors))
         if self.preferences:
             self.preferences.load(under("preferences.", tensors), state["preferences"])
+        if self.costs:
+            self.costs.load(under(PREFIX, tensors), state["costs"])
+        if self.shaping:
+            self.shaping.load(state["shaping"])
         self.collector.load_state_dict(under("collector.", arrays))
+        if self.overseers:
+            self.overseers.load(under("overseers.", arrays), state["overseers"])
         self.noise.set_state(tensors["noise"])
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
         self.returns.load_state_dict(state["returns"])
+        # Checkpoints from before there were interventions do not hold it.
+        self.holding.load(state.get("holding"))
+        self.trusted = find_trusted(self)
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.watch and state.get("watch"):
+            self.watch.load(state["watch"])
         self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
@@ -278,6 +377,8 @@ class OnlineRun:
         """In a world that cannot be saved: here, in a resumed run and in an uninterrupted one alike."""
         self.collector.reset(self.config.seed + 1_000_003 * self.update)
         self.returns.restart()
+        if self.costs:
+            self.costs.restart()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,6 +401,7 @@ def run(
     *,
     on_metrics: Callable[[Metrics], None] | None = None,
     on_begin: Callable[[], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> RunResult:
     """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
 
@@ -308,6 +410,7 @@ def run(
         path: of the run directory.
         on_metrics: called after each update with its metrics, and while people are waited for with what there is.
         on_begin: called once nothing more is refused: the run's directory and store are there, and its own.
+        on_warning: called with what may mislead the learner, in words, as soon as it is found.
 
     Raises:
         StoreAway: the store's server was away for longer than `store_patience_s`; `resume` goes on from the last
@@ -317,7 +420,7 @@ def run(
     _check(config)
     refuse_taken_store(config.store, Path(path))
     directory = RunDirectory.create(Path(path), to_dict(config))
-    return _learn(directory, config, on_metrics, on_begin)
+    return _learn(directory, config, on_metrics, on_begin, on_warning)
 
 
 def _check(config: RunConfig) -> None:
@@ -326,10 +429,18 @@ def _check(config: RunConfig) -> None:
     check_trackers(config)
     world = make(config.env.single(), config.seed)
     try:
-        ppo = PPO(config.algorithm, world.observation_size, world.single_action_space)
-        ppo.init(config.seed, num_envs=1)
+        ppo = config.learner(world)
+        state = ppo.init(config.seed, num_envs=1)
+        check_trusted(config, state.policy)
         if config.preferences:
             preference_model(config, ppo)
+        check_overseers(config.overseers, world)
+        if shield := make_shield(config.shield, config.env.single(), world):
+            shield.close()
+        if own_costs(config):
+            OwnCosts(config, world, None).try_out(world)
+        if config.shaping:
+            RunShaping(config, world).try_out(world)
         _try_out(world, config)
     finally:
         world.close()
@@ -352,10 +463,11 @@ def resume(
     *,
     on_metrics: Callable[[Metrics], None] | None = None,
     on_begin: Callable[[], None] | None = None,
+    on_warning: Callable[[str], None] | None = None,
 ) -> RunResult:
     """Go on with a run from its newest sound checkpoint; needs nothing but the directory. The rest is as of `run`."""
     directory = RunDirectory.open(Path(path))
-    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin)
+    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin, on_warning)
 
 
 def _learn(
@@ -363,48 +475,71 @@ def _learn(
     config: RunConfig,
     on_metrics: Callable[[Metrics], None] | None,
     on_begin: Callable[[], None] | None,
+    on_warning: Callable[[str], None] | None,
 ) -> RunResult:
     with directory.locked(), open_store(directory) as opened, opened.sole_learner():
         acts = Acts(directory)
         absence = Absence(acts, on_metrics)
         store = patient(opened, Patience(config.store_patience_s, absence))
         online = absence.run = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(online, store, acts)
+        refused, steering = online.begin(), Steering(Intervened(online), store, acts)
         acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
+        steering.begin()
+        offer = offers(directory, config, acts)
         if on_begin is not None:
             on_begin()
 
         def tell() -> None:
+            if online.watch:
+                online.watch.dog.beat()
             if on_metrics is not None:
                 on_metrics(online.waiting())
 
         try:
-            with acts.ending(online), open_trackers(directory, config) as track:
+            with acts.ending(online), watched(online.watch, online), open_trackers(directory, config) as track:
                 steering.obey(while_paused=tell)
                 while not online.is_finished:
+                    offer(online)
                     metrics = online.iterate()
                     if metrics is not None:
                         track(metrics)
+                        _warn(online, acts, on_warning)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
-        except WorldError:
+                offer(online)
+        except (WorldError, RunHalted):
             online.save_last_whole_update()
             raise
         finally:
             online.world.close()
+            if online.shield:
+                online.shield.close()
         policy, seed = online.learner.policy, final_seed(config)
-        evaluation = evaluate_policy(policy, config, num_episodes=config.num_evaluation_episodes, seed=seed)
+        # What is not trusted to act does not act at the end either.
+        evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
+        learned = online.shield.tensors() if online.shield else None
+        evaluation = evaluate_policy(
+            evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=online.costs
+        )
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
         acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)
         return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
 
 
+def _warn(online: OnlineRun, acts: Acts, on_warning: Callable[[str], None] | None) -> None:
+    """Tell, once, that what shapes the reward may mislead the learner."""
+    words = online.shaping.warning() if online.shaping else None
+    if words is not None:
+        acts.note("run.warning", step=online.step, problem=words)
+        if on_warning is not None:
+            on_warning(words)
+
+
 def _what(config: RunConfig) -> dict[str, Any]:
     """What the audit log says of a configuration; the rest stands in config.yaml."""
-    teacher = None if config.preferences is None else config.preferences.teacher
-    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": teacher == "people"}
+    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": config.asks_people}
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
+from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.rewards.preference_model import PreferenceModel, is_validation
 
 _CONSUMER = "learner"
@@ -62,6 +63,8 @@ class PreferenceLoop:
         self.num_given_up = 0
         """Questions that were set aside before people answered them; others are asked in their place."""
         self.last_level: float | None = None
+        self.last_disagreement: float | None = None
+        self.new_answers = NewAnswers(wanted=config.monitors is not None)
 
     @property
     def is_fitted(self) -> bool:
@@ -253,16 +256,18 @@ class PreferenceLoop:
         found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
         if not found:
             return 0
-        num_taken = self._take_in_first(found)
+        num_taken = self._take_in_first(found, are_new=True)
         self.position = found[-1][0]
         self.store.set_consumed(_CONSUMER, self.position)
         return num_taken
 
-    def _take_in_first(self, found: list[tuple[int, Feedback]]) -> int:
+    def _take_in_first(self, found: list[tuple[int, Feedback]], *, are_new: bool = False) -> int:
         """Take in those that are the first to their query; returns how many."""
         answers, queries = self._first_answers([feedback for _, feedback in found])
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
-        self._take_in(useful, queries)
+        foretold = self._take_in(useful, queries)
+        if are_new:
+            self.new_answers.add([feedback for _, feedback in found], queries, foretold)
         position_of = {feedback.key: position for position, feedback in found}
         self.taken |= {position_of[f.key]: f.query_id for f in useful}
         self.cant_tell |= {position_of[f.key]: f.query_id for f in answers if f.value["choice"] == "cant_tell"}
@@ -319,13 +324,27 @@ class PreferenceLoop:
                 answers.append(feedback)
         return answers, queries
 
-    def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> None:
+    def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> dict[str, bool]:
+        """Hand answers to the model; returns, by their keys, whether it would have given them."""
         segments = control_segments(self.store, {i for f in useful for i in queries[f.query_id].segment_ids})
         pairs: list[tuple[Segment, Segment]] = []
         for feedback in useful:
             left, right = queries[feedback.query_id].segment_ids
             pairs.append((segments[left], segments[right]))
+        foretold = self._foretold(useful, pairs) if self.new_answers.wanted and self.is_fitted and pairs else {}
         self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
+        return foretold
+
+    def _foretold(self, useful: list[Feedback], pairs: list[tuple[Segment, Segment]]) -> dict[str, bool]:
+        return_QP = self.model.segment_returns(self.model_state, [each for pair in pairs for each in pair]).mean(0)
+        returns = zip(useful, return_QP.view(-1, 2).tolist(), strict=True)
+        told = {f.key: is_foretold(left, right, f.value["choice"]) for f, (left, right) in returns}
+        return {key: one for key, one in told.items() if one is not None}
+
+    @property
+    def num_open(self) -> int:
+        """Questions that wait for an answer."""
+        return self.num_asked - self.num_answered - self.num_given_up
 
     @property
     def waits_for_people(self) -> bool:
@@ -357,6 +376,7 @@ class PreferenceLoop:
         if fits:
             self.model_state = self.model.calibrate(self.model_state, raw_MTN)
         self.last_level = self.model.level(self.model_state, raw_MTN)
+        self.last_disagreement = self.model.disagreement(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
         exploration = self.config.exploration * max(0.0, 1 - progress / self.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
@@ -366,6 +386,8 @@ class PreferenceLoop:
         fit = {f"reward_model_{name}": value for name, value in self.model_state.last_fit.items()}
         counts = {"asked": self.num_asked, "answered": self.num_answered, "labels_used": self.num_useful}
         level = {} if self.last_level is None else {"predicted_reward_mean": self.last_level}
+        if self.last_disagreement is not None:
+            level["reward_disagreement"] = self.last_disagreement
         return counts | {"fits": self.model_state.num_fits} | fit | level
 
     # Saving

@@ -1,20 +1,23 @@
 """What a run left: its store, its newest sound checkpoint, the policy in it, and fresh episodes of that."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import CheckpointError, ConfigError, RunError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
-from heeler.envs import make
-from heeler.evaluation.returns import Evaluation, evaluate
+from heeler.envs import EnvConfig, World, make
+from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
+from heeler.safety.shields.shield import Shield, make_shield
 
 
 def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
@@ -59,16 +62,60 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
     return policy
 
 
-def evaluate_policy(policy: Policy, config: RunConfig, *, num_episodes: int, seed: int) -> Evaluation:
-    """Fresh episodes of `policy` in the run's world, acting by the likeliest action."""
+def shield_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """What the shield of a run had learned by a checkpoint."""
+    return {name: torch.from_numpy(a.copy()) for name, a in under("shield.", checkpoint.tensors).items()}
+
+
+def shield_of(config: RunConfig, env: EnvConfig, world: World, learned: Mapping[str, Tensor] | None) -> Shield | None:
+    """The shield of a run, over another world than the one that it learned in; None where the run has none.
+
+    Args:
+        config: of the run.
+        env: describes `world`.
+        world: that is to be acted in.
+        learned: what the run's own shield has learned, from `shield_state` or its `tensors`; None for nothing yet.
+
+    Raises:
+        ConfigError: it does not fit the world, or its critic was never trained.
+    """
+    shield = make_shield(config.shield, env, world)
+    if shield is not None and learned is not None:
+        shield.load_tensors(learned)
+    return shield
+
+
+def evaluate_policy(
+    policy: Policy,
+    config: RunConfig,
+    *,
+    num_episodes: int,
+    seed: int,
+    learned: Mapping[str, Tensor] | None = None,
+    own_costs: StepCosts | None = None,
+) -> Evaluation:
+    """Fresh episodes of `policy` in the run's world and behind its shield, acting by the likeliest action.
+
+    Args:
+        policy: who acts.
+        config: of its run.
+        num_episodes: how many are played.
+        seed: of the episodes.
+        learned: what the run's shield has learned; None for nothing yet.
+        own_costs: of the run, counted beside the world's.
+    """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
     check_seed(seed)
-    world = make(replace(config.env, num_envs=num_episodes), seed)
+    env = replace(config.env, num_envs=num_episodes)
+    world, shield = make(env, seed), None
     try:
-        return evaluate(policy, world, seed=seed)
+        shield = shield_of(config, env, world, learned)
+        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs)
     finally:
         world.close()
+        if shield is not None:
+            shield.close()
 
 
 def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.named import under
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -23,8 +25,10 @@ from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
-from heeler.loop.reading import policy_of, preference_model
+from heeler.loop.reading import policy_of, preference_model, shield_state
+from heeler.loop.report_findings import findings_to_show
 from heeler.models.policy import Policy
+from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
 
 MAX_SCATTER = 600
@@ -90,12 +94,16 @@ class ReportData:
     last_clip: FilmedClip
     labels: Labels | None
     """None where nobody is asked."""
+    gates: Sequence[GateRecord] = ()
+    """What was decided about candidates, the oldest first."""
     stale_reward_model: str | None = None
     """What the newest checkpoint's reward model learned from that was withdrawn since, in words."""
     reliability: list[list[float]] = field(default_factory=list[list[float]])
     """Mean prediction, share that came true, and count, of each bin that has any."""
     segment_returns: SegmentReturns | None = None
     """None where no true reward is known or nothing is learned yet."""
+    findings: Sequence[Finding] = ()
+    """Of monitors, in the order in which they were found."""
 
     @property
     def step(self) -> int:
@@ -142,6 +150,8 @@ def gather(directory: RunDirectory) -> ReportData:
         "first_clip": _first_clip(directory, config),
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
+        "findings": findings_to_show(directory.path),
+        "gates": GateRecords(directory).all(),
     }
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)
@@ -192,12 +202,14 @@ def _last_clip(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoin
         return FilmedClip(path=None, caption=f"{why}, and so there is no clip of a trained policy.")
     path = directory.path / "media" / "last.webp"
     caption = f"After {checkpoint.step:,} steps"
-    return _film(policy_of(checkpoint, config), config, path, caption)
+    return _film(policy_of(checkpoint, config), config, path, caption, shield_state(checkpoint))
 
 
-def _film(policy: Policy, config: RunConfig, path: Path, caption: str) -> FilmedClip:
+def _film(
+    policy: Policy, config: RunConfig, path: Path, caption: str, learned: Mapping[str, Tensor] | None = None
+) -> FilmedClip:
     try:
-        clip = clips.record(policy, config, seed=_CLIP_SEED)
+        clip = clips.record(policy, config, seed=_CLIP_SEED, learned=learned)
     except HeelerError as error:
         return FilmedClip(path=None, caption=f"No clip: {error}")
     return FilmedClip(path=clips.save(clip, path), caption=caption)
@@ -211,11 +223,11 @@ def _labels(store: Store) -> Labels:
     return Labels(
         queries=[query for query in queries if query.kind == "preference"],
         choices=Counter(str(answer.value["choice"]) for answer in preferences),
-        annotators=_named(store, Counter(answer.annotator for answer in preferences)),
+        annotators=named_annotators(store, Counter(answer.annotator for answer in preferences)),
     )
 
 
-def _named(store: Store, answers: Counter[str]) -> Counter[str]:
+def named_annotators(store: Store, answers: Counter[str]) -> Counter[str]:
     """Answers of each simulated teacher and program by its name, and of people as `person N`."""
     known = store.bulk.annotators()
     people = [name for name, _ in answers.most_common() if known[name].kind == "person"]

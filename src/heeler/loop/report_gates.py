@@ -35,16 +35,40 @@ def gates_section(records: Iterable[GateRecord]) -> str:
 
 
 def _gate(number_of: int, record: GateRecord) -> str:
-    state, kind = ("passed", "finished") if record.passed else ("kept back", "going")
+    back = "kept back" if _named(record) == "Candidate" else "taken back"
+    state, kind = ("passed", "finished") if record.passed else (back, "going")
     reasons = "".join(f"<li>{escape(reason)}</li>" for reason in record.reasons)
-    rows = "\n".join(_check_row(check) for check in record.details["checks"])
-    return f"""<div class="card gate"><h3>Candidate {number_of} <span class="state {kind}">{state}</span></h3>
+    return f"""<div class="card gate"><h3>{_named(record)} {number_of} <span class="state {kind}">{state}</span></h3>
 <ul>{reasons}</ul>
-<div class="scroll"><table><thead><tr><th>suite</th><th>in use</th><th>candidate</th><th>gain</th><th>interval</th>
-<th>items</th><th>shown</th></tr></thead><tbody>
-{rows}
-</tbody></table></div>
+{_table(record.details)}
 <p class="note">Checkpoint {escape(record.candidate_sha256[:12])}, record {escape(record.sha256[:12])}.</p></div>"""
+
+
+def _named(record: GateRecord) -> str:
+    return {"canary": "Canary share", "watch": "Watch"}.get(str(record.details.get("kind")), "Candidate")
+
+
+def _table(details: Mapping[str, Any]) -> str:
+    """What was decided on; what a canary share or a watch saw is told in its reasons."""
+    if "checks" in details:
+        heads = ("suite", "in use", "candidate", "gain", "interval", "items", "shown")
+        rows = [_check_row(check) for check in details["checks"]]
+    elif "shown" in details:
+        heads = ("claim", "seen", "interval", "limit", "bound by", "shown")
+        rows = [_claim_row(shown) for shown in details["shown"]]
+    else:
+        return ""
+    head = "".join(f"<th>{name}</th>" for name in heads)
+    body = "\n".join(rows)
+    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>'
+
+
+def _claim_row(shown: Mapping[str, Any]) -> str:
+    """Of a policy's gate: the difference of returns, or a cost."""
+    low, high = (_figure(shown[side]) for side in ("low", "high"))
+    is_shown = "yes" if shown["is_shown"] else "no"
+    cells = [str(shown["name"]), number(shown["estimate"]), f"{low} to {high}", number(shown["limit"])]
+    return _row([*cells, str(shown["method"]), is_shown])
 
 
 def _check_row(check: Mapping[str, Any]) -> str:
@@ -58,6 +82,10 @@ def _check_row(check: Mapping[str, Any]) -> str:
         f"{check['num_pairs']:,}",
         _shown(check),
     ]
+    return _row(cells)
+
+
+def _row(cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
 
 

@@ -15,8 +15,11 @@ from heeler import __version__
 from heeler.loop.evaluations import Interval
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
+from heeler.loop.report_findings import findings_section
+from heeler.loop.report_gates import gates_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
+from heeler.rewards.sampled_invariance import MAX_STEPS, SampleCheck
 
 
 def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
@@ -27,8 +30,9 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         sections: charts under their headings.
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
+    body += [findings_section(data.findings)]
     body += [section_of(name, some) for name, some in sections.items()]
-    body += [settings_table(data.config_values)]
+    body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)
 
 
@@ -81,10 +85,20 @@ def _when(began: datetime, ended: datetime) -> str:
 
 
 def _notes(data: ReportData) -> str:
-    """What is wrong with checkpoints, or with what their reward models learned from."""
+    """What is wrong with checkpoints, with what their reward models learned from, or with what shaped the reward."""
     stale = [] if data.stale_reward_model is None else [data.stale_reward_model]
-    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in data.refused_checkpoints + stale]
+    notes = [*data.refused_checkpoints, *stale, *_shaping_notes(data)]
+    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in notes]
     return "\n".join(f'<p class="note">{escape(reason)}</p>' for reason in reasons)
+
+
+def _shaping_notes(data: ReportData) -> list[str]:
+    """What is known of an extra reward that is no potential's by itself."""
+    share, error = data.last("shaping_unexplained"), data.last("shaping_unexplained_error")
+    if share is None or error is None:
+        return []
+    num_steps = min(MAX_STEPS, data.config.steps_per_update)
+    return [f"shaping: {SampleCheck(unexplained=share, standard_error=error, num_steps=num_steps).in_words}"]
 
 
 def _tiles(data: ReportData) -> str:

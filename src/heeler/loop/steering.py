@@ -1,36 +1,28 @@
-"""What operators tell a run while it learns: pause, resume, stop, roll back, another budget. Obeyed between updates."""
+"""What operators tell a run while it learns: pause, slow, freeze, fall back, roll back, stop, and so on.
+
+It is obeyed between updates; what is urgent breaks off what is being collected, and is obeyed at the next step. What
+the rules of intervention have decided is done in the same place.
+"""
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import asdict
 
+from heeler.core.attention import Attention
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.core.nouns import Command
 from heeler.feedback.store import Store
 from heeler.loop.acts import Acts
+from heeler.loop.holding import HELD, WARNED, Level
+from heeler.loop.intervening import Intervening
+from heeler.loop.steered import Steered
 
 PAUSED = "paused"
 """Setting of the store that says who paused the run; None while it is not paused. It outlives the learner."""
 
 _POLL_S = 0.2
-
-
-class Steered(Protocol):
-    """A run that obeys."""
-
-    step: int
-
-    def save(self) -> object:
-        """Write a checkpoint now."""
-        ...
-
-    def roll_back(self, step: int) -> None:
-        """Forget what was learned after the checkpoint of `step`."""
-        ...
-
-    def set_budget(self, budget: int) -> int:
-        """Ask for so many comparisons in all from now on; returns how many it were."""
-        ...
+_ENDS = ("stop", "safe_stop", "hard_stop")
+_HOLD = ("slow", "freeze", "fall_back", "thaw", "roll_back")
 
 
 class Steering:
@@ -44,8 +36,15 @@ class Steering:
 
     def __init__(self, run: Steered, store: Store, acts: Acts) -> None:
         self.run, self.store, self.acts = run, store, acts
+        self._attention, self._intervening = Attention(run.directory.path), Intervening(run, acts)
         self._obey: dict[str, Callable[[Command], str]] = {
             "stop": self._stop,
+            "safe_stop": lambda command: f"{self.run.come_to_rest()}; stopped at step {self.run.step:,}",
+            "hard_stop": lambda command: f"stopped at once at step {self.run.step:,}",
+            "slow": lambda command: self._hold(command, "slow"),
+            "freeze": lambda command: self._hold(command, "freeze"),
+            "fall_back": lambda command: self._hold(command, "fall_back"),
+            "thaw": lambda command: self.run.thaw(),
             "pause": self._pause,
             "resume": self._resume,
             "roll_back": self._roll_back,
@@ -61,9 +60,16 @@ class Steering:
             while_paused: called now and then for as long as the run is paused.
 
         Raises:
-            RunStopped: an operator stopped the run; its checkpoint is written.
+            RunStopped: an operator stopped the run, and its checkpoint is written; or a rule did.
         """
+        act = self._intervening.intervene()
+        if act is not None:
+            self._tell_held(True)
+            if act.kind == "warn":
+                self.store.set_setting(WARNED, {"step": self.run.step, "reason": act.reason})
         while True:
+            # Before the look: whoever calls after it has a command that this look may not show.
+            self._attention.come()
             for command in self.store.open_commands():
                 self._do(command)
             if self.store.setting(PAUSED, None) is None:
@@ -79,8 +85,24 @@ class Steering:
             outcome, obeyed = f"refused: {error}", False
         self.acts.note_command(command, outcome, obeyed=obeyed)
         self.store.finish_command(command.id, outcome)
-        if command.kind == "stop":
+        self._tell_held(command.kind in _HOLD)
+        if command.kind in _ENDS:
             raise RunStopped(f"{command.person} stopped the run at step {self.run.step:,}; its checkpoint is kept")
+
+    def begin(self) -> None:
+        """Tell others how the run is held, which they may have been told otherwise before it was killed."""
+        self._tell_held(True)
+
+    def _tell_held(self, may_differ: bool) -> None:
+        if not may_differ:
+            return
+        held = self.run.holding.held
+        told = None if held is None else asdict(held)
+        if self.store.setting(HELD, None) != told:
+            self.store.set_setting(HELD, told)
+
+    def _hold(self, command: Command, level: Level) -> str:
+        return self.run.hold(level, by="a person", reason="asked for")
 
     def _stop(self, command: Command) -> str:
         self.run.save()

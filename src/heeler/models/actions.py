@@ -16,6 +16,8 @@ from torch import Tensor
 from heeler.core.errors import WorldError
 
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
+# No infinity: 0 times it is 0, as entropy and KL need it. Its probability is 0 exactly.
+_NEVER = -1e9
 
 
 class ActionHead(Protocol):
@@ -54,6 +56,10 @@ class ActionHead(Protocol):
         """Log-probability [B] of the actions, and the mean entropy []."""
         ...
 
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        """[B]: KL(this || other) of two distributions."""
+        ...
+
 
 @dataclass(frozen=True)
 class GaussianHead:
@@ -87,6 +93,11 @@ class GaussianHead:
         scaled_BA = (action_BA - output_BL) * torch.exp(-log_std)
         log_prob_B = -0.5 * scaled_BA.square().sum(-1) - (log_std.sum() + self.size * _HALF_LOG_TAU)
         return log_prob_B, log_std.sum() + self.size * (0.5 + _HALF_LOG_TAU)
+
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        apart_BA = (output_BL - other_BL).square() * torch.exp(-2 * other_log_std)
+        spread_A = torch.exp(2 * (log_std - other_log_std)) - 1 - 2 * (log_std - other_log_std)
+        return 0.5 * (apart_BA + spread_A).sum(-1)
 
 
 @dataclass(frozen=True)
@@ -129,6 +140,38 @@ class CategoricalHead:
             log_prob_B = chosen if component == 0 else log_prob_B + chosen
             entropy = entropy - (log_probs.exp() * log_probs).sum(-1).mean()
         return log_prob_B, entropy
+
+    def kl(self, output_BL: Tensor, log_std: Tensor, other_BL: Tensor, other_log_std: Tensor) -> Tensor:
+        kl_B = torch.zeros(())
+        for logits, others in zip(
+            output_BL.split(self.num_choices, -1), other_BL.split(self.num_choices, -1), strict=True
+        ):
+            log_probs = torch.log_softmax(logits, -1)
+            kl_B = kl_B + (log_probs.exp() * (log_probs - torch.log_softmax(others, -1))).sum(-1)
+        return kl_B
+
+
+def forbid(output_BL: Tensor, allowed_BL: Tensor) -> Tensor:
+    """Logits under which choices that are not allowed have no probability, and no gradient.
+
+    What is made of them (log-probability, entropy, KL, samples, the likeliest) is then that of the distribution
+    renormalised over what is allowed.
+
+    Args:
+        output_BL: logits of a `CategoricalHead`.
+        allowed_BL: booleans; of each component's choices at least one.
+    """
+    return output_BL.masked_fill(~allowed_BL, _NEVER)
+
+
+def within_bounds(space: gymnasium.Space, action: np.ndarray) -> np.ndarray:
+    """[..., A]: Box actions clipped to their bounds; others as they are."""
+    return np.clip(action, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else action
+
+
+def as_taken(space: gymnasium.Space, action_BA: np.ndarray) -> np.ndarray:
+    """Actions within their bounds as a world takes them: Discrete ones without their last axis."""
+    return action_BA[:, 0] if isinstance(space, gymnasium.spaces.Discrete) else action_BA
 
 
 def action_head(space: gymnasium.Space) -> ActionHead:

@@ -38,7 +38,8 @@ class FlatParameters:
         """Forget the gradient, keeping its memory."""
         self.gradient.zero_()
 
-    def clip_grad_norm(self, max_norm: float) -> None:
-        """Shorten the gradient to `max_norm` where it is longer."""
+    def clip_grad_norm(self, max_norm: float) -> Tensor:
+        """Shorten the gradient to `max_norm` where it is longer; returns how long it was."""
         norm = self.gradient.norm()
         self.gradient.mul_((max_norm / (norm + 1e-6)).clamp_(max=1.0))
+        return norm

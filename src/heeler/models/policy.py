@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from heeler.core.errors import ConfigError
 from heeler.core.named import under
-from heeler.models.actions import ActionHead, action_head, correlate
+from heeler.models.actions import ActionHead, action_head, as_taken, correlate, forbid, within_bounds
 from heeler.models.moments import RunningMoments
 
 Activation = Literal["tanh", "relu", "silu"]
@@ -126,6 +126,11 @@ class Policy(nn.Module):
         self.shift.copy_(self.moments.mean)
         self.scale.copy_(torch.rsqrt(self.moments.variance + 1e-8))
 
+    def output(self, normalized_BO: Tensor, allowed_BL: Tensor) -> Tensor:
+        """[B, L] what `head` makes actions of, where `allowed_BL` says which choices there are; [B, 0] allows all."""
+        output_BL = self.actor(normalized_BO)
+        return forbid(output_BL, allowed_BL) if allowed_BL.shape[-1] else output_BL
+
     def value(self, normalized_BO: Tensor) -> Tensor:
         """[B]: the value of observations that `normalize` returned."""
         return self.critic(normalized_BO).squeeze(-1)
@@ -138,20 +143,26 @@ class Policy(nn.Module):
         return noise_TNK.to(self.shift.device)
 
     @torch.no_grad()
-    def act(self, observation: np.ndarray, noise: Tensor | None) -> Tensor:
-        """Actions [B, A] for observations [B, O]: sampled with `noise`, or the likeliest ones without."""
+    def act(self, observation: np.ndarray, noise: Tensor | None, allowed_BL: np.ndarray | None = None) -> Tensor:
+        """Actions [B, A] for observations [B, O]: sampled with `noise`, or the likeliest ones without.
+
+        Args:
+            observation: as the world gives them.
+            noise: from `rollout_noise` or the head's `noise`.
+            allowed_BL: which choices there are, at least one of each component's; None allows all.
+        """
         output = self.actor(self.normalize(torch.from_numpy(observation).to(self.shift.device)))
+        if allowed_BL is not None:
+            output = forbid(output, torch.from_numpy(allowed_BL).to(self.shift.device))
         return self.head.mode(output) if noise is None else self.head.sample(output, self.log_std, noise)
 
     def within_bounds(self, action: np.ndarray) -> np.ndarray:
         """[..., A]: Box actions clipped to their bounds; others as they are."""
-        space = self.action_space
-        return np.clip(action, space.low, space.high) if isinstance(space, gymnasium.spaces.Box) else action
+        return within_bounds(self.action_space, action)
 
     def executable(self, action_BA: np.ndarray) -> np.ndarray:
         """Actions as a world takes them: within their bounds, Discrete ones without their last axis."""
-        action_BA = self.within_bounds(action_BA)
-        return action_BA[:, 0] if isinstance(self.action_space, gymnasium.spaces.Discrete) else action_BA
+        return as_taken(self.action_space, self.within_bounds(action_BA))
 
     def tensors(self) -> dict[str, Tensor]:
         """All that makes this policy: weights and observation statistics."""

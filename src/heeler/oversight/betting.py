@@ -7,6 +7,8 @@ the capital does not depend on the order of what was seen, and the bound is foun
 Shapes: N observations, G gamblers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,9 +16,11 @@ Floats = NDArray[np.float64]
 
 # From bets that pay on a mean that is off by a few thousandths, to nearly all that one has.
 _FRACTION_G: Floats = np.geomspace(0.004, 0.99, 24)
+BOLD_G: Floats = np.geomspace(0.1, 0.99, 8)
+"""For claims that a mean is low by far, which timid bettors never win: the bold ones share the stake among fewer."""
 
 
-def log_capital(value_N: Floats, mean: float) -> Floats:
+def log_capital(value_N: Floats, mean: float, fraction_G: Floats = _FRACTION_G) -> Floats:
     """Logarithm of the capital after each observation, of who bets that the mean is above `mean`.
 
         K_n(m) = 1/G Σ_g Π_{i≤n} (1 − f_g + f_g x_i / m),    P(some K_n ≥ 1/α) ≤ α  if  E[x_i | x_1 .. x_{i−1}] ≤ m
@@ -27,6 +31,7 @@ def log_capital(value_N: Floats, mean: float) -> Floats:
     Args:
         value_N: observations in [0, 1], in the order seen.
         mean: m in (0, 1], what the mean is claimed not to exceed.
+        fraction_G: what the bettors bet, chosen before anything is seen.
 
     Returns:
         [N] log K_n.
@@ -37,8 +42,30 @@ def log_capital(value_N: Floats, mean: float) -> Floats:
     """
     assert 0 < mean <= 1, mean
     assert ((value_N >= 0) & (value_N <= 1)).all(), "observations must be in [0, 1]"
-    log_share_NG = np.cumsum(np.log1p(_FRACTION_G * (value_N[:, None] / mean - 1)), axis=0)
+    log_share_NG = np.cumsum(np.log1p(fraction_G * (value_N[:, None] / mean - 1)), axis=0)
     return log_mean_exp(log_share_NG)
+
+
+class Bettor:
+    """The capital of `log_capital`, one observation at a time, for streams without an end.
+
+    Args:
+        mean: what the mean is claimed not to exceed.
+        log_share_G: of a bettor that is gone on with; None for one that begins.
+    """
+
+    def __init__(self, mean: float, log_share_G: Sequence[float] | None = None) -> None:
+        assert 0 < mean <= 1, mean
+        self.mean = mean
+        self.log_share_G: Floats = np.zeros_like(_FRACTION_G)
+        if log_share_G is not None:
+            self.log_share_G += np.array(log_share_G, np.float64)
+
+    def see(self, value: float) -> float:
+        """Take in an observation in [0, 1]; returns log K_n."""
+        assert 0 <= value <= 1, value
+        self.log_share_G += np.log1p(_FRACTION_G * (value / self.mean - 1))
+        return float(log_mean_exp(self.log_share_G[None])[0])
 
 
 def log_mean_exp(log_NG: Floats) -> Floats:
@@ -47,13 +74,16 @@ def log_mean_exp(log_NG: Floats) -> Floats:
     return np.log(np.exp(log_NG - top).mean(axis=-1)) + top[..., 0]
 
 
-def lower_bound(value_N: Floats, error_rate: float, *, precision: float = 1e-6) -> float:
+def lower_bound(
+    value_N: Floats, error_rate: float, *, precision: float = 1e-6, fraction_G: Floats = _FRACTION_G
+) -> float:
     """The highest number that the mean is shown to exceed, but for `error_rate`, however often one looks.
 
     Args:
         value_N: observations in [0, 1].
         error_rate: α.
         precision: the bound is at most so much too low.
+        fraction_G: as of `log_capital`.
     """
     if len(value_N) == 0 or not value_N.any():
         return 0.0
@@ -61,7 +91,7 @@ def lower_bound(value_N: Floats, error_rate: float, *, precision: float = 1e-6) 
     low, high = 0.0, float(value_N.mean())
     while high - low > precision:
         middle = (low + high) / 2
-        is_refuted = log_capital(value_N, middle)[-1] >= -np.log(error_rate)
+        is_refuted = log_capital(value_N, middle, fraction_G)[-1] >= -np.log(error_rate)
         low, high = (middle, high) if is_refuted else (low, middle)
     return low
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from heeler.oversight.betting import log_capital
+from heeler.oversight.betting import BOLD_G, log_capital
 from heeler.oversight.gate_config import Check, GateConfig
 
 
@@ -17,12 +17,12 @@ def num_to_pass(config: GateConfig, check: Check) -> int:
     >>> num_to_pass(GateConfig(checks=(check,)), check)
     189
     """
-    return _num_alike(0.5, 0.5 - check.margin / (2 * check.max_difference), config.error_rate)
+    return num_alike(0.5, 0.5 - check.margin / (2 * check.max_difference), config.error_rate)
 
 
 def num_for_a_gain(config: GateConfig) -> int:
     """Items that a goal needs to be shown better, where the candidate is better by as much as can be in each."""
-    return _num_alike(1.0, 0.5, config.error_rate / config.num_goals)
+    return num_alike(1.0, 0.5, config.error_rate / config.num_goals)
 
 
 def too_small(config: GateConfig, sizes: Mapping[str, int]) -> list[str]:
@@ -55,16 +55,18 @@ def _margin_for(config: GateConfig, check: Check, size: int) -> float | None:
     """The smallest margin, in hundredths of the largest difference, for which so many items do; None where none is."""
     for hundredths in range(1, 100):
         margin = hundredths / 100 * check.max_difference
-        if margin > check.margin and _num_alike(0.5, 0.5 - hundredths / 200, config.error_rate) <= size:
+        if margin > check.margin and num_alike(0.5, 0.5 - hundredths / 200, config.error_rate) <= size:
             return margin
     return None
 
 
-def _num_alike(value: float, mean: float, error_rate: float) -> int:
-    """Observations, all of them `value`, that refute a mean of at most `mean`."""
+def num_alike(value: float, mean: float, error_rate: float, *, is_bold: bool = False) -> int:
+    """Observations in [0, 1], all of them `value`, that refute a mean of at most `mean`, bet against boldly or not."""
     num = 16
     while True:
-        is_enough_N = log_capital(np.full(num, value), mean) >= -np.log(error_rate)
+        values = np.full(num, value)
+        capital_N = log_capital(values, mean, BOLD_G) if is_bold else log_capital(values, mean)
+        is_enough_N = capital_N >= -np.log(error_rate)
         if is_enough_N.any():
             return int(is_enough_N.argmax()) + 1
         num *= 2

@@ -11,22 +11,38 @@ from heeler.loop.offline.config import OfflineRunConfig
 from heeler.loop.reward_config import RewardRunConfig
 from heeler.recipes.backflip import backflip
 from heeler.recipes.chat import chat
+from heeler.recipes.course import course
 from heeler.recipes.dpo import dpo
 from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
 from heeler.recipes.sft import sft
+from heeler.recipes.velocity import velocity
 
 RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig | OfflineRunConfig]] = {
     "backflip": backflip,
     "chat": chat,
+    "course": course,
     "dpo": dpo,
     "helpdesk": helpdesk,
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
     "sft": sft,
+    "velocity": velocity,
 }
 
-__all__ = ["RECIPES", "backflip", "chat", "dpo", "helpdesk", "ppo", "preferences", "reward_model", "sft"]
+__all__ = [
+    "RECIPES",
+    "backflip",
+    "chat",
+    "course",
+    "dpo",
+    "helpdesk",
+    "ppo",
+    "preferences",
+    "reward_model",
+    "sft",
+    "velocity",
+]

@@ -48,6 +48,10 @@ _SETTINGS: Mapping[str, WorldSettings] = {
     "Swimmer-v5": WorldSettings(
         algorithm=replace(_MUJOCO, discount=0.9999, policy=PolicyConfig(noise_correlation=0.8))
     ),
+    "LavaGrid": WorldSettings(
+        algorithm=PPOConfig(learning_rate=1e-3, entropy_coefficient=0.01, num_epochs=4, minibatch_size=1024),
+        segment_length=10,
+    ),
     "Pendulum-v1": WorldSettings(
         num_envs=32,
         num_steps=64,
@@ -64,5 +68,8 @@ _SETTINGS: Mapping[str, WorldSettings] = {
 
 
 def settings_for(env: str) -> WorldSettings:
-    """Settings that were found to suit `env`, or those that suit batched MuJoCo."""
-    return _SETTINGS.get(env, WorldSettings())
+    """Settings that were found to suit `env`, or those that suit batched MuJoCo.
+
+    A runner under a speed limit is acted in like the same one without.
+    """
+    return _SETTINGS.get(env.replace("Velocity", "-v5"), WorldSettings())

@@ -85,6 +85,20 @@ def differences(chosen: SparseRows, rejected: SparseRows) -> Differences:
     )
 
 
+def contributions(rows: SparseRows, weight_B: Float[Tensor, " B"]) -> np.ndarray:
+    """[X] what each number of each row adds to the row's reward: exact, since the reward is their sum.
+
+    Args:
+        rows: N texts.
+        weight_B: of every bucket.
+
+    >>> rows = SparseRows(bucket_X=np.array([2, 0]), value_X=np.array([3.0, 1.0], np.float32), start_N=np.array([0, 1]))
+    >>> contributions(rows, torch.tensor([5.0, 0.0, -2.0])).tolist()
+    [-6.0, 5.0]
+    """
+    return weight_B.detach().cpu().numpy()[rows.bucket_X] * rows.value_X
+
+
 def fit_ridge(
     data: Differences,
     *,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from heeler.models.moments import RunningMoments
 from heeler.models.optimizers import Adam
 from heeler.models.policy import Activation
 from heeler.ops.preferences import choice_log_probs, expected_calibration_error
+from heeler.rewards.step_features import StepFeatures, StepInput, normalized
 
-RewardInput = Literal["observation", "action", "next_observation"]
 # What a processor's cache holds: in two halves, a fit to 700 comparisons took a fifth longer.
 _ROWS_AT_ONCE = 64
 _OUTCOME: dict[PreferenceChoice, int] = {"left": 0, "right": 1, "equal": 2}
@@ -42,7 +42,7 @@ class PreferenceModelConfig:
     """Units of each hidden layer."""
     activation: Activation = "silu"
     """Non-linearity of the hidden layers."""
-    inputs: tuple[RewardInput, ...] = ("observation", "action")
+    inputs: tuple[StepInput, ...] = ("observation", "action")
     """What of a step the reward depends on."""
     observation_columns: tuple[int, ...] | None = None
     """Which numbers of an observation the reward depends on, by index; None for all. The fewer, the fewer answers it
@@ -149,19 +149,11 @@ class PreferenceModel:
         self, config: PreferenceModelConfig, observation_size: int, action_size: int, num_choices: tuple[int, ...] = ()
     ) -> None:
         self.config = config
-        self.num_choices = num_choices
-        columns = tuple(range(observation_size)) if config.observation_columns is None else config.observation_columns
-        if not set(columns) <= set(range(observation_size)):
-            raise ConfigError(
-                f"observation_columns must be indices of an observation's {observation_size} numbers, got {columns}"
-            )
-        self.columns = list(columns)
-        sizes = {
-            "observation": len(columns),
-            "action": sum(num_choices) if num_choices else action_size,
-            "next_observation": len(columns),
-        }
-        self.num_features = sum(sizes[name] for name in config.inputs)
+        self.features = StepFeatures(
+            config.inputs, config.observation_columns, observation_size, action_size, num_choices
+        )
+        """[..., F]: what the networks see of each step, before normalisation."""
+        self.num_features = self.features.size
         # Threads of our own, not torch's: those wait by spinning, so that two runs on two cores would stop each other.
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="reward")
 
@@ -185,17 +177,6 @@ class PreferenceModel:
             torch.zeros(config.num_members),
             torch.Generator().manual_seed(seed),
         )
-
-    def features(self, observation: np.ndarray, action: np.ndarray, next_observation: np.ndarray) -> Tensor:
-        """[..., F]: what the networks see of each step, before normalisation."""
-        parts = {"observation": observation[..., self.columns], "next_observation": next_observation[..., self.columns]}
-        parts["action"] = self._action_features(action)
-        return torch.from_numpy(np.concatenate([parts[name] for name in self.config.inputs], -1, dtype=np.float32))
-
-    def _action_features(self, action: np.ndarray) -> np.ndarray:
-        if not self.num_choices:
-            return action
-        return np.concatenate([np.eye(n, dtype=np.float32)[action[..., i]] for i, n in enumerate(self.num_choices)], -1)
 
     def add(
         self,
@@ -348,9 +329,7 @@ class PreferenceModel:
         return figures
 
     def _normalize(self, state: PreferenceModelState, feature: Tensor) -> Tensor:
-        moments = state.feature_moments
-        scale = torch.rsqrt(moments.variance + 1e-6).float()
-        return ((feature - moments.mean.float()) * scale).clamp_(-5, 5)
+        return normalized(feature, state.feature_moments)
 
     def without(self, state: PreferenceModelState, kept: Sequence[bool], seed: int) -> PreferenceModelState:
         """An untrained ensemble with those of the comparisons that are to stay, to be fitted again.
@@ -408,6 +387,11 @@ class PreferenceModel:
         feature = self._normalize(state, torch.stack([self._segment_features(segment) for segment in segments]))
         return state.network(feature.flatten(0, 1)).unflatten(1, feature.shape[:2]).sum(-1)
 
+    def of_features(self, state: PreferenceModelState, feature_BF: Tensor) -> Tensor:
+        """[B]: the reward of steps given as `features` gives them, so that it can be asked what moves it."""
+        raw_MB = state.network(self._normalize(state, feature_BF))
+        return ((raw_MB - state.offset_M[:, None]) * state.scale_M[:, None]).mean(0)
+
     def calibrate(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Choose offset and scale so that each member's reward has mean 0 and spread 1 on these steps.
 
@@ -422,6 +406,12 @@ class PreferenceModel:
     def level(self, state: PreferenceModelState, raw_MTN: Tensor) -> float:
         """How much better these steps are than those of the last calibration, in spreads: what learning has gained."""
         return float(((raw_MTN.mean((1, 2)) - state.level_M) * state.scale_M).mean())
+
+    def disagreement(self, state: PreferenceModelState, raw_MTN: Tensor) -> float | None:
+        """How far the members are apart on these steps, on average and in spreads of the reward; None of one alone."""
+        if len(raw_MTN) < 2:
+            return None
+        return float(((raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]).std(0).mean())
 
     def centre(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Move the offset so that these steps have mean 0, leaving the scale as it is.

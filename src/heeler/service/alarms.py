@@ -22,6 +22,7 @@ _MIN_LABELS, _NUM_FITS = 100, 3
 _AGREEMENT_DROP, _AGREEMENT_LOW = 0.15, 0.5
 _RECENT, _BEFORE = 10, 60
 _SLOWER, _VALUE_LOSS_SPIKE, _KL_SPIKE, _KL_MIN = 2.0, 10.0, 5.0, 0.05
+_FOUND_UPDATES, _FINDINGS = 60, "findings/"
 _FREE_BYTES_WARN, _FREE_BYTES_BAD = 2 << 30, 300 << 20
 
 
@@ -57,6 +58,10 @@ class RunFacts:
     """What the newest checkpoint's reward model learned from that was withdrawn since, in words."""
     last_act: str | None
     """What the learner wrote last into the run's audit log; None where there is nothing."""
+    held: Mapping[str, Any] | None = None
+    """How interventions hold the run: level, since_step, reason; None while it is free."""
+    warned: Mapping[str, Any] | None = None
+    """Of what a rule of intervention warned last: step, reason."""
 
 
 def alarms(rows: Rows, facts: RunFacts) -> list[Alarm]:
@@ -71,7 +76,7 @@ def alarms(rows: Rows, facts: RunFacts) -> list[Alarm]:
 
 
 def _learner_gone(rows: Rows, facts: RunFacts) -> Alarm | None:
-    ends = ("run.stop", "run.interrupt", "run.finish", None)
+    ends = ("run.stop", "run.hard_stop", "run.interrupt", "run.finish", None)
     if facts.state != "stopped" or facts.last_act in ends:
         return None
     how = {
@@ -85,6 +90,37 @@ def _learner_gone(rows: Rows, facts: RunFacts) -> Alarm | None:
         since_step=_last_step(rows),
         words=f"No learner is at work on this run, and nobody stopped it: {how}.",
         advice="Read the newest lines of the audit log; heeler resume goes on from the newest checkpoint.",
+    )
+
+
+def _held(rows: Rows, facts: RunFacts) -> Alarm | None:
+    if facts.held is None or facts.state == "finished":
+        return None
+    level, reason = str(facts.held["level"]), str(facts.held["reason"])
+    how = {
+        "slow": "The run learns slowly",
+        "freeze": "The run is frozen: it acts, and learns nothing",
+        "fall_back": "The run has fallen back: what is trusted acts, and nothing is learned",
+    }
+    return Alarm(
+        name="held",
+        severity="bad" if level == "fall_back" else "warn",
+        since_step=int(facts.held["since_step"]),
+        words=f"{how.get(level, level)} ({facts.held['by']}: {reason}).",
+        advice="Look at what was found; then thaw the run, roll it back, or stop it.",
+    )
+
+
+def _warned(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """For as long as the step is among the newest updates."""
+    if facts.warned is None or not rows or int(facts.warned["step"]) < int(rows[0]["step"]):
+        return None
+    return Alarm(
+        name="warned",
+        severity="warn",
+        since_step=int(facts.warned["step"]),
+        words=f"A monitor found something: {facts.warned['reason']}.",
+        advice="Look at the charts and at the audit log, which has the evidence.",
     )
 
 
@@ -195,6 +231,22 @@ def _unstable(rows: Rows, facts: RunFacts) -> Alarm | None:
     return None
 
 
+def _found(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """What the run's own monitors found lately; `findings/NAME` of a row names them."""
+    found = [(row, name) for row in rows[-_FOUND_UPDATES:] for name in row if name.startswith(_FINDINGS)]
+    if not found:
+        return None
+    newest = {name.removeprefix(_FINDINGS): int(row["step"]) for row, name in found}
+    told = ", ".join(f"{name} (step {step:,})" for name, step in newest.items())
+    return Alarm(
+        name="found",
+        severity="warn",
+        since_step=int(found[0][0]["step"]),
+        words=f"Monitors found something: {told}.",
+        advice="The audit log's lines monitor.finding say what each of them saw.",
+    )
+
+
 def _unanswered(rows: Rows, facts: RunFacts) -> Alarm | None:
     if not facts.asks_people or not facts.num_open_queries or facts.last_answer_unix_s is None:
         return None
@@ -241,8 +293,11 @@ def _disk(rows: Rows, facts: RunFacts) -> Alarm | None:
 
 _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _learner_gone,
+    _held,
+    _warned,
     _stalled,
     _disk,
+    _found,
     _agreement,
     _reward_without_agreement,
     _stale_reward,

@@ -185,6 +185,9 @@ class RunDetailOut(RunOut):
     metrics: dict[str, Any] | None
     stale_reward_model: str | None = Field(description="in words, where it learned from answers that were withdrawn")
     paused_by: str | None
+    held: dict[str, Any] | None = Field(
+        description="how interventions hold it (level: slow, freeze or fall_back), since when and why; null while free"
+    )
     counts: dict[str, Any] | None
 
 

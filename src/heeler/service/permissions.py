@@ -22,7 +22,7 @@ class Permission(StrEnum):
     READ_FEEDBACK = "read_feedback"
     """See everybody's answers."""
     STEER = "steer"
-    """Tell a run to pause, go on, stop, roll back, or take another budget."""
+    """Tell a run to pause, go on, stop, roll back, or take another budget; hold it and let it go; end its process."""
     READ_AUDIT = "read_audit"
     """See who did what."""
     PROMOTE = "promote"

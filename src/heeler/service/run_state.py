@@ -11,6 +11,10 @@ RunState = Literal["learning", "waiting for people", "paused", "finished", "stop
 
 PAUSED = "paused"
 """Setting of a store that says who paused the run."""
+HELD = "held"
+"""Setting of a store that says how interventions hold the run; None while it is free."""
+WARNED = "warned"
+"""Setting of a store that says of what a rule of intervention warned last."""
 WAITING = "waiting_for_people"
 """Setting of a store that says since when its learner waits for people's answers."""
 

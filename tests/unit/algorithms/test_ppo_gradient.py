@@ -3,7 +3,7 @@
 import gymnasium
 import torch
 
-from heeler.algorithms.ppo import PPO, PPOConfig, _Samples
+from heeler.algorithms.ppo import PPO, PPOConfig, Samples
 from heeler.models.policy import PolicyConfig
 from heeler.ops.returns import gae
 from tests.two_states import HORIZON, REWARD, trajectories
@@ -34,7 +34,9 @@ def test_the_gradient_of_the_loss_is_that_of_the_expected_return():
         advantage = gae(reward, zero, zero, terminated, terminated & False, discount=1.0, trace_decay=1.0).squeeze(1)
         with torch.no_grad():
             log_prob = torch.log_softmax(policy.actor(STATES), -1)[states, actions]
-        samples = _Samples(STATES[states], torch.tensor(actions).unsqueeze(1), log_prob, advantage, advantage)
+        none = torch.zeros(len(log_prob), 0)
+        action = torch.tensor(actions).unsqueeze(1)
+        samples = Samples(STATES[states], action, log_prob, advantage, advantage, none, none, none, none.bool())
         loss, *_ = learner.policy_loss(policy, samples, clip=0.2)
         gradients = torch.autograd.grad(-loss * HORIZON, parameters)
         for total, gradient in zip(estimate, gradients, strict=True):

@@ -61,6 +61,32 @@ def test_adam_is_given_the_annealed_learning_rate():
     assert state.optimizer.learning_rate == pytest.approx(0.75 * 1e-2)
 
 
+def paced(pace: float, **settings) -> torch.Tensor:
+    learner, state, rollout = fresh(**settings)
+    state.pace = pace
+    learner.update(state, rollout, rollout.true_reward, progress=0.0)
+    return state.parameters.flat.detach()
+
+
+def test_a_slowed_update_is_one_with_less_of_rate_clip_and_kl():
+    full = {"learning_rate": 0.02, "clip": 0.2, "target_kl": 0.5}
+    half = {name: value / 2 for name, value in full.items()}
+    slowed = paced(0.5, **full)
+    assert torch.equal(slowed, paced(1.0, **half))
+    for name in ("learning_rate", "clip"):
+        assert not torch.equal(slowed, paced(1.0, **(half | {name: full[name]}))), f"{name} has its part"
+
+
+def test_a_slowed_update_stops_at_less_kl():
+    def num_epochs(pace: float, **settings) -> float:
+        learner, state, rollout = fresh(num_epochs=20, target_kl=0.05, **settings)
+        state.pace = pace
+        return learner.update(state, rollout, rollout.true_reward, progress=0.0)[1]["num_epochs"]
+
+    # The same learning rate and clip, and a tenth of the KL.
+    assert num_epochs(0.1, learning_rate=0.1, clip=2.0) < num_epochs(1.0, learning_rate=0.01, clip=0.2)
+
+
 def test_the_clip_is_annealed_where_it_should_be():
     half_way = weights(0.5, clip=0.1, anneal_clip=True)
     assert torch.equal(half_way, weights(0.5, clip=0.05))

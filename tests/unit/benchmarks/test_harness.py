@@ -36,6 +36,8 @@ def peak_from_outside(code: str) -> float:
         ({"speed_ratio": ">= 15.01"}, False),
         ({"memory_ratio": "<= 1"}, True),
         ({"memory_ratio": "<= 0.5"}, False),
+        ({"memory_ratio": "< 1"}, False),
+        ({"memory_ratio": "< 1.01"}, True),
         ({"return": ">= peer_return"}, False),
         ({"peer_return": ">= return"}, True),
         ({"speed_ratio": ">= 15", "return": ">= peer_return"}, False),

@@ -1,4 +1,4 @@
-"""The figures of the watch's and the gate's benchmarks, from made-up jobs, and both simulations in small."""
+"""The figures of the watch's, the gate's and the monitors' benchmarks, from made-up jobs, and simulations in small."""
 
 import math
 from typing import Any
@@ -6,11 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import over_optimisation, release_gate
+from benchmarks import faults, over_optimisation, release_gate
 from benchmarks.harness import holds
+from benchmarks.jobs import faults as faults_job
 from benchmarks.jobs import over_optimisation as watch_job
 from benchmarks.jobs import release_gate as gate_job
+from benchmarks.jobs.planted import FAULTS
 from heeler.loop.language.config import LanguageRunConfig
+from heeler.oversight.monitors import MONITOR_NAMES
 
 
 def watched(alarms: int, caught: list[bool], delays: list[int]) -> dict[str, Any]:
@@ -92,3 +95,35 @@ def test_a_simulated_gate_releases_what_is_much_better() -> None:
     released, items = gate_job.one("better_by_20_points", np.random.default_rng(0))
     assert released
     assert items < 7 * gate_job.NUM_ITEMS
+
+
+def caught(delay: int | None) -> dict[str, Any]:
+    return {"caught": delay is not None, "by": [], "delay": delay}
+
+
+def test_the_monitors_figures_are_of_all_seeds_together() -> None:
+    first = {"faults": {"a": caught(1), "b": caught(None)}, "clean": 10, "false_alarms": 1}
+    second = {"faults": {"a": caught(5), "b": caught(3)}, "clean": 30, "false_alarms": 1}
+    figures = faults.summarize([first, second])
+    assert (figures["caught_share"], figures["false_alarms_per_20_runs"]) == (0.75, 1.0)
+    assert (figures["delay_updates"], figures["slowest_delay_updates"]) == (3.0, 5.0)
+    assert (figures["faults"], figures["clean_runs"]) == (2.0, 40.0)
+    assert not holds(faults.BENCHMARK.targets, figures)
+    assert holds(faults.BENCHMARK.targets, faults.summarize([second]))
+
+
+def test_at_least_thirty_faults_are_planted_each_in_a_run_and_for_monitors_that_there_are() -> None:
+    names = [fault.name for fault in FAULTS]
+    assert len(set(names)) == len(names) >= 30
+    for fault in FAULTS:
+        assert fault.run in faults_job.RUNS
+        assert set(fault.monitors) <= set(MONITOR_NAMES)
+    assert set(faults.QUICK[faults.QUICK.index("--faults") + 1 :]) <= set(names)
+
+
+@pytest.mark.parametrize("kind", faults_job.RUNS)
+def test_runs_for_faults_are_short_and_have_faults_begin_within_them(kind: str) -> None:
+    config = faults_job.RUNS[kind](3)
+    assert config.num_updates == faults_job.UPDATES
+    assert config.monitors is not None
+    assert faults_job.AT + 4 < faults_job.UPDATES

@@ -48,6 +48,16 @@ def test_made_once_and_again_when_the_list_changes(tmp_path: Path, lists: Path, 
     assert [command[-1] for command in calls[3:]] == [str(tmp_path / "empty"), str(lists / "empty.txt")]
 
 
+def test_what_contradicts_itself_is_taken_as_it_is_listed(
+    tmp_path: Path, lists: Path, calls: list[tuple[str, ...]]
+) -> None:
+    (lists / "omnisafe.txt").write_text("torch==2.13.0\nnumpy==1.23.5\n")
+    peers.python("omnisafe", home=tmp_path, lists=lists)
+    assert all("--no-deps" in command for command in calls[1:])
+    peers.python("empty", home=tmp_path, lists=lists)
+    assert "--no-deps" not in calls[-1]
+
+
 def test_one_that_could_not_be_made_is_not_taken_for_whole(
     tmp_path: Path, lists: Path, calls: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

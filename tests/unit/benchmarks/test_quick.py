@@ -1,6 +1,7 @@
 """The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name.
 
-`api-fuzz` needs schemathesis and `rl-trl` TRL: they are run where the benchmark has made that an environment already.
+`api-fuzz` needs schemathesis, `rl-trl` TRL and `velocity-omnisafe` OmniSafe: they are run where the benchmark has made
+that an environment already.
 """
 
 import shutil
@@ -19,6 +20,10 @@ _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 _HAS_TRL = (HOME / "trl" / "installed.sha256").exists() and rl_trl.MODEL.exists()
 AGAINST_TRL = pytest.param("rl-trl", marks=pytest.mark.skipif(not _HAS_TRL, reason="no .peers/trl or no model yet"))
+_HAS_OMNISAFE = (HOME / "omnisafe" / "installed.sha256").exists()
+AGAINST_OMNISAFE = pytest.param(
+    "velocity-omnisafe", marks=pytest.mark.skipif(not _HAS_OMNISAFE, reason="no .peers/omnisafe yet")
+)
 
 NAMES = [
     "backflip",
@@ -32,13 +37,21 @@ NAMES = [
     "over-optimisation",
     "exploited-reward",
     "release-gate",
+    "overseers",
+    "faults",
+    "oversight-overhead",
     "chat-load",
     "chat-stop",
+    "stop",
     "hh-reward-model",
     "gpu-lm",
     "helpdesk",
     "helpdesk-adversarial",
+    "shield",
     AGAINST_TRL,
+    "velocity",
+    "two-costs",
+    AGAINST_OMNISAFE,
 ]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -178,6 +178,23 @@ def test_evaluate(run_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert contents(run_copy) == before
 
 
+def test_evaluate_behind_a_shield(run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "shield.yaml"
+    path.write_text("check: {steps: 3, refuse_termination: true, continuation: policy}\nfallback: {kind: least_cost}\n")
+    plain = ["evaluate", str(run_copy), "--episodes", "8", "--json"]
+    results = []
+    for flags in ([], ["--shield", "none"], ["--shield", str(path)]):
+        assert main([*plain, *flags]) == 0
+        results.append(json.loads(capsys.readouterr().out))
+    bare, without, shielded = results
+    assert bare == without
+    assert shielded["figures"]["shielded_steps"]["mean"] > 0
+    assert shielded["episode_return"]["mean"] > bare["episode_return"]["mean"]
+    path.write_text("check: {stepps: 3}\nfallback: {kind: least_cost}\n")
+    assert main([*plain, "--shield", str(path)]) == 2
+    assert f"{path}: there is no setting check.stepps. Did you mean 'check.steps'" in capsys.readouterr().err
+
+
 def test_watch(run_copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", str(run_copy), "--seconds", "1"]) == 0
     path = Path(capsys.readouterr().out.strip())
@@ -270,6 +287,7 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     settings = json.loads(capsys.readouterr().out)["settings"]
     wanted = {"backflip": {}, "helpdesk": {}, "reward-model": {"data": "DATA"}}
     wanted["chat"] = {"model": "MODEL", "prompts": "PROMPTS"}
+    wanted["velocity"] = wanted["course"] = {}
     wanted["dpo"] = wanted["sft"] = {"model": "MODEL", "data": "DATA"}
     needed = wanted.get(name, {"env": "ENV"})
     config = to_dict(RECIPES[name](**needed))

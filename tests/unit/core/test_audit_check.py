@@ -10,6 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from heeler.core.audit import GENESIS, AuditLog, entries, verify
+from heeler.core.audit_entry import canonical, make_entry
 from heeler.core.audit_file import Head, head_path, write_head
 from heeler.core.errors import ConfigError
 from tests.unit.core.audit_logs import chain, kinds, kinds_in, make_log, put
@@ -211,6 +212,44 @@ def test_only_the_lines_in_their_order_are_sound(order: list[int]) -> None:
         report = verify(path)
         assert report.is_sound == (order == [0, 1, 2, 3, 4, 5])
         assert report.num_entries == len(order)
+
+
+@pytest.mark.parametrize("field", ["previous", "sha256"])
+def test_every_hash_that_was_replaced_by_another_is_found(path: Path, field: str) -> None:
+    """By that of any other entry, by that of the beginning, and by one that is made up."""
+    lines, own = lines_of(path), entries(path, after=0, limit=9)
+    others = [GENESIS, "f" * 64, *(entry.sha256 for entry in own)]
+    for place, other in itertools.product(range(5), others):
+        row = json.loads(lines[place])
+        if row[field] == other:
+            continue
+        row[field] = other
+        path.write_bytes(b"".join([*lines[:place], canonical(row) + b"\n", *lines[place + 1 :]]))
+        report = verify(path)
+        assert not report.is_sound, (place, other)
+        assert place + 1 in {problem.line for problem in report.problems}
+
+
+def test_an_edit_that_makes_its_own_hash_right_again_breaks_the_next_link(path: Path) -> None:
+    lines, own = lines_of(path), entries(path, after=0, limit=9)
+    for place, entry in enumerate(own):
+        forged = make_entry(
+            entry.person, entry.act, "another release", entry.details, number=entry.number, previous=entry.previous
+        )
+        path.write_bytes(b"".join([*lines[:place], forged.line(), *lines[place + 1 :]]))
+        (problem,) = verify(path).problems
+        assert problem.kind == "changed"
+
+
+def test_a_tail_that_was_written_anew_with_right_hashes_is_found_by_the_head(path: Path) -> None:
+    """From any entry on, as long as it was, longer or shorter."""
+    own = entries(path, after=0, limit=9)
+    head = head_path(path).read_bytes()
+    for place, num in itertools.product(range(5), range(1, 7)):
+        forged = chain(num, own[place].previous, first=place + 1, act="forged")
+        put(path, [*own[:place], *forged])
+        head_path(path).write_bytes(head)
+        assert not verify(path).is_sound, (place, num)
 
 
 # The head

@@ -9,7 +9,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from heeler.core.errors import CheckpointError, WorldError
-from heeler.envs import DRAWN_IDS, WORLD_IDS, EnvConfig, World, make
+from heeler.envs import DRAWN_IDS, WORLD_IDS, AgentsConfig, EnvConfig, World, make
 from heeler.envs.world import BatchedWorld
 
 NUM_ENVS = 3
@@ -22,6 +22,10 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "counter by class": {"id": f"{TOY}:Counter"},
     "every kind of space": {"id": f"{TOY}:Mixture"},
     "grid of actions": {"id": f"{TOY}:GridActions"},
+    "one of several agents, by class": {
+        "id": "tests.unit.envs.toy_agents:Meeting",
+        "agents": AgentsConfig(learning=("bob",), others={"ann": "random", "cid": "random"}),
+    },
 }
 EXACT = tuple(WORLD_IDS)
 

@@ -42,6 +42,123 @@ def test_same_step_autoreset_keeps_the_terminal_observation(vectorization: str):
     world.close()
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_masks_of_infos_are_those_of_the_present_state(vectorization: Any):
+    world = build("Masked", vectorization=vectorization, length=2)
+    world.reset()
+    for step in (0, 1, 0, 1, 0):
+        mask = world.action_mask()
+        assert mask is not None
+        assert (mask.shape, mask.dtype) == ((2, 3), bool)
+        np.testing.assert_array_equal(mask, np.tile(np.arange(3) != step, (2, 1)))
+        world.step(np.array([2, 2]))
+    world.close()
+
+
+@pytest.mark.parametrize("says", ["never", "words", "at first"])
+def test_a_mask_that_is_not_there_is_none(says: str):
+    world = build("Masked", says=says)
+    world.reset()
+    assert (world.action_mask() is None) == (says != "at first")
+    world.step(np.array([0, 1]))
+    assert world.action_mask() is None
+    world.close()
+
+
+@pytest.mark.parametrize("nested", [True, False])
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_costs_of_infos_come_through_the_last_of_an_episode_too(vectorization: Any, nested: bool):
+    config = EnvConfig(
+        id=f"{TOY}:Costly",
+        num_envs=2,
+        vectorization=vectorization,
+        costs=("wear", "heat"),
+        kwargs={"nested": nested, "length": 2},
+    )
+    world = make(config, seed=3)
+    world.reset()
+    heats = []
+    for _ in range(4):
+        infos = world.step(np.array([0, 1]))[4]
+        assert (infos["cost"].shape, infos["cost"].dtype) == ((2, 2), np.float64)
+        np.testing.assert_array_equal(infos["cost"][:, 0], 0.5)
+        heats.append(infos["cost"][:, 1].tolist())
+    assert heats == [[1, 1], [2, 2], [1, 1], [2, 2]]
+    world.close()
+
+
+@pytest.mark.parametrize(
+    ("costs", "wear", "message"),
+    [
+        (("rust",), 0.5, r"environment 0 at step 1: its infos hold no cost 'rust'; they hold heat, wear"),
+        (("wear",), "nan", r"the cost 'wear' should be one finite number, got nan"),
+        (("wear",), [1.0, 2.0], r"the cost 'wear' should be one finite number, got \[1.0, 2.0\]"),
+    ],
+)
+def test_costs_that_are_none_are_named(costs: tuple[str, ...], wear: Any, message: str):
+    world = make(EnvConfig(id=f"{TOY}:Costly", num_envs=2, costs=costs, kwargs={"wear": wear}), seed=3)
+    world.reset()
+    with pytest.raises(WorldError, match=message):
+        world.step(np.array([0, 1]))
+
+
+@pytest.mark.parametrize(
+    ("infos", "costs", "expected"),
+    [
+        ({"cost": 2.5}, ("cost",), [2.5]),
+        ({"cost": np.float32(1.0), "steps": 3}, ("cost",), [1.0]),
+        ({"cost": True}, ("cost",), [1.0]),
+        ({"cost": {"a": 1, "b": 2}}, ("b", "a"), [2.0, 1.0]),
+        ({"costs": {"a": 1, "b": 2}}, ("b",), [2.0]),
+        ({"cost": 3.0, "costs": {"a": 1}}, ("cost", "a"), [3.0, 1.0]),
+        (
+            {"cost_sum": 1.0, "cost_hazards": np.array(0.75), "cost_vases": 0.25},
+            ("cost_vases", "cost_hazards"),
+            [0.25, 0.75],
+        ),
+        ({"a": 5.0, "cost": {"a": 1}}, ("a",), [5.0]),
+    ],
+)
+def test_every_form_in_which_costs_are_told(infos: dict[str, Any], costs: tuple[str, ...], expected: list[float]):
+    world = make(EnvConfig(id=f"{TOY}:Telling", num_envs=2, costs=costs, kwargs={"first": None}), seed=3)
+    for env in world._inner.envs:  # type: ignore[attr-defined]
+        env._env.first = env._env.then = infos
+    world.reset()
+    for _ in range(2):
+        np.testing.assert_array_equal(world.step(np.array([0, 1]))[4]["cost"], [expected] * 2)
+
+
+@pytest.mark.parametrize(
+    ("then", "message"),
+    [
+        ({}, "environment 0 at step 2: its infos hold no cost 'cost'; they hold nothing"),
+        ({"cost": [1.0, 0.0]}, r"step 2: the cost 'cost' should be one finite number, got \[1.0, 0.0\]"),
+        ({"cost": [1.0, [2.0]]}, r"step 2: the cost 'cost' should be one finite number, got \[1.0, \[2.0\]\]"),
+        ({"cost": np.zeros(1)}, r"step 2: the cost 'cost' should be one finite number, got array\(\[0.\]\)"),
+        ({"cost": {"a": 1.0}}, "should be one finite number, got a mapping; name in env.costs what it holds: a"),
+        ({"cost": np.nan}, "step 2: the cost 'cost' should be one finite number, got nan"),
+        ({"cost": -np.inf}, "step 2: the cost 'cost' should be one finite number, got -inf"),
+        ({"cost": 1e39}, "step 2: the cost 'cost' should be one finite number, got 1e"),
+        ({"cost": "1"}, "step 2: the cost 'cost' should be one finite number, got '1'"),
+        ({"cost": None}, "step 2: the cost 'cost' should be one finite number, got None"),
+        (None, "step 2: infos should be a mapping with the costs cost, got None"),
+    ],
+)
+def test_costs_that_go_wrong_later_are_named_with_their_step(then: Any, message: str):
+    world = make(EnvConfig(id=f"{TOY}:Telling", num_envs=2, costs=("cost",)), seed=3)
+    for env in world._inner.envs:  # type: ignore[attr-defined]
+        env._env.then = then
+    world.reset()
+    world.step(np.array([0, 1]))
+    with pytest.raises(WorldError, match=message):
+        world.step(np.array([0, 1]))
+
+
+def test_heelers_own_worlds_name_their_costs_themselves():
+    with pytest.raises(ConfigError, match=r"env\.costs is for foreign worlds"):
+        make(EnvConfig(id="HopperVelocity", costs=("velocity",)), seed=0)
+
+
 def test_every_kind_of_observation_is_flattened():
     world = build("Mixture")
     observation, _ = world.reset()

@@ -41,6 +41,36 @@ class Counter(gymnasium.Env[Any, Any]):
         return np.full((4, 4, 3), self.steps, np.uint8)
 
 
+class Costly(Counter):
+    """Costs its step's number in heat, and in wear what it is told; `wear` may be anything."""
+
+    def __init__(self, *, wear: Any = 0.5, nested: bool = True, **settings: Any):
+        super().__init__(**settings)
+        self.wear, self.nested = wear, nested
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As `Counter`, with costs."""
+        observation, reward, terminated, truncated, _ = super().step(action)
+        wear = float(self.wear) if isinstance(self.wear, str) else self.wear
+        costs = {"heat": self.steps, "wear": wear}
+        return observation, reward, terminated, truncated, {"cost": costs} if self.nested else costs
+
+
+class Telling(Counter):
+    """Tells `first` in its first step's infos and `then` in the others'; tests put there what they like."""
+
+    def __init__(self, *, first: Any = None, then: Any = None):
+        super().__init__(length=50)
+        self.first = {"cost": 1.0} if first is None else first
+        self.then = then
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, Any]:
+        """As `Counter`, with these infos."""
+        *result, _ = super().step(action)
+        observation, reward, terminated, truncated = result
+        return observation, reward, terminated, truncated, self.first if self.steps == 1 else self.then
+
+
 class Mixture(Counter):
     """Every kind of observation at once, and many-part discrete actions."""
 
@@ -68,6 +98,30 @@ class GridActions(Counter):
     def __init__(self, **settings: Any):
         super().__init__(**settings)
         self.action_space = Box(-1.0, 1.0, (2, 2), np.float64)
+
+
+class Masked(Counter):
+    """Says after each step and reset which of its three choices there are: not the one that the steps come to."""
+
+    def __init__(self, *, says: str = "always", **settings: Any):
+        super().__init__(**settings)
+        self.action_space = Discrete(3)
+        self.says = says
+
+    def _mask(self) -> dict[str, Any]:
+        if self.says == "always" or (self.says == "at first" and not self.steps):
+            return {"action_mask": (np.arange(3) != self.steps % 3).astype(np.int8)}
+        return {"action_mask": "none"} if self.says == "words" else {}
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, _ = super().reset(seed=seed, options=options)
+        return observation, self._mask()
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """As `Counter`, with its mask."""
+        observation, reward, terminated, truncated, _ = super().step(action)
+        return observation, reward, terminated, truncated, self._mask()
 
 
 class Broken(Counter):
@@ -159,3 +213,28 @@ class OnlyInMain(Counter):
         if multiprocessing.parent_process() is not None:
             raise RuntimeError("no place for me")
         super().__init__()
+
+
+class Runner(gymnasium.Env[Any, Any]):
+    """Runs as fast as it is told, from 0 to 1, and is paid for it; above .5 a step costs 1 in `speeding`."""
+
+    def __init__(self, *, length: int = 20):
+        self.observation_space: gymnasium.Space[Any] = Box(0.0, 1.0, (2,), np.float32)
+        self.action_space: gymnasium.Space[Any] = Box(0.0, 1.0, (1,), np.float32)
+        self.length, self.steps, self.speed = length, 0, 0.0
+
+    def observe(self) -> np.ndarray:
+        """Speed, and how much of the episode is over."""
+        return np.array([self.speed, self.steps / self.length], np.float32)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        """Stand still."""
+        super().reset(seed=seed)
+        self.steps, self.speed = 0, 0.0
+        return self.observe(), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Run."""
+        self.steps, self.speed = self.steps + 1, float(action[0])
+        costs = {"cost": {"speeding": float(self.speed > 0.5)}}
+        return self.observe(), self.speed, False, self.steps >= self.length, costs

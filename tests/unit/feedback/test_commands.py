@@ -3,7 +3,9 @@
 import pytest
 
 from heeler.core.errors import ConflictError, DataError
-from heeler.core.nouns import Command, stable_id
+from heeler.core.hard_stop import HardStop
+from heeler.core.nouns import URGENT_KINDS, Command, stable_id
+from heeler.feedback.commands import of_hard_stop
 
 
 def command(name: str, kind: str = "pause", value: object = None, **changes: object) -> Command:
@@ -61,3 +63,21 @@ def test_settings_are_kept(home):
         store.set_setting("overlap", 3)
     with home.open() as store:
         assert store.setting("overlap", 1) == 3
+
+
+def test_a_hard_stop_is_kept_as_obeyed_from_the_beginning(store):
+    stop = HardStop(id=stable_id("h"), person="op", asked_unix_s=5.0, pid=7, num_processes=3, took_s=0.041)
+    kept = store.ask_command(of_hard_stop(stop))
+    assert store.open_commands() == []
+    ((_, found),) = store.commands(limit=9)
+    assert found == kept
+    assert (found.kind, found.person, found.asked_unix_s) == ("hard_stop", "op", 5.0)
+    assert found.outcome == "process 7 and 2 that it had started ended within 0.04 s; the newest checkpoint is kept"
+    assert store.ask_command(of_hard_stop(stop)) == kept
+
+
+@pytest.mark.parametrize("kind", sorted(URGENT_KINDS | {"slow", "thaw", "hard_stop"}))
+def test_every_way_to_hold_and_to_stop_takes_no_value(store, kind):
+    store.ask_command(command("a", kind))
+    with pytest.raises(DataError, match=f"value: {kind} takes none, got 3"):
+        store.ask_command(command("b", kind, 3))

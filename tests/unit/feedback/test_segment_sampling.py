@@ -33,6 +33,7 @@ def make_rollout(num_steps: int = 40, num_envs: int = 3, *, snapshots: bool = Tr
         executed=rng.normal(size=(num_steps, num_envs, 2)).astype(np.float32),
         log_prob=np.zeros((num_steps, num_envs), np.float32),
         true_reward=rng.normal(size=(num_steps, num_envs)),
+        cost=np.zeros((num_steps, num_envs, 0)),
         terminated=terminated,
         truncated=truncated,
         final_index=final_index,

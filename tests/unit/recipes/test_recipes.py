@@ -26,6 +26,8 @@ NEEDED: dict[str, dict[str, Any]] = {
     "chat": {"model": "first", "prompts": "prompts.jsonl"},
     "sft": {"model": "first", "data": "texts.jsonl"},
     "dpo": {"model": "first", "data": "texts.jsonl"},
+    "velocity": {},
+    "course": {},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -54,6 +56,9 @@ OTHER: dict[str, Any] = {
     "num_epochs": 7,
     "batch_size": 9,
     "margin": 0.125,
+    "method": "cpo",
+    "hazards": 11.0,
+    "vases": 3.0,
 }
 """A value of each argument that is nobody's default."""
 
@@ -178,3 +183,5 @@ def test_a_learner_or_loss_that_there_is_not_is_refused():
         made("chat", learner="reinforce")
     with pytest.raises(ConfigError, match="loss must be one of dpo"):
         made("dpo", loss="hinge")
+    with pytest.raises(ConfigError, match=r"no learner 'cpoo' keeps budgets; .* Did you mean 'cpo'"):
+        made("velocity", method="cpoo")

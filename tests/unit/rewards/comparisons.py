@@ -105,6 +105,7 @@ def rollout(seed: int = 7, *, num_steps: int = 40, num_envs: int = 5, **changes:
         "executed": rng.normal(size=(T, N, ACTION_SIZE)).astype(np.float32),
         "log_prob": np.zeros((T, N), np.float32),
         "true_reward": np.zeros((T, N)),
+        "cost": np.zeros((T, N, 0)),
         "terminated": np.zeros((T, N), bool),
         "truncated": np.zeros((T, N), bool),
         "final_index": np.zeros((0, 2), np.int64),

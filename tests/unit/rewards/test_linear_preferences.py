@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from heeler.models.ngrams import NgramConfig, Ngrams, SparseRows
-from heeler.rewards.linear_preferences import Differences, differences, fit_ridge
+from heeler.rewards.linear_preferences import Differences, bags, contributions, differences, fit_ridge
 
 torch.set_num_threads(1)
 
@@ -90,3 +90,18 @@ def test_columns_do_not_touch_each_other() -> None:
     alone = fit_ridge(data, target_Q=torch.ones(12), weight_QM=torch.ones(12, 1), ridge_M=torch.tensor([0.5]))
     torch.testing.assert_close(together[:, :1], alone, atol=1e-3, rtol=1e-3)
     assert together[:, 1].norm() < together[:, 0].norm()
+
+
+def test_contributions_sum_to_the_reward() -> None:
+    counted = Ngrams(NgramConfig(log2_buckets=8)).rows(
+        ["the pole falls", "the cart waits, and the pole stands", "pole"]
+    )
+    weight = torch.randn(NgramConfig(log2_buckets=8).num_buckets, 1, generator=torch.Generator().manual_seed(0))
+    reward = bags(
+        torch.from_numpy(counted.bucket_X), weight, torch.from_numpy(counted.start_N), torch.from_numpy(counted.value_X)
+    )
+    own = contributions(counted, weight[:, 0])
+    summed = np.bincount(counted.row_X, weights=own, minlength=len(counted))
+    np.testing.assert_allclose(summed, reward[:, 0].numpy(), rtol=1e-4, atol=1e-6)
+    # What no text has has no part in it.
+    assert len(own) == len(counted.bucket_X)

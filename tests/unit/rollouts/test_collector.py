@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from heeler.models.policy import Policy, PolicyConfig
-from heeler.rollouts.collector import Collector
+from heeler.rollouts.collector import CalledOff, Collector
 from tests.toy_worlds import Corridor, Identity
 
 
@@ -107,3 +107,33 @@ def test_staggered_episodes_end_at_different_times():
     per_step = rollout.truncated.sum(1)
     assert (per_step > 0).all()
     assert per_step.max() < 20
+
+
+@pytest.mark.parametrize("at", [0, 1, 4])
+def test_a_rollout_that_is_called_off_takes_no_further_step(policy, at):
+    world, taken = Corridor(2), []
+    collector = Collector(world, 5, record_snapshots=False)
+    collector.reset(0)
+    step = world.step
+    world.step = lambda actions: (taken.append(1), step(actions))[1]  # type: ignore[method-assign]
+    collector.is_called_off = lambda: len(taken) == at
+    with pytest.raises(CalledOff):
+        collect(collector, policy)
+    assert len(taken) == at
+
+
+def test_what_is_put_back_after_that_is_collected_again_bit_for_bit(policy):
+    collector = Collector(Corridor(2), 5, record_snapshots=False)
+    collector.reset(0)
+    before, numbers = collector.state_dict(), iter(range(4))
+    collector.is_called_off = lambda: next(numbers) == 3
+    with pytest.raises(CalledOff):
+        collect(collector, policy)
+    collector.load_state_dict(before)
+    collector.is_called_off = lambda: False
+    again = collect(collector, policy)
+    fresh = Collector(Corridor(2), 5, record_snapshots=False)
+    fresh.reset(0)
+    whole = collect(fresh, policy)
+    for name in ("observation", "action", "true_reward", "terminated", "episode_index", "episode_step"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(whole, name))

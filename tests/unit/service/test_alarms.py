@@ -143,6 +143,18 @@ def test_a_small_kl_that_grows_is_no_alarm():
     assert names(clean(kl=lambda n: 0.03 if n >= 390 else 0.001)) == []
 
 
+def test_what_monitors_found_lately_is_told_by_name_with_its_newest_step():
+    rows = clean()
+    rows[-70] |= {"findings": 1, "findings/dynamics": 1}
+    assert names(rows) == []
+    rows[-9] |= {"findings": 2, "findings/kl_spike": 1, "findings/gradients": 1}
+    rows[-3] |= {"findings": 1, "findings/kl_spike": 1}
+    alarm = only(rows)
+    assert (alarm.name, alarm.severity, alarm.since_step) == ("found", "warn", rows[-9]["step"])
+    assert f"kl_spike (step {rows[-3]['step']:,})" in alarm.words
+    assert "dynamics" not in alarm.words
+
+
 def test_a_run_that_takes_twice_as_long():
     alarm = only(clean(update_s=lambda n: 2.5 if n >= 385 else 1.0))
     assert (alarm.name, alarm.severity) == ("slower", "warn")
@@ -163,3 +175,30 @@ def test_a_disk_that_is_nearly_full():
 def test_the_bad_ones_come_first():
     rows = clean(update_s=lambda n: 2.5 if n >= 385 else 1.0)
     assert [alarm.severity for alarm in alarms(rows, replace(GOOD, free_bytes=1))] == ["bad", "warn"]
+
+
+@pytest.mark.parametrize(
+    ("level", "severity", "words"),
+    [("slow", "warn", "learns slowly"), ("freeze", "warn", "is frozen"), ("fall_back", "bad", "has fallen back")],
+)
+def test_a_run_that_is_held_is_told_for_as_long_as_it_is(level, severity, words):
+    held = {"level": level, "by": "a rule", "reason": "cost_drift: off", "since_step": 5000, "trusted": None}
+    alarm = only(clean(), replace(GOOD, held=held))
+    assert (alarm.name, alarm.severity, alarm.since_step) == ("held", severity, 5000)
+    assert words in alarm.words
+    assert "a rule: cost_drift: off" in alarm.words
+    assert names(clean(), replace(GOOD, held=held, state="finished")) == []
+
+
+def test_a_warning_stands_while_its_step_is_among_the_newest():
+    rows = clean()
+    warned = {"step": rows[-3]["step"], "reason": "gradients: off"}
+    alarm = only(rows, replace(GOOD, warned=warned))
+    assert (alarm.name, alarm.severity) == ("warned", "warn")
+    assert "gradients: off" in alarm.words
+    assert names(rows, replace(GOOD, warned=warned | {"step": 0})) == []
+    assert names([], replace(GOOD, warned=warned)) == []
+
+
+def test_a_run_that_somebody_stopped_hard_raises_none():
+    assert names(clean(), replace(GOOD, state="stopped", last_act="run.hard_stop")) == []

@@ -7,6 +7,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from heeler.core import lines
+from heeler.core.attention import Attention
+from heeler.core.rundir import RunDirectory
 from heeler.service import metrics_file
 from heeler.service.context import Service
 from tests.unit.service.helpers import API, add_key, add_person, answer_to, bearer, make_run, store_of
@@ -70,6 +72,10 @@ def test_a_run_in_full(olga, tmp_path):
     with store_of(tmp_path) as store:
         store.set_setting("paused", "olga")
     assert olga.get(f"{API}/runs/run").json()["paused_by"] == "olga"
+    assert found["held"] is None
+    with store_of(tmp_path) as store:
+        store.set_setting("held", {"level": "freeze", "since_step": 3})
+    assert olga.get(f"{API}/runs/run").json()["held"] == {"level": "freeze", "since_step": 3}
 
 
 def test_a_run_that_has_not_begun_can_be_looked_at(olga, tmp_path):
@@ -232,3 +238,36 @@ def references(value) -> set[str]:
         own = {value["$ref"].rpartition("/")[2]} if isinstance(value.get("$ref"), str) else set()
         return own.union(*map(references, value.values()))
     return set().union(*map(references, value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize(("kind", "is_urgent"), [("slow", False), ("freeze", True), ("stop", True), ("pause", False)])
+def test_what_is_urgent_calls_the_learner(olga, tmp_path, kind, is_urgent):
+    body = {"id": str(uuid.uuid4()), "kind": kind, "value": None}
+    assert olga.post(f"{API}/runs/run/commands", json=body).status_code == 200
+    attention = Attention(tmp_path / "run")
+    assert attention.is_called() == is_urgent
+    attention.come()
+    with store_of(tmp_path) as store:
+        store.finish_command(body["id"], "done")
+    olga.post(f"{API}/runs/run/commands", json=body)
+    assert not attention.is_called(), "the same again, which was obeyed"
+
+
+def test_a_hard_stop_without_a_learner_is_refused_and_leaves_nothing(olga, tmp_path):
+    body = {"id": str(uuid.uuid4()), "kind": "hard_stop", "value": None}
+    refused = olga.post(f"{API}/runs/run/commands", json=body)
+    assert refused.status_code == 409
+    assert "no learner is at work" in refused.json()["detail"]
+    assert olga.get(f"{API}/runs/run/commands").json()["items"] == []
+    for wrong in ({"value": 3}, {"id": "1"}):
+        assert olga.post(f"{API}/runs/run/commands", json=body | wrong).status_code == 422
+    assert olga.post(f"{API}/runs/none/commands", json=body).status_code == 404
+
+
+def test_who_may_not_steer_stops_nobody(client, service, tmp_path):
+    key = add_key(service, add_person(service, "ann", "annotator"), "answer")
+    body = {"id": str(uuid.uuid4()), "kind": "hard_stop", "value": None}
+    make_run(tmp_path)
+    with RunDirectory(tmp_path / "run").locked():
+        answer = TestClient(client.app, headers=bearer(key)).post(f"{API}/runs/run/commands", json=body)
+    assert answer.status_code == 403

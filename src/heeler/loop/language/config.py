@@ -13,12 +13,15 @@ from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
 from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
 from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
+from heeler.oversight.interventions import InterventionsConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.oversight.over_optimisation import WatchConfig
 from heeler.rewards.reward_settings import RewardModelConfig
-from heeler.rewards.text.multipliers import MultiplierConfig
 from heeler.rollouts.sampler import SamplingConfig
+from heeler.safety.multipliers import MultiplierConfig
 
 PEOPLE = "people"
 Learner = GRPO | RLOO | TextPPO | OnlineDPO
@@ -133,8 +136,12 @@ class ReleaseConfig:
     """Items of each suite; of a file, half of the prompts at most."""
     approval: Literal["gate", "people"] = "gate"
     """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
+    overseers: OverseersConfig | None = None
+    """Whose verdicts the suite `overseers` of the gate asks for; a check must name it."""
 
     def __post_init__(self) -> None:
+        if (self.overseers is None) == any(check.suite == "overseers" for check in self.gate.checks):
+            raise ConfigError("release.overseers and a check of the suite `overseers` in release.gate go together")
         for name in ("every", "suite_size"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"release.{name} must be >= 1, got {getattr(self, name)}")
@@ -183,6 +190,11 @@ class LanguageRunConfig:
     """Costs."""
     watch: WatchConfig | None = field(default_factory=WatchConfig)
     """When learning pauses since its reward is being exploited."""
+    interventions: InterventionsConfig | None = None
+    """What is done about what monitors find; without it only people and the watch intervene."""
+    monitors: MonitorsConfig | None = field(default_factory=MonitorsConfig)
+    """What else is watched while it learns, by its metrics; None for nothing. Watching changes nothing that is
+    learned."""
     release: ReleaseConfig | None = None
     """When candidates are offered; without it nothing is released."""
     system: str = ""
@@ -207,6 +219,8 @@ class LanguageRunConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
+        if self.interventions is not None:
+            self.interventions.check_for_texts()
         named = [name for name in _LEARNERS if getattr(self, name) is not None]
         if len(named) != 1:
             raise ConfigError(f"exactly one of {', '.join(_LEARNERS)} must be set, got {' and '.join(named) or 'none'}")
@@ -228,6 +242,8 @@ class LanguageRunConfig:
         if not 0 <= self.chat_share <= 1:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
         check_limits(self.parts, self.budgets.limits)
+        if self.interventions is not None:
+            self.interventions.check_watched(self.monitors)
         if self.learned is None and not self.parts.teach:
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
         if self.only_people_teach and self.answers_per_update < 1:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from heeler.core.errors import CheckpointError, ConfigError, RunError
 from heeler.core.named import under
-from heeler.core.releases import Release, Releases
+from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.loop.chat_releases import MODEL_PREFIX, put_weights, released_weights
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.reading import newest_sound_checkpoint
+from heeler.loop.released import release_named
 from heeler.loop.run_model import MODEL, has_adapter, has_start, load_start, start_named
 from heeler.models.language.model import LanguageModel
 
@@ -89,7 +90,7 @@ def _learned(directory: RunDirectory, config: LanguageRunConfig, release: str | 
     releases = Releases(directory)
     found = releases.all()
     if release is not None:
-        chosen = _release_named(release, found, directory.path)
+        chosen = release_named(release, found, directory.path)
     elif not newest and (found or config.release is not None):
         chosen = releases.in_use()
         if chosen is None:
@@ -107,20 +108,6 @@ def _learned(directory: RunDirectory, config: LanguageRunConfig, release: str | 
         place=folder,
         release=chosen.id,
     )
-
-
-def _release_named(name: str, releases: list[Release], run: Path) -> Release:
-    found = [one for one in releases if str(one.step) == name] or [one for one in releases if one.id.startswith(name)]
-    if not name or not found:
-        raise RunError(f"{run} has no release {name!r}; `heeler releases` lists those that there are")
-    sound = [one for one in found if one.withdrawn_by is None]
-    if not sound:
-        raise RunError(f"release {found[0].id} was withdrawn by {found[0].withdrawn_by}, and is given to nobody")
-    if len(sound) > 1:
-        raise RunError(
-            f"{name!r} names {len(sound)} releases of {run}; write the id out, as `heeler releases` lists it"
-        )
-    return sound[0]
 
 
 def _newest(directory: RunDirectory) -> _Learned:

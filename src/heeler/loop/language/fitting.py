@@ -7,6 +7,7 @@ from heeler.loop.language.config import PEOPLE, LanguageRunConfig, ReleaseConfig
 from heeler.loop.language.offering import suite_seed
 from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import HELPDESK, SUITES_SHARE, PromptFile, TextWorld, world_named
+from heeler.loop.overseers.texts import with_overseers
 from heeler.models.language.model import LanguageModel
 from heeler.oversight.gate_sizes import num_to_pass, too_small
 from heeler.oversight.over_optimisation import fewest_rounds
@@ -50,7 +51,7 @@ def _refuse_a_reward_that_never_comes(config: LanguageRunConfig) -> None:
 def _refuse_gate_that_cannot_release(config: LanguageRunConfig, release: ReleaseConfig, world: TextWorld) -> None:
     name = config.world
     # The very suites that it will ask: how many of some kinds there are is a matter of chance.
-    suites = world.suites(release.suite_size, seed=suite_seed(config.seed))
+    suites = with_overseers(world.suites(release.suite_size, seed=suite_seed(config.seed)), release.overseers)
     sizes = {suite.name: len(suite.items) for suite in suites}
     missing = [check.suite for check in release.gate.checks if check.suite not in sizes]
     if missing:

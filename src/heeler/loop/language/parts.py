@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heeler.core.errors import ConfigError, DataError
+from heeler.core.functions import load_function
 from heeler.core.texts import TextSample
 from heeler.feedback.datasets.sources import rows_of
 from heeler.feedback.transfer.files import Located
@@ -32,7 +33,7 @@ from heeler.models.language.model import LanguageModel
 from heeler.rewards.text.coherence import Likelihood, Repetition
 from heeler.rewards.text.details import DetailChecker
 from heeler.rewards.text.formats import MatchesPattern, MatchesSchema
-from heeler.rewards.text.functions import FunctionReward, load_function
+from heeler.rewards.text.functions import FunctionReward
 from heeler.rewards.text.helpfulness import EmbeddingSimilarity, chrf_part, token_f1_part
 from heeler.rewards.text.judge import Judge
 from heeler.rewards.text.length import Length

@@ -31,6 +31,7 @@ from heeler.loop.going_on import (
     refuse_changed_data,
     refuse_changed_files,
 )
+from heeler.loop.holding import RULES_MAY_CHANGE, By, Held, Holding, Level
 from heeler.loop.language.asking import HELD_OUT, Asking, Comparison, Shown
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.parts import sha256_of_files
@@ -38,8 +39,10 @@ from heeler.loop.language.rewarding import Rewarding
 from heeler.loop.language.worlds import Prompted, world_named
 from heeler.loop.run_model import load_start
 from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.loop.watching import MAY_CHANGE, Watch
 from heeler.models.language.model import LanguageModel
 from heeler.ops.text_batch import TextBatch
+from heeler.oversight.monitors import Setup
 from heeler.oversight.over_optimisation import SIGNALS, review
 from heeler.rewards.text.coherence import Repetition
 from heeler.rollouts.sampler import sample
@@ -48,6 +51,7 @@ Metrics = dict[str, float]
 _POLL_S = 0.2
 # What is learned does not depend on these.
 _MAY_CHANGE = ("keep_checkpoints", "num_evaluation_items", "store", "store_patience_s", "system")
+_MAY_CHANGE += (*MAY_CHANGE, *RULES_MAY_CHANGE)
 _LEARNED = "rewards/learned/mean"
 
 
@@ -78,8 +82,12 @@ class LanguageRun:
         self.asking = Asking(config.asking, store, self.world, config.seed, self._can_read)
         self.rewarding = Rewarding(config, self.world, self.reference)
         self.noise = torch.Generator(self.model.device).manual_seed(config.seed + 1)
+        self.holding = Holding(config.interventions)
         self.step = self.update = self.metrics_size = self.watched_from = 0
         self.elapsed_s = 0.0
+        self.monitors: Watch | None = None
+        if config.monitors is not None:
+            self.monitors = Watch(Setup(config=config.monitors, num_updates=config.num_updates), directory)
         self.rows: list[Mapping[str, Any]] = []
         """What the watch goes by."""
 
@@ -129,8 +137,9 @@ class LanguageRun:
         self.rewarding.look(batch)
         composed = self.rewarding.score(samples)
         rewarded = time.perf_counter()
-        if any(reward is not None for reward in composed.rewards):
+        if any(reward is not None for reward in composed.rewards) and self.holding.learns:
             progress = self.update / self.config.num_updates
+            self.state.weights.pace = self.holding.pace
             self.state, learned = self.learner.update(
                 self.state, batch, composed.rewards, reference=self.reference, progress=progress
             )
@@ -145,6 +154,7 @@ class LanguageRun:
         told |= {f"guards/{name}": number for name, number in self.store.setting(GUARD_ACTS, {}).items()}
         if self.asking.num_left_out:
             told["left_out"] = self.asking.num_left_out
+        told |= self.holding.metrics()
         return self._record(samples, dict(composed.metrics) | figures | told | times)
 
     # Act
@@ -278,6 +288,10 @@ class LanguageRun:
         verdict = self.verdict()
         if verdict is not None:
             row["watch/nearness"] = float(verdict.evidence["nearness"])
+        if self.monitors:
+            row |= self.monitors.look(row)
+            self.holding.findings += self.monitors.findings
+        self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
         if self.update % self.config.checkpoint_every == 0 or self.is_finished or self.is_offer_due:
             self.save()
@@ -319,9 +333,14 @@ class LanguageRun:
             "watched_from": self.watched_from,
             "asking": self.asking.state(),
             "rewarding": self.rewarding.to_json(),
+            "holding": self.holding.state(),
+            "monitors": self.monitors.state() if self.monitors else None,
         }
         keep = self.config.keep_checkpoints
-        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep)
+        spare = self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep, spare=spare)
+        if self.monitors:
+            self.monitors.wrote_checkpoint(self.step)
         self.store.add_policy_version(
             PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
         )
@@ -335,8 +354,39 @@ class LanguageRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
+        kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
+        if self.holding.state() != kept:
+            # A run that is held is not let go by going back, and the other way round.
+            self.holding.load(kept)
+            self.save()
+
+    def hold(self, level: Level, *, by: By, reason: str) -> str:
+        """Be slowed or frozen; saved before it returns. Says in words what came of it.
+
+        Raises:
+            ConfigError: a language model has nothing to fall back to while it learns.
+        """
+        if level == "fall_back":
+            raise ConfigError(
+                "what a model answers while it learns goes to nobody: freeze it; those who chat are given the release "
+                "in use, and the one before it once that is withdrawn"
+            )
+        said = self.holding.hold(Held(level=level, by=by, reason=reason, since_step=self.step))
+        self.save()
+        return said
+
+    def thaw(self) -> str:
+        """Learn freely again; says in words what came of it."""
+        said = self.holding.thaw()
+        self.save()
+        return said
+
+    def come_to_rest(self) -> str:
+        """Write a checkpoint: a model between two updates is at rest."""
+        self.save()
+        return "nothing moves between two updates"
 
     def set_budget(self, budget: int) -> int:
         """Ask for so many comparisons in all from now on; returns how many it were.
@@ -375,7 +425,12 @@ class LanguageRun:
         self.noise.set_state(tensors["noise"])
         self.step, self.update = checkpoint.step, saved["update"]
         self.metrics_size, self.elapsed_s = saved["metrics_size"], saved["elapsed_s"]
+        # Checkpoints from before a run could be held do not say so.
+        self.holding.load(saved.get("holding"))
         self.watched_from, self.rows = saved["watched_from"], []
+        # Checkpoints of runs that nobody watched do not hold it.
+        if self.monitors and saved.get("monitors"):
+            self.monitors.load(saved["monitors"])
         self.directory.truncate_metrics(self.metrics_size)
         for row in self.directory.metrics():
             self._follow(row)

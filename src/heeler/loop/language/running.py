@@ -21,6 +21,7 @@ from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
 from heeler.loop.run_model import has_start, keep_start, load_start, template_in
 from heeler.loop.steering import PAUSED, Steering
+from heeler.loop.watching import watched
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel
 
@@ -117,6 +118,7 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
         refused, steering = run.begin(), Steering(run, store, acts)
         what = {"recipe": config.recipe, "world": config.world, "seed": config.seed, "people": config.asks_people}
         acts.note("run.resume" if run.step else "run.begin", step=run.step, **what)
+        steering.begin()
         listeners.on_begin()
         in_vain = watch_in_vain(config)
         if in_vain is not None:
@@ -132,7 +134,8 @@ def _learn(directory: RunDirectory, config: LanguageRunConfig, listeners: Listen
             if record is not None:
                 listeners.on_gate(record)
 
-        with acts.ending(run):
+        # Whether a candidate is good may take longer to find out than any update: that is no stall.
+        with acts.ending(run), watched(run.monitors, run, for_stalls=False):
             steering.obey(while_paused=tell)
             # Whoever goes on with a run that the watch stopped, or paused, has seen why.
             _go_on_if_halted(run, acts)

@@ -74,6 +74,8 @@ class Weights:
                 "no weight of the model may change; give it an adapter, or let weights require a gradient"
             )
         self.config = config
+        self.pace = 1.0
+        """Share of their length that steps have at present; less where learning is slowed."""
         self._copied = () if _is_one_wide_type(parameters) else tuple(parameters)
         if self._copied:
             self.flat = nn.Parameter(torch.cat([p.detach().flatten().float() for p in parameters]))
@@ -129,7 +131,7 @@ class Weights:
         limit = self.config.max_gradient_norm
         if norm > limit:
             self.gradient.mul_(limit / (norm + 1e-6))
-        self._adam.learning_rate = self.config.rate(num_updates, progress)
+        self._adam.learning_rate = self.config.rate(num_updates, progress) * self.pace
         self._adam.step()
         self._write_back()
         return {"grad_norm": norm, "learning_rate": self._adam.learning_rate}

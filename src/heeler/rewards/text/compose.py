@@ -7,9 +7,9 @@ from typing import Any
 
 from heeler.core.errors import CheckpointError, ConfigError
 from heeler.core.texts import TextSample
-from heeler.rewards.text.multipliers import MultiplierConfig, MultiplierState, first_state, moved
 from heeler.rewards.text.normalisation import Moments, Normalisation
 from heeler.rewards.text.part import Part, Scores, Telling, scores_of
+from heeler.safety.multipliers import MultiplierConfig, MultiplierState, first_state, moved
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,9 @@ class Operating(Calls):
     def command(
         self, run: str, kind: CommandKind, value: int | None = None, *, command_id: str | None = None
     ) -> CommandOut:
-        """Tell the learner something; it obeys between two updates.
+        """Tell the learner something; it obeys between two updates, or at its next step where that is urgent.
+
+        A `hard_stop` has ended the learner's process when this returns, where the service runs on its machine.
 
         Args:
             run: its name.

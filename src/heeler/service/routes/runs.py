@@ -14,7 +14,7 @@ from heeler.service.context import Cursor, Limit, caller_of, number_of, service_
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
-from heeler.service.run_state import PAUSED, state_of
+from heeler.service.run_state import HELD, PAUSED, state_of
 from heeler.service.runs import COMPARE_SHARE, DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, OpenRun, Runs
 
 
@@ -31,11 +31,11 @@ def get_run(request: Request, run: str) -> RunDetailOut:
     runs = service_of(request).runs
     directory = runs.directory(run)
     fields = _glance(runs, directory)
-    counts = paused_by = stale = None
+    counts = paused_by = held = stale = None
     if fields["has_store"]:
         store = runs.open(run).store
         stale = staleness(directory, store).in_words
-        counts, paused_by = store.counts(), store.setting(PAUSED, None)
+        counts, paused_by, held = store.counts(), store.setting(PAUSED, None), store.setting(HELD, None)
     metrics = metrics_file.last_row(directory.metrics_path)
     return RunDetailOut(
         **fields,
@@ -43,6 +43,7 @@ def get_run(request: Request, run: str) -> RunDetailOut:
         metrics=metrics,
         stale_reward_model=stale,
         paused_by=paused_by,
+        held=held,
         counts=counts,
     )
 

@@ -6,7 +6,20 @@ import { ask } from "./operate-ask.js";
 import { number, person, time } from "./operate-words.js";
 
 const SHOWN = 8;
-const NAMES = { pause: "Pause", resume: "Resume", stop: "Stop", roll_back: "Roll back", set_budget: "Change the budget" };
+const NAMES = {
+  pause: "Pause",
+  resume: "Resume",
+  slow: "Slow",
+  freeze: "Freeze",
+  fall_back: "Fall back",
+  thaw: "Thaw",
+  roll_back: "Roll back",
+  set_budget: "Change the budget",
+  safe_stop: "Stop safely",
+  stop: "Stop",
+  hard_stop: "Stop hard",
+};
+const LEVELS = ["slow", "freeze", "fall_back"];
 const OPEN_MS = 700;
 
 export class Commands {
@@ -21,17 +34,40 @@ export class Commands {
     this.buttons = {
       pause: button("Pause", () => this.confirm("pause", "It makes no update until somebody resumes it.")),
       resume: button("Resume", () => this.confirm("resume", "It goes on from where it was paused.")),
+      slow: button("Slow", () => this.confirm("slow", "It learns by shorter steps until somebody thaws it.")),
+      freeze: button("Freeze", () => this.confirm("freeze", "It goes on acting and learns nothing until somebody thaws it.")),
+      fall_back: button("Fall back", () =>
+        this.confirm("fall_back", "What is trusted acts in its place from the next step on, and nothing is learned.", true),
+      ),
+      thaw: button("Thaw", () => this.confirm("thaw", "It learns freely again. What monitors found until now counts no more.")),
       roll_back: button("Roll back…", () => this.rollBack()),
       set_budget: button("Budget…", () => this.changeBudget()),
+      safe_stop: button("Stop safely", () =>
+        this.confirm("safe_stop", "It acts, by what is trusted if it can, until all episodes have ended; then its learner ends.", true),
+      ),
       stop: button("Stop", () => this.confirm("stop", "Its learner ends. A checkpoint is kept; heeler resume goes on.", true)),
+      hard_stop: button("Stop hard", () =>
+        this.confirm("hard_stop", "Its process is ended at once, whatever it does. It can go on from its newest checkpoint.", true),
+      ),
     };
-    this.buttons.stop.classList.add("danger");
+    for (const name of ["fall_back", "safe_stop", "stop", "hard_stop"]) this.buttons[name].classList.add("danger");
   }
 
   show(state, run, maySteer) {
     this.state = state;
     this.asksComparisons = run.config.preferences !== null && run.config.preferences !== undefined;
-    const wanted = [state === "paused" ? "resume" : "pause", "roll_back", ...(this.asksComparisons ? ["set_budget"] : []), "stop"];
+    const held = run.held === null ? -1 : LEVELS.indexOf(run.held.level);
+    const wanted = [
+      state === "paused" ? "resume" : "pause",
+      // A world can be brought to rest, and something else act in it; a language model is frozen instead.
+      ...LEVELS.filter((name, place) => place > held && (name !== "fall_back" || run.env_id !== null)),
+      ...(run.held === null ? [] : ["thaw"]),
+      "roll_back",
+      ...(this.asksComparisons ? ["set_budget"] : []),
+      ...(run.env_id === null ? [] : ["safe_stop"]),
+      "stop",
+      "hard_stop",
+    ];
     const buttons = maySteer ? wanted.map((name) => this.buttons[name]) : [];
     const bar = byId("buttons");
     // Moved only where they change: a button that is moved loses the keyboard's focus.
@@ -43,7 +79,7 @@ export class Commands {
   }
 
   question(kind, words, isDanger = false) {
-    const waits = ["finished", "stopped"].includes(this.state);
+    const waits = kind !== "hard_stop" && ["finished", "stopped"].includes(this.state);
     const later = waits ? " No learner is running now: it is obeyed once the run is resumed." : "";
     return { title: `${NAMES[kind]} this run?`, words: words + later, yes: NAMES[kind], isDanger };
   }

@@ -18,7 +18,9 @@ from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
 from heeler.feedback.completions import CHAT, GUARD_ACTS
 from heeler.feedback.stores import open_store
+from heeler.loop.by_hand import tell
 from heeler.loop.config import to_dict
+from heeler.loop.holding import Holding
 from heeler.loop.language import run as run_module
 from heeler.loop.language.asking import HELD_OUT
 from heeler.loop.language.config import LanguageRunConfig, PartWeights, language_config_from_dict
@@ -30,7 +32,9 @@ from heeler.loop.serving import ServeOptions, chat_of
 from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
+from heeler.oversight.finding import Finding
 from heeler.oversight.gate_nouns import GateResult
+from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from tests.tiny_models import tiny_llama
 from tests.unit.loop.language.tiny import tiny_language_run
 
@@ -93,6 +97,9 @@ def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path,
     assert acts[:2] == ["run.begin", "watch.in_vain"], "four updates are too few to halt any"
     assert acts[-1] == "run.finish"
     assert acts.count("gate.decide") == 2
+    checkpoint, _ = directory.newest_checkpoint()
+    assert checkpoint is not None
+    assert checkpoint.state["monitors"]["monitors"]["kl_spike"]["spike"]["jumps"]["num_seen"] == 4
 
 
 def test_the_policy_moves_and_the_reference_does_not(finished: Path, base: Path) -> None:
@@ -432,3 +439,99 @@ def test_a_run_that_the_watch_paused_goes_on_once_somebody_has_it_go_on(
         store.set_setting(PAUSED, None)
     resume_language(path)
     assert RunDirectory.open(path).metrics()[-1]["update"] == config.num_updates
+
+
+def told_at(path: Path, told: dict[int, str]) -> Listeners:
+    """Has a run told something once it has made so many updates."""
+
+    def tell_it(row: Metrics) -> None:
+        kind = told.pop(int(row["update"]), None) if "elapsed_s" in row else None
+        if kind is not None:
+            tell(path, kind, None, person="op")  # type: ignore[arg-type]
+
+    return Listeners(on_metrics=tell_it)
+
+
+def test_a_frozen_model_goes_on_answering_and_does_not_change(config: LanguageRunConfig, tmp_path: Path) -> None:
+    run_language(config, tmp_path / "run", told_at(tmp_path / "run", {2: "freeze"}))
+    directory = RunDirectory.open(tmp_path / "run")
+    rows = directory.metrics()
+    assert [row.get("held") for row in rows] == [None, None, 2, 2]
+    assert ["grad_norm" in row for row in rows] == [True, True, False, False]
+    before, after = tensors(directory.path, 24), tensors(directory.path, 48)
+    kept = [name for name in before if name.startswith(("model.", "learner."))]
+    assert kept
+    assert all(np.array_equal(before[name], after[name]) for name in kept)
+
+
+def test_a_slowed_model_that_is_stopped_goes_on_slowed(config: LanguageRunConfig, tmp_path: Path) -> None:
+    whole, path = tmp_path / "whole", tmp_path / "run"
+    run_language(config, whole, told_at(whole, {2: "slow"}))
+    with pytest.raises(RunStopped):
+        run_language(config, path, told_at(path, {2: "slow", 3: "stop"}))
+    resume_language(path)
+    rates = [row["learning_rate"] for row in RunDirectory.open(whole).metrics()]
+    full = config.learner.config.optimizer
+    assert rates == pytest.approx([full.rate(n, n / 4) * (0.1 if n >= 2 else 1) for n in range(4)])
+    last = tensors(path, 48)
+    assert all(np.array_equal(value, last[name]) for name, value in tensors(whole, 48).items())
+
+
+def test_a_model_does_not_fall_back_while_it_learns(config: LanguageRunConfig, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    run_language(config, path, told_at(path, {1: "fall_back"}))
+    with open_store(RunDirectory.open(path)) as store:
+        ((_, command),) = store.commands(limit=9)
+    assert command.outcome is not None
+    assert command.outcome.startswith("refused: what a model answers while it learns goes to nobody: freeze it")
+    assert "held" not in RunDirectory.open(path).metrics()[-1]
+
+
+def test_a_rollback_does_not_thaw_a_model(begun: LanguageRun) -> None:
+    begun.iterate()
+    begun.save()
+    assert begun.hold("freeze", by="a person", reason="asked for") == "frozen since step 12"
+    begun.iterate()
+    begun.save()
+    begun.roll_back(12)
+    assert not begun.holding.learns
+    assert begun.directory.load_checkpoint(12).state["holding"]["held"]["level"] == "freeze"
+    assert begun.thaw() == "learns freely; it was frozen since step 12"
+    assert begun.directory.load_checkpoint(12).state["holding"] is None
+    assert begun.come_to_rest() == "nothing moves between two updates"
+
+
+def test_a_rule_holds_a_model_and_goes_on_after_a_stop(
+    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide = Holding.decide
+
+    def find(holding: Holding, update: int) -> None:
+        if update == 2:
+            holding.findings = [Finding(monitor="kl_spike", step=24, reason="odd")]
+        decide(holding, update)
+
+    monkeypatch.setattr(Holding, "decide", find)
+    rules = InterventionsConfig(rules=(RuleConfig(monitor="kl_*", act="freeze"),))
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run_language(dataclasses.replace(config, interventions=rules), path, told_at(path, {3: "stop"}))
+    resume_language(path)
+    assert [row.get("held") for row in RunDirectory.open(path).metrics()] == [None, None, 2, 2]
+    acts = [entry.act for entry in entries(path / AUDIT_NAME, after=0, limit=100)]
+    assert acts.count("intervention.freeze") == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"rules": (RuleConfig(monitor="stall", act="warn", then=("fall_back",)),)}, "freeze it instead"),
+        ({"trusted": "zero"}, "interventions.trusted would be ignored"),
+        ({"rest_within_steps": 5}, "interventions.rest_within_steps would be ignored"),
+    ],
+)
+def test_interventions_that_are_for_worlds_are_refused(
+    config: LanguageRunConfig, settings: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        dataclasses.replace(config, interventions=InterventionsConfig(**settings))

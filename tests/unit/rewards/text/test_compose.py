@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from heeler.core.errors import CheckpointError, ConfigError, RewardError
 from heeler.rewards.text.compose import Budgeted, Composed, ComposedReward, ComposedState, Weighted
 from heeler.rewards.text.learned import LearnedReward
-from heeler.rewards.text.multipliers import MultiplierConfig, MultiplierState, first_state, moved
 from heeler.rewards.text.normalisation import Moments
+from heeler.safety.multipliers import MultiplierConfig, MultiplierState, first_state, moved
 from tests.unit.rewards.text.samples import Column, rows
 
 NUMBERS = st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=20)
@@ -154,7 +154,7 @@ def batches_of(seed: int, num: int) -> list[list[Any]]:
     return [rows(a=rng.normal(size=8).tolist(), c=rng.random(8).tolist()) for _ in range(num)]
 
 
-@pytest.mark.parametrize("rule", ["gradient", "pid"])
+@pytest.mark.parametrize("rule", ["gradient", "adam", "pid"])
 def test_resume_is_bit_identical(rule: Any) -> None:
     cost = Budgeted(part=Column("c"), budget=0.3, multiplier=MultiplierConfig(rule=rule))
     reward = ComposedReward([part("a", half_life=5)], [cost])
@@ -168,7 +168,7 @@ def test_resume_is_bit_identical(rule: Any) -> None:
     assert [one.metrics for one in first + second] == [one.metrics for one in whole]
 
 
-@pytest.mark.parametrize("rule", ["gradient", "pid"])
+@pytest.mark.parametrize("rule", ["gradient", "adam", "pid"])
 def test_rescaling_the_cost_does_not_change_what_its_multiplier_means(rule: Any) -> None:
     batches = batches_of(1, 5)
     scaled = [rows(a=[s.columns["a"] for s in b], c=[1000 * s.columns["c"] for s in b]) for b in batches]
@@ -181,7 +181,7 @@ def test_rescaling_the_cost_does_not_change_what_its_multiplier_means(rule: Any)
         assert two.rewards == pytest.approx(one.rewards)
 
 
-@pytest.mark.parametrize("rule", ["gradient", "pid"])
+@pytest.mark.parametrize("rule", ["gradient", "adam", "pid"])
 def test_a_multiplier_clamps_at_zero_and_does_not_wind_up(rule: Any) -> None:
     config = MultiplierConfig(rule=rule, maximum=2.0)
     state = first_state(config)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from heeler.core.errors import ConfigError, RewardError
-from heeler.rewards.text.functions import FunctionReward, load_function
+from heeler.core.functions import load_function
+from heeler.rewards.text.functions import FunctionReward
 from heeler.rewards.text.part import scores_of
 from tests.unit.rewards.text.samples import chat, plain
 
@@ -147,7 +148,7 @@ def test_a_function_is_found_in_a_file_or_a_module(tmp_path: Path) -> None:
         ("a.py:", "FILE.py:NAME or MODULE:NAME"),
         ("none.py:f", "there is no file none.py"),
         ("heeler.nothing:f", "heeler.nothing cannot be imported for 'f': ModuleNotFoundError"),
-        ("heeler.rewards.text.functions:load_funktion", "Did you mean 'load_function'"),
+        ("heeler.core.functions:load_funktion", "Did you mean 'load_function'"),
         ("heeler.rewards.text.functions:_OWN", "must be a function, got tuple"),
     ],
 )

@@ -1,0 +1,72 @@
+"""Four MuJoCo bodies under a speed limit: the recipe `velocity` as it stands, a budget of 25 steps above it in 1,000.
+
+A ceiling is what an episode could pay at most if the body kept just to the limit: 1,000 times the limit and what the
+body is paid for being healthy. What is paid above it is paid for steps above the limit.
+"""
+
+import statistics
+import sys
+from collections.abc import Mapping, Sequence
+
+from benchmarks.harness import Benchmark, Figures, Job
+from benchmarks.plan import PlannedJob, run_plan
+
+JOB = (sys.executable, "-m", "benchmarks.jobs.velocity")
+CEILINGS: Mapping[str, float] = {
+    "HopperVelocity": 1740.0,
+    "HalfCheetahVelocity": 3210.0,
+    "Walker2dVelocity": 3342.0,
+    "AntVelocity": 3622.0,
+}
+SHARE = 0.9
+QUICK_TASKS = ("HopperVelocity", "HalfCheetahVelocity")
+QUICK_STEPS = "70000"
+
+
+def measure(seeds: Sequence[int], quick: bool) -> Figures:
+    """Every body with every seed."""
+    options = ("--steps", QUICK_STEPS) if quick else ()
+    runs = [(task, seed) for task in (QUICK_TASKS if quick else CEILINGS) for seed in seeds]
+    plan = [
+        PlannedJob(
+            label=f"{task}, seed {seed}",
+            command=(*JOB, "--task", task, "--seed", str(seed), "--level", str(SHARE * CEILINGS[task]), *options),
+            size=1,
+        )
+        for task, seed in runs
+    ]
+    return summarize(dict(zip(runs, run_plan("velocity", plan), strict=True)))
+
+
+def summarize(jobs: Mapping[tuple[str, int], Job]) -> Figures:
+    """`cost_max` is the highest and `ceiling_share_min` the lowest body's, each the median over its seeds.
+
+    `steps_to_target_TASK`: steps of learning after which its episodes first came to .9 of the ceiling within the
+    budget, while it explores; those of the whole run for seeds that never did, which `reached_TASK` (a share) tells.
+    """
+    figures: Figures = {}
+    for task in dict.fromkeys(task for task, _ in jobs):
+        own = [job.printed for (name, _), job in jobs.items() if name == task]
+        figures |= {
+            f"cost_{task}": statistics.median(each["cost_mean"] for each in own),
+            f"cost_worst_seed_{task}": max(each["cost_mean"] for each in own),
+            f"return_{task}": statistics.median(each["return_mean"] for each in own),
+            f"ceiling_share_{task}": statistics.median(each["return_mean"] for each in own) / CEILINGS[task],
+            f"steps_to_target_{task}": statistics.median(each["reached_at"] for each in own),
+            f"reached_{task}": statistics.fmean(each["reached"] for each in own),
+            f"violations_{task}": statistics.median(each["violations"] for each in own),
+        }
+    return {
+        "cost_max": max(figures[f"cost_{task}"] for task, _ in jobs),
+        "ceiling_share_min": min(figures[f"ceiling_share_{task}"] for task, _ in jobs),
+        "wall_s_max": max(job.wall_s for job in jobs.values()),
+        "steps_per_s": statistics.median(job.printed["steps"] / job.wall_s for job in jobs.values()),
+    } | figures
+
+
+BENCHMARK = Benchmark(
+    name="velocity",
+    about="four MuJoCo bodies under a speed limit: cost within 25, return near its ceiling",
+    targets={"cost_max": "<= 25", "ceiling_share_min": ">= 0.9"},
+    measure=measure,
+)

@@ -1,0 +1,91 @@
+"""`heeler deploy`: acts in a run's own world by what was released, and follows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from heeler.core.errors import ConfigError
+from heeler.core.rundir import RunDirectory
+from heeler.core.seeding import stream
+from heeler.envs import make
+from heeler.loop.config import from_dict
+from heeler.loop.deployment import Deployment
+from heeler.oversight.harm import LiveConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """What came of a stretch of acting."""
+
+    num_episodes: int
+    """Under whichever release."""
+    return_mean: float
+    in_use: str | None
+    """Id of the release in use at its end; None where the last one was taken back."""
+    changes: tuple[str, ...]
+    """What came into use or was taken back, in words."""
+
+
+def deploy(
+    run: Path | str,
+    *,
+    num_episodes: int,
+    num_envs: int = 8,
+    config: LiveConfig | None = None,
+    seed: int = 0,
+    on_change: Callable[[str], None] = lambda words: None,
+) -> Deployed:
+    """Act in the run's world until so many episodes are over, or nothing may act any more.
+
+    Args:
+        run: the run's directory.
+        num_episodes: of all environments together.
+        num_envs: environments side by side.
+        config: how candidates and releases are followed.
+        seed: of the world and of which episodes a candidate gets.
+        on_change: is told at once when another release acts.
+
+    Raises:
+        RunError: nothing is released.
+    """
+    if num_episodes < 1:
+        raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
+    env = replace(from_dict(RunDirectory.open(Path(run)).config()).env, num_envs=num_envs)
+    world = make(env, seed)
+    changes: list[str] = []
+    returns: list[float] = []
+    try:
+        with Deployment(run, num_lanes=num_envs, config=config, cost_names=world.cost_names, seed=seed) as deployment:
+            begun = 0 if deployment.watch is None else deployment.watch.num_episodes
+            observation, _ = world.reset(seed=int(stream(seed, f"deployed world {begun}").integers(2**31)))
+            total_N, acts = np.zeros(num_envs), _acting(deployment)
+            while len(returns) < num_episodes and deployment.in_use is not None:
+                observation, reward, terminated, truncated, infos = world.step(deployment.act(observation))
+                ended = terminated | truncated
+                total_N += reward
+                returns += total_N[ended].tolist()
+                total_N[ended] = 0
+                deployment.observe(reward, ended, infos["cost"] if world.cost_names else None)
+                was, acts = acts, _acting(deployment)
+                if acts != was:
+                    changes.append(acts)
+                    on_change(acts)
+            in_use = None if deployment.in_use is None else deployment.in_use.id
+    finally:
+        world.close()
+    return Deployed(
+        num_episodes=len(returns),
+        return_mean=float(np.mean(returns)) if returns else 0.0,
+        in_use=in_use,
+        changes=tuple(changes),
+    )
+
+
+def _acting(deployment: Deployment) -> str:
+    in_use, candidate = deployment.in_use, deployment.candidate
+    if in_use is None:
+        return "no release is in use, so that nothing acts"
+    tried = "" if candidate is None else f", and that of step {candidate.step:,} in a share of the episodes"
+    return f"the release of step {in_use.step:,} acts{tried}"

@@ -1,0 +1,135 @@
+"""The card's sections of a policy in a world."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from heeler.core.releases import Releases
+from heeler.core.rundir import RunDirectory
+from heeler.core.seeding import stream
+from heeler.envs import make
+from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.lineage import Lineage
+from heeler.loop.reading import policy_of
+from heeler.loop.release_card_parts import Section, acts_section, answers_section, disagreement, later_section
+from heeler.loop.release_saliency import (
+    Saliency,
+    Visited,
+    policy_saliency,
+    reward_saliency,
+    strange_share,
+    visited,
+)
+from heeler.loop.released import released_checkpoint
+from heeler.loop.words import number
+from heeler.models.policy import Policy
+from heeler.oversight.control_gate_records import KIND
+
+_LOOKED_AT = {
+    "shield": ("shield", "shields"),
+    "overseers": ("overseers", "overseer"),
+    "monitors": ("monitors",),
+    "interventions": ("interventions",),
+}
+"""What may stand beside a learner, by the settings that it is set by."""
+
+
+def control_sections(directory: RunDirectory, told: Lineage) -> tuple[Section, ...]:
+    """Everything but what it is."""
+    values = directory.config()
+    config = from_dict(values)
+    checkpoint = released_checkpoint(Releases(directory).checkpoint_folder(told.release), told.release)
+    policy = policy_of(checkpoint, config)
+    seed = int(stream(config.seed, f"card {checkpoint.sha256}").integers(2**31))
+    states = visited(policy, config, seed=seed)
+    found: list[Section | None] = [
+        answers_section(directory, told),
+        _gate_section(told),
+        later_section(told),
+        _saliency_section("What moves its choices", policy_saliency(policy, states, config)),
+    ]
+    if config.preferences is not None and told.reward is not None and told.reward.num_fitted:
+        goes_by = reward_saliency(checkpoint, policy, states, config)
+        found.append(_saliency_section("What its learned reward goes by", goes_by))
+    found += [_limits(told, config, values, policy, states), acts_section(told)]
+    return tuple(section for section in found if section is not None)
+
+
+def _gate_section(told: Lineage) -> Section:
+    gate = told.gate
+    if gate is None or gate.details.get("kind") != KIND:
+        return Section(title="How it was tested", paragraphs=("No gate was asked: it was released untested.",))
+    details, means = gate.details, gate.details["means"]
+    num = len(details["episodes"]["candidate"]["returns"])
+    with_what = "the release in use then" if gate.current_sha256 is not None else "the policy that learning began with"
+    passed = "passed" if gate.passed else "was kept back by"
+    per = {claim["name"]: f" per {claim['per']}" for claim in details["costs"]}
+    return Section(
+        title="How it was tested",
+        paragraphs=(
+            f"It {passed} the gate at an error rate of {details['config']['error_rate']:g}: {num:,} fresh episodes "
+            f"(seed {details['seed']}) beside as many of {with_what}, from the same first states. All bounds hold at "
+            "once.",
+            f"Mean return: {number(means['candidate'])}; of {with_what} {number(means['current'])}.",
+        ),
+        heads=("claim", "seen", "lower bound", "upper bound", "must be", "bound by", "shown"),
+        rows=tuple(_claim_row(shown, per) for shown in details["shown"]),
+        points=gate.reasons,
+    )
+
+
+def _claim_row(shown: Mapping[str, Any], per: Mapping[str, str]) -> tuple[str, ...]:
+    is_return = shown["name"] == "return"
+    name = "difference of returns" if is_return else f"cost {shown['name']}{per[shown['name']]}"
+    must = f"lower bound at least {number(shown['limit'])}" if is_return else f"at most {number(shown['limit'])}"
+    low, high = ("unknown" if shown[side] is None else number(shown[side]) for side in ("low", "high"))
+    return name, number(shown["estimate"]), low, high, must, shown["method"], "yes" if shown["is_shown"] else "no"
+
+
+def _saliency_section(title: str, found: Saliency) -> Section:
+    how = (
+        "Exact shares, since the reward is linear."
+        if found.is_linear
+        else f"Integrated gradients from the mean input, which miss what they share out by {found.largest_gap:.2g} of "
+        "it at most; and gradient times input beside them."
+    )
+    rows = [
+        (one.name, f"{one.share:.1%}", f"{one.share_of_gradients:.1%}", f"{number(one.low)} to {number(one.high)}")
+        for one in found.inputs
+    ]
+    return Section(
+        title=title,
+        paragraphs=(f"Averaged over {found.num_states:,} states that it visits. {how}",),
+        heads=("input", "share", "by gradient", "seen from, to"),
+        rows=tuple(rows),
+    )
+
+
+def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy: Policy, states: Visited) -> Section:
+    share = strange_share(policy, states)
+    points = [
+        "It was tested in its own world alone, with the settings of the run; nothing is known of another.",
+        "It was tested acting by its likeliest action; while it learned it tried others too.",
+        "Nothing was looked at outside of the ranges above, and what it does there is not known.",
+    ]
+    if share is not None:
+        far = "a number more than 5 spreads from the mean of what it learned on"
+        points.append(f"{share:.1%} of the states that it visits have {far}.")
+    if told.answers:
+        points.append(disagreement(told.answers))
+    if config.preferences is not None:
+        points.append("Its return was judged by the world's own reward, which it did not learn from.")
+    points += _untested(told, config)
+    for name, settings in _LOOKED_AT.items():
+        is_on = any(values.get(setting) for setting in settings)
+        points.append(f"{name.capitalize()}: {'on' if is_on else 'off'} while it learned.")
+    return Section(title="Known limits", points=tuple(points))
+
+
+def _untested(told: Lineage, config: RunConfig) -> list[str]:
+    world = make(config.env.single(), config.seed)
+    counted = world.cost_names
+    world.close()
+    tested = set[str]() if told.gate is None else {str(claim["name"]) for claim in told.gate.details.get("costs", ())}
+    if not counted:
+        return ["Its world counts no costs, so that none was tested."]
+    return [f"The cost {name} was never tested: it has no budget." for name in counted if name not in tested]

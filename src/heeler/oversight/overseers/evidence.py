@@ -1,0 +1,79 @@
+"""What overseers are shown: a step before it is carried out, or a text before it leaves.
+
+Shapes: N copies of a world, O observation numbers, A action numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from heeler.core.texts import TextSample
+from heeler.core.verdict import Verdict
+
+ALLOW = Verdict(decision="allow")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Evidence:
+    """One step that an agent proposes, or one text."""
+
+    step: int = 0
+    """Environment steps of the run so far, over all copies; 0 for texts."""
+    observation: np.ndarray | None = None
+    """[O] what the agent saw; None for texts."""
+    action: np.ndarray | None = None
+    """[A] what it is about to do; None for texts."""
+    spent: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What was used up, this step included: in its episode, or by the whole run (`oversight.overseers.resources`)."""
+    sample: TextSample | None = None
+    """The text with what it answers; None for steps."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Proposals:
+    """One step of all copies of a world, before it is carried out."""
+
+    step: int
+    """Environment steps of the run so far, over all copies."""
+    observation: np.ndarray
+    """[N, O]."""
+    action: np.ndarray
+    """[N, A]."""
+    spent: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    """[N] each: as of `Evidence`."""
+    previous: tuple[np.ndarray, np.ndarray] | None = None
+    """[N, O] and [N, A]: the step before, as it was carried out; None at first."""
+    is_first: np.ndarray | None = None
+    """[N] bool: the episode begins here, so that nothing led here from the step before; None at first."""
+
+    def __len__(self) -> int:
+        return len(self.action)
+
+    def row(self, number: int) -> Evidence:
+        """The step of one copy."""
+        spent = {name: float(values[number]) for name, values in self.spent.items()}
+        return Evidence(step=self.step, observation=self.observation[number], action=self.action[number], spent=spent)
+
+
+class Overseer(Protocol):
+    """Looks by one charge. One that raises, or takes too long, has vetoed."""
+
+    @property
+    def name(self) -> str:
+        """By which its verdicts are told."""
+        ...
+
+    def review(self, evidence: Evidence) -> Verdict:
+        """Judge a step or a text; the `replacement` of a `modify` is an action [A], or a text."""
+        ...
+
+
+@runtime_checkable
+class BatchOverseer(Protocol):
+    """An overseer that judges all copies of a world at once, which is faster than one by one."""
+
+    def review_all(self, proposals: Proposals) -> Sequence[Verdict]:
+        """N verdicts."""
+        ...

@@ -1,0 +1,145 @@
+"""Overseers that raise, hang or give nonsense have vetoed, and the others are asked all the same."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from heeler.core.errors import ConfigError
+from heeler.core.verdict import Verdict
+from heeler.oversight.overseers.evidence import ALLOW, Evidence, Proposals
+from heeler.oversight.overseers.quorum import QuorumConfig
+from heeler.oversight.overseers.team import Team
+
+VETO = Verdict(decision="veto", reason="no")
+
+
+class Says:
+    """Says what a function says; counts how often it was asked."""
+
+    def __init__(self, name: str, say: Callable[[Evidence], Any]) -> None:
+        self.name, self._say, self.asked = name, say, 0
+
+    def review(self, evidence: Evidence) -> Verdict:
+        self.asked += 1
+        return self._say(evidence)
+
+
+def steps(num: int) -> Proposals:
+    return Proposals(
+        step=7,
+        observation=np.arange(2.0 * num).reshape(num, 2),
+        action=np.arange(float(num))[:, None],
+        spent={"energy": np.arange(float(num))},
+    )
+
+
+def raises(evidence: Evidence) -> Verdict:
+    raise ZeroDivisionError("100 % of nothing")
+
+
+def ends(evidence: Evidence) -> Verdict:
+    sys.exit(3)
+
+
+def test_all_are_asked_and_each_step_has_a_verdict():
+    odd = Says("odd", lambda e: VETO if e.action[0] % 2 else ALLOW)
+    high = Says("high", lambda e: VETO if e.spent["energy"] >= 3 else ALLOW)
+    verdicts = Team([odd, high]).review_all(steps(5))
+    assert [one.decision for one in verdicts] == ["allow", "veto", "allow", "veto", "veto"]
+    assert verdicts[1].reason == "odd: no"
+    assert verdicts[3].reason == "odd: no; high: no"
+    assert odd.asked == high.asked == 5
+
+
+def test_a_step_is_shown_as_it_is():
+    seen: list[Evidence] = []
+    Team([Says("a", lambda e: seen.append(e) or ALLOW)]).review_all(steps(2))
+    assert [one.observation.tolist() for one in seen if one.observation is not None] == [[0, 1], [2, 3]]
+    assert [one.step for one in seen] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("say", "why"),
+    [
+        (raises, "it raised ZeroDivisionError: 100 % of nothing"),
+        (ends, "it raised SystemExit: 3"),
+        (lambda e: None, "it gave None, which is no verdict"),
+        (lambda e: Verdict(decision="perhaps"), "which is no verdict"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_overseer_that_fails_has_vetoed(say, why):
+    team = Team([Says("broken", say), Says("sound", lambda e: ALLOW)])
+    verdict = team.review(Evidence())
+    assert verdict.decision == "veto"
+    assert "broken cannot judge" in verdict.reason and why in verdict.reason
+    assert verdict.evidence["overseers"]["broken"]["failed"] is True
+    assert team.failures == {"broken": 1, "sound": 0}
+    assert [one.decision for one in team.review_all(steps(3))] == ["veto"] * 3
+    assert team.failures["broken"] == 2
+
+
+def test_the_number_of_verdicts_must_be_right():
+    class Short:
+        name = "short"
+
+        def review(self, evidence: Evidence) -> Verdict:
+            return ALLOW
+
+        def review_all(self, proposals: Proposals) -> list[Verdict]:
+            return [ALLOW]
+
+    verdicts = Team([Short()]).review_all(steps(3))
+    assert [one.decision for one in verdicts] == ["veto"] * 3
+    assert "it gave 1 verdicts on 3 steps" in verdicts[0].reason
+
+
+def test_an_overseer_that_hangs_has_vetoed_and_rests():
+    release = threading.Event()
+    hangs = Says("hangs", lambda e: (release.wait(60) and ALLOW) or ALLOW)
+    team = Team([hangs, Says("sound", lambda e: ALLOW)], timeout_s=0.05, num_rests=2)
+    try:
+        began = time.monotonic()
+        verdict = team.review(Evidence())
+        assert time.monotonic() - began < 5
+        assert verdict.decision == "veto"
+        assert "it took longer than 0.05 s" in verdict.reason
+        for _ in range(2):
+            assert "is not asked for now" in team.review(Evidence()).reason
+        assert (hangs.asked, team.failures["hangs"]) == (1, 1)
+        release.set()
+        assert team.review(Evidence()).decision == "allow", "it is asked again, and answers"
+        assert hangs.asked == 2
+    finally:
+        release.set()
+
+
+def test_a_quorum_may_outvote_one_that_fails():
+    team = Team([Says(name, say) for name, say in (("a", raises), ("b", lambda e: ALLOW), ("c", lambda e: ALLOW))])
+    assert team.review(Evidence()).decision == "veto"
+    others = Team(team.overseers, QuorumConfig(rule="majority"))
+    assert others.review(Evidence()).decision == "allow"
+    assert others.failures["a"] == 1
+
+
+def test_a_team_goes_on_from_its_state():
+    team = Team([Says("a", raises), Says("b", lambda e: ALLOW)])
+    team.review(Evidence())
+    other = Team(team.overseers)
+    other.load(team.state())
+    assert other.state() == team.state()
+    assert other.objections == {"a": 1, "b": 0}
+
+
+def test_bad_teams_are_refused():
+    one = Says("a", lambda e: ALLOW)
+    with pytest.raises(ConfigError, match="different names, got 'a' more than once"):
+        Team([one, one])
+    with pytest.raises(ConfigError, match="at least one overseer"):
+        Team([])
+    with pytest.raises(ConfigError, match="timeout_s must be > 0"):
+        Team([one], timeout_s=0)
