@@ -175,9 +175,9 @@ def test_people_s_answers_are_kept_and_taken_in_once_each(
     taken: list[int] = []
     take_in = PreferenceLoop._take_in_first
 
-    def counted(loop: PreferenceLoop, found: list[Any]) -> int:
+    def counted(loop: PreferenceLoop, found: list[Any], **options: Any) -> int:
         taken.extend(position for position, _ in found)
-        return take_in(loop, found)
+        return take_in(loop, found, **options)
 
     monkeypatch.setattr(PreferenceLoop, "_take_in_first", counted)
     with Served(tmp_path) as served, answering(served.url, make_keys(tmp_path, number=3)) as acknowledged:
