@@ -52,6 +52,12 @@ def config(base: Path) -> LanguageRunConfig:
 
 
 @pytest.fixture(scope="module")
+def ungated(config: LanguageRunConfig) -> LanguageRunConfig:
+    """The same without candidates: to judge two takes longer than the rest of the run."""
+    return dataclasses.replace(config, release=None)
+
+
+@pytest.fixture(scope="module")
 def finished(config: LanguageRunConfig, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nobody disturbed."""
     path = tmp_path_factory.mktemp("finished") / "run"
@@ -305,7 +311,7 @@ def test_an_operator_rolls_back_and_sets_the_budget(begun: LanguageRun) -> None:
 
 
 def test_the_watch_stops_learning_with_its_evidence_and_whoever_goes_on_has_seen_it(
-    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ungated: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def halt(config: object, rows: list[Any]) -> Verdict:
         decision = "halt" if len(rows) >= 1 else "allow"
@@ -314,9 +320,9 @@ def test_the_watch_stops_learning_with_its_evidence_and_whoever_goes_on_has_seen
     monkeypatch.setattr(run_module, "review", halt)
     path = tmp_path / "run"
     with pytest.raises(RunStopped, match="Over-optimisation"):
-        run_language(config, path)
+        run_language(ungated, path)
     stopped_at = RunDirectory.open(path).metrics()[-1]["update"]
-    assert stopped_at < config.num_updates
+    assert stopped_at < ungated.num_updates
     monkeypatch.setattr(
         run_module, "review", lambda config, rows: Verdict(decision="allow", evidence={"nearness": 0.0})
     )
@@ -423,7 +429,7 @@ def test_a_run_that_was_killed_before_its_model_was_there_is_gone_on_with(
 
 
 def test_a_run_that_the_watch_paused_goes_on_once_somebody_has_it_go_on(
-    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ungated: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the learner was killed while it was paused: the same evidence does not pause it again."""
 
@@ -434,11 +440,11 @@ def test_a_run_that_the_watch_paused_goes_on_once_somebody_has_it_go_on(
     monkeypatch.setattr(run_module, "review", halt)
     path = tmp_path / "run"
     with pytest.raises(RunStopped):
-        run_language(config, path)
+        run_language(ungated, path)
     with open_store(RunDirectory.open(path)) as store:
         store.set_setting(PAUSED, None)
     resume_language(path)
-    assert RunDirectory.open(path).metrics()[-1]["update"] == config.num_updates
+    assert RunDirectory.open(path).metrics()[-1]["update"] == ungated.num_updates
 
 
 def told_at(path: Path, told: dict[int, str]) -> Listeners:
@@ -452,8 +458,8 @@ def told_at(path: Path, told: dict[int, str]) -> Listeners:
     return Listeners(on_metrics=tell_it)
 
 
-def test_a_frozen_model_goes_on_answering_and_does_not_change(config: LanguageRunConfig, tmp_path: Path) -> None:
-    run_language(config, tmp_path / "run", told_at(tmp_path / "run", {2: "freeze"}))
+def test_a_frozen_model_goes_on_answering_and_does_not_change(ungated: LanguageRunConfig, tmp_path: Path) -> None:
+    run_language(ungated, tmp_path / "run", told_at(tmp_path / "run", {2: "freeze"}))
     directory = RunDirectory.open(tmp_path / "run")
     rows = directory.metrics()
     assert [row.get("held") for row in rows] == [None, None, 2, 2]
@@ -464,22 +470,22 @@ def test_a_frozen_model_goes_on_answering_and_does_not_change(config: LanguageRu
     assert all(np.array_equal(before[name], after[name]) for name in kept)
 
 
-def test_a_slowed_model_that_is_stopped_goes_on_slowed(config: LanguageRunConfig, tmp_path: Path) -> None:
+def test_a_slowed_model_that_is_stopped_goes_on_slowed(ungated: LanguageRunConfig, tmp_path: Path) -> None:
     whole, path = tmp_path / "whole", tmp_path / "run"
-    run_language(config, whole, told_at(whole, {2: "slow"}))
+    run_language(ungated, whole, told_at(whole, {2: "slow"}))
     with pytest.raises(RunStopped):
-        run_language(config, path, told_at(path, {2: "slow", 3: "stop"}))
+        run_language(ungated, path, told_at(path, {2: "slow", 3: "stop"}))
     resume_language(path)
     rates = [row["learning_rate"] for row in RunDirectory.open(whole).metrics()]
-    full = config.learner.config.optimizer
+    full = ungated.learner.config.optimizer
     assert rates == pytest.approx([full.rate(n, n / 4) * (0.1 if n >= 2 else 1) for n in range(4)])
     last = tensors(path, 48)
     assert all(np.array_equal(value, last[name]) for name, value in tensors(whole, 48).items())
 
 
-def test_a_model_does_not_fall_back_while_it_learns(config: LanguageRunConfig, tmp_path: Path) -> None:
+def test_a_model_does_not_fall_back_while_it_learns(ungated: LanguageRunConfig, tmp_path: Path) -> None:
     path = tmp_path / "run"
-    run_language(config, path, told_at(path, {1: "fall_back"}))
+    run_language(ungated, path, told_at(path, {1: "fall_back"}))
     with open_store(RunDirectory.open(path)) as store:
         ((_, command),) = store.commands(limit=9)
     assert command.outcome is not None
@@ -502,7 +508,7 @@ def test_a_rollback_does_not_thaw_a_model(begun: LanguageRun) -> None:
 
 
 def test_a_rule_holds_a_model_and_goes_on_after_a_stop(
-    config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ungated: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide = Holding.decide
 
@@ -515,7 +521,7 @@ def test_a_rule_holds_a_model_and_goes_on_after_a_stop(
     rules = InterventionsConfig(rules=(RuleConfig(monitor="kl_*", act="freeze"),))
     path = tmp_path / "run"
     with pytest.raises(RunStopped):
-        run_language(dataclasses.replace(config, interventions=rules), path, told_at(path, {3: "stop"}))
+        run_language(dataclasses.replace(ungated, interventions=rules), path, told_at(path, {3: "stop"}))
     resume_language(path)
     assert [row.get("held") for row in RunDirectory.open(path).metrics()] == [None, None, 2, 2]
     acts = [entry.act for entry in entries(path / AUDIT_NAME, after=0, limit=100)]
