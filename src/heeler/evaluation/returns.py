@@ -16,6 +16,9 @@ from heeler.safety.shields.shield import Shield
 SHIELDED, NOTHING_SAFE = "shielded_steps", "nothing_safe_steps"
 """Steps of an episode in which a shield put another action in place of the policy's, and in which none was safe."""
 
+INTERFERED = (SHIELDED, NOTHING_SAFE)
+"""Figures of steps that were not left as they were proposed."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evaluation:

@@ -155,15 +155,6 @@ def gate_checkpoint(
     )
 
 
-def released_policy(directory: RunDirectory, release: Release, config: RunConfig) -> Policy:
-    """The policy of a release, from the release's own files.
-
-    Raises:
-        CheckpointError: a file of it is missing, altered or damaged.
-    """
-    return policy_of(_released_checkpoint(directory, release), config)
-
-
 def _released_checkpoint(directory: RunDirectory, release: Release) -> Checkpoint:
     return released_checkpoint(Releases(directory).checkpoint_folder(release), release)
 

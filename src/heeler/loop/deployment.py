@@ -10,29 +10,34 @@ What people do on the operator's page or by `heeler rollback` counts from the ne
 Shapes: N lanes, each an episode after another; O observation numbers; C costs.
 """
 
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from heeler.core.audit import AUDIT_NAME, AuditLog
-from heeler.core.errors import CheckpointError, ConfigError, ConflictError, RunError
+from heeler.core.errors import CheckpointError, ConfigError, ConflictError, NothingSafe, RunError
 from heeler.core.gate_records import GateRecords
 from heeler.core.locks import held_alone
 from heeler.core.releases import Release, Releases, newest_approved
 from heeler.core.rundir import RunDirectory
 from heeler.core.seeding import stream
 from heeler.core.verdict import Verdict
+from heeler.envs import World
 from heeler.loop.config import from_dict
-from heeler.loop.control_gating import released_policy
+from heeler.loop.deployment_acting import Actor, acted_in
 from heeler.loop.deployment_evidence import Evidence
 from heeler.loop.deployment_lanes import Lanes
-from heeler.models.policy import Policy
+from heeler.loop.released import released_checkpoint
 from heeler.oversight.control_gate_records import KIND, claims_in
 from heeler.oversight.harm import LiveConfig
 
 CANARY, WATCH = "canary", "watch"
 """Who approves and withdraws by what was seen while a policy acted."""
+DEPLOYMENT = "deployment"
+"""Who tells the audit log of what happened while a policy acted."""
 _LOCK = ".deployment.lock"
 
 
@@ -45,11 +50,13 @@ class Deployment:
         config: how candidates and releases are followed.
         cost_names: of the costs that `observe` is given.
         seed: of which episodes a candidate gets.
+        world: that is acted in, with N environments; a shield whose mask or check asks the world needs it. It must
+            stand where the observations are from when `act` is called.
 
     Raises:
         RunError: nothing is released, or another deployment follows the run.
         CheckpointError: the release in use was altered.
-        ConfigError: a cost with a budget is not among `cost_names`, or the run has a shield.
+        ConfigError: a cost with a budget is not among `cost_names`, or the run's shield cannot be had here.
     """
 
     def __init__(
@@ -60,20 +67,16 @@ class Deployment:
         config: LiveConfig | None = None,
         cost_names: tuple[str, ...] = (),
         seed: int = 0,
+        world: World | None = None,
     ) -> None:
         if num_lanes < 1:
             raise ConfigError(f"num_lanes must be >= 1, got {num_lanes}")
         self.directory = RunDirectory.open(Path(run))
-        values = self.directory.config()
-        if values.get("shield"):
-            raise ConfigError(
-                f"{self.directory.path} learned and was tested behind a shield, and a deployment has none: its policy "
-                "would act unshielded, which nothing was shown about"
-            )
-        self.run_config, self.config = from_dict(values), config or LiveConfig()
+        self.run_config, self.config = from_dict(self.directory.config()), config or LiveConfig()
+        self._world = acted_in(self.directory.path, self.run_config, world, num_lanes)
         self._releases = Releases(self.directory, needs_gate=True)
         self._log, self._records = AuditLog(self.directory.path / AUDIT_NAME), GateRecords(self.directory)
-        self._policies: dict[str, Policy] = {}
+        self._actors: dict[str, Actor] = {}
         self._cost_names = cost_names
         self._refused: dict[str, str] = {}
         self.in_use: Release | None = None
@@ -82,8 +85,12 @@ class Deployment:
         self.canary: Evidence | None = None
         self.watch: Evidence | None = None
         """None where the release in use passed no gate, so that nothing says what it may come to."""
+        self.counted: dict[str, int] = {}
+        """Steps so far in which a shield put another action in place, and in which none was safe, where there is one.
+        """
         self._seen: object = None
         self._stack = ExitStack()
+        self._stack.callback(self._keep_actors, [])
         busy = f"{self.directory.path} is followed by another deployment; end it first"
         try:
             if self._releases.in_use() is None:
@@ -119,12 +126,13 @@ class Deployment:
         return list(self._refused.values())
 
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """The likeliest actions, as a world takes them, for the present observation of every lane.
+        """The likeliest actions, as a world takes them, or what a shield puts in their place; once for every step.
 
         Args:
-            observation: [N, O] float32.
+            observation: [N, O] float32, the present one of every lane.
 
         Raises:
+            NothingSafe: no action is safe somewhere, and the shield is to halt then.
             RunError: no release is in use any more.
             CheckpointError: one came into use whose files were altered.
             DataError: an observation is not finite, or there is not one for each lane.
@@ -135,13 +143,22 @@ class Deployment:
         if self.in_use is None:
             raise RunError(f"no release of {self.directory.path} is in use any more, so that nothing may act")
         actions: np.ndarray | None = None
-        for release, rows in self._lanes.by_release(self.in_use.id, self._policies):
-            policy = self._policies[release]
-            own = policy.executable(policy.act(observation[rows], None).cpu().numpy())
-            actions = np.zeros((len(observation), *own.shape[1:]), own.dtype) if actions is None else actions
-            actions[rows] = own
+        for release, rows_N in self._lanes.by_release(self.in_use.id, self._actors):
+            try:
+                acted = self._actors[release].act(observation, rows_N)
+            except NothingSafe as error:
+                self._tell("deployment.halt", release=release, problem=str(error))
+                raise
+            self._count(acted.counted)
+            actions = acted.action if actions is None else actions
+            actions[rows_N] = acted.action[rows_N]
         assert actions is not None
         return actions
+
+    def _count(self, counted: Mapping[str, np.ndarray]) -> None:
+        self._lanes.count(counted)
+        for name, is_so_N in counted.items():
+            self.counted[name] = self.counted.get(name, 0) + int(is_so_N.sum())
 
     def observe(self, reward: np.ndarray, ended: np.ndarray, cost: np.ndarray | None = None) -> None:
         """Take in what came of the actions; candidates and releases are decided on here.
@@ -188,14 +205,13 @@ class Deployment:
         record, release = evidence.decided(verdict), evidence.release
         self._records.keep(record)
         outcome = "passed" if record.passed else "harm"
-        run = self.directory.path.absolute().name
         told = {"step": release.step, "release": release.id, "outcome": outcome, "sha256": record.sha256}
-        self._log.append(who, f"{who}.decide", run, **told)
+        self._tell(f"{who}.decide", who=who, **told)
         act = "approve" if record.passed else "withdraw"
         change = self._releases.approve if record.passed else self._releases.withdraw
 
         def note() -> object:
-            return self._log.append(who, f"release.{act}", run, release=release.id, step=release.step)
+            return self._tell(f"release.{act}", who=who, release=release.id, step=release.step)
 
         try:
             change(release.id, who, before_commit=note)
@@ -205,6 +221,9 @@ class Deployment:
         evidence.forget()
         self._settle()
 
+    def _tell(self, act: str, *, who: str = DEPLOYMENT, **details: Any) -> object:
+        return self._log.append(who, act, self.directory.path.absolute().name, **details)
+
     def _settle(self) -> None:
         """Take up what is in use and what is to be tried, as the releases are now."""
         self._seen = self._releases.stamp()
@@ -213,11 +232,20 @@ class Deployment:
         self.candidate = None if self.in_use is None else self._to_be_tried(found, self.in_use)
         wanted = [release for release in (self.in_use, self.candidate) if release is not None]
         for release in wanted:
-            if release.id not in self._policies:
-                self._policies[release.id] = released_policy(self.directory, release, self.run_config)
-        self._policies = {release.id: self._policies[release.id] for release in wanted}
+            self._prepare(release)
+        self._keep_actors([release.id for release in wanted])
         self.watch = self._followed(self.watch, WATCH, self.in_use, None)
         self.canary = self._followed(self.canary, CANARY, self.candidate, self.in_use)
+
+    def _prepare(self, release: Release) -> None:
+        """Have it act as its own files have it, with what its shield had learned by then."""
+        if release.id not in self._actors:
+            checkpoint = released_checkpoint(self._releases.checkpoint_folder(release), release)
+            self._actors[release.id] = Actor(checkpoint, self.run_config, self._world)
+
+    def _keep_actors(self, wanted: Collection[str]) -> None:
+        for name in self._actors.keys() - set(wanted):
+            self._actors.pop(name).close()
 
     def _to_be_tried(self, found: list[Release], in_use: Release) -> Release | None:
         """A candidate that its gate has passed against the release in use: the one on trial, or else the newest."""
@@ -231,8 +259,7 @@ class Deployment:
                     continue
                 if record.details.get("config", {}).get("approval") != CANARY:
                     continue
-                if release.id not in self._policies:
-                    self._policies[release.id] = released_policy(self.directory, release, self.run_config)
+                self._prepare(release)
             except CheckpointError as error:
                 self._refused[release.id] = str(error)
                 continue

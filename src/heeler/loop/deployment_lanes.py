@@ -4,7 +4,7 @@ Shapes: N lanes, C costs.
 """
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +36,9 @@ class Lanes:
         self._cost_names, self._random = cost_names, random
         self._returns, self._lengths = np.zeros(num), np.zeros(num, np.int64)
         self._costs = np.zeros((num, len(cost_names)))
+        self._figures: dict[str, np.ndarray] = {}
+        self._counted: dict[str, np.ndarray] = {}
+        """Of the step that was acted in last and is not taken in yet."""
         self._begun: list[_Begun] = [_Begun("", is_void=True) for _ in range(num)]
         self._order: dict[str, deque[_Begun]] = {}
         """Episodes of each release that were not handed on yet, the first first."""
@@ -52,6 +55,8 @@ class Lanes:
         self._returns[rows] = 0
         self._lengths[rows] = 0
         self._costs[rows] = 0
+        for sums in self._figures.values():
+            sums[rows] = 0
         draws = self._random.random(len(rows))
         for row, draw in zip(rows.tolist(), draws.tolist(), strict=True):
             begun = _Begun(other if other is not None and draw < share else release)
@@ -61,14 +66,19 @@ class Lanes:
             self._order.setdefault(begun.release, deque()).append(begun)
 
     def by_release(self, in_use: str, may_act: Container[str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Lanes of each release; those of one that may act no more go to the one in use, from this step on."""
-        rows: dict[str, list[int]] = {}
+        """[N] bool, the lanes of each release; those of one that may act no more go to the one in use from now on."""
+        rows: dict[str, np.ndarray] = {}
         for row, begun in enumerate(self._begun):
             if begun.release not in may_act:
                 begun.is_void, begun.release = True, in_use
-            rows.setdefault(begun.release, []).append(row)
-        for release, some in rows.items():
-            yield release, np.array(some)
+            rows.setdefault(begun.release, np.zeros(len(self._begun), bool))[row] = True
+        self._counted = {}
+        yield from rows.items()
+
+    def count(self, counted: Mapping[str, np.ndarray]) -> None:
+        """Of which kind the step is that is acted in now: [N] bool each, in the lanes of one release."""
+        for name, is_so_N in counted.items():
+            self._counted[name] = self._counted.get(name, False) | is_so_N
 
     def checked(self, observation: np.ndarray) -> np.ndarray:
         """[N, O] float32 observations, one for each lane.
@@ -103,12 +113,16 @@ class Lanes:
         self._returns += reward
         self._lengths += 1
         self._costs += given
+        for name, is_so_N in self._counted.items():
+            self._figures[name] = self._figures.get(name, np.zeros(num)) + is_so_N
+        self._counted = {}
         rows = np.flatnonzero(ended)
         for row in rows.tolist():
             self._begun[row].came_to = LiveEpisode(
                 episode_return=float(self._returns[row]),
                 length=int(self._lengths[row]),
                 costs=dict(zip(self._cost_names, self._costs[row].tolist(), strict=True)),
+                figures={name: float(sums[row]) for name, sums in self._figures.items()},
             )
         return rows
 
