@@ -16,7 +16,9 @@ from heeler.safety.shields.shield import Shield
 SHIELDED, NOTHING_SAFE = "shielded_steps", "nothing_safe_steps"
 """Steps of an episode in which a shield put another action in place of the policy's, and in which none was safe."""
 
-INTERFERED = (SHIELDED, NOTHING_SAFE)
+VETOED, MODIFIED = "vetoed_steps", "modified_steps"
+"""Steps of an episode in which overseers had a trusted policy act, and in which they put an action of their own."""
+INTERFERED = (SHIELDED, NOTHING_SAFE, VETOED, MODIFIED)
 """Figures of steps that were not left as they were proposed."""
 
 

@@ -10,7 +10,7 @@ What people do on the operator's page or by `heeler rollback` counts from the ne
 Shapes: N lanes, each an episode after another; O observation numbers; C costs.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from heeler.core.audit import AUDIT_NAME, AuditLog
-from heeler.core.errors import CheckpointError, ConfigError, ConflictError, NothingSafe, RunError
+from heeler.core.errors import CheckpointError, ConfigError, ConflictError, RunError
 from heeler.core.gate_records import GateRecords
 from heeler.core.locks import held_alone
 from heeler.core.releases import Release, Releases, newest_approved
@@ -27,17 +27,17 @@ from heeler.core.seeding import stream
 from heeler.core.verdict import Verdict
 from heeler.envs import World
 from heeler.loop.config import from_dict
-from heeler.loop.deployment_acting import Actor, acted_in
+from heeler.loop.deployment_acting import acted_in
+from heeler.loop.deployment_actors import DEPLOYMENT, Actors
 from heeler.loop.deployment_evidence import Evidence
 from heeler.loop.deployment_lanes import Lanes
+from heeler.loop.overseers.course import EpisodeCount
 from heeler.loop.released import released_checkpoint
 from heeler.oversight.control_gate_records import KIND, claims_in
 from heeler.oversight.harm import LiveConfig
 
 CANARY, WATCH = "canary", "watch"
 """Who approves and withdraws by what was seen while a policy acted."""
-DEPLOYMENT = "deployment"
-"""Who tells the audit log of what happened while a policy acted."""
 _LOCK = ".deployment.lock"
 
 
@@ -56,7 +56,7 @@ class Deployment:
     Raises:
         RunError: nothing is released, or another deployment follows the run.
         CheckpointError: the release in use was altered.
-        ConfigError: a cost with a budget is not among `cost_names`, or the run's shield cannot be had here.
+        ConfigError: a cost with a budget is not among `cost_names`, or shield or overseers cannot be had here.
     """
 
     def __init__(
@@ -73,10 +73,11 @@ class Deployment:
             raise ConfigError(f"num_lanes must be >= 1, got {num_lanes}")
         self.directory = RunDirectory.open(Path(run))
         self.run_config, self.config = from_dict(self.directory.config()), config or LiveConfig()
-        self._world = acted_in(self.directory.path, self.run_config, world, num_lanes)
+        self._episodes = EpisodeCount(num_lanes, cost_names)
+        stands_before = acted_in(self.directory.path, self.run_config, world, self._episodes)
+        self._actors = Actors(self.run_config, stands_before, self._episodes, self._tell)
         self._releases = Releases(self.directory, needs_gate=True)
         self._log, self._records = AuditLog(self.directory.path / AUDIT_NAME), GateRecords(self.directory)
-        self._actors: dict[str, Actor] = {}
         self._cost_names = cost_names
         self._refused: dict[str, str] = {}
         self.in_use: Release | None = None
@@ -85,12 +86,8 @@ class Deployment:
         self.canary: Evidence | None = None
         self.watch: Evidence | None = None
         """None where the release in use passed no gate, so that nothing says what it may come to."""
-        self.counted: dict[str, int] = {}
-        """Steps so far in which a shield put another action in place, and in which none was safe, where there is one.
-        """
         self._seen: object = None
         self._stack = ExitStack()
-        self._stack.callback(self._keep_actors, [])
         busy = f"{self.directory.path} is followed by another deployment; end it first"
         try:
             if self._releases.in_use() is None:
@@ -100,11 +97,12 @@ class Deployment:
                 )
             self._records.path.mkdir(exist_ok=True)
             self._stack.enter_context(held_alone(self._records.path / _LOCK, busy=busy))
+            self._stack.callback(self._actors.keep, [])
             self._settle()
             assert self.in_use is not None
             num_seen = 0 if self.watch is None else self.watch.num_episodes
             # A deployment that is begun again must not draw what it drew before.
-            self._lanes = Lanes(num_lanes, cost_names, stream(seed, f"canary {self.in_use.id} {num_seen}"))
+            self._lanes = Lanes(self._episodes, stream(seed, f"canary {self.in_use.id} {num_seen}"))
             self._begin(np.arange(num_lanes))
         except BaseException:
             self._stack.close()
@@ -125,13 +123,20 @@ class Deployment:
         """Candidates that were not given a share, and why."""
         return list(self._refused.values())
 
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Steps so far that overseers and shield, where there are such, did not leave as they were proposed: by the
+        names of evaluations' figures."""
+        return self._actors.counted
+
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """The likeliest actions, as a world takes them, or what a shield puts in their place; once for every step.
+        """The likeliest actions, as a world takes them, or what is done in their place; once for every step.
 
         Args:
             observation: [N, O] float32, the present one of every lane.
 
         Raises:
+            RunHalted: the overseers halt it.
             NothingSafe: no action is safe somewhere, and the shield is to halt then.
             RunError: no release is in use any more.
             CheckpointError: one came into use whose files were altered.
@@ -142,23 +147,7 @@ class Deployment:
             self._settle()
         if self.in_use is None:
             raise RunError(f"no release of {self.directory.path} is in use any more, so that nothing may act")
-        actions: np.ndarray | None = None
-        for release, rows_N in self._lanes.by_release(self.in_use.id, self._actors):
-            try:
-                acted = self._actors[release].act(observation, rows_N)
-            except NothingSafe as error:
-                self._tell("deployment.halt", release=release, problem=str(error))
-                raise
-            self._count(acted.counted)
-            actions = acted.action if actions is None else actions
-            actions[rows_N] = acted.action[rows_N]
-        assert actions is not None
-        return actions
-
-    def _count(self, counted: Mapping[str, np.ndarray]) -> None:
-        self._lanes.count(counted)
-        for name, is_so_N in counted.items():
-            self.counted[name] = self.counted.get(name, 0) + int(is_so_N.sum())
+        return self._actors.act(observation, self._lanes, self.in_use.id)
 
     def observe(self, reward: np.ndarray, ended: np.ndarray, cost: np.ndarray | None = None) -> None:
         """Take in what came of the actions; candidates and releases are decided on here.
@@ -233,19 +222,15 @@ class Deployment:
         wanted = [release for release in (self.in_use, self.candidate) if release is not None]
         for release in wanted:
             self._prepare(release)
-        self._keep_actors([release.id for release in wanted])
+        self._actors.keep([release.id for release in wanted])
         self.watch = self._followed(self.watch, WATCH, self.in_use, None)
         self.canary = self._followed(self.canary, CANARY, self.candidate, self.in_use)
 
     def _prepare(self, release: Release) -> None:
-        """Have it act as its own files have it, with what its shield had learned by then."""
+        """Have it act as its own files have it, with what its shield and overseers had learned by then."""
         if release.id not in self._actors:
-            checkpoint = released_checkpoint(self._releases.checkpoint_folder(release), release)
-            self._actors[release.id] = Actor(checkpoint, self.run_config, self._world)
-
-    def _keep_actors(self, wanted: Collection[str]) -> None:
-        for name in self._actors.keys() - set(wanted):
-            self._actors.pop(name).close()
+            folder = self._releases.checkpoint_folder(release)
+            self._actors.add(release.id, released_checkpoint(folder, release))
 
     def _to_be_tried(self, found: list[Release], in_use: Release) -> Release | None:
         """A candidate that its gate has passed against the release in use: the one on trial, or else the newest."""

@@ -1,4 +1,4 @@
-"""A released policy as it acts: behind the shield that it learned and was tested behind.
+"""A released policy as it acts: behind the overseers and the shield that it learned and was tested behind.
 
 Shapes: N lanes, O observation numbers, A action numbers.
 """
@@ -11,9 +11,11 @@ import numpy as np
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import Checkpoint
 from heeler.envs import World, make
-from heeler.evaluation.returns import NOTHING_SAFE, SHIELDED
+from heeler.evaluation.returns import MODIFIED, NOTHING_SAFE, SHIELDED, VETOED
 from heeler.loop.config import RunConfig
-from heeler.loop.reading import policy_of, shield_of, shield_state
+from heeler.loop.overseers.acting import ActionReview, halted_by
+from heeler.loop.overseers.course import Course, EpisodeCount
+from heeler.loop.reading import overseers_state, policy_of, shield_of, shield_state
 from heeler.safety.shields.config import ShieldConfig
 
 
@@ -33,14 +35,25 @@ class Actor:
         checkpoint: of the release.
         config: of its run.
         world: that is acted in, or one like it where no shield asks it.
+        count: of the lanes' episodes.
+        course: of the lanes; every release's overseers share it.
 
     Raises:
         CheckpointError: the policy does not fit the run's world.
-        ConfigError: the shield cannot be had as the release had it.
+        ConfigError: shield or overseers cannot be had as the release had them.
+        RunError: the rules that its overseers go by are not those that they went by.
     """
 
-    def __init__(self, checkpoint: Checkpoint, config: RunConfig, world: World) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, config: RunConfig, world: World, count: EpisodeCount, course: Course
+    ) -> None:
         self._policy = policy_of(checkpoint, config)
+        self.review: ActionReview | None = None
+        if config.overseers is not None:
+            # Who goes on learning what is usual would in time find usual whatever is done.
+            self.review = ActionReview(config.overseers, world, count, course=course, is_frozen=True)
+            if (kept := overseers_state(checkpoint)) is not None:
+                self.review.load_learned(*kept)
         self._shield = shield_of(config, config.env, world, shield_state(checkpoint))
 
     def act(self, observation: np.ndarray, rows_N: np.ndarray) -> Acted:
@@ -51,16 +64,27 @@ class Actor:
             rows_N: bool: lanes that this release acts in; what is said of others means nothing.
 
         Raises:
+            RunHalted: the overseers halt it.
             NothingSafe: no action is safe in one of these lanes, and the shield is to halt then.
         """
-        policy = self._policy
+        policy, counted = self._policy, dict[str, np.ndarray]()
+
+        def reviewed(seen: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+            if self.review is None:
+                return proposed
+            found = self.review.review(seen, proposed, rows_N)
+            for verdict in found.halted.values():
+                raise halted_by(verdict, "the deployment")
+            counted.update({VETOED: found.vetoed, MODIFIED: found.modified})
+            return found.executed
+
         if self._shield is None:
-            own = policy.executable(policy.act(observation[rows_N], None).cpu().numpy())
-            actions = np.zeros((len(observation), *own.shape[1:]), own.dtype)
-            actions[rows_N] = own
-            return Acted(actions, {})
-        guarded = self._shield.act(policy, observation, None, rows_N)
-        counted = {SHIELDED: guarded.shielded_N & rows_N, NOTHING_SAFE: guarded.nothing_safe_N & rows_N}
+            own = policy.act(observation[rows_N], None).cpu().numpy()
+            proposed = np.zeros((len(observation), own.shape[1]), own.dtype)
+            proposed[rows_N] = policy.within_bounds(own)
+            return Acted(policy.executable(reviewed(observation, proposed)), counted)
+        guarded = self._shield.act(policy, observation, None, rows_N, review=reviewed)
+        counted |= {SHIELDED: guarded.shielded_N & rows_N, NOTHING_SAFE: guarded.nothing_safe_N & rows_N}
         return Acted(policy.executable(guarded.executed_NA), counted)
 
     def close(self) -> None:
@@ -69,23 +93,29 @@ class Actor:
             self._shield.close()
 
 
-def acted_in(run: Path, config: RunConfig, world: World | None, num_lanes: int) -> World:
-    """The world that a deployment's shield stands before.
+def acted_in(run: Path, config: RunConfig, world: World | None, count: EpisodeCount) -> World:
+    """The world that a deployment's shield and overseers stand before.
 
     Args:
         run: the run's directory, for messages.
         config: of the run.
         world: that is acted in; None where nobody has one, as of machines and clients.
-        num_lanes: N.
+        count: of the lanes, with the costs that are told.
 
     Returns:
         `world`, or, where no shield asks it, one of the run's kind that nobody acts in and that has nothing to close.
 
     Raises:
-        ConfigError: the shield asks the world and there is none, or it is another one than the run's.
+        ConfigError: the shield asks the world and there is none, or it is another one than the run's; or overseers
+            are not told of all its costs.
     """
-    own = make(config.env.single(), config.seed)
+    own, num_lanes = make(config.env.single(), config.seed), len(count.episode_step)
     own.close()
+    untold = [name for name in own.cost_names if name not in count.cost_names]
+    if config.overseers is not None and untold:
+        raise ConfigError(
+            f"cost_names: the overseers of {run} were told of the cost {untold[0]!r}; name it, and give it to `observe`"
+        )
     asking = _asks_world(config.shield)
     if world is None:
         if asking:

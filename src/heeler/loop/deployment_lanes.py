@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heeler.core.errors import DataError
+from heeler.loop.overseers.course import EpisodeCount
 from heeler.oversight.harm import LiveEpisode
 
 
@@ -27,15 +28,14 @@ class Lanes:
     """Keeps count of N episodes at a time.
 
     Args:
-        num: N.
-        cost_names: C of them.
+        count: of the steps and costs of N episodes; it is kept here, and others may look.
         random: draws which episodes a candidate gets.
     """
 
-    def __init__(self, num: int, cost_names: tuple[str, ...], random: np.random.Generator) -> None:
-        self._cost_names, self._random = cost_names, random
-        self._returns, self._lengths = np.zeros(num), np.zeros(num, np.int64)
-        self._costs = np.zeros((num, len(cost_names)))
+    def __init__(self, count: EpisodeCount, random: np.random.Generator) -> None:
+        self._count, self._random = count, random
+        num = len(count.episode_step)
+        self._returns = np.zeros(num)
         self._figures: dict[str, np.ndarray] = {}
         self._counted: dict[str, np.ndarray] = {}
         """Of the step that was acted in last and is not taken in yet."""
@@ -53,8 +53,7 @@ class Lanes:
             share: how many, on average.
         """
         self._returns[rows] = 0
-        self._lengths[rows] = 0
-        self._costs[rows] = 0
+        self._count.begin(rows)
         for sums in self._figures.values():
             sums[rows] = 0
         draws = self._random.random(len(rows))
@@ -102,7 +101,7 @@ class Lanes:
         """
         num = len(self._begun)
         given = np.zeros((num, 0)) if cost is None else np.asarray(cost, np.float64)
-        shapes = {"reward": (num,), "ended": (num,), "cost": self._costs.shape}
+        shapes = {"reward": (num,), "ended": (num,), "cost": self._count.episode_cost.shape}
         for name, came in (("reward", reward), ("ended", ended), ("cost", given)):
             if np.shape(came) != shapes[name]:
                 raise DataError(f"{name}: expected the shape {list(shapes[name])}, got {list(np.shape(came))}")
@@ -111,8 +110,7 @@ class Lanes:
                 row = int(np.flatnonzero(~np.isfinite(values.reshape(num, -1)).all(1))[0])
                 raise DataError(f"{name}, row {row}: expected a finite number, got {values[row]}")
         self._returns += reward
-        self._lengths += 1
-        self._costs += given
+        self._count.add(given)
         for name, is_so_N in self._counted.items():
             self._figures[name] = self._figures.get(name, np.zeros(num)) + is_so_N
         self._counted = {}
@@ -120,8 +118,8 @@ class Lanes:
         for row in rows.tolist():
             self._begun[row].came_to = LiveEpisode(
                 episode_return=float(self._returns[row]),
-                length=int(self._lengths[row]),
-                costs=dict(zip(self._cost_names, self._costs[row].tolist(), strict=True)),
+                length=int(self._count.episode_step[row]),
+                costs=dict(zip(self._count.cost_names, self._count.episode_cost[row].tolist(), strict=True)),
                 figures={name: float(sums[row]) for name, sums in self._figures.items()},
             )
         return rows

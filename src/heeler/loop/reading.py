@@ -14,6 +14,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, World, make
 from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
+from heeler.loop.overseers.acting import Kept
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
@@ -65,6 +66,12 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
 def shield_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """What the shield of a run had learned by a checkpoint."""
     return {name: torch.from_numpy(a.copy()) for name, a in under("shield.", checkpoint.tensors).items()}
+
+
+def overseers_state(checkpoint: Checkpoint) -> Kept | None:
+    """What the overseers of a run knew by a checkpoint; None where it had none."""
+    state = checkpoint.state.get("overseers")
+    return None if state is None else (under("overseers.", checkpoint.tensors), state)
 
 
 def shield_of(config: RunConfig, env: EnvConfig, world: World, learned: Mapping[str, Tensor] | None) -> Shield | None:

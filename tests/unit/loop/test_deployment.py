@@ -17,6 +17,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.loop.deploying import deploy
 from heeler.loop.deployment import CANARY, WATCH, Deployment
 from heeler.loop.deployment_lanes import Lanes
+from heeler.loop.overseers.course import EpisodeCount
 from heeler.oversight.harm import LiveConfig
 from tests.unit.core.test_releases import killed
 from tests.unit.loop.balancing import GATE, a_policy, a_run, config, foist, observations, offer
@@ -343,7 +344,7 @@ def test_settings_that_cannot_be_are_refused(settings: dict[str, int], message: 
 
 
 def lanes_of(num: int, release: str = "a") -> Lanes:
-    lanes = Lanes(num, ("x",), np.random.default_rng(0))
+    lanes = Lanes(EpisodeCount(num, ("x",)), np.random.default_rng(0))
     lanes.begin(np.arange(num), release, None, 0.5)
     return lanes
 

@@ -67,7 +67,8 @@ def test_the_shield_has_learned_what_the_release_s_had(tmp_path: Path) -> None:
     directory = a_released(tmp_path / "run", ALL_PARTS)
     learned = shield_state(directory.load_checkpoint(directory.checkpoint_steps()[-1]))
     with Deployment(directory.path, num_lanes=2, cost_names=("velocity", "energy"), world=hoppers(2)) as deployment:
-        (actor,) = deployment._actors.values()
+        assert deployment.in_use is not None
+        actor = deployment._actors[deployment.in_use.id]
         assert actor._shield is not None
         now = actor._shield.tensors()
     assert now.keys() == learned.keys() and now
