@@ -519,8 +519,15 @@ def _learn(
         # What is not trusted to act does not act at the end either.
         evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
         learned = online.shield.tensors() if online.shield else None
+        overseen = online.overseers.kept() if online.overseers else None
         evaluation = evaluate_policy(
-            evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=online.costs
+            evaluated,
+            config,
+            num_episodes=num_episodes,
+            seed=seed,
+            learned=learned,
+            own_costs=online.costs,
+            overseen=overseen,
         )
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))

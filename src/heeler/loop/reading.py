@@ -15,6 +15,7 @@ from heeler.envs import EnvConfig, World, make
 from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
 from heeler.loop.overseers.acting import Kept
+from heeler.loop.overseers.evaluating import EvaluationReview
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
@@ -100,8 +101,9 @@ def evaluate_policy(
     seed: int,
     learned: Mapping[str, Tensor] | None = None,
     own_costs: StepCosts | None = None,
+    overseen: Kept | None = None,
 ) -> Evaluation:
-    """Fresh episodes of `policy` in the run's world and behind its shield, acting by the likeliest action.
+    """Fresh episodes of `policy` in the run's world, behind its overseers and shield, acting by the likeliest action.
 
     Args:
         policy: who acts.
@@ -110,6 +112,7 @@ def evaluate_policy(
         seed: of the episodes.
         learned: what the run's shield has learned; None for nothing yet.
         own_costs: of the run, counted beside the world's.
+        overseen: what the run's overseers know; None for nothing yet.
     """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
@@ -118,7 +121,8 @@ def evaluate_policy(
     world, shield = make(env, seed), None
     try:
         shield = shield_of(config, env, world, learned)
-        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs)
+        overseers = None if config.overseers is None else EvaluationReview(config.overseers, world, overseen)
+        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs, overseers=overseers)
     finally:
         world.close()
         if shield is not None:
