@@ -59,11 +59,12 @@ class Objections:
 def plain(evidence: Mapping[str, Any]) -> dict[str, Any]:
     """Evidence as the audit log can hold it. An overseer of the user's own may have put anything into it."""
     try:
-        text = json.dumps(dict(evidence), allow_nan=False, default=_as_json)
+        text = json.dumps(dict(evidence), default=_as_json)
     # Whatever a value of the user's own raises as it is read.
     except Exception as error:
         return {"unreadable": f"{type(error).__name__}: {error}"[:_MAX_REASON]}
-    return json.loads(text) if len(text) <= _MAX_EVIDENCE else {"cut": text[:_MAX_EVIDENCE]}
+    # The log knows no numbers that are none: they are written out.
+    return json.loads(text, parse_constant=str) if len(text) <= _MAX_EVIDENCE else {"cut": text[:_MAX_EVIDENCE]}
 
 
 def _as_json(value: Any) -> Any:
