@@ -78,13 +78,19 @@ class ActionReview:
         )
         head = action_head(world.single_action_space)
         built = build_team(config, num_choices=head.num_choices if isinstance(head, CategoricalHead) else ())
-        self.team, self._conduct, self._rules_sha256 = built.team, built.conduct, built.rules_sha256
+        self.team, self._conduct = built.team, built.conduct
+        self._files = {"rules": (config.rules, built.rules_sha256)}
+        if built.learned is not None:
+            built.learned.refuse_unfit(world)
+            self._files["learned"] = (config.learned, built.learned.sha256)
         self._trusted = trusted_policy(config.trusted, world)
         self._clock_s, self._processor_s = clock_s, processor_s
         self._began_s, self._began_processor_s = clock_s(), processor_s()
         self._earlier = np.zeros(2)
         self._num = len(episodes.episode_step)
         self._course = course or Course(self._num)
+        if built.learned is not None and self._course.sums is None:
+            self._course.sums = built.learned.fresh(self._num)
         self.step = 0
         """Environment steps that were reviewed, over all copies."""
         self._num_vetoed = self._num_modified = self._num_since = 0
@@ -141,6 +147,8 @@ class ActionReview:
             spent={name: values[rows_n] for name, values in self._spent(proposed).items()},
             previous=None if before is None else (before[0][rows_n], before[1][rows_n]),
             is_first=None if before is None else is_first_n,
+            copies=rows_n,
+            sums=self._course.sums,
         )
 
     def _decided(
@@ -208,13 +216,16 @@ class ActionReview:
 
     def kept(self) -> Kept:
         """What a checkpoint keeps."""
-        state = {"step": self.step, "team": self.team.state(), "rules_sha256": self._rules_sha256}
-        return self._arrays(), state | {"times_s": self._times_s().tolist()}
+        hashes = {f"{name}_sha256": sha256 for name, (_, sha256) in self._files.items()}
+        state = {"step": self.step, "team": self.team.state(), "times_s": self._times_s().tolist()}
+        return self._arrays(), state | hashes
 
     def _arrays(self) -> dict[str, np.ndarray]:
         found: dict[str, np.ndarray] = {"energy": self._course.energy.copy()}
         if (before := self._course.previous) is not None:
             found |= {"previous.observation": before[0].copy(), "previous.action": before[1].copy()}
+        if self._course.sums is not None:
+            found["sums"] = self._course.sums.copy()
         if self._conduct is not None:
             found |= {f"conduct.{name}": array for name, array in self._conduct.arrays().items()}
         return found
@@ -223,11 +234,12 @@ class ActionReview:
         """Go on from what `kept` returned.
 
         Raises:
-            RunError: the file of rules was changed since.
+            RunError: the file of rules, or that of learned overseers, was changed since.
         """
         self.load_learned(arrays, state)
         self.team.load(state["team"])
         self._course.energy = arrays["energy"].copy()
+        self._course.sums = arrays["sums"].copy() if "sums" in arrays else self._course.sums
         self._earlier = np.array(state["times_s"])
         self._began_s, self._began_processor_s = self._clock_s(), self._processor_s()
         self._num_since = self._num_vetoed = self._num_modified = 0
@@ -239,13 +251,14 @@ class ActionReview:
         """Know what is usual as when `kept` was called, and how many steps the run had taken; the rest begins here.
 
         Raises:
-            RunError: the file of rules was changed since.
+            RunError: the file of rules, or that of learned overseers, was changed since.
         """
-        if state["rules_sha256"] != self._rules_sha256:
-            raise RunError(
-                f"{self.config.rules} was changed since the checkpoint was saved; put the old rules back, or begin "
-                "another run with the new ones"
-            )
+        for name, (path, sha256) in self._files.items():
+            if state[f"{name}_sha256"] != sha256:
+                raise RunError(
+                    f"{path} was changed since the checkpoint was saved; put the old {name} back, or begin another run "
+                    "with the new ones"
+                )
         self.step = int(state["step"])
         if self._conduct is not None:
             self._conduct.load(under("conduct.", dict(arrays)))

@@ -60,6 +60,8 @@ class Course:
         """[N] squared actions, summed over the episode."""
         self.previous: tuple[np.ndarray, np.ndarray] | None = None
         """[N, O] and [N, A]: the step before, as it was carried out; None at first."""
+        self.sums: np.ndarray | None = None
+        """What learned overseers have summed up; None where there are none."""
 
     def take(self, observation: np.ndarray, executed: np.ndarray, rows_n: np.ndarray) -> None:
         """A step of the copies `rows_n`, as it is carried out; of the others' numbers nothing is taken."""
