@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Literal
 
 from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
 from heeler.cli.language_running import refuse_missing_packages
@@ -11,7 +12,13 @@ from heeler.core.errors import ConfigError
 
 
 def evaluate(
-    run: Run, *, episodes: int = 20, seed: int | None = None, shield: str | None = None, json: Json = False
+    run: Run,
+    *,
+    episodes: int = 20,
+    seed: int | None = None,
+    shield: str | None = None,
+    overseers: Literal["own", "none"] = "own",
+    json: Json = False,
 ) -> int:
     """Play fresh episodes with a run's newest policy, acting by its likeliest action.
 
@@ -20,6 +27,7 @@ def evaluate(
         episodes: how many.
         seed: of the episodes; without it those that the run was judged by at its end.
         shield: a YAML file with a shield to put before the policy, or none to take the run's own away.
+        overseers: the run's own, or none to play without them.
         json: print the result as JSON.
     """
     _expect_run(run)
@@ -27,7 +35,8 @@ def evaluate(
     from heeler.loop.shield_files import read_shield
 
     chosen = "own" if shield is None else None if shield == "none" else read_shield(Path(shield))
-    evaluation = evaluate_run(run, num_episodes=episodes, seed=seed, shield=chosen)
+    seen_by = "own" if overseers == "own" else None
+    evaluation = evaluate_run(run, num_episodes=episodes, seed=seed, shield=chosen, overseers=seen_by)
     _tell_refused_checkpoints(run)
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})

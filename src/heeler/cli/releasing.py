@@ -170,6 +170,8 @@ def deploy(
         print_json({"run": str(run), **asdict(done)})
     else:
         print(f"{done.num_episodes:,} episodes, mean return {done.return_mean:.4g}; in use: {done.in_use or 'nothing'}")
+        for name, num in done.counted.items():
+            print(f"{name.replace('_', ' ')}: {num:,}")
     return OK
 
 

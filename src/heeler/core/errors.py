@@ -5,7 +5,8 @@ too. The command line prints the message of a `HeelerError` without a traceback 
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class HeelerError(Exception):
@@ -57,7 +58,16 @@ class RunStopped(RunError):
 
 
 class RunHalted(RunStopped):
-    """Overseers stopped the run; what it had learned by its last whole update is kept."""
+    """Overseers stopped the run; what it had learned by its last whole update is kept.
+
+    Args:
+        message: in words.
+        evidence: what they decided on, in plain JSON types.
+    """
+
+    def __init__(self, message: str, *, evidence: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.evidence = dict(evidence or {})
 
 
 class ChatStopped(RunError):

@@ -6,15 +6,23 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from heeler.core.errors import ConfigError
 from heeler.core.rollout import cost_figure
 from heeler.envs import World
 from heeler.models.policy import Policy
-from heeler.safety.shields.shield import Shield
+from heeler.safety.shields.shield import Guarded, Shield
 
 SHIELDED, NOTHING_SAFE = "shielded_steps", "nothing_safe_steps"
 """Steps of an episode in which a shield put another action in place of the policy's, and in which none was safe."""
+
+VETOED, MODIFIED = "vetoed_steps", "modified_steps"
+"""Steps of an episode in which overseers had a trusted policy act, and in which they put an action of their own."""
+HALTED = "halted_episodes"
+"""Of an episode: 1 where overseers ended it."""
+INTERFERED = (SHIELDED, NOTHING_SAFE, VETOED, MODIFIED)
+"""Figures of steps that were not left as they were proposed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +64,27 @@ class StepCosts(Protocol):
         ...
 
 
+class StepReview(Protocol):
+    """Overseers, of whom each environment plays one episode."""
+
+    def review(self, observation: np.ndarray, proposed: np.ndarray, running: np.ndarray) -> np.ndarray:
+        """[N, A] what is to be done of [N, A] what is proposed, where episodes run; the rest is left as it is."""
+        ...
+
+    @property
+    def halted(self) -> np.ndarray:
+        """[N] bool: episodes in which nothing more is to be done."""
+        ...
+
+    def add(self, cost: np.ndarray) -> None:
+        """A step was taken, of which each cost [N, C]."""
+        ...
+
+    def figures(self) -> dict[str, np.ndarray]:
+        """[N] each: what they did in each episode."""
+        ...
+
+
 def evaluate(
     policy: Policy,
     world: World,
@@ -65,6 +94,7 @@ def evaluate(
     max_steps: int = 100_000,
     shield: Shield | None = None,
     own_costs: StepCosts | None = None,
+    overseers: StepReview | None = None,
 ) -> Evaluation:
     """Run one whole episode in every environment of `world`.
 
@@ -76,6 +106,7 @@ def evaluate(
         max_steps: an episode that has not ended by then is cut, since a world may have none that ends.
         shield: of this very world, between the policy and it; what it did is counted among the figures.
         own_costs: counted beside the world's.
+        overseers: of this very world, before the shield; an episode that they halt ends before the step.
 
     Returns:
         Returns, lengths and the world's own counts of each environment's first episode.
@@ -99,15 +130,16 @@ def evaluate(
     running = np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
-        if shield is None:
-            executed = policy.within_bounds(policy.act(observation, noise).cpu().numpy())
-        else:
-            guarded = shield.act(policy, observation, noise, running)
-            executed = guarded.executed_NA
+        executed, guarded = _acted(policy, observation, noise, running, shield, overseers)
+        if overseers is not None:
+            running &= ~overseers.halted
+        if guarded is not None:
             figures[SHIELDED] += guarded.shielded_N & running
             figures[NOTHING_SAFE] += guarded.nothing_safe_N & running
         before = observation
         observation, reward, terminated, truncated, infos = world.step(policy.executable(executed))
+        if overseers is not None:
+            overseers.add(infos["cost"] if world.cost_names else np.zeros((N, 0)))
         returns += reward * running
         lengths += running
         for name in world.figure_names:
@@ -119,8 +151,28 @@ def evaluate(
         if spent:
             costs += np.concatenate(spent, -1) * running[:, None]
         running &= ~(terminated | truncated)
+    figures |= {} if overseers is None else overseers.figures()
     figures |= {cost_figure(name): costs[:, index] for index, name in enumerate(cost_names)}
     return Evaluation(returns=returns, lengths=lengths, figures=figures)
+
+
+def _acted(
+    policy: Policy,
+    observation: np.ndarray,
+    noise: Tensor | None,
+    running: np.ndarray,
+    shield: Shield | None,
+    overseers: StepReview | None,
+) -> tuple[np.ndarray, Guarded | None]:
+    """[N, A] what is done, within bounds, and what the shield says of it."""
+
+    def reviewed(seen: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+        return proposed if overseers is None else overseers.review(seen, proposed, running)
+
+    if shield is None:
+        return reviewed(observation, policy.within_bounds(policy.act(observation, noise).cpu().numpy())), None
+    guarded = shield.act(policy, observation, noise, running, review=reviewed)
+    return guarded.executed_NA, guarded
 
 
 def _place(lengths: np.ndarray) -> Callable[[int], str]:

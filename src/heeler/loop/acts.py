@@ -17,6 +17,8 @@ class HasStep(Protocol):
     step: int
 
 
+HALT = "run.halt"
+"""The act of a run that overseers ended."""
 LEARNER = "learner"
 """Who did what the learner did by itself."""
 _MAX_WORDS = 1000
@@ -72,7 +74,7 @@ class Acts:
 def _ending(error: BaseException) -> str:
     match error:
         case RunHalted():
-            return "run.halt"
+            return HALT
         case RunStopped():
             return "run.stop"
         case LearningError():
@@ -85,6 +87,8 @@ def _ending(error: BaseException) -> str:
             return "run.fail"
 
 
-def _words(error: BaseException) -> dict[str, str]:
-    was_asked = isinstance(error, KeyboardInterrupt | RunStopped) and not isinstance(error, RunHalted)
-    return {} if was_asked else {"problem": str(error)[:_MAX_WORDS]}
+def _words(error: BaseException) -> dict[str, Any]:
+    problem = {"problem": str(error)[:_MAX_WORDS]}
+    if isinstance(error, RunHalted):
+        return problem | {"evidence": error.evidence}
+    return {} if isinstance(error, KeyboardInterrupt | RunStopped) else problem

@@ -8,7 +8,7 @@ killed.
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,11 +20,11 @@ from heeler.core.rollout import cost_figure
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
 from heeler.envs import make
-from heeler.evaluation.returns import Evaluation
+from heeler.evaluation.returns import HALTED, Evaluation
 from heeler.loop.acts import LEARNER, Acts
 from heeler.loop.config import RunConfig
 from heeler.loop.costs import costs_of
-from heeler.loop.reading import evaluate_policy, policy_of, shield_state
+from heeler.loop.reading import evaluate_policy, overseers_state, policy_of, shield_state
 from heeler.loop.released import released_checkpoint
 from heeler.models.policy import Policy
 from heeler.oversight.control_gate import judge_control
@@ -155,15 +155,6 @@ def gate_checkpoint(
     )
 
 
-def released_policy(directory: RunDirectory, release: Release, config: RunConfig) -> Policy:
-    """The policy of a release, from the release's own files.
-
-    Raises:
-        CheckpointError: a file of it is missing, altered or damaged.
-    """
-    return policy_of(_released_checkpoint(directory, release), config)
-
-
 def _released_checkpoint(directory: RunDirectory, release: Release) -> Checkpoint:
     return released_checkpoint(Releases(directory).checkpoint_folder(release), release)
 
@@ -178,22 +169,21 @@ def first_policy(config: RunConfig) -> Policy:
 
 
 def _episodes(checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: int, costs: list[str]) -> Episodes:
-    """Fresh episodes of a checkpoint's policy, behind the shield that it had; of the first policy where there is none.
+    """Fresh episodes of a checkpoint's policy, behind the overseers and the shield that it had; of the first policy
+    where there is no checkpoint.
 
     The same seed gives the same first states whoever acts.
     """
     parts: list[Evaluation] = []
     if checkpoint is None:
-        policy, learned, own = first_policy(config), None, None
+        policy, behind = first_policy(config), {}
     else:
-        policy, learned, own = policy_of(checkpoint, config), shield_state(checkpoint), costs_of(checkpoint, config)
+        policy, behind = policy_of(checkpoint, config), _behind(checkpoint, config)
     single = replace(config, env=replace(config.env, vectorization=config.env.single().vectorization))
     try:
         for start in range(0, num, _AT_ONCE):
             size = min(_AT_ONCE, num - start)
-            parts.append(
-                evaluate_policy(policy, single, num_episodes=size, seed=seed + start, learned=learned, own_costs=own)
-            )
+            parts.append(evaluate_policy(policy, single, num_episodes=size, seed=seed + start, **behind))
     except WorldError as error:
         # A world of the gate's own: that of the run is as it was.
         raise RunError(f"the gate could not play its episodes: {error}") from error
@@ -209,4 +199,14 @@ def _episodes(checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: 
         returns=joined([part.returns for part in parts]),
         lengths=joined([part.lengths for part in parts]),
         costs={name: joined([part.figures[cost_figure(name)] for part in parts]) for name in costs},
+        num_halted=int(sum(part.figures[HALTED].sum() for part in parts)) if HALTED in known else 0,
     )
+
+
+def _behind(checkpoint: Checkpoint, config: RunConfig) -> dict[str, Any]:
+    """What stood beside a policy when its checkpoint was written, as `evaluate_policy` takes it."""
+    return {
+        "learned": shield_state(checkpoint),
+        "own_costs": costs_of(checkpoint, config),
+        "overseen": overseers_state(checkpoint),
+    }

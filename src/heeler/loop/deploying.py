@@ -1,6 +1,6 @@
 """`heeler deploy`: acts in a run's own world by what was released, and follows it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,8 @@ class Deployed:
     """Id of the release in use at its end; None where the last one was taken back."""
     changes: tuple[str, ...]
     """What came into use or was taken back, in words."""
+    counted: Mapping[str, int]
+    """Steps in which a shield put another action in place, and in which none was safe; nothing without a shield."""
 
 
 def deploy(
@@ -49,6 +51,8 @@ def deploy(
 
     Raises:
         RunError: nothing is released.
+        ConfigError: the run's shield cannot be had.
+        NothingSafe: no action was safe, and the shield is to halt then.
     """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
@@ -57,7 +61,9 @@ def deploy(
     changes: list[str] = []
     returns: list[float] = []
     try:
-        with Deployment(run, num_lanes=num_envs, config=config, cost_names=world.cost_names, seed=seed) as deployment:
+        with Deployment(
+            run, num_lanes=num_envs, config=config, cost_names=world.cost_names, seed=seed, world=world
+        ) as deployment:
             begun = 0 if deployment.watch is None else deployment.watch.num_episodes
             observation, _ = world.reset(seed=int(stream(seed, f"deployed world {begun}").integers(2**31)))
             total_N, acts = np.zeros(num_envs), _acting(deployment)
@@ -73,6 +79,7 @@ def deploy(
                     changes.append(acts)
                     on_change(acts)
             in_use = None if deployment.in_use is None else deployment.in_use.id
+            counted = dict(deployment.counted)
     finally:
         world.close()
     return Deployed(
@@ -80,6 +87,7 @@ def deploy(
         return_mean=float(np.mean(returns)) if returns else 0.0,
         in_use=in_use,
         changes=tuple(changes),
+        counted=counted,
     )
 
 

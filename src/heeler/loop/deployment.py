@@ -10,8 +10,10 @@ What people do on the operator's page or by `heeler rollback` counts from the ne
 Shapes: N lanes, each an episode after another; O observation numbers; C costs.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +25,14 @@ from heeler.core.releases import Release, Releases, newest_approved
 from heeler.core.rundir import RunDirectory
 from heeler.core.seeding import stream
 from heeler.core.verdict import Verdict
+from heeler.envs import World
 from heeler.loop.config import from_dict
-from heeler.loop.control_gating import released_policy
+from heeler.loop.deployment_acting import acted_in
+from heeler.loop.deployment_actors import DEPLOYMENT, Actors
 from heeler.loop.deployment_evidence import Evidence
 from heeler.loop.deployment_lanes import Lanes
-from heeler.models.policy import Policy
+from heeler.loop.overseers.course import EpisodeCount
+from heeler.loop.released import released_checkpoint
 from heeler.oversight.control_gate_records import KIND, claims_in
 from heeler.oversight.harm import LiveConfig
 
@@ -45,11 +50,13 @@ class Deployment:
         config: how candidates and releases are followed.
         cost_names: of the costs that `observe` is given.
         seed: of which episodes a candidate gets.
+        world: that is acted in, with N environments; a shield whose mask or check asks the world needs it. It must
+            stand where the observations are from when `act` is called.
 
     Raises:
         RunError: nothing is released, or another deployment follows the run.
         CheckpointError: the release in use was altered.
-        ConfigError: a cost with a budget is not among `cost_names`, or the run has a shield.
+        ConfigError: a cost with a budget is not among `cost_names`, or shield or overseers cannot be had here.
     """
 
     def __init__(
@@ -60,20 +67,17 @@ class Deployment:
         config: LiveConfig | None = None,
         cost_names: tuple[str, ...] = (),
         seed: int = 0,
+        world: World | None = None,
     ) -> None:
         if num_lanes < 1:
             raise ConfigError(f"num_lanes must be >= 1, got {num_lanes}")
         self.directory = RunDirectory.open(Path(run))
-        values = self.directory.config()
-        if values.get("shield"):
-            raise ConfigError(
-                f"{self.directory.path} learned and was tested behind a shield, and a deployment has none: its policy "
-                "would act unshielded, which nothing was shown about"
-            )
-        self.run_config, self.config = from_dict(values), config or LiveConfig()
+        self.run_config, self.config = from_dict(self.directory.config()), config or LiveConfig()
+        self._episodes = EpisodeCount(num_lanes, cost_names)
+        stands_before = acted_in(self.directory.path, self.run_config, world, self._episodes)
+        self._actors = Actors(self.run_config, stands_before, self._episodes, self._tell)
         self._releases = Releases(self.directory, needs_gate=True)
         self._log, self._records = AuditLog(self.directory.path / AUDIT_NAME), GateRecords(self.directory)
-        self._policies: dict[str, Policy] = {}
         self._cost_names = cost_names
         self._refused: dict[str, str] = {}
         self.in_use: Release | None = None
@@ -93,11 +97,12 @@ class Deployment:
                 )
             self._records.path.mkdir(exist_ok=True)
             self._stack.enter_context(held_alone(self._records.path / _LOCK, busy=busy))
+            self._stack.callback(self._actors.keep, [])
             self._settle()
             assert self.in_use is not None
             num_seen = 0 if self.watch is None else self.watch.num_episodes
             # A deployment that is begun again must not draw what it drew before.
-            self._lanes = Lanes(num_lanes, cost_names, stream(seed, f"canary {self.in_use.id} {num_seen}"))
+            self._lanes = Lanes(self._episodes, stream(seed, f"canary {self.in_use.id} {num_seen}"))
             self._begin(np.arange(num_lanes))
         except BaseException:
             self._stack.close()
@@ -118,13 +123,21 @@ class Deployment:
         """Candidates that were not given a share, and why."""
         return list(self._refused.values())
 
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """Steps so far that overseers and shield, where there are such, did not leave as they were proposed: by the
+        names of evaluations' figures."""
+        return self._actors.counted
+
     def act(self, observation: np.ndarray) -> np.ndarray:
-        """The likeliest actions, as a world takes them, for the present observation of every lane.
+        """The likeliest actions, as a world takes them, or what is done in their place; once for every step.
 
         Args:
-            observation: [N, O] float32.
+            observation: [N, O] float32, the present one of every lane.
 
         Raises:
+            RunHalted: the overseers halt it.
+            NothingSafe: no action is safe somewhere, and the shield is to halt then.
             RunError: no release is in use any more.
             CheckpointError: one came into use whose files were altered.
             DataError: an observation is not finite, or there is not one for each lane.
@@ -134,14 +147,7 @@ class Deployment:
             self._settle()
         if self.in_use is None:
             raise RunError(f"no release of {self.directory.path} is in use any more, so that nothing may act")
-        actions: np.ndarray | None = None
-        for release, rows in self._lanes.by_release(self.in_use.id, self._policies):
-            policy = self._policies[release]
-            own = policy.executable(policy.act(observation[rows], None).cpu().numpy())
-            actions = np.zeros((len(observation), *own.shape[1:]), own.dtype) if actions is None else actions
-            actions[rows] = own
-        assert actions is not None
-        return actions
+        return self._actors.act(observation, self._lanes, self.in_use.id)
 
     def observe(self, reward: np.ndarray, ended: np.ndarray, cost: np.ndarray | None = None) -> None:
         """Take in what came of the actions; candidates and releases are decided on here.
@@ -188,14 +194,13 @@ class Deployment:
         record, release = evidence.decided(verdict), evidence.release
         self._records.keep(record)
         outcome = "passed" if record.passed else "harm"
-        run = self.directory.path.absolute().name
         told = {"step": release.step, "release": release.id, "outcome": outcome, "sha256": record.sha256}
-        self._log.append(who, f"{who}.decide", run, **told)
+        self._tell(f"{who}.decide", who=who, **told)
         act = "approve" if record.passed else "withdraw"
         change = self._releases.approve if record.passed else self._releases.withdraw
 
         def note() -> object:
-            return self._log.append(who, f"release.{act}", run, release=release.id, step=release.step)
+            return self._tell(f"release.{act}", who=who, release=release.id, step=release.step)
 
         try:
             change(release.id, who, before_commit=note)
@@ -205,6 +210,9 @@ class Deployment:
         evidence.forget()
         self._settle()
 
+    def _tell(self, act: str, *, who: str = DEPLOYMENT, **details: Any) -> object:
+        return self._log.append(who, act, self.directory.path.absolute().name, **details)
+
     def _settle(self) -> None:
         """Take up what is in use and what is to be tried, as the releases are now."""
         self._seen = self._releases.stamp()
@@ -213,11 +221,16 @@ class Deployment:
         self.candidate = None if self.in_use is None else self._to_be_tried(found, self.in_use)
         wanted = [release for release in (self.in_use, self.candidate) if release is not None]
         for release in wanted:
-            if release.id not in self._policies:
-                self._policies[release.id] = released_policy(self.directory, release, self.run_config)
-        self._policies = {release.id: self._policies[release.id] for release in wanted}
+            self._prepare(release)
+        self._actors.keep([release.id for release in wanted])
         self.watch = self._followed(self.watch, WATCH, self.in_use, None)
         self.canary = self._followed(self.canary, CANARY, self.candidate, self.in_use)
+
+    def _prepare(self, release: Release) -> None:
+        """Have it act as its own files have it, with what its shield and overseers had learned by then."""
+        if release.id not in self._actors:
+            folder = self._releases.checkpoint_folder(release)
+            self._actors.add(release.id, released_checkpoint(folder, release))
 
     def _to_be_tried(self, found: list[Release], in_use: Release) -> Release | None:
         """A candidate that its gate has passed against the release in use: the one on trial, or else the newest."""
@@ -231,8 +244,7 @@ class Deployment:
                     continue
                 if record.details.get("config", {}).get("approval") != CANARY:
                     continue
-                if release.id not in self._policies:
-                    self._policies[release.id] = released_policy(self.directory, release, self.run_config)
+                self._prepare(release)
             except CheckpointError as error:
                 self._refused[release.id] = str(error)
                 continue

@@ -59,7 +59,8 @@ class Evidence:
     def add(self, episode: LiveEpisode) -> None:
         """Take in an episode of the release, in the order in which they began."""
         came_to = {"num": 1.0, "return": episode.episode_return, "length": float(episode.length)}
-        for name, value in (came_to | {f"cost_{name}": cost for name, cost in episode.costs.items()}).items():
+        costs = {f"cost_{name}": cost for name, cost in episode.costs.items()}
+        for name, value in (came_to | costs | dict(episode.figures)).items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         if self.kind == "watch":
             self.tests.see(watch_values(self.record, episode))
@@ -91,7 +92,7 @@ class Evidence:
         return self.tests.verdict()
 
     def means(self) -> dict[str, float]:
-        """What the release's episodes came to: `return`, `length` and `cost_NAME`."""
+        """What the release's episodes came to: `return`, `length`, `cost_NAME`, and what a shield did in them."""
         sums = dict(self._sums)
         num = sums.pop("num")
         return {name: total / num for name, total in sums.items()}

@@ -4,12 +4,13 @@ Shapes: N lanes, C costs.
 """
 
 from collections import deque
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from heeler.core.errors import DataError
+from heeler.loop.overseers.course import EpisodeCount
 from heeler.oversight.harm import LiveEpisode
 
 
@@ -27,15 +28,17 @@ class Lanes:
     """Keeps count of N episodes at a time.
 
     Args:
-        num: N.
-        cost_names: C of them.
+        count: of the steps and costs of N episodes; it is kept here, and others may look.
         random: draws which episodes a candidate gets.
     """
 
-    def __init__(self, num: int, cost_names: tuple[str, ...], random: np.random.Generator) -> None:
-        self._cost_names, self._random = cost_names, random
-        self._returns, self._lengths = np.zeros(num), np.zeros(num, np.int64)
-        self._costs = np.zeros((num, len(cost_names)))
+    def __init__(self, count: EpisodeCount, random: np.random.Generator) -> None:
+        self._count, self._random = count, random
+        num = len(count.episode_step)
+        self._returns = np.zeros(num)
+        self._figures: dict[str, np.ndarray] = {}
+        self._counted: dict[str, np.ndarray] = {}
+        """Of the step that was acted in last and is not taken in yet."""
         self._begun: list[_Begun] = [_Begun("", is_void=True) for _ in range(num)]
         self._order: dict[str, deque[_Begun]] = {}
         """Episodes of each release that were not handed on yet, the first first."""
@@ -50,8 +53,9 @@ class Lanes:
             share: how many, on average.
         """
         self._returns[rows] = 0
-        self._lengths[rows] = 0
-        self._costs[rows] = 0
+        self._count.begin(rows)
+        for sums in self._figures.values():
+            sums[rows] = 0
         draws = self._random.random(len(rows))
         for row, draw in zip(rows.tolist(), draws.tolist(), strict=True):
             begun = _Begun(other if other is not None and draw < share else release)
@@ -61,14 +65,19 @@ class Lanes:
             self._order.setdefault(begun.release, deque()).append(begun)
 
     def by_release(self, in_use: str, may_act: Container[str]) -> Iterator[tuple[str, np.ndarray]]:
-        """Lanes of each release; those of one that may act no more go to the one in use, from this step on."""
-        rows: dict[str, list[int]] = {}
+        """[N] bool, the lanes of each release; those of one that may act no more go to the one in use from now on."""
+        rows: dict[str, np.ndarray] = {}
         for row, begun in enumerate(self._begun):
             if begun.release not in may_act:
                 begun.is_void, begun.release = True, in_use
-            rows.setdefault(begun.release, []).append(row)
-        for release, some in rows.items():
-            yield release, np.array(some)
+            rows.setdefault(begun.release, np.zeros(len(self._begun), bool))[row] = True
+        self._counted = {}
+        yield from rows.items()
+
+    def count(self, counted: Mapping[str, np.ndarray]) -> None:
+        """Of which kind the step is that is acted in now: [N] bool each, in the lanes of one release."""
+        for name, is_so_N in counted.items():
+            self._counted[name] = self._counted.get(name, False) | is_so_N
 
     def checked(self, observation: np.ndarray) -> np.ndarray:
         """[N, O] float32 observations, one for each lane.
@@ -92,7 +101,7 @@ class Lanes:
         """
         num = len(self._begun)
         given = np.zeros((num, 0)) if cost is None else np.asarray(cost, np.float64)
-        shapes = {"reward": (num,), "ended": (num,), "cost": self._costs.shape}
+        shapes = {"reward": (num,), "ended": (num,), "cost": self._count.episode_cost.shape}
         for name, came in (("reward", reward), ("ended", ended), ("cost", given)):
             if np.shape(came) != shapes[name]:
                 raise DataError(f"{name}: expected the shape {list(shapes[name])}, got {list(np.shape(came))}")
@@ -101,14 +110,17 @@ class Lanes:
                 row = int(np.flatnonzero(~np.isfinite(values.reshape(num, -1)).all(1))[0])
                 raise DataError(f"{name}, row {row}: expected a finite number, got {values[row]}")
         self._returns += reward
-        self._lengths += 1
-        self._costs += given
+        self._count.add(given)
+        for name, is_so_N in self._counted.items():
+            self._figures[name] = self._figures.get(name, np.zeros(num)) + is_so_N
+        self._counted = {}
         rows = np.flatnonzero(ended)
         for row in rows.tolist():
             self._begun[row].came_to = LiveEpisode(
                 episode_return=float(self._returns[row]),
-                length=int(self._lengths[row]),
-                costs=dict(zip(self._cost_names, self._costs[row].tolist(), strict=True)),
+                length=int(self._count.episode_step[row]),
+                costs=dict(zip(self._count.cost_names, self._count.episode_cost[row].tolist(), strict=True)),
+                figures={name: float(sums[row]) for name, sums in self._figures.items()},
             )
         return rows
 

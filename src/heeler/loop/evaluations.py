@@ -13,7 +13,13 @@ from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.costs import costs_of
-from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, policy_of, shield_state
+from heeler.loop.reading import (
+    evaluate_policy,
+    newest_sound_checkpoint,
+    overseers_state,
+    policy_of,
+    shield_state,
+)
 from heeler.safety.shields.config import ShieldConfig
 
 EVALUATION_NAME = "evaluation.json"
@@ -102,6 +108,7 @@ def evaluate_run(
     num_episodes: int | None = None,
     seed: int | None = None,
     shield: ShieldConfig | Literal["own"] | None = "own",
+    overseers: Literal["own"] | None = "own",
 ) -> PolicyEvaluation:
     """Play fresh episodes with the policy of a run's newest sound checkpoint.
 
@@ -111,9 +118,10 @@ def evaluate_run(
         seed: of the episodes; None for those that the run is judged by at its end.
         shield: between the policy and the world: the run's own, another one, or None for none. A critic must have been
             trained by the run.
+        overseers: before the shield: the run's own, or None for none.
 
     Raises:
-        RunError: it has no sound checkpoint.
+        RunError: it has no sound checkpoint, or its overseers' rules were changed.
         ConfigError: `num_episodes` is below 1, or the shield does not fit.
         NothingSafe: the shield found no safe action, and is to halt then.
     """
@@ -121,12 +129,20 @@ def evaluate_run(
     config = from_dict(directory.config())
     if shield != "own":
         config = replace(config, shield=shield)
+    if overseers is None:
+        config = replace(config, overseers=None)
     checkpoint = newest_sound_checkpoint(directory)
     seed = final_seed(config) if seed is None else seed
     num_episodes = config.num_evaluation_episodes if num_episodes is None else num_episodes
     learned, own = shield_state(checkpoint), costs_of(checkpoint, config)
     evaluation = evaluate_policy(
-        policy_of(checkpoint, config), config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=own
+        policy_of(checkpoint, config),
+        config,
+        num_episodes=num_episodes,
+        seed=seed,
+        learned=learned,
+        own_costs=own,
+        overseen=overseers_state(checkpoint),
     )
     return summarize(evaluation, checkpoint, seed=seed)
 

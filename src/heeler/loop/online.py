@@ -40,6 +40,7 @@ from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
 from heeler.loop.overseers.acting import ActionReview, check_overseers
+from heeler.loop.overseers.telling import ObjectionLog
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
@@ -90,6 +91,7 @@ class OnlineRun:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
         self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
         self.collector.review = self.overseers
+        self.objections = ObjectionLog(directory, self.overseers) if self.overseers else None
         self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
         self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.returns = EpisodeReturns(self.world.num_envs)
@@ -179,6 +181,8 @@ class OnlineRun:
         self.elapsed_s += ended - began
         times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
         told = [part.metrics() for part in (self.overseers, people, self.costs, self.shaping) if part]
+        if self.objections:
+            self.objections.tell(self.step)
         return self._record(rollout, reward, reduce(or_, told, learned | guarded | times))
 
     def _waits_for_people(self) -> bool:
@@ -260,6 +264,8 @@ class OnlineRun:
 
     def _put_back(self) -> None:
         """Stand where the present stretch of acting began; a foreign world stays where it is."""
+        if self.objections:
+            self.objections.tell(self.step, given_up=True)
         collector, noise = self.before
         self.collector.load_state_dict(collector)
         self.noise.set_state(noise)
@@ -519,8 +525,15 @@ def _learn(
         # What is not trusted to act does not act at the end either.
         evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
         learned = online.shield.tensors() if online.shield else None
+        overseen = online.overseers.kept() if online.overseers else None
         evaluation = evaluate_policy(
-            evaluated, config, num_episodes=num_episodes, seed=seed, learned=learned, own_costs=online.costs
+            evaluated,
+            config,
+            num_episodes=num_episodes,
+            seed=seed,
+            learned=learned,
+            own_costs=online.costs,
+            overseen=overseen,
         )
         checkpoint = newest_sound_checkpoint(directory)
         save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))

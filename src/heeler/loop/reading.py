@@ -14,6 +14,8 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, World, make
 from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
+from heeler.loop.overseers.acting import Kept
+from heeler.loop.overseers.evaluating import EvaluationReview
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
@@ -67,6 +69,12 @@ def shield_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
     return {name: torch.from_numpy(a.copy()) for name, a in under("shield.", checkpoint.tensors).items()}
 
 
+def overseers_state(checkpoint: Checkpoint) -> Kept | None:
+    """What the overseers of a run knew by a checkpoint; None where it had none."""
+    state = checkpoint.state.get("overseers")
+    return None if state is None else (under("overseers.", checkpoint.tensors), state)
+
+
 def shield_of(config: RunConfig, env: EnvConfig, world: World, learned: Mapping[str, Tensor] | None) -> Shield | None:
     """The shield of a run, over another world than the one that it learned in; None where the run has none.
 
@@ -93,8 +101,9 @@ def evaluate_policy(
     seed: int,
     learned: Mapping[str, Tensor] | None = None,
     own_costs: StepCosts | None = None,
+    overseen: Kept | None = None,
 ) -> Evaluation:
-    """Fresh episodes of `policy` in the run's world and behind its shield, acting by the likeliest action.
+    """Fresh episodes of `policy` in the run's world, behind its overseers and shield, acting by the likeliest action.
 
     Args:
         policy: who acts.
@@ -103,6 +112,7 @@ def evaluate_policy(
         seed: of the episodes.
         learned: what the run's shield has learned; None for nothing yet.
         own_costs: of the run, counted beside the world's.
+        overseen: what the run's overseers know; None for nothing yet.
     """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
@@ -111,7 +121,8 @@ def evaluate_policy(
     world, shield = make(env, seed), None
     try:
         shield = shield_of(config, env, world, learned)
-        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs)
+        overseers = None if config.overseers is None else EvaluationReview(config.overseers, world, overseen)
+        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs, overseers=overseers)
     finally:
         world.close()
         if shield is not None:

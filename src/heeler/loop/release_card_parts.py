@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 from heeler.core.gate_records import GateRecord
 from heeler.core.rundir import RunDirectory
+from heeler.evaluation.returns import INTERFERED
 from heeler.feedback.stores import has_store, open_store
 from heeler.loop.lineage import LearnedAnswer, Lineage
 from heeler.loop.report_data import named_annotators
 from heeler.loop.words import number
 
-_PROGRAMS = ("learner", "gate", "canary", "watch", "operator", "heeler")
+_PROGRAMS = ("learner", "gate", "canary", "watch", "deployment", "operator", "heeler")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ def later_section(told: Lineage) -> Section | None:
         return None
     return Section(
         title="While it acted",
-        heads=("what", "decision", "why", "episodes", "mean return"),
+        heads=("what", "decision", "why", "episodes", "mean return", "done otherwise, an episode"),
         rows=tuple(_later_row(record) for record in told.later),
     )
 
@@ -96,9 +97,12 @@ def later_section(told: Lineage) -> Section | None:
 def _later_row(record: GateRecord) -> tuple[str, ...]:
     details = record.details
     outcome = "no harm shown" if record.passed else "harm shown: taken back"
-    mean = details["means"].get("return")
+    means = details["means"]
+    mean = means.get("return")
     shown = "unknown" if mean is None else number(mean)
-    return str(details["kind"]), outcome, "; ".join(record.reasons), f"{details['num_episodes']:,}", shown
+    counted = [f"{name.replace('_', ' ')} {number(means[name])}" for name in INTERFERED if name in means]
+    row = (str(details["kind"]), outcome, "; ".join(record.reasons), f"{details['num_episodes']:,}", shown)
+    return (*row, "; ".join(counted) or "nothing")
 
 
 def acts_section(told: Lineage) -> Section:

@@ -25,8 +25,10 @@ from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
+from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import policy_of, preference_model, shield_state
 from heeler.loop.report_findings import findings_to_show
+from heeler.loop.report_overseers import objections_to_show
 from heeler.models.policy import Policy
 from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
@@ -104,6 +106,8 @@ class ReportData:
     """None where no true reward is known or nothing is learned yet."""
     findings: Sequence[Finding] = ()
     """Of monitors, in the order in which they were found."""
+    objected: Objected | None = None
+    """What overseers objected to; None where nothing was."""
 
     @property
     def step(self) -> int:
@@ -151,6 +155,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
         "findings": findings_to_show(directory.path),
+        "objected": objections_to_show(directory.path),
         "gates": GateRecords(directory).all(),
     }
     if config.preferences is None or not has_store(directory):

@@ -66,6 +66,10 @@ def judge_control(
     passed = all(each.is_shown for each in shown)
     pairs = list(zip(shown, ("", *(claim.per for claim in claims)), strict=True))
     words = reasons(pairs, means, len(candidate.returns))
+    if candidate.num_halted:
+        # What such an episode would have come to is not known, and nobody is to act in earnest only to be halted.
+        halted = f"overseers halted {candidate.num_halted:,} of {len(candidate.returns):,} episodes"
+        passed, words = False, (halted, *(() if passed else words))
     return ControlGateResult(passed=passed, reasons=words, shown=shown, means=means)
 
 

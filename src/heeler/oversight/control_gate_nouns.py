@@ -21,18 +21,22 @@ class Episodes:
     """[K] steps."""
     costs: Mapping[str, Floats]
     """[K] sums each."""
+    num_halted: int = 0
+    """Of them, that overseers ended."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types."""
         costs = {name: values.tolist() for name, values in self.costs.items()}
-        return {"returns": self.returns.tolist(), "lengths": self.lengths.tolist(), "costs": costs}
+        told = {"returns": self.returns.tolist(), "lengths": self.lengths.tolist(), "costs": costs}
+        # Records of gates without overseers stay as they always were.
+        return told | ({"num_halted": self.num_halted} if self.num_halted else {})
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Episodes":
         """What `to_json` returned."""
         costs = {str(name): np.array(some, np.float64) for name, some in values["costs"].items()}
         returns, lengths = (np.array(values[name], np.float64) for name in ("returns", "lengths"))
-        return cls(returns=returns, lengths=lengths, costs=costs)
+        return cls(returns=returns, lengths=lengths, costs=costs, num_halted=int(values.get("num_halted", 0)))
 
 
 @dataclass(frozen=True, kw_only=True)

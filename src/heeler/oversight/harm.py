@@ -66,6 +66,8 @@ class LiveEpisode:
     length: int
     costs: Mapping[str, float]
     """Sums by name; of every cost that has a budget."""
+    figures: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What else was counted in it; nothing is bet on these."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Overseers that learn against attackers who learn to slip past them, in a closed world; see docs/overseers.md.
 
 `python -m heeler.recipes.overseers FOLDER` learns both sides and writes what came of it, in about three minutes on one
-core: `figures.json`, and `report.html` with the frontier of safety against usefulness.
+core: `figures.json`, `report.html` with the frontier of safety against usefulness, and the overseers themselves, which
+a run names by the folder (`overseers.learned`).
 """
 
 import argparse
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own = comparison.figures[TOGETHER]
     print(
         f"Attacks that succeeded: {own.attack_success:.1%}; honest steps vetoed: {own.false_positive_rate:.1%}; "
-        f"usefulness kept: {own.usefulness:.1%}\nReport: {page}"
+        f"usefulness kept: {own.usefulness:.1%}\nReport: {page}\nFor runs: overseers.learned={options.folder}"
     )
     return 0
 

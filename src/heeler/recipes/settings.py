@@ -7,6 +7,7 @@ from heeler.algorithms.ppo import PPOConfig
 from heeler.models.policy import PolicyConfig
 
 _MUJOCO = PPOConfig(learning_rate=1e-3, num_epochs=8, minibatch_size=1024, target_kl=None)
+_QUIET = replace(_MUJOCO, policy=PolicyConfig(initial_log_std=-1.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +44,10 @@ _SETTINGS: Mapping[str, WorldSettings] = {
         algorithm=replace(_MUJOCO, policy=PolicyConfig(noise_correlation=0.6)), segment_length=50, exploration=1.0
     ),
     # Wider noise throws it on its back before it can run, and there it stays and learns to run.
-    "HalfCheetah-v5": WorldSettings(algorithm=replace(_MUJOCO, policy=PolicyConfig(initial_log_std=-1.0))),
+    "HalfCheetah-v5": WorldSettings(algorithm=_QUIET),
+    # Thrown about by wider noise, the one learns to leap as far as it comes before it falls, and the other to lie still.
+    "Walker2d-v5": WorldSettings(algorithm=_QUIET),
+    "Ant-v5": WorldSettings(algorithm=_QUIET),
     # A swimmer glides: what a stroke is worth comes in over hundreds of steps, and short pushes move it nowhere.
     "Swimmer-v5": WorldSettings(
         algorithm=replace(_MUJOCO, discount=0.9999, policy=PolicyConfig(noise_correlation=0.8))

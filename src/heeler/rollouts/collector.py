@@ -45,6 +45,11 @@ class Collector:
         self.episode_step = np.zeros(world.num_envs, np.int64)
         self.episode_cost = np.zeros((world.num_envs, len(world.cost_names)))
 
+    @property
+    def cost_names(self) -> tuple[str, ...]:
+        """Of the world: C of them."""
+        return self.world.cost_names
+
     def reset(self, seed: int, *, stagger: bool = False) -> None:
         """Begin new episodes everywhere; with `stagger`, first ones that are cut short at different times."""
         self.observation[:] = self.world.reset(seed=seed)[0]

@@ -40,6 +40,13 @@ def test_each_target_can_be_missed_by_one_body(missed: dict[str, Any]) -> None:
     assert not holds(velocity.BENCHMARK.targets, velocity.summarize(bodies(HalfCheetahVelocity=missed)))
 
 
+def test_one_seed_above_its_budget_is_too_many() -> None:
+    jobs = bodies() | {("AntVelocity", 1): job(cost_mean=26.0, return_mean=0.95 * 3622)}
+    assert velocity.summarize(jobs)["cost_max"] == 26.0
+    two = [job(energy_mean=0.1), job(energy_mean=0.1), job(energy_mean=1.02 * two_costs.ENERGY_BUDGET)]
+    assert two_costs.summarize(two)["budget_share_max"] == pytest.approx(1.02)
+
+
 def test_the_ceilings_are_the_limits_and_the_healthy_pay() -> None:
     paid = {"HopperVelocity": (0.7402, 1), "HalfCheetahVelocity": (3.2096, 0), "Walker2dVelocity": (2.3415, 1),
             "AntVelocity": (2.6222, 1)}  # fmt: skip

@@ -17,7 +17,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.loop import control_gating
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.control_gating import GATE as BY_GATE
-from heeler.loop.control_gating import gate_checkpoint, released_policy
+from heeler.loop.control_gating import gate_checkpoint
+from heeler.loop.deployment import Deployment
 from heeler.loop.online import resume, run
 from heeler.loop.reading import evaluate_policy, policy_of
 from heeler.loop.report import write_report
@@ -252,10 +253,10 @@ def test_a_release_of_which_a_file_was_altered_does_not_act(name: str, tmp_path:
     path.unlink()
     path.write_bytes(content[:-1] + b" ")
     with pytest.raises(CheckpointError):
-        released_policy(directory, release, config())
+        Deployment(directory.path, num_lanes=1)
     path.unlink()
     with pytest.raises(CheckpointError, match="cannot be read"):
-        released_policy(directory, release, config())
+        Deployment(directory.path, num_lanes=1)
 
 
 def test_a_world_that_breaks_down_in_the_gate_leaves_the_run_as_it_was(

@@ -228,7 +228,7 @@ def test_the_configuration_goes_through_a_file(folder):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({}, "at least one of conduct, resources, rules and own"),
+        ({}, "at least one of conduct, resources, rules, learned and own"),
         ({"rules": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
         ({"rules": "texts.yaml"}, "texts.yaml: the rule 'no threats' reads text"),
         ({"own": (OwnOverseer(function="nowhere.py:f"),)}, "no file nowhere.py"),

@@ -204,7 +204,7 @@ def test_bad_arguments_are_told_and_leave_nothing(tmp_path, capsys, options, wor
 def test_a_figure_that_there_is_not_is_none_in_a_file(tmp_path, learned):
     figures = judge(TINY, learned.untrained.unwatched(), 5).figures
     none = replace(figures, attack_success=float("nan"), detection_delay=float("nan"))
-    comparison = Comparison(figures={"together": none}, scripted={"slow": none}, frontier=())
+    comparison = Comparison(figures={"together": none}, scripted={"slow": none}, frontier=(), team=learned.team)
     assert comparison.to_dict()["figures"]["together"]["attack_success"] is None
     assert write_comparison(tmp_path, TINY, 0, comparison).is_file()
 

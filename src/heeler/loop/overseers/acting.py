@@ -1,31 +1,45 @@
-"""A run's steps under overseers: each is reviewed before it is carried out, in one batch over all copies of the world.
+"""Steps under overseers: each is reviewed before it is carried out, in one batch over all copies of the world.
 
 What is allowed is carried out as it is; in place of what is vetoed a trusted policy's action is; a halt stops the run,
 whose last whole update is kept. The learner goes on learning from the actions that its policy chose: to it, overseers
 are a part of the world.
 
-Shapes: N copies, O observation numbers, A action numbers.
+Shapes: N copies, n of them, O observation numbers, A action numbers.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import gymnasium
 import numpy as np
 
 from heeler.core.errors import ConfigError, RunError, RunHalted
 from heeler.core.named import under
 from heeler.core.verdict import Verdict
 from heeler.envs import World
+from heeler.loop.overseers.course import Course, EpisodeCount, Episodes
+from heeler.loop.overseers.objections import Objections, plain
+from heeler.loop.overseers.replacing import fitting, trusted_policy
 from heeler.loop.overseers.settings import OverseersConfig, build_team
 from heeler.models.actions import CategoricalHead, action_head
-from heeler.models.numpy_policy import NumpyPolicy
 from heeler.oversight.overseers.evidence import Proposals
-from heeler.rollouts.collector import Collector
 
 Figures = dict[str, float]
+Kept = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
+"""What a checkpoint keeps of overseers: arrays, and JSON-ready values."""
+
+
+class Reviewed(NamedTuple):
+    """What came of a review."""
+
+    executed: np.ndarray
+    """[N, A] what is to be carried out."""
+    vetoed: np.ndarray
+    """[N] bool: the trusted policy acts."""
+    modified: np.ndarray
+    """[N] bool: the overseers' own action is done."""
+    halted: Mapping[int, Verdict]
+    """Copies in which nothing more is to be done, and why."""
 
 
 class ActionReview:
@@ -33,8 +47,10 @@ class ActionReview:
 
     Args:
         config: the overseers.
-        world: in which the steps are to be taken.
-        collector: that takes them; says where episodes stand and what they cost so far.
+        world: in which the steps are to be taken, or one like it.
+        episodes: says where those stand and what they cost so far.
+        course: what was done in them; None for one of its own.
+        is_frozen: learn no more of what is usual.
         clock_s: reads the time.
         processor_s: reads the time that this process has computed.
 
@@ -47,30 +63,43 @@ class ActionReview:
         self,
         config: OverseersConfig,
         world: World,
-        collector: Collector,
+        episodes: Episodes,
         *,
+        course: Course | None = None,
+        is_frozen: bool = False,
         clock_s: Callable[[], float] = time.monotonic,
         processor_s: Callable[[], float] = time.process_time,
     ) -> None:
-        self.config, self._world, self._collector = config, world, collector
+        self.config, self._space, self._episodes, self._is_frozen = (
+            config,
+            world.single_action_space,
+            episodes,
+            is_frozen,
+        )
         head = action_head(world.single_action_space)
         built = build_team(config, num_choices=head.num_choices if isinstance(head, CategoricalHead) else ())
-        self.team, self._conduct, self._rules_sha256 = built.team, built.conduct, built.rules_sha256
-        self._trusted = _trusted_policy(config.trusted, world)
+        self.team, self._conduct = built.team, built.conduct
+        self._files = {"rules": (config.rules, built.rules_sha256)}
+        if built.learned is not None:
+            built.learned.refuse_unfit(world)
+            self._files["learned"] = (config.learned, built.learned.sha256)
+        self._trusted = trusted_policy(config.trusted, world)
         self._clock_s, self._processor_s = clock_s, processor_s
         self._began_s, self._began_processor_s = clock_s(), processor_s()
         self._earlier = np.zeros(2)
-        self._energy = np.zeros(world.num_envs)
-        self._previous: tuple[np.ndarray, np.ndarray] | None = None
+        self._num = len(episodes.episode_step)
+        self._course = course or Course(self._num)
+        if built.learned is not None and self._course.sums is None:
+            self._course.sums = built.learned.fresh(self._num)
         self.step = 0
         """Environment steps that were reviewed, over all copies."""
         self._num_vetoed = self._num_modified = self._num_since = 0
-        self.last_reason = ""
-        """Why a step was last kept from being carried out as it was proposed."""
+        self.objections = Objections()
+        """Since they were last told."""
         self._refuse_uncounted()
 
     def __call__(self, observation: np.ndarray, proposed: np.ndarray) -> np.ndarray:
-        """Review a step of all copies.
+        """Review a step of all copies of a run.
 
         Args:
             observation: [N, O] what the policy saw.
@@ -82,64 +111,77 @@ class ActionReview:
         Raises:
             RunHalted: the overseers halt the run.
         """
-        is_first = self._collector.episode_step == 0
-        self._energy[is_first] = 0
-        proposals = Proposals(
-            step=self.step,
-            observation=observation,
-            action=proposed,
-            spent=self._spent(proposed),
-            previous=self._previous,
-            is_first=None if self._previous is None else is_first,
-        )
+        step, reviewed = self.step, self.review(observation, proposed)
+        for verdict in reviewed.halted.values():
+            raise halted_by(verdict, f"the run at step {step:,}")
+        return reviewed.executed
+
+    def review(self, observation: np.ndarray, proposed: np.ndarray, rows_N: np.ndarray | None = None) -> Reviewed:
+        """Review a step of some copies, and say in which of them nothing more is to be done.
+
+        Args:
+            observation: [N, O] what the policy saw.
+            proposed: [N, A] what it is about to do, within the bounds.
+            rows_N: booleans: which copies are reviewed; None for all. The others' actions are left as they are.
+        """
+        rows_n = np.arange(self._num) if rows_N is None else np.flatnonzero(rows_N)
+        proposals = self._proposals(observation, proposed, rows_n)
         verdicts = self.team.review_all(proposals)
-        executed = self._carried_out(proposals, verdicts)
-        self._energy += np.square(executed.astype(np.float64)).sum(1)
-        if self._conduct is not None:
-            self._conduct.learn(proposals, executed, np.array([one.decision == "allow" for one in verdicts]))
-        self._previous = (observation.copy(), executed.copy())
+        reviewed = self._decided(proposals, verdicts, proposed, rows_n)
+        self._course.take(observation, reviewed.executed, rows_n)
+        if self._conduct is not None and not self._is_frozen:
+            is_usual = np.array([one.decision == "allow" for one in verdicts], bool)
+            self._conduct.learn(proposals, reviewed.executed[rows_n], is_usual)
         self.step += len(verdicts)
         self._num_since += len(verdicts)
-        return executed
+        return reviewed
 
-    def _carried_out(self, proposals: Proposals, verdicts: list[Verdict]) -> np.ndarray:
-        rows = [number for number, verdict in enumerate(verdicts) if verdict.decision != "allow"]
-        if not rows:
-            return proposals.action
-        executed = proposals.action.copy()
-        trusted = self._trusted(proposals.observation[rows])
-        for place, number in enumerate(rows):
-            verdict = verdicts[number]
-            self.last_reason = verdict.reason
+    def _proposals(self, observation: np.ndarray, proposed: np.ndarray, rows_n: np.ndarray) -> Proposals:
+        is_first_n = self._episodes.episode_step[rows_n] == 0
+        self._course.energy[rows_n[is_first_n]] = 0
+        before = self._course.previous
+        return Proposals(
+            step=self.step,
+            observation=observation[rows_n],
+            action=proposed[rows_n],
+            spent={name: values[rows_n] for name, values in self._spent(proposed).items()},
+            previous=None if before is None else (before[0][rows_n], before[1][rows_n]),
+            is_first=None if before is None else is_first_n,
+            copies=rows_n,
+            sums=self._course.sums,
+        )
+
+    def _decided(
+        self, proposals: Proposals, verdicts: list[Verdict], proposed: np.ndarray, rows_n: np.ndarray
+    ) -> Reviewed:
+        executed, vetoed, modified = proposed, np.zeros(self._num, bool), np.zeros(self._num, bool)
+        halted: dict[int, Verdict] = {}
+        places = [place for place, verdict in enumerate(verdicts) if verdict.decision != "allow"]
+        if not places:
+            return Reviewed(executed, vetoed, modified, halted)
+        executed = proposed.copy()
+        trusted = self._trusted(proposals.observation[places])
+        for instead, place in zip(trusted, places, strict=True):
+            verdict, row = verdicts[place], int(rows_n[place])
+            replacement = fitting(verdict, self._space) if verdict.decision == "modify" else None
+            executed[row] = instead if replacement is None else replacement
             if verdict.decision == "halt":
-                raise RunHalted(f"overseers halted the run at step {self.step:,}: {verdict.reason}")
-            replacement = self._fitting(verdict) if verdict.decision == "modify" else None
-            executed[number] = trusted[place] if replacement is None else replacement
-            self._num_modified += replacement is not None
-            self._num_vetoed += replacement is None
-        return executed
-
-    def _fitting(self, verdict: Verdict) -> np.ndarray | None:
-        """The action that a verdict puts in place; None where it is none, so that the trusted policy's takes it."""
-        space = self._world.single_action_space
-        try:
-            action = np.atleast_1d(np.asarray(verdict.replacement))
-        except ValueError:
-            return None
-        if isinstance(space, gymnasium.spaces.Box):
-            fits = action.shape == space.shape and action.dtype.kind in "iuf" and bool(np.isfinite(action).all())
-            return np.clip(action, space.low, space.high) if fits else None
-        num_choices = np.array(action_head(space).num_choices)  # pyright: ignore[reportAttributeAccessIssue]
-        fits = action.shape == num_choices.shape and action.dtype.kind in "iu"
-        return action if fits and bool(((action >= 0) & (action < num_choices)).all()) else None
+                halted[row] = verdict
+                continue
+            is_modified = replacement is not None
+            (modified if is_modified else vetoed)[row] = True
+            self.objections.add(verdict, "modify" if is_modified else "veto", step=self.step, copy=row)
+        self._num_modified += int(modified.sum())
+        self._num_vetoed += int(vetoed.sum())
+        return Reviewed(executed, vetoed, modified, halted)
 
     def _spent(self, proposed: np.ndarray) -> dict[str, np.ndarray]:
-        num, collector = self._world.num_envs, self._collector
+        num, episodes = self._num, self._episodes
         seconds, compute = self._times_s()
-        spent = {name: collector.episode_cost[:, place] for place, name in enumerate(self._world.cost_names)}
+        spent = {name: episodes.episode_cost[:, place] for place, name in enumerate(episodes.cost_names)}
         return spent | {
-            "steps": collector.episode_step + 1.0,
-            "energy": self._energy + np.square(proposed.astype(np.float64)).sum(1),
+            "steps": episodes.episode_step + 1.0,
+            "energy": self._course.energy + np.square(proposed.astype(np.float64)).sum(1),
             "seconds": np.full(num, seconds),
             "compute": np.full(num, compute),
             "money": np.full(num, compute / 3600 * self.config.money_per_hour),
@@ -151,7 +193,7 @@ class ActionReview:
         return self._earlier + now
 
     def _refuse_uncounted(self) -> None:
-        counted = self._spent(np.zeros((self._world.num_envs, 1)))
+        counted = self._spent(np.zeros((self._num, 1)))
         for budget in self.config.resources:
             if budget.name not in counted:
                 raise ConfigError(
@@ -172,15 +214,18 @@ class ActionReview:
         self._num_since = self._num_vetoed = self._num_modified = 0
         return figures
 
-    def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """What a checkpoint keeps: arrays, and JSON-ready values."""
-        state = {"step": self.step, "team": self.team.state(), "rules_sha256": self._rules_sha256}
-        return self._arrays(), state | {"times_s": self._times_s().tolist()}
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        hashes = {f"{name}_sha256": sha256 for name, (_, sha256) in self._files.items()}
+        state = {"step": self.step, "team": self.team.state(), "times_s": self._times_s().tolist()}
+        return self._arrays(), state | hashes
 
     def _arrays(self) -> dict[str, np.ndarray]:
-        found: dict[str, np.ndarray] = {"energy": self._energy.copy()}
-        if self._previous is not None:
-            found |= {"previous.observation": self._previous[0].copy(), "previous.action": self._previous[1].copy()}
+        found: dict[str, np.ndarray] = {"energy": self._course.energy.copy()}
+        if (before := self._course.previous) is not None:
+            found |= {"previous.observation": before[0].copy(), "previous.action": before[1].copy()}
+        if self._course.sums is not None:
+            found["sums"] = self._course.sums.copy()
         if self._conduct is not None:
             found |= {f"conduct.{name}": array for name, array in self._conduct.arrays().items()}
         return found
@@ -189,23 +234,39 @@ class ActionReview:
         """Go on from what `kept` returned.
 
         Raises:
-            RunError: the file of rules was changed since.
+            RunError: the file of rules, or that of learned overseers, was changed since.
         """
-        if state["rules_sha256"] != self._rules_sha256:
-            raise RunError(
-                f"{self.config.rules} was changed since the checkpoint was saved; put the old rules back, or begin "
-                "another run with the new ones"
-            )
-        self.step = int(state["step"])
+        self.load_learned(arrays, state)
         self.team.load(state["team"])
-        self._energy = arrays["energy"].copy()
+        self._course.energy = arrays["energy"].copy()
+        self._course.sums = arrays["sums"].copy() if "sums" in arrays else self._course.sums
         self._earlier = np.array(state["times_s"])
         self._began_s, self._began_processor_s = self._clock_s(), self._processor_s()
         self._num_since = self._num_vetoed = self._num_modified = 0
+        self.objections.forget()
         previous = under("previous.", dict(arrays))
-        self._previous = (previous["observation"].copy(), previous["action"].copy()) if previous else None
+        self._course.previous = (previous["observation"].copy(), previous["action"].copy()) if previous else None
+
+    def load_learned(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Know what is usual as when `kept` was called, and how many steps the run had taken; the rest begins here.
+
+        Raises:
+            RunError: the file of rules, or that of learned overseers, was changed since.
+        """
+        for name, (path, sha256) in self._files.items():
+            if state[f"{name}_sha256"] != sha256:
+                raise RunError(
+                    f"{path} was changed since the checkpoint was saved; put the old {name} back, or begin another run "
+                    "with the new ones"
+                )
+        self.step = int(state["step"])
         if self._conduct is not None:
             self._conduct.load(under("conduct.", dict(arrays)))
+
+
+def halted_by(verdict: Verdict, what: str) -> RunHalted:
+    """The error of a verdict to halt; `what` it halts, in words."""
+    return RunHalted(f"overseers halted {what}: {verdict.reason}", evidence=plain(verdict.evidence))
 
 
 def check_overseers(config: OverseersConfig | None, world: World) -> None:
@@ -215,26 +276,4 @@ def check_overseers(config: OverseersConfig | None, world: World) -> None:
         ConfigError: as `ActionReview`.
     """
     if config is not None:
-        ActionReview(config, world, Collector(world, 1, record_snapshots=False))
-
-
-def _trusted_policy(folder: str, world: World) -> Callable[[np.ndarray], np.ndarray]:
-    """[n, A] actions by [n, O] observations, of the policy that takes over."""
-    space = world.single_action_space
-    head = action_head(space)
-    if not folder:
-        still = np.zeros(head.action_size, head.action_dtype)
-        if isinstance(space, gymnasium.spaces.Box):
-            still = np.clip(still, space.low, space.high)
-        return lambda observation: np.broadcast_to(still, (len(observation), len(still)))
-    try:
-        policy = NumpyPolicy.load(Path(folder))
-    except ValueError as error:
-        raise ConfigError(f"overseers.trusted: {error}") from error
-    sample = np.asarray(policy.act(np.zeros((1, policy.observation_size), np.float32))).reshape(1, -1)
-    if policy.observation_size != world.observation_size or sample.shape[1] != head.action_size:
-        raise ConfigError(
-            f"overseers.trusted: the policy in {folder} takes {policy.observation_size} numbers and gives "
-            f"{sample.shape[1]}; this world has {world.observation_size} and takes {head.action_size}"
-        )
-    return lambda observation: np.asarray(policy.act(observation)).reshape(len(observation), -1)
+        ActionReview(config, world, EpisodeCount(world.num_envs, world.cost_names))

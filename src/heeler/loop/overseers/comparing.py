@@ -12,6 +12,7 @@ from heeler.core.rundir import write_atomically
 from heeler.envs.oversight_game import CHARGES
 from heeler.evaluation.oversight import FrontierPoint, OversightFigures
 from heeler.loop.config import to_dict
+from heeler.loop.overseers.learned import write_learned
 from heeler.loop.overseers.learning import (
     OversightConfig,
     Tell,
@@ -21,6 +22,7 @@ from heeler.loop.overseers.learning import (
     judge_scripted,
     learn_overseers,
 )
+from heeler.loop.overseers.playing import GameTeam
 from heeler.loop.report_chart import Chart, Trace, axes, numbers
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 
@@ -39,6 +41,8 @@ class Comparison:
     """Of all together against attackers that follow a plan, by its name."""
     frontier: tuple[FrontierPoint, ...]
     """Of all together."""
+    team: GameTeam
+    """All together."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values; None for a figure that there is not."""
@@ -73,12 +77,12 @@ def compare(config: OversightConfig, seed: int, *, tell: Tell = lambda words: No
     attackers = (judged[TOGETHER].attacker, *overseen.pool)
     points = frontier(config, overseen.team, attackers, of_judges, _RATES)
     figures = {name: own.figures for name, own in judged.items()}
-    return Comparison(figures=figures, scripted=scripted, frontier=tuple(points))
+    return Comparison(figures=figures, scripted=scripted, frontier=tuple(points), team=overseen.team)
 
 
 def write_comparison(folder: Path, config: OversightConfig, seed: int, comparison: Comparison) -> Path:
-    """Write `figures.json` and a self-contained page; returns the page."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write the overseers (`learned.write_learned`), `figures.json` and a self-contained page; returns the page."""
+    write_learned(folder, comparison.team, config.game)
     values = {"seed": seed, **to_dict(config)}
     content = {"settings": values, **comparison.to_dict()}
     write_atomically(folder / FIGURES_NAME, json.dumps(content, indent=1, allow_nan=False).encode())

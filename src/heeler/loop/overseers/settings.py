@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from heeler.core.errors import ConfigError
+from heeler.loop.overseers.learned import LearnedOverseers
 from heeler.oversight.overseers.conduct import Conduct, ConductConfig
 from heeler.oversight.overseers.ethics import TOLD_OF_STEPS, Ethics, check_told, read_rules
 from heeler.oversight.overseers.evidence import Overseer
@@ -35,10 +36,13 @@ class OverseersConfig:
     """Budgets of what is used up."""
     rules: str = ""
     """YAML file of written rules; empty for none."""
+    learned: str = ""
+    """Folder of overseers that learned in the game of oversight, which watch a worker in it; empty for none. They count
+    as one, that decides by the quorum that they learned under."""
     own: tuple[OwnOverseer, ...] = ()
     """Charges of one's own."""
     quorum: QuorumConfig = field(default_factory=QuorumConfig)
-    """How they decide together. Their order is conduct, resources, ethics, one's own."""
+    """How they decide together. Their order is conduct, resources, ethics, learned, one's own."""
     timeout_s: float = 1.0
     """Whoever takes longer for one step of all copies, or for one text, has vetoed."""
     num_rests: int = 100
@@ -50,8 +54,8 @@ class OverseersConfig:
     """What an hour of the processor costs, for a budget of `money`."""
 
     def __post_init__(self) -> None:
-        if not (self.conduct or self.resources or self.rules or self.own):
-            raise ConfigError("overseers needs at least one of conduct, resources, rules and own")
+        if not (self.conduct or self.resources or self.rules or self.learned or self.own):
+            raise ConfigError("overseers needs at least one of conduct, resources, rules, learned and own")
         if not self.timeout_s > 0:
             raise ConfigError(f"overseers.timeout_s must be > 0, got {self.timeout_s}")
         if self.num_rests < 0:
@@ -61,8 +65,8 @@ class OverseersConfig:
             raise ConfigError(f"overseers.money_per_hour must be >= 0 and finite, got {self.money_per_hour}")
         if has_money != bool(self.money_per_hour):
             raise ConfigError("overseers.money_per_hour is for a budget of money, which needs it; give both or neither")
-        num = (self.conduct is not None) + bool(self.resources) + bool(self.rules) + len(self.own)
-        self.quorum.check_number(num)
+        given = (self.conduct, self.resources, self.rules, self.learned)
+        self.quorum.check_number(sum(map(bool, given)) + len(self.own))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,6 +75,7 @@ class BuiltTeam:
 
     team: Team
     conduct: Conduct | None
+    learned: LearnedOverseers | None
     rules_sha256: str
     """Of the file of rules; empty without one."""
 
@@ -99,6 +104,9 @@ def build_team(
         rules, sha256 = read_rules(Path(config.rules))
         check_told(rules, told, config.rules)
         overseers.append(Ethics(rules))
+    learned = LearnedOverseers(Path(config.learned)) if config.learned else None
+    if learned is not None:
+        overseers.append(learned)
     overseers += [load_overseer(one.function, name=one.name) for one in config.own]
     team = Team(overseers, config.quorum, timeout_s=config.timeout_s, num_rests=config.num_rests)
-    return BuiltTeam(team=team, conduct=conduct, rules_sha256=sha256)
+    return BuiltTeam(team=team, conduct=conduct, learned=learned, rules_sha256=sha256)

@@ -49,7 +49,7 @@ def text_team(config: OverseersConfig, where: str) -> Team:
     Raises:
         ConfigError: a setting is for steps in a world alone, or an overseer cannot be had.
     """
-    for name in ("conduct", "trusted", "money_per_hour"):
+    for name in ("conduct", "learned", "trusted", "money_per_hour"):
         if getattr(config, name):
             raise ConfigError(f"{where}.{name} would be ignored: it is for steps in a world; leave it out")
     for budget in config.resources:

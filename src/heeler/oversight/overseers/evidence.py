@@ -47,6 +47,11 @@ class Proposals:
     """[N, O] and [N, A]: the step before, as it was carried out; None at first."""
     is_first: np.ndarray | None = None
     """[N] bool: the episode begins here, so that nothing led here from the step before; None at first."""
+    copies: np.ndarray | None = None
+    """[N] which copies of the run's world these are; None for all of them, in order."""
+    sums: np.ndarray | None = None
+    """What learned overseers have summed up of the episode of every copy of the run's world, for them to add to; None
+    for nothing yet."""
 
     def __len__(self) -> int:
         return len(self.action)

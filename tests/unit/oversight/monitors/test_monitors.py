@@ -176,6 +176,17 @@ def test_a_share_of_next_to_nothing_that_is_not_explained_is_no_fault() -> None:
     assert findings(monitor, looks) == []
 
 
+def test_one_failure_among_many_successes_is_not_taken_for_values_that_were_lost() -> None:
+    """A loss may leap a hundredfold from nothing; only one that comes near what it once was is told of."""
+    for highest, told in ((0.3, False), (0.05, True)):
+        rng = np.random.default_rng(0)
+        monitor = KINDS["value_loss"](setup())
+        losses = [highest, *(0.0002 * np.exp(0.3 * rng.normal(size=UPDATES - 2)))]
+        losses[AT] = 0.02
+        looks = [seen(n, rng, value_loss=float(loss)) for n, loss in enumerate(losses, 1)]
+        assert bool(findings(monitor, looks)) == told
+
+
 def test_memory_that_will_not_last_is_told_of_before_it_is_gone() -> None:
     rng = np.random.default_rng(0)
     monitor = KINDS["resources"](setup(num_updates=1000))
