@@ -66,7 +66,9 @@ def test_every_body_is_run_with_every_seed(quick: bool, monkeypatch: pytest.Monk
     figures = velocity.measure([0, 1], quick)
     assert len(seen) == (4 if quick else 8)
     assert set(velocity.BENCHMARK.targets) <= set(figures)
-    assert all(("--steps" in one.command) == quick for one in seen)
+    for one in seen:
+        task, steps = (one.command[one.command.index(name) + 1] for name in ("--task", "--steps"))
+        assert int(steps) == (velocity.QUICK_STEPS if quick else velocity.STEPS[task])
 
 
 def test_two_budgets_are_kept_only_together() -> None:
