@@ -45,7 +45,7 @@ _SETTINGS: Mapping[str, WorldSettings] = {
     ),
     # Wider noise throws it on its back before it can run, and there it stays and learns to run.
     "HalfCheetah-v5": WorldSettings(algorithm=_QUIET),
-    # Thrown about by wider noise, the one learns to leap as far as it comes before it falls, and the other to lie still.
+    # Thrown about by wider noise, one learns to leap as far as it comes before it falls, the other to lie still.
     "Walker2d-v5": WorldSettings(algorithm=_QUIET),
     "Ant-v5": WorldSettings(algorithm=_QUIET),
     # A swimmer glides: what a stroke is worth comes in over hundreds of steps, and short pushes move it nowhere.
