@@ -17,8 +17,8 @@ class ValueLoss(Monitor):
 
     Where all episodes end alike there is hardly anything to explain, and the share of it that is explained is noise. So
     a fall of that share is told only where the loss is twice what was to be expected as well. What was forgotten has to
-    be learned again: neither is told where the loss is below a quarter of the highest before, as it is where one episode
-    failed among many that all went well.
+    be learned again: neither is told where the loss is below a quarter of the highest before, as it is where one
+    episode failed among many that all went well.
     """
 
     name = "value_loss"
