@@ -24,8 +24,9 @@ from heeler.loop.absence import AWAY
 from heeler.loop.config import RunConfig
 from heeler.loop.language.run import LanguageRun
 from heeler.loop.language.running import Listeners, run_language
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.preferences import PreferenceLoop
+from heeler.loop.running import resume, run
 from heeler.service.client import Client
 from tests.faults.answering import people_config
 from tests.faults.test_run_kill import assert_same_run, final_weights, metric_trace

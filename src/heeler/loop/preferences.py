@@ -20,6 +20,8 @@ from heeler.feedback.stores import control_segments
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.config import RunConfig
 from heeler.loop.new_answers import NewAnswers, is_foretold
+from heeler.loop.parts import Arrays, Kept, Part, Turn
+from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.rewards.preference_model import PreferenceModel, is_validation
 
 _CONSUMER = "learner"
@@ -27,7 +29,7 @@ _TRAJECTORIES = "train"
 _MAX_WINDOWS = 2000
 
 
-class PreferenceLoop:
+class PreferenceLoop(Part):
     """Comparisons from asking to reward, for one run.
 
     Args:
@@ -35,6 +37,8 @@ class PreferenceLoop:
         store: where questions and answers live.
         model: the learned reward.
     """
+
+    name = "preferences"
 
     def __init__(self, config: RunConfig, store: Store, model: PreferenceModel) -> None:
         assert config.preferences is not None
@@ -84,6 +88,17 @@ class PreferenceLoop:
     def set_budget(self, budget: int) -> None:
         """Ask for so many comparisons in all from now on; fewer than were asked means no more questions."""
         self.schedule = replace(self.schedule, budget=budget)
+
+    def wants_snapshots(self) -> bool:
+        """Clips of it may be asked about."""
+        return True
+
+    def after_rollout(self, turn: Turn) -> Turn:
+        """Show, answer, reward: the turn with the learned reward. About what a trusted policy does nothing is asked."""
+        if turn.is_own:
+            self.ask(turn.rollout, turn.step)
+        self.listen(turn.step)
+        return replace(turn, reward=self.reward(turn.rollout, progress=turn.progress))
 
     # Show
 
@@ -381,6 +396,13 @@ class PreferenceLoop:
         exploration = self.config.exploration * max(0.0, 1 - progress / self.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
 
+    def not_finite(self, reward: np.ndarray | None) -> list[str]:
+        """What is no longer a finite number, of the model and of the reward that it gave."""
+        broken = self.model.not_finite(self.model_state)
+        if reward is not None and not np.isfinite(reward).all():
+            broken.append("the learned reward")
+        return broken
+
     def metrics(self) -> dict[str, float]:
         """Where the comparisons stand."""
         fit = {f"reward_model_{name}": value for name, value in self.model_state.last_fit.items()}
@@ -391,6 +413,14 @@ class PreferenceLoop:
         return counts | {"fits": self.model_state.num_fits} | fit | level
 
     # Saving
+
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        return to_arrays(self.tensors()), self.state()
+
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Go on from what `kept` returned."""
+        self.load(to_tensors(arrays), state)
 
     def tensors(self) -> dict[str, Tensor]:
         """Arrays that a checkpoint keeps."""

@@ -13,7 +13,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.unit.feedback.helpers import make_query, make_text
 from tests.unit.loop.stage import Stage, stage_config, with_preferences

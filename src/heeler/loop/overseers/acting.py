@@ -20,6 +20,7 @@ from heeler.core.named import under
 from heeler.core.verdict import Verdict
 from heeler.envs import World
 from heeler.loop.overseers.settings import OverseersConfig, build_team
+from heeler.loop.parts import Part
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.oversight.overseers.evidence import Proposals
@@ -28,7 +29,7 @@ from heeler.rollouts.collector import Collector
 Figures = dict[str, float]
 
 
-class ActionReview:
+class ActionReview(Part):
     """What stands between a policy and its world: called with what was seen and proposed, gives what is carried out.
 
     Args:
@@ -42,6 +43,8 @@ class ActionReview:
         ConfigError: an overseer or the trusted policy cannot be had, or does not fit the world; a budget is of nothing
             that is counted here.
     """
+
+    name = "overseers"
 
     def __init__(
         self,
@@ -185,7 +188,7 @@ class ActionReview:
             found |= {f"conduct.{name}": array for name, array in self._conduct.arrays().items()}
         return found
 
-    def load(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Go on from what `kept` returned.
 
         Raises:
