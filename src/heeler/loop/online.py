@@ -12,7 +12,6 @@ from operator import or_
 
 import numpy as np
 import torch
-import yaml
 
 from heeler.core.attention import Attention
 from heeler.core.named import under
@@ -21,11 +20,11 @@ from heeler.core.rollout import Rollout
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.store import Store
-from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
 from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.diverging import refuse_broken
-from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.going_on import config_text, newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.intervened import find_trusted
 from heeler.loop.live import LiveRecorder
@@ -107,7 +106,7 @@ class OnlineRun:
             self.returns.restart(partial=self.world.exact_state)
             self.store.add_policy_version(PolicyVersion(version=0, step=0))
         else:
-            self._refuse_changed_config(checkpoint)
+            refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
             self._load(checkpoint)
         self.mark()
         return refused
@@ -237,7 +236,7 @@ class OnlineRun:
         arrays, states = kept_of(self.parts)
         answers = self.preferences.num_answered if self.preferences else 0
         state = {
-            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "config": config_text(self.config),
             "lineage": {"policy_version": self.update, "answers": answers},
             "update": self.update,
             "metrics_size": self.metrics_size,
@@ -260,7 +259,7 @@ class OnlineRun:
             CheckpointError: there is no such checkpoint, or it is torn or altered; nothing is forgotten.
         """
         checkpoint = self.directory.load_checkpoint(step)
-        self._refuse_changed_config(checkpoint)
+        refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
         kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
@@ -270,12 +269,6 @@ class OnlineRun:
             self.trusted = find_trusted(self)
             self.save()
         self.mark()
-
-    def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
-        # Checkpoints of the first versions do not hold it.
-        if "config" in checkpoint.state:
-            old = to_dict(from_dict(yaml.safe_load(checkpoint.state["config"])))
-            refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
 
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state
