@@ -135,6 +135,7 @@ class OnlineRun:
             is_own=self.trusted is None,
             reward=rollout.true_reward,
         )
+        # Costs are counted, people are shown and listened to, and what was acted is rewarded.
         for part in self.parts:
             turn = part.after_rollout(turn)
         if self.preferences:
