@@ -151,7 +151,7 @@ def test_a_connection_that_is_lost_now_and_then_changes_nothing(
 def open_url(url: str, patch: pytest.MonkeyPatch) -> None:
     """Opening is not repeated: a run that begins with no server to be found is refused at once."""
     from heeler.feedback import stores
-    from heeler.loop import online
+    from heeler.loop import running
 
     def again(call: Callable[..., Any]) -> Callable[..., Any]:
         def opened(*arguments: Any) -> Any:
@@ -164,8 +164,8 @@ def open_url(url: str, patch: pytest.MonkeyPatch) -> None:
 
         return opened
 
-    patch.setattr(online, "open_store", again(stores.open_store))
-    patch.setattr(online, "refuse_taken_store", again(stores.refuse_taken_store))
+    patch.setattr(running, "open_store", again(stores.open_store))
+    patch.setattr(running, "refuse_taken_store", again(stores.refuse_taken_store))
 
 
 def test_people_s_answers_are_kept_and_taken_in_once_each(

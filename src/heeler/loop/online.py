@@ -108,7 +108,7 @@ class OnlineRun:
         else:
             refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
             self._load(checkpoint)
-        self.mark()
+        self.remember()
         return refused
 
     @property
@@ -158,7 +158,7 @@ class OnlineRun:
 
     def _act(self) -> Rollout | None:
         """A rollout; None where it was called off, and the run stands where it stood before."""
-        self.mark()
+        self.remember()
         # Each is asked, as it may have to know.
         self.collector.record_snapshots = any([part.wants_snapshots() for part in self.parts])
         try:
@@ -215,7 +215,7 @@ class OnlineRun:
 
     # Checkpoints
 
-    def mark(self) -> None:
+    def remember(self) -> None:
         """Remember where world, noise and overseers stand: here a stretch of acting begins."""
         self._before = kept_of(self._moved_by_acting)
 
@@ -269,7 +269,7 @@ class OnlineRun:
             self.holding.load(kept)
             self.trusted = find_trusted(self)
             self.save()
-        self.mark()
+        self.remember()
 
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state
