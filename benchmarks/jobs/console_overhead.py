@@ -67,7 +67,7 @@ def learn(run: Path, seed: int) -> None:
     """Learn until the process is ended, writing the time of each update's end."""
     from dataclasses import replace
 
-    from heeler.loop.online import run as learn_run
+    from heeler.loop.running import run as learn_run
     from heeler.recipes import ppo
 
     with (run.parent.parent / "times").open("a", buffering=1) as times:

@@ -31,7 +31,7 @@ from heeler.core.errors import RunStopped
 from heeler.envs.classic import Pendulum
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from heeler.recipes import ppo
 
 STEP_S, BEGIN_WITHIN_S, END_WITHIN_S = 0.002, 120.0, 60.0

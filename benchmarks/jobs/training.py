@@ -12,7 +12,8 @@ import numpy as np
 
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig
-from heeler.loop.online import Metrics, run
+from heeler.loop.parts import Metrics
+from heeler.loop.running import run
 from heeler.models.policy import Policy
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -25,7 +25,7 @@ LEARN = """
 import sys, time
 from dataclasses import replace
 from heeler.core.errors import RunStopped
-from heeler.loop.online import run
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_preferences
 config = tiny_preferences(checkpoint_every=10, keep_checkpoints=50)
 # As long as the test needs it, and no faster than the charts: it is stopped by a button.

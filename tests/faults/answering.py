@@ -16,7 +16,7 @@ import numpy as np
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
-from heeler.loop.online import run
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_preferences
 
 NUM_UPDATES = 12

@@ -19,7 +19,7 @@ from heeler.envs import gymnasium_adapter
 from heeler.envs.classic import Pendulum
 from heeler.feedback.stores import STORE_NAME
 from heeler.loop.config import RunConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_ppo
 
 

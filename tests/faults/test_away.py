@@ -24,8 +24,9 @@ from heeler.loop.absence import AWAY
 from heeler.loop.config import RunConfig
 from heeler.loop.language.run import LanguageRun
 from heeler.loop.language.running import Listeners, run_language
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.preferences import PreferenceLoop
+from heeler.loop.running import resume, run
 from heeler.service.client import Client
 from tests.faults.answering import people_config
 from tests.faults.test_run_kill import assert_same_run, final_weights, metric_trace
@@ -150,7 +151,7 @@ def test_a_connection_that_is_lost_now_and_then_changes_nothing(
 def open_url(url: str, patch: pytest.MonkeyPatch) -> None:
     """Opening is not repeated: a run that begins with no server to be found is refused at once."""
     from heeler.feedback import stores
-    from heeler.loop import online
+    from heeler.loop import running
 
     def again(call: Callable[..., Any]) -> Callable[..., Any]:
         def opened(*arguments: Any) -> Any:
@@ -163,8 +164,8 @@ def open_url(url: str, patch: pytest.MonkeyPatch) -> None:
 
         return opened
 
-    patch.setattr(online, "open_store", again(stores.open_store))
-    patch.setattr(online, "refuse_taken_store", again(stores.refuse_taken_store))
+    patch.setattr(running, "open_store", again(stores.open_store))
+    patch.setattr(running, "refuse_taken_store", again(stores.refuse_taken_store))
 
 
 def test_people_s_answers_are_kept_and_taken_in_once_each(

@@ -10,7 +10,7 @@ from heeler.core.errors import ConfigError, WorldError
 from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig, make, making
 from heeler.loop.config import RunConfig
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from tests.faults.bad_worlds import UNLUCKY, Breaking, BreakingPendulum
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences

@@ -22,7 +22,7 @@ from heeler.core.processes import Process, is_alive
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from tests.faults.hanging_run import config
 from tests.faults.test_run_kill import ROOT, assert_same_run
 from tests.unit.service.helpers import API, Served, make_keys

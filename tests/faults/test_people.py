@@ -14,7 +14,7 @@ from safetensors import safe_open
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from tests.faults.answering import NUM_UPDATES, people_config
 
 SCRIPT = Path(__file__).parent / "answering.py"

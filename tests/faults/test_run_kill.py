@@ -17,7 +17,7 @@ from heeler.core.errors import RunError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from tests.faults.tiny_run import KINDS, config
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from heeler.cli import main
 from heeler.core.errors import RunError, StoreError
 from heeler.feedback.store import Store
 from heeler.loop.backing_up import back_up_run
-from heeler.loop.online import resume, run
 from heeler.loop.report import write_report
+from heeler.loop.running import resume, run
 from tests.faults.answering import people_config
 from tests.faults.test_people import process
 from tests.faults.test_run_kill import assert_same_run, finish, kill, num_writes

@@ -23,7 +23,7 @@ import pytest
 from heeler.core.audit import AuditLog
 from heeler.core.nouns import Query
 from heeler.core.rundir import RunDirectory
-from heeler.loop.online import resume
+from heeler.loop.running import resume
 from heeler.service.client import Client
 from tests.faults.answering import NUM_UPDATES
 from tests.unit.service.helpers import API, ENVIRONMENT, Served, answer_to, bearer, make_keys, make_run, store_of

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 
 from heeler.core import rundir
 from heeler.loop.config import RunConfig
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from heeler.recipes import backflip
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 

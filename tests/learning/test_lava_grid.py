@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from heeler.loop.config import LimitsConfig, RunConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.recipes import ppo
 from heeler.safety.costs import CostConfig
 

@@ -10,7 +10,7 @@ from heeler.envs import EnvConfig, make
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.config import PreferencesConfig, RunConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.recipes import ppo, preferences
 
 pytestmark = pytest.mark.slow

@@ -40,7 +40,7 @@ from heeler.core.errors import ConfigError, RunStopped, StoreAway, WorldError
 
 if TYPE_CHECKING:
     from heeler.loop.config import RunConfig
-    from heeler.loop.online import RunResult
+    from heeler.loop.running import RunResult
 
 OnMetrics = Callable[[Mapping[str, float]], None]
 OnBegin = Callable[[], None]
@@ -65,8 +65,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     from heeler.loop.config import from_dict, to_dict
     from heeler.loop.language.config import LanguageRunConfig
     from heeler.loop.offline.config import OfflineRunConfig
-    from heeler.loop.online import run
     from heeler.loop.reward_config import RewardRunConfig
+    from heeler.loop.running import run
     from heeler.loop.settings import assign
     from heeler.recipes import RECIPES
 
@@ -134,7 +134,7 @@ def resume(
     from heeler.loop.config import REWARD_MODEL, from_dict
     from heeler.loop.language.config import is_language_config
     from heeler.loop.offline.config import is_offline_config
-    from heeler.loop.online import resume as go_on
+    from heeler.loop.running import resume as go_on
 
     def learn(on_metrics: OnMetrics, on_begin: OnBegin, on_warning: OnWarning) -> "RunResult":
         return go_on(run, on_metrics=on_metrics, on_begin=on_begin, on_warning=on_warning)

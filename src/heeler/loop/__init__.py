@@ -17,25 +17,25 @@ if TYPE_CHECKING:
     from heeler.loop.evaluations import PolicyEvaluation as PolicyEvaluation
     from heeler.loop.evaluations import evaluate_run as evaluate_run
     from heeler.loop.exporting import export_run as export_run
-    from heeler.loop.online import RunResult as RunResult
-    from heeler.loop.online import resume as resume
-    from heeler.loop.online import run as run
     from heeler.loop.reading import load_policy as load_policy
     from heeler.loop.report import write_report as write_report
+    from heeler.loop.running import RunResult as RunResult
+    from heeler.loop.running import resume as resume
+    from heeler.loop.running import run as run
 
 _WHERE = {
     "Deployment": "deployment",
     "FilmedRun": "clips",
     "PolicyEvaluation": "evaluations",
     "RunConfig": "config",
-    "RunResult": "online",
+    "RunResult": "running",
     "back_up_run": "backing_up",
     "deploy": "deploying",
     "evaluate_run": "evaluations",
     "export_run": "exporting",
     "load_policy": "reading",
-    "resume": "online",
-    "run": "online",
+    "resume": "running",
+    "run": "running",
     "watch_run": "clips",
     "write_report": "report",
 }

@@ -9,19 +9,18 @@ import numpy as np
 from torch import Tensor
 
 from heeler.core.errors import ConfigError, LearningError
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
+from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator, stream
-from heeler.feedback.sampling import candidate_windows, cut, draw_windows, longest_stretch
+from heeler.feedback.sampling import candidate_windows, draw_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
 from heeler.feedback.unsafe import UnsafeTeacher, says_unsafe
+from heeler.loop.asking import MAX_WINDOWS, clips, clips_too_long, first_due, later_due, num_rollouts, put
 from heeler.loop.config import RunConfig
 from heeler.rewards.cost_model import CostModel
 
 _CONSUMER, _WATCHER = "costs", "simulated-watcher"
-_TRAJECTORIES = "train"
-_MAX_WINDOWS = 2000
 
 
 class CostAnswers:
@@ -92,10 +91,7 @@ class CostAnswers:
             return 0
         segments, chosen = self._choose(rollout, windows, due)
         queries = [self._query(segment, step, index) for index, segment in enumerate(segments)]
-        made = rollout.policy_version * self.run_config.steps_per_update
-        self.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=made))
-        self.store.add_segments(segments)
-        self.store.add_queries(queries)
+        put(self.store, self.run_config, rollout, segments, queries)
         self.num_asked += len(queries)
         if self.teacher is not None:
             self.asked |= {query.id for query in queries}
@@ -103,14 +99,13 @@ class CostAnswers:
         return len(queries)
 
     def _due(self, step: int) -> int:
-        total, rollouts = self.run_config.total_steps, step // self.run_config.steps_per_update
         if self.is_ready:
-            # A run is rounded down to whole updates, so that its last step may not come: the last update ends it.
-            return self.schedule.due(total if rollouts >= self.run_config.num_updates else step, total, self.num_asked)
-        share = min(1.0, rollouts / self.config.num_warmup_rollouts)
+            return later_due(self.run_config, self.schedule, step, self.num_asked)
+        num_warmup = self.config.num_warmup_rollouts
+        first = first_due(self.run_config, step, num_first=self._num_first, num_warmup_rollouts=num_warmup)
         # Where all first answers are kept for validation, there is nothing to fit to without another.
         more = self.has_enough and bool(self.model_state.validation_Q.all())
-        return max(int(more), round(self._num_first * share) - self.num_asked)
+        return max(int(more), first - self.num_asked)
 
     def _choose(self, rollout: Rollout, windows: np.ndarray, num: int) -> tuple[list[Segment], np.ndarray]:
         """Clips, and the [num, 2] windows that they were cut from."""
@@ -118,7 +113,7 @@ class CostAnswers:
         if self.config.acquisition == "random" or not self.model_state.num_fits:
             drawn = draw_windows(windows, num, self.generator)
             return self._cut(rollout, drawn), drawn
-        num_drawn = min(len(windows), max(num, min(num * self.config.num_candidates, _MAX_WINDOWS)))
+        num_drawn = min(len(windows), max(num, min(num * self.config.num_candidates, MAX_WINDOWS)))
         drawn = draw_windows(windows, num_drawn, self.generator)
         candidates = self._cut(rollout, drawn)
         unsafe_K = self.model.unsafe(self.model_state, candidates).mean(0).double().numpy()
@@ -130,14 +125,7 @@ class CostAnswers:
         return [candidates[row] for row in rows], drawn[rows]
 
     def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
-        return cut(
-            rollout,
-            windows,
-            self.config.segment_length,
-            env_id=self.run_config.env.id,
-            trajectories=_TRAJECTORIES,
-            keep_true_reward=False,
-        )
+        return clips(self.run_config, rollout, windows, self.config.segment_length, keep_true_reward=False)
 
     def _truly_unsafe(self, rollout: Rollout, windows: np.ndarray) -> list[bool]:
         """Whether each clip costs anything by the world's own count; only the simulated teacher is told."""
@@ -156,13 +144,9 @@ class CostAnswers:
         )
 
     def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
-        over = step // self.run_config.steps_per_update >= self.config.num_warmup_rollouts
+        over = num_rollouts(self.run_config, step) >= self.config.num_warmup_rollouts
         if over and self.num_asked == 0:
-            raise ConfigError(
-                f"limits.answers.segment_length must be at most the episodes' length, got {self.config.segment_length}"
-                f": the longest stretch within one episode of the last rollout has {longest_stretch(rollout.ended)} "
-                "steps, so that nothing can be asked; make clips shorter, or episodes longer"
-            )
+            raise clips_too_long(rollout, "limits.answers.segment_length", self.config.segment_length)
 
     # Answer
 

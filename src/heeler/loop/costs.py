@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from heeler.core.named import under
 from heeler.core.rollout import Rollout, cost_figure
@@ -18,14 +16,15 @@ from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig
 from heeler.loop.cost_answers import CostAnswers, true_column
 from heeler.loop.made_up import made_up, made_up_steps
+from heeler.loop.parts import Arrays, Kept, Part, Turn
+from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.rewards.cost_model import CostModel
 from heeler.rewards.shaping import rollout_place, rollout_steps
 from heeler.rewards.step_functions import StepFunction, Where
 from heeler.safety.costs import ANSWERS, WORLD, CostConfig
 
-PREFIX = "own_costs."
-"""Of their tensors in a checkpoint."""
+_PREFIX = "own_costs."
 
 
 def own_costs(config: RunConfig) -> tuple[CostConfig, ...]:
@@ -34,7 +33,7 @@ def own_costs(config: RunConfig) -> tuple[CostConfig, ...]:
     return tuple(cost for cost in costs if cost.source != WORLD)
 
 
-class OwnCosts:
+class OwnCosts(Part):
     """The costs of a run that do not come from its world. Shapes: B steps, E costs of their own.
 
     Args:
@@ -45,6 +44,8 @@ class OwnCosts:
     Raises:
         ConfigError: a function cannot be found, or the simulated teacher goes by a cost that there is not.
     """
+
+    name = "costs"
 
     def __init__(self, config: RunConfig, world: World, store: Store | None) -> None:
         self.config = config
@@ -78,6 +79,15 @@ class OwnCosts:
         observation, action = made_up_steps(world, self.config.seed)
         for function in self.functions.values():
             function(observation, action, observation, where=made_up)
+
+    @property
+    def prefix(self) -> str:
+        """Of their arrays in a checkpoint."""
+        return _PREFIX
+
+    def wants_snapshots(self) -> bool:
+        """Clips of it may be asked about."""
+        return self.answers is not None
 
     @property
     def is_ready(self) -> bool:
@@ -115,13 +125,13 @@ class OwnCosts:
         state = self._model_state if self.answers is None else self.answers.model_state
         return self.model.cost(state, observation, action, next_observation)
 
-    def beside(self, rollout: Rollout, step: int) -> Rollout:
-        """The rollout with these costs beside the world's; asks, listens and fits before, where they are learned.
+    def after_rollout(self, turn: Turn) -> Turn:
+        """With these costs beside the world's in the rollout; asks, listens and fits before, where they are learned.
 
-        Args:
-            rollout: just made.
-            step: environment steps of the run at its end.
+        Raises:
+            HeelerError: a function gave no finite number for a step, or a fit has diverged.
         """
+        rollout, step = turn.rollout, turn.step
         if self.answers is not None:
             self.answers.ask(rollout, step)
             self.answers.listen(step)
@@ -130,11 +140,12 @@ class OwnCosts:
         own_TNE = own_BE.reshape(*rollout.terminated.shape, -1)
         sums = self._ended(rollout, own_TNE)
         figures = {cost_figure(name): sums[:, index] for index, name in enumerate(self.names)}
-        return replace(
+        rollout = replace(
             rollout,
             cost=np.concatenate([rollout.cost, own_TNE], -1),
             episode_figures={**rollout.episode_figures, **figures},
         )
+        return replace(turn, rollout=rollout)
 
     def _ended(self, rollout: Rollout, own_TNE: np.ndarray) -> np.ndarray:
         """[number of ended episodes, E] what each has cost, in the order of the rollout's `final_index`."""
@@ -154,28 +165,25 @@ class OwnCosts:
         """Where the answers stand."""
         return {} if self.answers is None else self.answers.metrics()
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Arrays that a checkpoint keeps."""
-        learned = {} if self.answers is None else self.answers.tensors()
-        return {"running": torch.from_numpy(self.running.copy())} | {f"model.{k}": v for k, v in learned.items()}
-
-    def state(self) -> dict[str, Any]:
-        """JSON-ready values that a checkpoint keeps."""
-        return {
+    def kept(self) -> Kept:
+        """What a checkpoint keeps of them."""
+        learned = {} if self.answers is None else to_arrays(self.answers.tensors())
+        arrays = {"running": self.running.copy()} | {f"model.{name}": array for name, array in learned.items()}
+        return arrays, {
             "functions": {name: function.fingerprint for name, function in self.functions.items()},
             "answers": None if self.answers is None else self.answers.state(),
         }
 
-    def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Go on from what `tensors` and `state` returned.
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Go on from what `kept` returned.
 
         Raises:
             CheckpointError: a function's file is not what it was.
         """
         for name, function in self.functions.items():
             function.refuse_changed(state["functions"][name])
-        self.running = tensors["running"].numpy().copy()
-        learned = under("model.", tensors)
+        self.running = arrays["running"].copy()
+        learned = to_tensors(under("model.", arrays))
         if self.answers is not None:
             self.answers.load(learned, state["answers"])
         elif self.model is not None:
@@ -202,6 +210,5 @@ def costs_of(checkpoint: Checkpoint, config: RunConfig) -> OwnCosts | None:
         costs = OwnCosts(config, world, None)
     finally:
         world.close()
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in checkpoint.tensors.items()}
-    costs.load(under(PREFIX, tensors), checkpoint.state["costs"])
+    costs.restore(under(_PREFIX, checkpoint.tensors), checkpoint.state["costs"])
     return costs

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
+
+import yaml
 
 from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.loop.config import to_dict
 from heeler.loop.settings import dotted
 
 
@@ -26,11 +29,16 @@ def newest_sound(directory: RunDirectory) -> tuple[Checkpoint | None, list[str]]
     return checkpoint, refused
 
 
+def config_text(config: Any) -> str:
+    """A run's configuration as its checkpoints hold it, under `config`."""
+    return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
 def refuse_changed_config(
     directory: RunDirectory,
     checkpoint: Checkpoint,
-    old: Mapping[str, Any],
-    new: Mapping[str, Any],
+    config: Any,
+    read: Callable[[dict[str, Any]], Any],
     *,
     may_change: Collection[str] = (),
 ) -> None:
@@ -38,15 +46,18 @@ def refuse_changed_config(
 
     Args:
         directory: of the run.
-        checkpoint: to go on from.
-        old: the configuration that it was made with, as `heeler.loop.config.to_dict` gives it.
-        new: the run's configuration now.
+        checkpoint: to go on from; those of the first versions do not hold what they were made with.
+        config: the run's configuration now.
+        read: makes a configuration of what `to_dict` gave.
         may_change: dotted names of what nothing learned depends on.
 
     Raises:
         RunError: they differ; names what.
     """
-    before, now = dotted(old), dotted(new)
+    if "config" not in checkpoint.state:
+        return
+    # As this version has it, with what there was no setting for yet.
+    before, now = (dotted(to_dict(one)) for one in (read(yaml.safe_load(checkpoint.state["config"])), config))
     changed = [
         f"{name} from {before.get(name)} to {now.get(name)}"
         for name in before | now

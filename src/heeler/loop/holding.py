@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from heeler.loop.parts import Arrays, Kept, Part
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import Act, InterventionsConfig, InterventionsState, decide, first_state
 
@@ -44,12 +45,14 @@ class Held:
         return f"{how[self.level]} since step {self.since_step:,}"
 
 
-class Holding:
+class Holding(Part):
     """What interventions have made of a run.
 
     Args:
         config: of the run; None where it says nothing of them.
     """
+
+    name = "holding"
 
     def __init__(self, config: InterventionsConfig | None) -> None:
         self.config = config or NO_RULES
@@ -142,6 +145,14 @@ class Holding:
     def _decided_by(self) -> list[dict[str, Any]]:
         """The rules as JSON has them."""
         return [{**asdict(rule), "then": list(rule.then)} for rule in self.config.rules]
+
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        return {}, self.state()
+
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Be held as the run was; checkpoints from before there were interventions do not say so."""
+        self.load(state)
 
     def load(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what `state` returned; None for a run to which nothing was done.

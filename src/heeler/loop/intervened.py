@@ -56,8 +56,17 @@ class Intervened:
         self._run.roll_back(step)
 
     def set_budget(self, budget: int) -> int:
-        """Ask for so many comparisons in all from now on; returns how many it were."""
-        return self._run.set_budget(budget)
+        """Ask for so many comparisons in all from now on; returns how many it were.
+
+        Raises:
+            ConfigError: this run asks nothing.
+        """
+        preferences = self._run.preferences
+        if preferences is None:
+            raise ConfigError("this run learns from its world's own reward and asks nothing")
+        was = preferences.schedule.budget
+        preferences.set_budget(budget)
+        return was
 
     def hold(self, level: Level, *, by: By, reason: str) -> str:
         """Be slowed, frozen, or act by what is trusted; saved before it returns. Says in words what came of it.
@@ -94,7 +103,7 @@ class Intervened:
             # Without a release to trust, the policy itself has to do.
             with suppress(ConfigError, CheckpointError):
                 policy, _ = trusted_of(run.holding.config.trusted, run.directory, run.config, run.learner.policy)
-        run.before = (run.collector.state_dict(), run.noise.get_state())
+        run.remember()
         max_steps = run.holding.config.rest_within_steps
         rest = bring_to_rest(run.world, run.collector.observation, policy, max_steps=max_steps)
         run.save_last_whole_update()

@@ -9,6 +9,7 @@ import numpy as np
 from heeler.core.live import LiveStretch, is_watched, leave
 from heeler.core.rollout import Rollout
 from heeler.envs import DRAWN_IDS, World
+from heeler.loop.parts import Arrays, Part, Turn
 
 LEAVE_EVERY_S = 10.0
 _SHOWN_S = 4.0
@@ -17,7 +18,7 @@ _LOOK_EVERY_S = 1.0
 _DEFAULT_RENDER_FPS = 30.0
 
 
-class LiveRecorder:
+class LiveRecorder(Part):
     """Leaves the last seconds of the first environment for whoever watches, every ten seconds or so.
 
     Args:
@@ -34,10 +35,24 @@ class LiveRecorder:
         self._rows: list[np.ndarray] = []
         self._num_steps = 0
         self._looked_s = self._left_s = self._began_s = -math.inf
-        self._is_watched = False
+        self._is_watched = self._is_recorded = False
 
-    def is_due(self) -> bool:
-        """Whether the next rollout is to be recorded."""
+    def wants_snapshots(self) -> bool:
+        """Whether somebody is to see the next rollout."""
+        self._is_recorded = self._is_due()
+        return self._is_recorded
+
+    def after_rollout(self, turn: Turn) -> Turn:
+        """Take it in, where somebody is to see it."""
+        if self._is_recorded:
+            self._add(turn.rollout, turn.step)
+        return turn
+
+    def restore(self, arrays: Arrays, state: None) -> None:
+        """Another stretch follows than the one that was recorded."""
+        self._rows = []
+
+    def _is_due(self) -> bool:
         if not self._can_be_drawn:
             return False
         now_s = time.monotonic()
@@ -45,13 +60,8 @@ class LiveRecorder:
             self._looked_s, self._is_watched = now_s, is_watched(self._run)
         return self._is_watched and (bool(self._rows) or now_s - self._left_s >= LEAVE_EVERY_S)
 
-    def add(self, rollout: Rollout, step: int) -> None:
-        """Take in a rollout that was due, and leave what was recorded once it is enough.
-
-        Args:
-            rollout: with its snapshots; one without them is not taken.
-            step: environment steps at its end.
-        """
+    def _add(self, rollout: Rollout, step: int) -> None:
+        """Leave what was recorded once it is enough; a rollout without snapshots is not taken."""
         if rollout.snapshot is None:
             return
         now_s = time.monotonic()
@@ -65,12 +75,8 @@ class LiveRecorder:
         if len(self._rows) >= _SHOWN_S * self._fps or (is_late and self._rows):
             shown = self._rows[-max(1, round(_SHOWN_S * self._fps)) :]
             leave(self._run, LiveStretch(snapshot=np.stack(shown), fps=self._fps, step=step))
-            self.forget()
+            self._rows = []
             self._left_s = now_s
-
-    def forget(self) -> None:
-        """What was recorded is not gone on with: the run went back, or nobody watches."""
-        self._rows = []
 
 
 def steps_per_second(world: World) -> float:

@@ -1,73 +1,56 @@
 """The whole loop: act, show, answer, reward, learn. Whoever reads `OnlineRun.iterate` sees the product.
 
 The learner owns the run directory while it runs. A checkpoint holds everything that the next update depends on, so that
-a run killed at any moment goes on from its last checkpoint as if it had never stopped.
+a run killed at any moment goes on from its last checkpoint as if it had never stopped. `running` steps a run to its
+end; what it carries beside the learner are `parts`.
 """
 
-import atexit
-import gc
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from heeler.core.attention import Attention
-from heeler.core.errors import ConfigError, LearningError, RunHalted, WorldError
 from heeler.core.named import under
 from heeler.core.nouns import PolicyVersion
+from heeler.core.rollout import Rollout
 from heeler.core.rundir import Checkpoint, RunDirectory
-from heeler.envs import World, make
-from heeler.evaluation.returns import Evaluation
-from heeler.feedback.patience import Patience, patient
+from heeler.envs import make
 from heeler.feedback.store import Store
-from heeler.feedback.stores import open_store, refuse_taken_store
-from heeler.loop.absence import Absence
-from heeler.loop.acts import Acts
-from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
-from heeler.loop.control_gating import is_offer_due, offers
-from heeler.loop.costs import PREFIX, OwnCosts, own_costs
-from heeler.loop.evaluations import final_seed, save_evaluation, summarize
-from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.control_gating import is_offer_due
+from heeler.loop.costs import OwnCosts, own_costs
+from heeler.loop.diverging import refuse_broken
+from heeler.loop.going_on import config_text, newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
-from heeler.loop.intervened import Intervened, find_trusted
+from heeler.loop.intervened import find_trusted
 from heeler.loop.live import LiveRecorder
-from heeler.loop.overseers.acting import ActionReview, check_overseers
+from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.telling import ObjectionLog
+from heeler.loop.parts import Metrics, Part, Turn, kept_of, restore
+from heeler.loop.place import Place
 from heeler.loop.preferences import PreferenceLoop
-from heeler.loop.progress import EpisodeReturns
-from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
+from heeler.loop.progress import EpisodeReturns, correlation
+from heeler.loop.reading import preference_model
 from heeler.loop.shaping import RunShaping
-from heeler.loop.steering import Steering
-from heeler.loop.trackers import check_trackers, open_trackers
-from heeler.loop.trusted import Trusted, check_trusted
-from heeler.loop.watching import MAY_CHANGE, watch_over, watched
-from heeler.models.policy import Policy
+from heeler.loop.shielded import Shielded
+from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.loop.trusted import Trusted
+from heeler.loop.waiting import FirstAnswers
+from heeler.loop.watching import MAY_CHANGE, watch_over
 from heeler.rollouts.collector import CalledOff, Collector
 from heeler.safety.shields.shield import make_shield
 
-Metrics = dict[str, float]
-WAITING = "waiting_for_people"
-"""Setting of the store that says since when (Unix seconds) the learner waits for people's answers; None while it does
-not."""
-_POLL_S = 0.2
 # What is learned does not depend on these, and a full disk or a server that has moved may be the reason to change them.
 _MAY_CHANGE = ("trackers", "keep_checkpoints", "num_evaluation_episodes", "store", "store_patience_s")
 _MAY_CHANGE += (*MAY_CHANGE, *RULES_MAY_CHANGE)
 
-# A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
-atexit.register(gc.freeze)
-
 
 class OnlineRun:
-    """One run of the loop in its directory. Use `run` and `resume` unless you want to step it yourself.
+    """One run of the loop in its directory. Use `running.run` and `resume` unless you want to step it yourself.
 
     Args:
         directory: the run's, made for this very configuration.
@@ -79,34 +62,37 @@ class OnlineRun:
         torch.set_num_threads(config.torch_threads)
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
-        self.shield = make_shield(config.shield, config.env, self.world)
-        self.collector = Collector(
-            self.world, config.num_steps, record_snapshots=config.preferences is not None, shield=self.shield
-        )
+        shield = make_shield(config.shield, config.env, self.world)
+        self.collector = Collector(self.world, config.num_steps, record_snapshots=False, shield=shield)
+        self.collector.is_called_off = Attention(directory.path).is_called
         self.ppo = config.learner(self.world)
         self.learner = self.ppo.init(config.seed, self.world.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
-        self.preferences: PreferenceLoop | None = None
-        if config.preferences:
-            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
+        self.trusted: Trusted | None = None
+        """What acts in the policy's place, while something does."""
+        self.step = self.update = self.metrics_size = 0
+        self.elapsed_s = 0.0
+
+        place = Place(self.collector, self.noise)
         self.overseers = ActionReview(config.overseers, self.world, self.collector) if config.overseers else None
         self.collector.review = self.overseers
         self.objections = ObjectionLog(directory, self.overseers) if self.overseers else None
         self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
-        self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.returns = EpisodeReturns(self.world.num_envs)
-        self.live = LiveRecorder(directory.path, self.world)
+        self.shield = Shielded(shield) if shield else None
+        self.preferences: PreferenceLoop | None = None
+        if config.preferences:
+            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
+        self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.holding = Holding(config.interventions)
-        self.trusted: Trusted | None = None
-        """What acts in the policy's place, while something does."""
-        self.collector.is_called_off = Attention(directory.path).is_called
         self.watch = watch_over(config, directory, self.world.cost_names)
-        self.step = self.update = self.metrics_size = 0
-        self.elapsed_s = 0.0
-        self._says_waiting: bool | None = None
-        self.before = (self.collector.state_dict(), self.noise.get_state())
-        """World and noise as they were before the present stretch of acting."""
-        self.overseers_before = self.overseers.kept() if self.overseers else None
+        live = LiveRecorder(directory.path, self.world)
+        # In the order in which they take in a rollout: what it cost and returned first, what it is rewarded with last.
+        taking_in = (self.overseers, self.costs, self.returns, self.shield, live, self.preferences, self.shaping)
+        self.parts = [part for part in (place, *taking_in, self.holding, self.watch) if part is not None]
+        self._moved_by_acting: list[Part] = [place, self.overseers] if self.overseers else [place]
+        asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
+        self._first_answers = FirstAnswers(store, asking)
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
@@ -122,8 +108,9 @@ class OnlineRun:
             self.returns.restart(partial=self.world.exact_state)
             self.store.add_policy_version(PolicyVersion(version=0, step=0))
         else:
-            self._refuse_changed_config(checkpoint)
+            refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
             self._load(checkpoint)
+        self.remember()
         return refused
 
     @property
@@ -132,97 +119,86 @@ class OnlineRun:
         return self.update >= self.config.num_updates
 
     def iterate(self) -> Metrics | None:
-        """One turn of the loop; None where it only waited for people's first answers."""
+        """One turn of the loop; None where it only waited for people's first answers, or was called off."""
         began = time.perf_counter()
-        people = self.preferences
-        if self._waits_for_people():
+        if self._first_answers.are_missing(self.step, beat=self.beat):
             return None
+        self._put_a_fresh_policy_if_due()
+        rollout = self._act()
+        if rollout is None:
+            return None
+        acted = time.perf_counter()
+        self.step += self.config.steps_per_update
+        turn = Turn(
+            rollout=rollout,
+            step=self.step,
+            progress=self.config.progress(self.update),
+            policy=self.learner.policy,
+            is_own=self.trusted is None,
+            reward=rollout.true_reward,
+        )
+        # Costs are counted, people are shown and listened to, and what was acted is rewarded.
+        for part in self.parts:
+            turn = part.after_rollout(turn)
+        if self.preferences:
+            mend = "Lower preferences.model.learning_rate, or preferences.model.weight_decay"
+            refuse_broken(self.directory, self.update + 1, self.preferences.not_finite(turn.reward), mend)
+        rewarded = time.perf_counter()
+        learned = self._learn(turn)
+        self.update += 1
+        ended = time.perf_counter()
+        self.elapsed_s += ended - began
+        times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
+        if self.objections:
+            self.objections.tell(self.step)
+        return self._record(turn, learned | times)
+
+    def _put_a_fresh_policy_if_due(self) -> None:
         # A policy that is frozen is not put aside for a fresh one either.
         if self.update == self.config.restart_update and self.holding.learns:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
             if self.watch:
                 self.watch.begin_anew()
-        progress = self.config.progress(self.update)
-        self.before = (self.collector.state_dict(), self.noise.get_state())
-        self.overseers_before = self.overseers.kept() if self.overseers else None
-        is_shown = self.live.is_due()
-        self.collector.record_snapshots = is_shown or people is not None or bool(self.costs and self.costs.answers)
+
+    def _act(self) -> Rollout | None:
+        """A rollout; None where it was called off, and the run stands where it stood before."""
+        self.remember()
+        # Each is asked, as it may have to know.
+        self.collector.record_snapshots = any([part.wants_snapshots() for part in self.parts])
         try:
-            rollout = self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
+            return self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
         except CalledOff:
             self._put_back()
             if not self.world.exact_state:
                 self._begin_episodes_anew()
             return None
-        acted = time.perf_counter()
-        self.step += self.config.steps_per_update
-        if self.costs:
-            rollout = self.costs.beside(rollout, self.step)
-        self.returns.add(rollout)
-        guarded = self.shield.learn(rollout, self.learner.policy) if self.shield else {}
-        if is_shown:
-            self.live.add(rollout, self.step)
-        reward: np.ndarray | None = rollout.true_reward
-        if people:
-            if self.trusted is None:
-                people.ask(rollout, self.step)
-            people.listen(self.step)
-            reward = people.reward(rollout, progress=progress)
-            self._refuse_broken_reward(people, reward)
-        rewarded = time.perf_counter()
-        learned: Metrics = {}
-        if reward is not None and self.holding.learns and (self.costs is None or self.costs.is_ready):
-            self.learner.pace = self.holding.pace
-            shaped = self.shaping.add(rollout, reward, self.step) if self.shaping else reward
-            self.learner, learned = self.ppo.update(self.learner, rollout, shaped, progress=progress)
-            self._refuse_broken_policy(learned, shaped)
-        self.update += 1
-        ended = time.perf_counter()
-        self.elapsed_s += ended - began
-        times = {"acting_s": acted - began, "reward_s": rewarded - acted, "learning_s": ended - rewarded}
-        told = [part.metrics() for part in (self.overseers, people, self.costs, self.shaping) if part]
-        if self.objections:
-            self.objections.tell(self.step)
-        return self._record(rollout, reward, reduce(or_, told, learned | guarded | times))
 
-    def _waits_for_people(self) -> bool:
-        """Whether people are still to give the first answers; waits for them a moment."""
-        asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
-        waiting = [one for one in asking if one.waits_for_people]
-        if waiting:
-            self._say_waiting(True)
-            if self.watch:
-                self.watch.dog.beat()
-            time.sleep(_POLL_S)
-            for one in waiting:
-                one.listen(self.step)
-            if not all(one.has_enough for one in waiting):
-                return True
-        if asking:
-            self._say_waiting(False)
-        return False
+    def _learn(self, turn: Turn) -> Metrics:
+        if turn.reward is None or not self.holding.learns or not (self.costs is None or self.costs.is_ready):
+            return {}
+        self.learner.pace = self.holding.pace
+        reward = self.shaping.add(turn.rollout, turn.reward, turn.step) if self.shaping else turn.reward
+        self.learner, learned = self.ppo.update(self.learner, turn.rollout, reward, progress=turn.progress)
+        broken = [name for name, value in learned.items() if not math.isfinite(value)]
+        if not torch.isfinite(self.learner.parameters.flat).all():
+            broken.append("a weight of the policy")
+        size = f"{np.abs(reward).max():.3g}"
+        mend = f"Lower algorithm.learning_rate, or algorithm.max_gradient_norm; rewards were of up to {size}"
+        refuse_broken(self.directory, self.update + 1, broken, mend)
+        return learned
 
-    def waiting(self) -> Metrics:
-        """Where the run stands while it waits for people; no update's metrics."""
-        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
-        return reduce(or_, figures, {"step": self.step, "update": self.update})
-
-    def _say_waiting(self, waits: bool) -> None:
-        """Tell those who look at the store whether this learner waits for people."""
-        if self._says_waiting != waits:
-            self.store.set_setting(WAITING, time.time() if waits else None)
-            self._says_waiting = waits
-
-    def _record(self, rollout: Any, reward: np.ndarray | None, figures: Metrics) -> Metrics:
+    def _record(self, turn: Turn, figures: Metrics) -> Metrics:
         row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}
-        row |= self.returns.metrics()
-        row["true_reward_mean"] = float(rollout.true_reward.mean())
-        if reward is not None and self.preferences:
-            row["reward_correlation"] = correlation(reward, rollout.true_reward)
+        row |= self.returns.means()
+        row["true_reward_mean"] = float(turn.rollout.true_reward.mean())
+        if turn.reward is not None and self.preferences:
+            row["reward_correlation"] = correlation(turn.reward, turn.rollout.true_reward)
+        told = reduce(or_, (part.metrics() for part in self.parts), figures)
         # What a learner says of itself does not take the place of what was measured.
-        row |= {name: float(value) for name, value in figures.items() if name not in row} | self.holding.metrics()
+        row |= {name: float(value) for name, value in told.items() if name not in row}
         if self.watch:
-            row |= self.watch.look(row, rollout=rollout, reward=reward, returns=self.returns, people=self.preferences)
+            asked = self.preferences
+            row |= self.watch.look(row, rollout=turn.rollout, reward=turn.reward, returns=self.returns, people=asked)
             self.holding.findings += self.watch.findings
         self.holding.decide(self.update)
         self.metrics_size = self.directory.append_metrics(row)
@@ -231,30 +207,27 @@ class OnlineRun:
             self.save()
         return row
 
-    def _refuse_broken_reward(self, people: PreferenceLoop, reward: np.ndarray | None) -> None:
-        broken = people.model.not_finite(people.model_state)
-        if reward is not None and not np.isfinite(reward).all():
-            broken.append("the learned reward")
-        self._refuse(broken, "Lower preferences.model.learning_rate, or preferences.model.weight_decay")
+    def waiting(self) -> Metrics:
+        """Where the run stands while it waits for people; no update's metrics."""
+        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
+        return reduce(or_, figures, {"step": self.step, "update": self.update})
 
-    def _refuse_broken_policy(self, learned: Metrics, reward: np.ndarray) -> None:
-        broken = [name for name, value in learned.items() if not math.isfinite(value)]
-        if not torch.isfinite(self.learner.parameters.flat).all():
-            broken.append("a weight of the policy")
-        size = f"{np.abs(reward).max():.3g}"
-        self._refuse(
-            broken, f"Lower algorithm.learning_rate, or algorithm.max_gradient_norm; rewards were of up to {size}"
-        )
+    def beat(self) -> None:
+        """Tell whoever watches for stalls that the run is alive."""
+        if self.watch:
+            self.watch.dog.beat()
 
-    def _refuse(self, broken: list[str], mend: str) -> None:
-        """Stop where learning has diverged."""
-        if broken:
-            steps = self.directory.checkpoint_steps()
-            kept = f"the checkpoint of step {steps[-1]:,} is kept" if steps else "there is no checkpoint yet"
-            raise LearningError(
-                f"learning diverged in update {self.update + 1}: {', '.join(broken)} is no longer a finite number; "
-                f"{kept}. {mend}"
-            )
+    # Checkpoints
+
+    def remember(self) -> None:
+        """Remember where world, noise and overseers stand: here a stretch of acting begins."""
+        self._before = kept_of(self._moved_by_acting)
+
+    def _put_back(self) -> None:
+        """Stand where the present stretch of acting began; a foreign world stays where it is."""
+        if self.objections:
+            self.objections.tell(self.step, given_up=True)
+        restore(self._moved_by_acting, *self._before)
 
     def save_last_whole_update(self) -> Checkpoint:
         """Write a checkpoint of the state before the stretch of acting in which the world broke down."""
@@ -262,51 +235,23 @@ class OnlineRun:
         self._put_back()
         return self.save(begin_anew=False)
 
-    def _put_back(self) -> None:
-        """Stand where the present stretch of acting began; a foreign world stays where it is."""
-        if self.objections:
-            self.objections.tell(self.step, given_up=True)
-        collector, noise = self.before
-        self.collector.load_state_dict(collector)
-        self.noise.set_state(noise)
-        if self.overseers and self.overseers_before:
-            self.overseers.load(*self.overseers_before)
-
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""
         if begin_anew and not self.world.exact_state:
             self._begin_episodes_anew()
-        tensors = {f"learner.{k}": v for k, v in self.ppo.tensors(self.learner).items()}
-        people = self.preferences
-        if people:
-            tensors |= {f"preferences.{k}": v for k, v in people.tensors().items()}
-        if self.shield:
-            tensors |= {f"shield.{k}": v for k, v in self.shield.tensors().items()}
-        if self.costs:
-            tensors |= {f"{PREFIX}{k}": v for k, v in self.costs.tensors().items()}
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        arrays |= {f"collector.{k}": v for k, v in self.collector.state_dict().items()}
-        arrays["noise"] = self.noise.get_state().numpy()
-        overseen, of_overseers = self.overseers.kept() if self.overseers else ({}, None)
-        arrays |= {f"overseers.{name}": array for name, array in overseen.items()}
+        learned = {f"learner.{name}": array for name, array in to_arrays(self.ppo.tensors(self.learner)).items()}
+        arrays, states = kept_of(self.parts)
+        answers = self.preferences.num_answered if self.preferences else 0
         state = {
-            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
-            "lineage": {"policy_version": self.update, "answers": people.num_answered if people else 0},
+            "config": config_text(self.config),
+            "lineage": {"policy_version": self.update, "answers": answers},
             "update": self.update,
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
-            "returns": self.returns.state_dict(),
-            "preferences": people.state() if people else None,
-            "overseers": of_overseers,
-            "holding": self.holding.state(),
-            "watch": self.watch.state() if self.watch else None,
-            "costs": self.costs.state() if self.costs else None,
-            "shaping": self.shaping.state() if self.shaping else None,
+            **states,
         }
-        spare = self.holding.spared(self.directory.checkpoint_steps())
-        checkpoint = self.directory.save_checkpoint(
-            self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
-        )
+        keep, spare = self.config.keep_checkpoints, self.holding.spared(self.directory.checkpoint_steps())
+        checkpoint = self.directory.save_checkpoint(self.step, learned | arrays, state, keep=keep, spare=spare)
         if self.watch:
             self.watch.wrote_checkpoint(self.step)
         self.store.add_policy_version(
@@ -321,7 +266,7 @@ class OnlineRun:
             CheckpointError: there is no such checkpoint, or it is torn or altered; nothing is forgotten.
         """
         checkpoint = self.directory.load_checkpoint(step)
-        self._refuse_changed_config(checkpoint)
+        refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
         kept = self.holding.state()
         self.directory.discard_checkpoints_after(step)
         self._load(checkpoint)
@@ -330,51 +275,15 @@ class OnlineRun:
             self.holding.load(kept)
             self.trusted = find_trusted(self)
             self.save()
-
-    def set_budget(self, budget: int) -> int:
-        """Ask for so many comparisons in all from now on; returns how many it were.
-
-        Raises:
-            ConfigError: this run asks nothing.
-        """
-        if self.preferences is None:
-            raise ConfigError("this run learns from its world's own reward and asks nothing")
-        was = self.preferences.schedule.budget
-        self.preferences.set_budget(budget)
-        return was
-
-    def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
-        # Checkpoints of the first versions do not hold it.
-        if "config" in checkpoint.state:
-            old = to_dict(from_dict(yaml.safe_load(checkpoint.state["config"])))
-            refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
+        self.remember()
 
     def _load(self, checkpoint: Checkpoint) -> None:
         arrays, state = checkpoint.tensors, checkpoint.state
-        tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-        self.learner = self.ppo.load_tensors(self.learner, under("learner.", tensors))
-        if self.shield:
-            self.shield.load_tensors(under("shield.", tensors))
-        if self.preferences:
-            self.preferences.load(under("preferences.", tensors), state["preferences"])
-        if self.costs:
-            self.costs.load(under(PREFIX, tensors), state["costs"])
-        if self.shaping:
-            self.shaping.load(state["shaping"])
-        self.collector.load_state_dict(under("collector.", arrays))
-        if self.overseers:
-            self.overseers.load(under("overseers.", arrays), state["overseers"])
-        self.noise.set_state(tensors["noise"])
+        self.learner = self.ppo.load_tensors(self.learner, to_tensors(under("learner.", arrays)))
+        restore(self.parts, arrays, state)
         self.step, self.update = checkpoint.step, state["update"]
         self.metrics_size, self.elapsed_s = state["metrics_size"], state["elapsed_s"]
-        self.returns.load_state_dict(state["returns"])
-        # Checkpoints from before there were interventions do not hold it.
-        self.holding.load(state.get("holding"))
         self.trusted = find_trusted(self)
-        # Checkpoints of runs that nobody watched do not hold it.
-        if self.watch and state.get("watch"):
-            self.watch.load(state["watch"])
-        self.live.forget()
         self.directory.truncate_metrics(self.metrics_size)
         if not self.world.exact_state:
             self._begin_episodes_anew()
@@ -382,181 +291,11 @@ class OnlineRun:
     def _begin_episodes_anew(self) -> None:
         """In a world that cannot be saved: here, in a resumed run and in an uninterrupted one alike."""
         self.collector.reset(self.config.seed + 1_000_003 * self.update)
-        self.returns.restart()
-        if self.costs:
-            self.costs.restart()
+        for part in self.parts:
+            part.restart()
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunResult:
-    """What a run came to."""
-
-    path: Path
-    """Its directory."""
-    policy: Policy
-    """The policy at its end."""
-    evaluation: Evaluation
-    """Fresh episodes of that policy."""
-    refused_checkpoints: list[str]
-    """Checkpoints that were torn or altered, and how; empty in a run that was never resumed."""
-
-
-def run(
-    config: RunConfig,
-    path: Path | str,
-    *,
-    on_metrics: Callable[[Metrics], None] | None = None,
-    on_begin: Callable[[], None] | None = None,
-    on_warning: Callable[[str], None] | None = None,
-) -> RunResult:
-    """Make the run directory and learn to the end; a directory with the same configuration is gone on with.
-
-    Args:
-        config: from a recipe.
-        path: of the run directory.
-        on_metrics: called after each update with its metrics, and while people are waited for with what there is.
-        on_begin: called once nothing more is refused: the run's directory and store are there, and its own.
-        on_warning: called with what may mislead the learner, in words, as soon as it is found.
-
-    Raises:
-        StoreAway: the store's server was away for longer than `store_patience_s`; `resume` goes on from the last
-            checkpoint.
-        HeelerError: what is wrong and how to mend it. A world that breaks down leaves a checkpoint behind.
-    """
-    _check(config)
-    refuse_taken_store(config.store, Path(path))
-    directory = RunDirectory.create(Path(path), to_dict(config))
-    return _learn(directory, config, on_metrics, on_begin, on_warning)
-
-
-def _check(config: RunConfig) -> None:
-    """Refuse what cannot be run, before anything is written: length, world, networks, device, trackers."""
-    check_learns(config)
-    check_trackers(config)
-    world = make(config.env.single(), config.seed)
-    try:
-        ppo = config.learner(world)
-        state = ppo.init(config.seed, num_envs=1)
-        check_trusted(config, state.policy)
-        if config.preferences:
-            preference_model(config, ppo)
-        check_overseers(config.overseers, world)
-        if shield := make_shield(config.shield, config.env.single(), world):
-            shield.close()
-        if own_costs(config):
-            OwnCosts(config, world, None).try_out(world)
-        if config.shaping:
-            RunShaping(config, world).try_out(world)
-        _try_out(world, config)
-    finally:
-        world.close()
-
-
-def _try_out(world: World, config: RunConfig) -> None:
-    """One step of heeler's own world: a setting of the right type may still be none that it can be run with."""
-    if not (world.exact_state and config.env.kwargs):
-        return
-    try:
-        world.reset(seed=config.seed)
-        world.step(world.action_space.sample())
-    except (ArithmeticError, TypeError, ValueError, WorldError) as error:
-        settings = ", ".join(f"{name}={value}" for name, value in config.env.kwargs.items())
-        raise ConfigError(f"{config.env.id} cannot be run with {settings}: {error}") from error
-
-
-def resume(
-    path: Path | str,
-    *,
-    on_metrics: Callable[[Metrics], None] | None = None,
-    on_begin: Callable[[], None] | None = None,
-    on_warning: Callable[[str], None] | None = None,
-) -> RunResult:
-    """Go on with a run from its newest sound checkpoint; needs nothing but the directory. The rest is as of `run`."""
-    directory = RunDirectory.open(Path(path))
-    return _learn(directory, from_dict(directory.config()), on_metrics, on_begin, on_warning)
-
-
-def _learn(
-    directory: RunDirectory,
-    config: RunConfig,
-    on_metrics: Callable[[Metrics], None] | None,
-    on_begin: Callable[[], None] | None,
-    on_warning: Callable[[str], None] | None,
-) -> RunResult:
-    with directory.locked(), open_store(directory) as opened, opened.sole_learner():
-        acts = Acts(directory)
-        absence = Absence(acts, on_metrics)
-        store = patient(opened, Patience(config.store_patience_s, absence))
-        online = absence.run = OnlineRun(directory, config, store)
-        refused, steering = online.begin(), Steering(Intervened(online), store, acts)
-        acts.note("run.resume" if online.step else "run.begin", step=online.step, **_what(config))
-        steering.begin()
-        offer = offers(directory, config, acts)
-        if on_begin is not None:
-            on_begin()
-
-        def tell() -> None:
-            if online.watch:
-                online.watch.dog.beat()
-            if on_metrics is not None:
-                on_metrics(online.waiting())
-
-        try:
-            with acts.ending(online), watched(online.watch, online), open_trackers(directory, config) as track:
-                steering.obey(while_paused=tell)
-                while not online.is_finished:
-                    offer(online)
-                    metrics = online.iterate()
-                    if metrics is not None:
-                        track(metrics)
-                        _warn(online, acts, on_warning)
-                    if on_metrics is not None:
-                        on_metrics(metrics or online.waiting())
-                    steering.obey(while_paused=tell)
-                offer(online)
-        except (WorldError, RunHalted):
-            online.save_last_whole_update()
-            raise
-        finally:
-            online.world.close()
-            if online.shield:
-                online.shield.close()
-        policy, seed = online.learner.policy, final_seed(config)
-        # What is not trusted to act does not act at the end either.
-        evaluated, num_episodes = online.trusted or policy, config.num_evaluation_episodes
-        learned = online.shield.tensors() if online.shield else None
-        overseen = online.overseers.kept() if online.overseers else None
-        evaluation = evaluate_policy(
-            evaluated,
-            config,
-            num_episodes=num_episodes,
-            seed=seed,
-            learned=learned,
-            own_costs=online.costs,
-            overseen=overseen,
-        )
-        checkpoint = newest_sound_checkpoint(directory)
-        save_evaluation(directory, summarize(evaluation, checkpoint, seed=seed))
-        acts.note("run.finish", step=online.step, checkpoint_sha256=checkpoint.sha256)
-        return RunResult(path=directory.path, policy=policy, evaluation=evaluation, refused_checkpoints=refused)
-
-
-def _warn(online: OnlineRun, acts: Acts, on_warning: Callable[[str], None] | None) -> None:
-    """Tell, once, that what shapes the reward may mislead the learner."""
-    words = online.shaping.warning() if online.shaping else None
-    if words is not None:
-        acts.note("run.warning", step=online.step, problem=words)
-        if on_warning is not None:
-            on_warning(words)
-
-
-def _what(config: RunConfig) -> dict[str, Any]:
-    """What the audit log says of a configuration; the rest stands in config.yaml."""
-    return {"recipe": config.recipe, "env": config.env.id, "seed": config.seed, "people": config.asks_people}
-
-
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Pearson's correlation of two arrays of one shape; 0 where either does not vary."""
-    if a.std() == 0 or b.std() == 0:
-        return 0.0
-    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])
+    def close(self) -> None:
+        """Let go of the world, and of what the parts hold."""
+        self.world.close()
+        for part in self.parts:
+            part.close()

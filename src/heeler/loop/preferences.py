@@ -9,25 +9,25 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from heeler.core.errors import ConfigError
-from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
+from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
-from heeler.core.seeding import generator_state, restore_generator, stream
-from heeler.feedback.acquisition import Candidates, select
-from heeler.feedback.sampling import candidate_windows, cut, draw_pairs, draw_windows, longest_stretch, trajectory_name
+from heeler.core.seeding import generator_state, restore_generator
+from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
 from heeler.feedback.teachers import SimulatedTeacher
+from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollouts, put
+from heeler.loop.choosing import PairChoice
 from heeler.loop.config import RunConfig
 from heeler.loop.new_answers import NewAnswers, is_foretold
-from heeler.rewards.preference_model import PreferenceModel, is_validation
+from heeler.loop.parts import Arrays, Kept, Part, Turn
+from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.rewards.preference_model import PreferenceModel
 
 _CONSUMER = "learner"
-_TRAJECTORIES = "train"
-_MAX_WINDOWS = 2000
 
 
-class PreferenceLoop:
+class PreferenceLoop(Part):
     """Comparisons from asking to reward, for one run.
 
     Args:
@@ -36,18 +36,18 @@ class PreferenceLoop:
         model: the learned reward.
     """
 
+    name = "preferences"
+
     def __init__(self, config: RunConfig, store: Store, model: PreferenceModel) -> None:
         assert config.preferences is not None
         self.run_config, self.config, self.store, self.model = config, config.preferences, store, model
         self.schedule = self.config.schedule
         self.model_state = model.init(config.seed)
-        self.generator = stream(config.seed, "questions")
+        self.choice = PairChoice(config, model)
         self.teacher: SimulatedTeacher | None = None
         if self.config.teacher != "people":
             self.teacher = SimulatedTeacher(self.config.teacher, config.seed, "simulated")
             store.add_annotator("simulated", "simulated", "knows the true reward")
-        self.history: list[Segment] = []
-        """Segments that were asked about, oldest first: candidates to compare new ones with."""
         self.answered: set[str] = set()
         """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
         self.asked: set[str] = set()
@@ -85,6 +85,17 @@ class PreferenceLoop:
         """Ask for so many comparisons in all from now on; fewer than were asked means no more questions."""
         self.schedule = replace(self.schedule, budget=budget)
 
+    def wants_snapshots(self) -> bool:
+        """Clips of it may be asked about."""
+        return True
+
+    def after_rollout(self, turn: Turn) -> Turn:
+        """Show, answer, reward: the turn with the learned reward. About what a trusted policy does nothing is asked."""
+        if turn.is_own:
+            self.ask(turn.rollout, turn.step)
+        self.listen(turn.step)
+        return replace(turn, reward=self.reward(turn.rollout, progress=turn.progress))
+
     # Show
 
     def ask(self, rollout: Rollout, step: int) -> int:
@@ -96,43 +107,34 @@ class PreferenceLoop:
         due = self._due(step)
         if due == 0:
             return 0
-        pairs, scores = self._choose(rollout, due)
+        pairs, scores = self.choice.choose(rollout, due, self.model_state)
         if not pairs:
             self._refuse_long_clips(rollout, step)
             return 0
         segments = {segment.id: segment for pair in pairs for segment in pair}
         chosen = zip(pairs, scores, strict=True)
         queries = [self._query(pair, score, step, index) for index, (pair, score) in enumerate(chosen)]
-        made = rollout.policy_version * self.run_config.steps_per_update
-        self.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=made))
-        self.store.add_segments(list(segments.values()))
-        self.store.add_queries(queries)
+        put(self.store, self.run_config, rollout, list(segments.values()), queries)
         self.num_asked += len(queries)
-        known = {segment.id for segment in self.history}
-        self.history += [segment for name, segment in segments.items() if name not in known]
+        self.choice.remember(segments)
         if self.teacher is not None:
             self.asked |= {query.id for query in queries}
             self.teacher.ask(queries, segments, step)
         return len(queries)
 
     def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
-        over = step // self.run_config.steps_per_update >= self.config.num_warmup_rollouts
-        if over and self.num_asked == 0 and len(candidate_windows(rollout.ended, self.config.segment_length)) == 0:
-            raise ConfigError(
-                f"segment_length must be at most the episodes' length, got {self.config.segment_length}: the longest "
-                f"stretch within one episode of the last rollout has {longest_stretch(rollout.ended)} steps, so that "
-                "nothing can be asked; make clips shorter, or episodes longer"
-            )
+        over = num_rollouts(self.run_config, step) >= self.config.num_warmup_rollouts
+        length = self.config.segment_length
+        if over and self.num_asked == 0 and len(candidate_windows(rollout.ended, length)) == 0:
+            raise clips_too_long(rollout, "segment_length", length)
 
     def _due(self, step: int) -> int:
         asked = self._num_in_hand
-        total, schedule = self.run_config.total_steps, self.schedule
-        rollouts = step // self.run_config.steps_per_update
         if self.has_reward:
-            # A run is rounded down to whole updates, so that its last step may not come: the last update ends it.
-            return schedule.due(total if rollouts >= self.run_config.num_updates else step, total, asked)
-        share = min(1.0, rollouts / self.config.num_warmup_rollouts)
-        return max(0, round(self._num_first * share) - asked)
+            return later_due(self.run_config, self.schedule, step, asked)
+        num_warmup = self.config.num_warmup_rollouts
+        first = first_due(self.run_config, step, num_first=self._num_first, num_warmup_rollouts=num_warmup)
+        return max(0, first - asked)
 
     @property
     def _num_in_hand(self) -> int:
@@ -151,96 +153,9 @@ class PreferenceLoop:
             segment_ids=(left.id, right.id),
             policy_version=left.policy_version,
             asked_step=step,
-            acquisition=self.config.acquisition if self.is_fitted else "random",
+            acquisition=self.choice.acquisition(self.model_state),
             score=float(score),
         )
-
-    def _choose(self, rollout: Rollout, num: int) -> tuple[list[tuple[Segment, Segment]], list[float]]:
-        """Both segments of a pair come from training trajectories, or both from validation trajectories."""
-        windows = candidate_windows(rollout.ended, self.config.segment_length)
-        held_out = np.array(
-            [self._is_validation(n, int(rollout.episode_index[t, n])) for t, n in windows.tolist()], bool
-        )
-        num_held_out = int(self.generator.binomial(num, self.config.model.validation_share))
-        # Both are chosen alike. On validation pairs drawn at random, which are easy, the loss rises as soon as a fit
-        # turns to the hard ones it trains on, and early stopping would end every fit at once.
-        pairs, scores = self._choose_among(rollout, windows[~held_out], num - num_held_out)
-        more_pairs, more_scores = self._choose_among(rollout, windows[held_out], num_held_out)
-        return pairs + more_pairs, scores + more_scores
-
-    def _choose_among(
-        self, rollout: Rollout, windows: np.ndarray, num: int
-    ) -> tuple[list[tuple[Segment, Segment]], list[float]]:
-        if num == 0 or len(windows) < 2:
-            return [], []
-        num_candidates = num * self.config.num_candidates
-        drawn = draw_windows(windows, min(len(windows), 2 * num_candidates, _MAX_WINDOWS), self.generator)
-        older = self._draw_older(num_candidates, held_out=self._is_validation_window(rollout, drawn[0]))
-        pairs = draw_pairs(len(drawn), num_candidates, self.generator)
-        if older:
-            old_row = np.flatnonzero(self.generator.random(len(pairs)) < self.config.history_share)
-            side = self.generator.integers(2, size=len(old_row))
-            pairs[old_row, side] = len(drawn) + self.generator.integers(len(older), size=len(old_row))
-        pairs = np.unique(pairs, axis=0)
-        name = self.config.acquisition if self.is_fitted else "random"
-        candidates = Candidates(
-            returns=self._returns(rollout, drawn, older),
-            pairs=pairs,
-            features=self._features(rollout, drawn, older) if name == "coverage" else None,
-            tie=self.model.tie_weight(self.model_state),
-        )
-        chosen = select(name, min(num, len(pairs)), candidates, self.generator)
-        asked = pairs[chosen.indices]
-        fresh = asked[asked < len(drawn)]
-        segment_of = dict(zip(fresh.tolist(), self._cut(rollout, drawn[fresh]), strict=True))
-        segment_of |= {len(drawn) + i: segment for i, segment in enumerate(older)}
-        return [(segment_of[a], segment_of[b]) for a, b in asked.tolist()], chosen.scores.tolist()
-
-    def _draw_older(self, num: int, *, held_out: bool) -> list[Segment]:
-        """At most `num` segments that were asked about before; to score them all would cost more than a fit."""
-        older = [segment for segment in self.history if self._held_out(segment) == held_out]
-        rows = self.generator.permutation(len(older))[:num]
-        return [older[row] for row in rows]
-
-    def _cut(self, rollout: Rollout, windows: np.ndarray) -> list[Segment]:
-        return cut(
-            rollout,
-            windows,
-            self.config.segment_length,
-            env_id=self.run_config.env.id,
-            trajectories=_TRAJECTORIES,
-            keep_true_reward=self.teacher is not None,
-        )
-
-    def _is_validation(self, env: int, episode: int) -> bool:
-        return is_validation(trajectory_name(_TRAJECTORIES, env, episode), self.config.model.validation_share)
-
-    def _is_validation_window(self, rollout: Rollout, window: np.ndarray) -> bool:
-        t, n = window.tolist()
-        return self._is_validation(n, int(rollout.episode_index[t, n]))
-
-    def _held_out(self, segment: Segment) -> bool:
-        return is_validation(segment.trajectory_id, self.config.model.validation_share)
-
-    def _returns(self, rollout: Rollout, windows: np.ndarray, older: list[Segment]) -> np.ndarray:
-        """[M, K]: every member's return of each candidate, windows first, then older segments."""
-        if not self.is_fitted:
-            return np.zeros((self.config.model.num_members, len(windows) + len(older)))
-        raw_MTN = self.model.predict(self.model_state, rollout).numpy().astype(np.float64)
-        sums = np.concatenate([np.zeros_like(raw_MTN[:, :1]), raw_MTN.cumsum(1)], 1)
-        start, env = windows.T
-        fresh = sums[:, start + self.config.segment_length, env] - sums[:, start, env]
-        if not older:
-            return fresh
-        return np.concatenate([fresh, self.model.segment_returns(self.model_state, older).numpy()], 1)
-
-    def _features(self, rollout: Rollout, windows: np.ndarray, older: list[Segment]) -> np.ndarray:
-        """[K, 2O]: mean and spread of each candidate's observations, which is what `coverage` spreads over."""
-        steps = windows[:, :1] + np.arange(self.config.segment_length)
-        observation = rollout.observation[steps, windows[:, 1:]]
-        if older:
-            observation = np.concatenate([observation, np.stack([segment.observation for segment in older])])
-        return np.concatenate([observation.mean(1), observation.std(1)], 1)
 
     # Answer
 
@@ -381,6 +296,13 @@ class PreferenceLoop:
         exploration = self.config.exploration * max(0.0, 1 - progress / self.schedule.finish_share)
         return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
 
+    def not_finite(self, reward: np.ndarray | None) -> list[str]:
+        """What is no longer a finite number, of the model and of the reward that it gave."""
+        broken = self.model.not_finite(self.model_state)
+        if reward is not None and not np.isfinite(reward).all():
+            broken.append("the learned reward")
+        return broken
+
     def metrics(self) -> dict[str, float]:
         """Where the comparisons stand."""
         fit = {f"reward_model_{name}": value for name, value in self.model_state.last_fit.items()}
@@ -392,6 +314,14 @@ class PreferenceLoop:
 
     # Saving
 
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        return to_arrays(self.tensors()), self.state()
+
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Go on from what `kept` returned."""
+        self.load(to_tensors(arrays), state)
+
     def tensors(self) -> dict[str, Tensor]:
         """Arrays that a checkpoint keeps."""
         return self.model.tensors(self.model_state)
@@ -401,13 +331,13 @@ class PreferenceLoop:
         return {
             "budget": self.schedule.budget,
             "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
-            "history": [segment.id for segment in self.history],
+            "history": [segment.id for segment in self.choice.history],
             "taken": list(self.taken.items()),
             "cant_tell": list(self.cant_tell.items()),
             "seen_withdrawals": self.seen_withdrawals,
             "asked": sorted(self.asked),
             "answered": sorted(self.answered),
-            "generator": generator_state(self.generator),
+            "generator": generator_state(self.choice.generator),
             "teacher": self.teacher.state_dict() if self.teacher else None,
             "num_fits": self.model_state.num_fits,
             "last_fit": self.model_state.last_fit,
@@ -424,8 +354,8 @@ class PreferenceLoop:
         self.asked = set(state["asked"])
         self.answered = set(state["answered"])
         held = control_segments(self.store, state["history"])
-        self.history = [held[name] for name in state["history"]]
-        self.generator = restore_generator(state["generator"])
+        self.choice.history = [held[name] for name in state["history"]]
+        self.choice.generator = restore_generator(state["generator"])
         if self.teacher is not None:
             self.teacher.load_state_dict(state["teacher"])
         self.model_state = self.model.load_tensors(self.model_state, tensors)

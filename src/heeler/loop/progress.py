@@ -1,4 +1,4 @@
-"""What is known of a run while it goes on: returns of whole episodes."""
+"""What is known of a run while it goes on: returns of whole episodes, and how learned and true reward agree."""
 
 from collections import deque
 from typing import Any
@@ -6,15 +6,18 @@ from typing import Any
 import numpy as np
 
 from heeler.core.rollout import Rollout
+from heeler.loop.parts import Arrays, Kept, Part, Turn
 
 
-class EpisodeReturns:
+class EpisodeReturns(Part):
     """True returns and lengths of the latest whole episodes, followed over rollouts.
 
     Args:
         num_envs: N.
         num_latest: how many episodes the means are taken over.
     """
+
+    name = "returns"
 
     def __init__(self, num_envs: int, num_latest: int = 100) -> None:
         self.running = np.zeros(num_envs)
@@ -26,6 +29,11 @@ class EpisodeReturns:
         """What the world counted in the latest episodes, by name."""
         self.num_latest = num_latest
         self.num_episodes = 0
+
+    def after_rollout(self, turn: Turn) -> Turn:
+        """Take in a rollout."""
+        self.add(turn.rollout)
+        return turn
 
     def add(self, rollout: Rollout) -> None:
         """Take in a rollout."""
@@ -58,7 +66,7 @@ class EpisodeReturns:
         self.length[:] = 0
         self.partial[:] = partial
 
-    def metrics(self) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """Means over the latest episodes and the return's standard error; nothing before the first has ended."""
         if not self.latest:
             return {"episodes": 0}
@@ -70,9 +78,9 @@ class EpisodeReturns:
             "episode_length_mean": float(lengths.mean()),
         } | {f"{name}_mean": float(np.mean(values)) for name, values in self.latest_figures.items() if values}
 
-    def state_dict(self) -> dict[str, Any]:
-        """JSON-ready values that a checkpoint keeps."""
-        return {
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        return {}, {
             "running": self.running.tolist(),
             "length": self.length.tolist(),
             "partial": self.partial.tolist(),
@@ -81,8 +89,8 @@ class EpisodeReturns:
             "num_episodes": self.num_episodes,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what `state_dict` returned."""
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Go on from what `kept` returned."""
         self.running = np.array(state["running"])
         self.length = np.array(state["length"])
         self.partial = np.array(state["partial"], bool)
@@ -91,3 +99,10 @@ class EpisodeReturns:
         figures = state["latest_figures"].items()
         self.latest_figures = {name: deque(values, maxlen=self.num_latest) for name, values in figures}
         self.num_episodes = state["num_episodes"]
+
+
+def correlation(a: np.ndarray, b: np.ndarray) -> float:
+    """Pearson's correlation of two arrays of one shape; 0 where either does not vary."""
+    if a.std() == 0 or b.std() == 0:
+        return 0.0
+    return float(np.corrcoef(a.ravel(), b.ravel())[0, 1])

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
@@ -14,11 +13,12 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig, World, make
 from heeler.evaluation.returns import Evaluation, StepCosts, evaluate
 from heeler.loop.config import RunConfig, check_seed, from_dict
-from heeler.loop.overseers.acting import Kept
 from heeler.loop.overseers.evaluating import EvaluationReview
+from heeler.loop.parts import Kept
+from heeler.loop.tensors import to_tensors
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
-from heeler.rewards.preference_model import PreferenceModel
+from heeler.rewards.preference_model import PreferenceModel, PreferenceModelState
 from heeler.safety.shields.shield import Shield, make_shield
 
 
@@ -53,9 +53,7 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
     policy = Policy(config.algorithm.policy, world.observation_size, world.single_action_space)
     world.close()
     try:
-        policy.load_tensors(
-            under("learner.policy.", {name: torch.from_numpy(a.copy()) for name, a in checkpoint.tensors.items()})
-        )
+        policy.load_tensors(to_tensors(under("learner.policy.", checkpoint.tensors)))
     except (RuntimeError, KeyError) as error:
         raise CheckpointError(
             f"checkpoint step-{checkpoint.step} does not fit this version's world or networks as config.yaml has them; "
@@ -66,7 +64,7 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
 
 def shield_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """What the shield of a run had learned by a checkpoint."""
-    return {name: torch.from_numpy(a.copy()) for name, a in under("shield.", checkpoint.tensors).items()}
+    return to_tensors(under("shield.", checkpoint.tensors))
 
 
 def overseers_state(checkpoint: Checkpoint) -> Kept | None:
@@ -135,3 +133,11 @@ def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:
     head = action_head(ppo.action_space)
     num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
     return PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
+
+
+def learned_preferences(
+    checkpoint: Checkpoint, config: RunConfig, policy: Policy
+) -> tuple[PreferenceModel, PreferenceModelState]:
+    """The learned reward of a checkpoint whose policy is `policy`."""
+    model = preference_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
+    return model, model.load_tensors(model.init(config.seed), to_tensors(under("preferences.", checkpoint.tensors)))

@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heeler.algorithms.ppo import PPO
-from heeler.core.named import under
 from heeler.core.rundir import Checkpoint
 from heeler.envs import make
 from heeler.envs.observation_names import observation_names
 from heeler.loop.config import RunConfig
-from heeler.loop.reading import preference_model
+from heeler.loop.reading import learned_preferences
 from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy
 from heeler.models.saliency import Attribution, gradient_times_input, integrated_gradients
@@ -123,10 +121,7 @@ def _outputs(policy: Policy, x_SO: Tensor) -> list[Callable[[Tensor], Tensor]]:
 def reward_saliency(checkpoint: Checkpoint, policy: Policy, states: Visited, config: RunConfig) -> Saliency:
     """What the learned reward of a checkpoint goes by; exact where its networks are linear."""
     assert config.preferences is not None
-    model = preference_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
-    arrays = under("preferences.", checkpoint.tensors)
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    state = model.load_tensors(model.init(config.seed), tensors)
+    model, state = learned_preferences(checkpoint, config, policy)
     feature_SF = model.features(states.observation, states.executed, states.next_observation)
     names = _feature_names(policy, config, model.features.columns)
     found = _saliency([lambda x: model.of_features(state, x)], feature_SF, feature_SF.mean(0), names)

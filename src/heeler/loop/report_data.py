@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import DataError, HeelerError, RunError
 from heeler.core.gate_records import GateRecord, GateRecords
-from heeler.core.named import under
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
@@ -26,7 +24,7 @@ from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.overseers.telling import Objected
-from heeler.loop.reading import policy_of, preference_model, shield_state
+from heeler.loop.reading import learned_preferences, policy_of, shield_state
 from heeler.loop.report_findings import findings_to_show
 from heeler.loop.report_overseers import objections_to_show
 from heeler.models.policy import Policy
@@ -266,10 +264,7 @@ def _segment_returns(
 def predicted_returns(config: RunConfig, checkpoint: Checkpoint, segments: Sequence[Segment]) -> np.ndarray:
     """[K] sums of the learned reward over K segments of one length, as the newest fit has it."""
     policy = policy_of(checkpoint, config)
-    model = preference_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
-    arrays = under("preferences.", checkpoint.tensors)
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
-    state = model.load_tensors(model.init(config.seed), tensors)
+    model, state = learned_preferences(checkpoint, config, policy)
     raw_MK = model.segment_returns(state, segments)
     member_MK = (raw_MK - len(segments[0]) * state.offset_M[:, None]) * state.scale_M[:, None]
     return member_MK.mean(0).numpy()

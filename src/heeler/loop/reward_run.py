@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import yaml
 
 from heeler.core.errors import ConfigError
 from heeler.core.named import under
@@ -19,11 +18,10 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
 from heeler.core.text_data import TextPair
 from heeler.feedback.datasets import Dataset, read_compared, split
-from heeler.loop.config import to_dict
-from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data, sha256_of, sweep
+from heeler.loop.going_on import config_text, newest_sound, refuse_changed_config, refuse_changed_data, sha256_of, sweep
 from heeler.loop.kept_evaluation import EVALUATION_NAME
 from heeler.loop.reward_agreement import Agreement, measure, save_agreement, saved_agreement
-from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig
+from heeler.loop.reward_config import SMALL, RewardRunConfig, TrunkConfig, reward_config_from_dict
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.models.language.small import new_language_model
 from heeler.ops.micro_batches import stored
@@ -211,7 +209,7 @@ class RewardRun:
         if self.state is not None:
             tensors |= {f"reward.{name}": tensor for name, tensor in self.learner.tensors(self.state).items()}
         state = {
-            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "config": config_text(self.config),
             "data_sha256": _sha256_of(self.dataset.items),
             "metrics_size": self.metrics_size,
             "elapsed_s": self.elapsed_s,
@@ -232,8 +230,7 @@ class RewardRun:
         self.elapsed_s = checkpoint.state["elapsed_s"]
 
     def _refuse_changes(self, checkpoint: Checkpoint) -> None:
-        old = yaml.safe_load(checkpoint.state["config"])
-        refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config))
+        refuse_changed_config(self.directory, checkpoint, self.config, reward_config_from_dict)
         data_sha256 = _sha256_of(self.dataset.items)
         refuse_changed_data(self.directory, checkpoint, self.config.data, data_sha256, "pairs")
 

@@ -14,6 +14,7 @@ from heeler.envs import World
 from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.made_up import made_up, made_up_steps
+from heeler.loop.parts import Arrays, Kept, Part
 from heeler.loop.reading import newest_sound_checkpoint, policy_of
 from heeler.rewards.potentials import DemonstrationPotential, FunctionPotential, Potential, ValuePotential
 from heeler.rewards.sampled_invariance import LEAST_STEPS, SampleCheck, check_samples
@@ -21,7 +22,7 @@ from heeler.rewards.shaping import Bonus, PotentialShaping, ShapingConfig, rollo
 from heeler.rewards.step_functions import StepFunction
 
 
-class RunShaping:
+class RunShaping(Part):
     """Shapes the rewards of one run.
 
     Args:
@@ -31,6 +32,8 @@ class RunShaping:
     Raises:
         HeelerError: the potential cannot be read, does not fit the world, or gives no numbers there.
     """
+
+    name = "shaping"
 
     def __init__(self, config: RunConfig, world: World) -> None:
         assert config.shaping is not None
@@ -92,12 +95,12 @@ class RunShaping:
         self._has_warned = True
         return f"shaping.bonus: {self.check.in_words}. Give it as a potential (shaping.function) to be safe"
 
-    def state(self) -> dict[str, Any]:
-        """JSON-ready values that a checkpoint keeps."""
-        return {"fingerprint": self.source.fingerprint}
+    def kept(self) -> Kept:
+        """By what a checkpoint knows what shaped."""
+        return {}, {"fingerprint": self.source.fingerprint}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Make sure that what `state` was saved with is what shapes now.
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Make sure that what shaped when `state` was saved is what shapes now.
 
         Raises:
             CheckpointError: it is not.

@@ -16,6 +16,7 @@ from heeler.core.named import under
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory, checkpoint_in
 from heeler.loop.config import RunConfig
+from heeler.loop.tensors import to_tensors
 from heeler.models.policy import Policy
 
 _RELEASE, _STEP, _ZERO = "release", "step-", "zero"
@@ -136,8 +137,7 @@ def _released(name: str, directory: RunDirectory, config: RunConfig, like: Polic
 
 
 def _fill(trusted: Trusted, arrays: dict[str, np.ndarray]) -> None:
-    tensors = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
     try:
-        trusted.load_tensors(under("learner.policy.", tensors))
+        trusted.load_tensors(to_tensors(under("learner.policy.", arrays)))
     except (RuntimeError, KeyError) as error:
         raise CheckpointError("what is trusted does not fit this run's world or networks") from error

@@ -20,6 +20,7 @@ from heeler.loop.acts import Acts, HasStep
 from heeler.loop.config import RunConfig
 from heeler.loop.machine import WrittenCheckpoints, machine
 from heeler.loop.new_answers import NewAnswers
+from heeler.loop.parts import Arrays, Kept, Part
 from heeler.loop.progress import EpisodeReturns
 from heeler.loop.watchdog import Watchdog
 from heeler.oversight.finding import Finding
@@ -47,13 +48,15 @@ class Asking(Protocol):
         ...
 
 
-class Watch:
+class Watch(Part):
     """Every monitor of one run.
 
     Args:
         setup: of the run.
         directory: of the run.
     """
+
+    name = "watch"
 
     def __init__(self, setup: Setup, directory: RunDirectory) -> None:
         self.setup, self.config = setup, setup.config
@@ -183,6 +186,15 @@ class Watch:
             "quiet_until": self._quiet_until,
             "num_episodes": self._num_episodes,
         }
+
+    def kept(self) -> Kept:
+        """What a checkpoint keeps."""
+        return {}, self.state()
+
+    def restore(self, arrays: Arrays, state: Any) -> None:
+        """Go on from what `kept` returned; checkpoints of runs that nobody watched do not hold it."""
+        if state:
+            self.load(state)
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned; monitors that were off then begin now."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from heeler.loop.online import run
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 

@@ -9,7 +9,8 @@ from heeler.core.audit import AUDIT_NAME, AuditEntry, AuditLog, entries, verify
 from heeler.core.errors import LearningError, RunError, RunStopped
 from heeler.core.rundir import RunDirectory
 from heeler.loop.acts import Acts
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import resume, run
 from tests.unit.loop.test_steering import STEPS, Operator
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 

@@ -19,10 +19,10 @@ from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.control_gating import GATE as BY_GATE
 from heeler.loop.control_gating import gate_checkpoint
 from heeler.loop.deployment import Deployment
-from heeler.loop.online import resume, run
 from heeler.loop.reading import evaluate_policy, policy_of
 from heeler.loop.report import write_report
 from heeler.loop.report_gates import gates_section
+from heeler.loop.running import resume, run
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.oversight.control_gate_config import ControlGateConfig
 from heeler.oversight.control_gate_records import recheck_control

@@ -16,8 +16,8 @@ from heeler.envs import make
 from heeler.loop.deploying import deploy
 from heeler.loop.deployment import Deployment
 from heeler.loop.exporting import export_run
-from heeler.loop.online import run
 from heeler.loop.overseers.settings import OverseersConfig, OwnOverseer
+from heeler.loop.running import run
 from heeler.models.numpy_policy import NumpyPolicy
 from heeler.oversight.overseers.conduct import ConductConfig
 from heeler.oversight.overseers.resources import ResourceBudget

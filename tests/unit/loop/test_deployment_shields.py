@@ -14,8 +14,8 @@ from heeler.envs import World, make
 from heeler.loop.config import RunConfig
 from heeler.loop.deploying import deploy
 from heeler.loop.deployment import Deployment
-from heeler.loop.online import run
 from heeler.loop.reading import shield_state
+from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from heeler.safety.shields.config import FallbackConfig, MaskConfig, ShieldConfig
 from tests.unit.loop.balancing import a_run, config, observations, offer

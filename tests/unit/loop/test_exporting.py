@@ -10,8 +10,8 @@ from heeler.core.errors import CheckpointError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.envs.gymnasium_adapter import build_env
 from heeler.loop.exporting import export_run
-from heeler.loop.online import run
 from heeler.loop.reading import load_policy, newest_sound_checkpoint
+from heeler.loop.running import run
 from heeler.models.numpy_policy import NumpyPolicy
 from tests.unit.loop.tiny import tiny_ppo
 

@@ -20,11 +20,11 @@ from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldEr
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.envs.classic import Pendulum
-from heeler.loop import online as online_module
+from heeler.loop import running as running_module
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
 from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
-from heeler.loop.online import resume, run
+from heeler.loop.running import resume, run
 from heeler.loop.steering import Steering
 from heeler.loop.trusted import Trusted
 from heeler.oversight.finding import Finding
@@ -551,13 +551,13 @@ def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_sta
 
 def test_a_run_that_ends_fallen_back_is_evaluated_by_what_is_trusted(tmp_path, monkeypatch):
     acted: list[Any] = []
-    evaluate = online_module.evaluate_policy
+    evaluate = running_module.evaluate_policy
 
     def evaluates(policy: Any, *arguments: Any, **named: Any) -> Any:
         acted.append(policy)
         return evaluate(policy, *arguments, **named)
 
-    monkeypatch.setattr(online_module, "evaluate_policy", evaluates)
+    monkeypatch.setattr(running_module, "evaluate_policy", evaluates)
     operator = Operator(tmp_path / "run", u3=("fall_back", None))
     result = run(tiny(interventions=InterventionsConfig(trusted="zero")), operator.path, on_metrics=operator)
     assert [type(one).__name__ for one in acted] == ["Trusted"]

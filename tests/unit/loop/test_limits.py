@@ -11,7 +11,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig
 from heeler.feedback.stores import open_store
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
-from heeler.loop.online import OnlineRun, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import run
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import velocity
 from heeler.safety.costs import CostConfig

@@ -18,12 +18,12 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.lineage import lineage, releases_with
-from heeler.loop.online import run
 from heeler.loop.reading import policy_of
 from heeler.loop.release_card import card_of, write_card
 from heeler.loop.release_card_page import as_html, as_markdown
 from heeler.loop.release_card_parts import Section, disagreement
 from heeler.loop.release_saliency import policy_saliency, reward_saliency, visited
+from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from tests.unit.loop.balancing import a_run, offer
 from tests.unit.loop.test_limits import tiny_limits

@@ -8,7 +8,7 @@ from heeler.core import live as files
 from heeler.core.live import LiveStretch
 from heeler.envs import draw
 from heeler.loop import live
-from heeler.loop.online import run
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 

@@ -1,5 +1,6 @@
 """The loop as a whole, on runs of a second or two."""
 
+import json
 import math
 import shutil
 from dataclasses import replace
@@ -12,9 +13,10 @@ from heeler.core.errors import ConfigError, HeelerError, LearningError, RunError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, to_dict
-from heeler.loop.online import OnlineRun, correlation, resume, run
-from heeler.loop.progress import EpisodeReturns
+from heeler.loop.online import OnlineRun
+from heeler.loop.progress import EpisodeReturns, correlation
 from heeler.loop.reading import load_policy
+from heeler.loop.running import resume, run
 from heeler.models.actions import CategoricalHead
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.stage import Stage, stage_config
@@ -256,8 +258,8 @@ def test_returns_of_whole_episodes_against_a_naive_sum(tmp_path):
             expected.append((float(reward_TN[begin : t + 1, n].sum()), t + 1 - begin))
     assert [length for _, length in returns.latest] == [25] * 16
     np.testing.assert_allclose([value for value, _ in returns.latest], [value for value, _ in expected])
-    assert returns.metrics()["true_return_mean"] == pytest.approx(np.mean([value for value, _ in expected]))
-    assert returns.metrics()["episodes"] == 16
+    assert returns.means()["true_return_mean"] == pytest.approx(np.mean([value for value, _ in expected]))
+    assert returns.means()["episodes"] == 16
 
 
 def test_episodes_that_were_cut_short_on_purpose_do_not_count(tmp_path):
@@ -268,11 +270,11 @@ def test_episodes_that_were_cut_short_on_purpose_do_not_count(tmp_path):
     for _ in range(12):
         returns.add(stage.act())
     assert {length for _, length in returns.latest} == {25}
-    state = returns.state_dict()
+    state = json.loads(json.dumps(returns.kept()[1]))
     other = EpisodeReturns(4)
-    other.load_state_dict(state)
-    assert other.state_dict() == state
-    assert other.metrics() == returns.metrics()
+    other.restore({}, state)
+    assert other.kept() == returns.kept()
+    assert other.means() == returns.means()
 
 
 def test_correlation_by_hand():

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from heeler.core.errors import ConfigError, RunError, RunHalted
+from heeler.core.errors import ConfigError, RunError, RunHalted, RunStopped
 from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
 from heeler.core.texts import TextSample
@@ -22,16 +22,18 @@ from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.exporting import export_run
 from heeler.loop.guards import outgoing_guards, read_guards
 from heeler.loop.language.config import ReleaseConfig
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.settings import OverseersConfig, OwnOverseer
 from heeler.loop.overseers.texts import with_overseers
+from heeler.loop.running import resume, run
 from heeler.models.policy import Policy
 from heeler.oversight.gate_config import Check, GateConfig
 from heeler.oversight.overseers.conduct import ConductConfig
 from heeler.oversight.overseers.resources import ResourceBudget
 from heeler.rollouts.collector import Collector
 from tests.faults.test_run_kill import final_weights, metric_trace
+from tests.unit.loop.test_steering import Operator
 from tests.unit.loop.tiny import tiny_ppo
 
 RULES = """
@@ -200,6 +202,17 @@ def test_a_resumed_run_is_the_same_run(folder):
     assert last["overseers/vetoed"] > 0
 
 
+def test_a_run_that_was_brought_to_rest_goes_on_with_its_overseers_as_they_were(folder):
+    config = watched(folder)
+    run(config, folder / "whole")
+    operator = Operator(folder / "run", u4=("safe_stop", None))
+    with pytest.raises(RunStopped):
+        run(config, operator.path, on_metrics=operator)
+    resume(operator.path)
+    assert metric_trace(operator.path) == metric_trace(folder / "whole")
+    assert final_weights(operator.path) == final_weights(folder / "whole")
+
+
 def test_changed_rules_are_refused(folder):
     run(watched(folder), folder / "run")
     (folder / "rules.yaml").write_text(RULES.replace("> 0", "> 0.1"))
@@ -261,7 +274,7 @@ def test_money_is_time_at_a_price(folder):
     with pytest.raises(RunHalted, match=r"money would come to 2.1, and the budget is 2"):
         review(observation, proposed)
     later = ActionReview(config, world, collector, clock_s=lambda: 0.0, processor_s=lambda: now[0])
-    later.load(*kept)
+    later.restore(*kept)
     now[0] = 2.2
     with pytest.raises(RunHalted, match=r"money would come to 2.1,"):
         later(observation, proposed)

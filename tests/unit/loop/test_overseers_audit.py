@@ -11,11 +11,11 @@ from heeler.core.audit import AUDIT_NAME, AuditEntry, entries, verify
 from heeler.core.errors import RunHalted
 from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
-from heeler.loop.online import resume, run
 from heeler.loop.overseers.objections import Objections, plain
 from heeler.loop.overseers.settings import OverseersConfig, OwnOverseer
 from heeler.loop.overseers.telling import read_objections
 from heeler.loop.report import write_report
+from heeler.loop.running import resume, run
 from tests.unit.core.test_releases import killed
 from tests.unit.loop.tiny import tiny_ppo
 

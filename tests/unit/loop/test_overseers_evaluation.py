@@ -15,8 +15,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.loop.config import RunConfig
 from heeler.loop.control_gating import gate_checkpoint
 from heeler.loop.evaluations import evaluate_run
-from heeler.loop.online import run
 from heeler.loop.overseers.settings import OverseersConfig, OwnOverseer
+from heeler.loop.running import run
 from heeler.oversight.control_gate import judge_control
 from heeler.oversight.control_gate_nouns import Episodes
 from heeler.oversight.control_gate_records import recheck_control

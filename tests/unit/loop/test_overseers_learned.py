@@ -16,7 +16,6 @@ from heeler.envs import AgentsConfig, EnvConfig, make
 from heeler.envs.oversight_game import CHARGES, EVIDENCE_SIZE, GameConfig, OversightGame, honest_action
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
-from heeler.loop.online import resume, run
 from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.course import EpisodeCount
 from heeler.loop.overseers.learned import LearnedOverseers, write_learned
@@ -24,6 +23,7 @@ from heeler.loop.overseers.learning import learn_overseers
 from heeler.loop.overseers.playing import GameTeam
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.overseers.texts import text_team
+from heeler.loop.running import resume, run
 from heeler.models.policy import PolicyConfig
 from heeler.oversight.overseers.evidence import Proposals
 from heeler.oversight.overseers.quorum import QuorumConfig

@@ -21,7 +21,8 @@ from heeler.feedback.unsafe import UnsafeTeacherConfig, unsafe_value
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.cost_config import UnsafeAnswersConfig
 from heeler.loop.evaluations import evaluate_run
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import resume, run
 from heeler.models.policy import PolicyConfig
 from heeler.rewards.cost_model import CostModelConfig
 from heeler.safety.costs import CostConfig

@@ -13,7 +13,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.unit.feedback.helpers import make_query, make_text
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
@@ -345,7 +345,7 @@ def test_active_questions_are_those_that_members_disagree_on(folder, held_out):
             if stage.loop.is_fitted:
                 for query in stage.all_queries()[before:]:
                     left, right = stage.segments_of(query)
-                    if stage.loop._held_out(left) != held_out:
+                    if stage.loop.choice.is_held_out(left) != held_out:
                         continue
                     returns = stage.model.segment_returns(stage.loop.model_state, [left, right])
                     spreads.append((returns[:, 0] - returns[:, 1]).sigmoid().var(correction=0).item())
@@ -445,7 +445,7 @@ def test_answers_to_questions_of_a_lost_stretch_do_not_count_for_a_simulated_tea
     stage.turns(2)
     used = stage.loop.num_useful
     rollout = stage.act()
-    segments = stage.loop._cut(rollout, np.array([[0, 0], [0, 1]]))
+    segments = stage.loop.choice.cut(rollout, np.array([[0, 0], [0, 1]]))
     stage.store.add_policy_version(PolicyVersion(version=rollout.policy_version, step=0))
     stage.store.add_segments(segments)
     lost = Query(

@@ -12,7 +12,7 @@ from heeler.core.nouns import Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TEACHERS, SimulatedTeacher, TeacherConfig
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.models.policy import PolicyConfig
 from heeler.rewards.preference_model import PreferenceModelConfig, is_validation
 from heeler.rollouts.collector import Collector

@@ -32,7 +32,8 @@ from heeler.loop.acts import Acts
 from heeler.loop.config import LimitsConfig, RunConfig, to_dict
 from heeler.loop.language.offering import Offering
 from heeler.loop.language.run import LanguageRun
-from heeler.loop.online import OnlineRun, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import run
 from heeler.models.language.loading import load_language_model
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from heeler.oversight.monitors.config import MonitorsConfig

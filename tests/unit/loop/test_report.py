@@ -19,12 +19,13 @@ from heeler.feedback.stores import open_store
 from heeler.loop import report_data
 from heeler.loop.config import from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
-from heeler.loop.online import OnlineRun, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.reading import newest_sound_checkpoint, policy_of, preference_model
 from heeler.loop.report import write_report
 from heeler.loop.report_chart import MAX_POINTS, rows_with
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts, reliability_chart
+from heeler.loop.running import run
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 

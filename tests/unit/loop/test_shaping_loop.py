@@ -13,8 +13,9 @@ from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict, to_dict
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.report import write_report
+from heeler.loop.running import resume, run
 from heeler.rewards.shaping import ShapingConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences

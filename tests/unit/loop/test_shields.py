@@ -15,7 +15,8 @@ from heeler.loop.clips import record
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
 from heeler.loop.exporting import export_run
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import resume, run
 from heeler.loop.shield_files import read_shield
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import ppo

@@ -14,7 +14,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
 from heeler.loop.config import RunConfig
-from heeler.loop.online import RunResult, resume, run
+from heeler.loop.running import RunResult, resume, run
 from heeler.loop.steering import PAUSED
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 

@@ -12,7 +12,7 @@ from sqlalchemy.engine import URL
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
 from heeler.loop.config import RunConfig, to_dict
-from heeler.loop.online import run
+from heeler.loop.running import run
 from heeler.loop.trackers import MlflowTracker, open_trackers
 from tests.unit.loop.tiny import tiny_ppo
 

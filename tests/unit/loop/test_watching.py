@@ -20,8 +20,9 @@ from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.machine import WrittenCheckpoints, machine
 from heeler.loop.new_answers import NewAnswers, is_foretold
-from heeler.loop.online import OnlineRun, resume, run
+from heeler.loop.online import OnlineRun
 from heeler.loop.report_findings import findings_section, findings_to_show, read_findings
+from heeler.loop.running import resume, run
 from heeler.loop.watchdog import Watchdog
 from heeler.loop.watching import FINDING, watched
 from heeler.oversight.finding import Finding

@@ -12,7 +12,8 @@ from heeler.envs import AgentsConfig, EnvConfig
 from heeler.feedback.stores import open_store
 from heeler.loop.clips import watch_run
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
-from heeler.loop.online import OnlineRun, run
+from heeler.loop.online import OnlineRun
+from heeler.loop.running import run
 from heeler.loop.settings import assign
 from heeler.models.policy import PolicyConfig
 from heeler.recipes import course, ppo

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from heeler.core.errors import CheckpointError, ConfigError, RunError
@@ -18,6 +17,7 @@ from heeler.loop.language.config import LanguageRunConfig, language_config_from_
 from heeler.loop.reading import newest_sound_checkpoint
 from heeler.loop.released import release_named
 from heeler.loop.run_model import MODEL, has_adapter, has_start, load_start, start_named
+from heeler.loop.tensors import to_tensors
 from heeler.models.language.model import LanguageModel
 
 
@@ -112,9 +112,8 @@ def _learned(directory: RunDirectory, config: LanguageRunConfig, release: str | 
 
 def _newest(directory: RunDirectory) -> _Learned:
     checkpoint = newest_sound_checkpoint(directory)
-    arrays = under(MODEL_PREFIX, checkpoint.tensors)
     return _Learned(
-        tensors={name: torch.from_numpy(array.copy()) for name, array in arrays.items()},
+        tensors=to_tensors(under(MODEL_PREFIX, checkpoint.tensors)),
         step=checkpoint.step,
         sha256=checkpoint.sha256,
         place=directory.path / "checkpoints" / f"step-{checkpoint.step}",

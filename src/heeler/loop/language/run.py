@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.named import under
@@ -24,8 +23,8 @@ from heeler.feedback.acquisition import Candidates, select
 from heeler.feedback.completions import GUARD_ACTS
 from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
-from heeler.loop.config import to_dict
 from heeler.loop.going_on import (
+    config_text,
     newest_sound,
     refuse_changed_config,
     refuse_changed_data,
@@ -323,7 +322,7 @@ class LanguageRun:
         tensors |= {f"{MODEL_PREFIX}{name}": tensor for name, tensor in parameters if tensor.requires_grad}
         tensors["noise"] = self.noise.get_state()
         state = {
-            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "config": config_text(self.config),
             "data_sha256": self.world.sha256,
             "files_sha256": sha256_of_files(self.config.parts),
             "lineage": {"policy_version": self.update, "answers": self.asking.num_answered},
@@ -409,8 +408,8 @@ class LanguageRun:
         }
 
     def _refuse_changed_config(self, checkpoint: Checkpoint) -> None:
-        old = to_dict(language_config_from_dict(yaml.safe_load(checkpoint.state["config"])))
-        refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
+        read = language_config_from_dict
+        refuse_changed_config(self.directory, checkpoint, self.config, read, may_change=_MAY_CHANGE)
         # Checkpoints of the first runs do not hold it.
         if "data_sha256" in checkpoint.state:
             refuse_changed_data(self.directory, checkpoint, self.config.world, self.world.sha256, "prompts")

@@ -11,16 +11,14 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 
 from heeler.core.errors import RunError
 from heeler.core.named import under
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.core.seeding import stream
-from heeler.loop.config import to_dict
-from heeler.loop.going_on import newest_sound, refuse_changed_config, refuse_changed_data, sweep
+from heeler.loop.going_on import config_text, newest_sound, refuse_changed_config, refuse_changed_data, sweep
 from heeler.loop.kept_evaluation import EVALUATION_NAME
-from heeler.loop.offline.config import OfflineRunConfig
+from heeler.loop.offline.config import OfflineRunConfig, offline_config_from_dict
 from heeler.loop.offline.evaluation import HeldOut, save_held_out, saved_held_out
 from heeler.loop.offline.lessons import Lessons, Metrics, refuse_too_few
 from heeler.loop.offline.material import Material, Unit, read_material
@@ -160,7 +158,7 @@ class OfflineRun:
             return
         tensors = {f"learner.{name}": tensor for name, tensor in self.lessons.tensors().items()}
         state: dict[str, Any] = {
-            "config": yaml.safe_dump(to_dict(self.config), sort_keys=False),
+            "config": config_text(self.config),
             "data_sha256": self.material.sha256,
             "model_sha256": self._model_sha256,
             "metrics_size": self.metrics_size,
@@ -179,8 +177,8 @@ class OfflineRun:
         self.elapsed_s, self.before, self.newest = saved["elapsed_s"], saved["before"], saved["newest"]
 
     def _refuse_changes(self, checkpoint: Checkpoint) -> None:
-        old = yaml.safe_load(checkpoint.state["config"])
-        refuse_changed_config(self.directory, checkpoint, old, to_dict(self.config), may_change=_MAY_CHANGE)
+        read = offline_config_from_dict
+        refuse_changed_config(self.directory, checkpoint, self.config, read, may_change=_MAY_CHANGE)
         refuse_changed_data(self.directory, checkpoint, self.config.data, self.material.sha256, "texts")
         if checkpoint.state["model_sha256"] != self._model_sha256:
             raise RunError(

@@ -21,12 +21,11 @@ from heeler.loop.overseers.course import Course, EpisodeCount, Episodes
 from heeler.loop.overseers.objections import Objections, plain
 from heeler.loop.overseers.replacing import fitting, trusted_policy
 from heeler.loop.overseers.settings import OverseersConfig, build_team
+from heeler.loop.parts import Kept, Part
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.oversight.overseers.evidence import Proposals
 
 Figures = dict[str, float]
-Kept = tuple[Mapping[str, np.ndarray], Mapping[str, Any]]
-"""What a checkpoint keeps of overseers: arrays, and JSON-ready values."""
 
 
 class Reviewed(NamedTuple):
@@ -42,7 +41,7 @@ class Reviewed(NamedTuple):
     """Copies in which nothing more is to be done, and why."""
 
 
-class ActionReview:
+class ActionReview(Part):
     """What stands between a policy and its world: called with what was seen and proposed, gives what is carried out.
 
     Args:
@@ -58,6 +57,8 @@ class ActionReview:
         ConfigError: an overseer or the trusted policy cannot be had, or does not fit the world; a budget is of nothing
             that is counted here.
     """
+
+    name = "overseers"
 
     def __init__(
         self,
@@ -230,7 +231,7 @@ class ActionReview:
             found |= {f"conduct.{name}": array for name, array in self._conduct.arrays().items()}
         return found
 
-    def load(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Go on from what `kept` returned.
 
         Raises:

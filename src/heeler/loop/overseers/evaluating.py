@@ -7,9 +7,10 @@ import numpy as np
 
 from heeler.envs import World
 from heeler.evaluation.returns import HALTED, MODIFIED, VETOED
-from heeler.loop.overseers.acting import ActionReview, Kept
+from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.course import EpisodeCount
 from heeler.loop.overseers.settings import OverseersConfig
+from heeler.loop.parts import Kept
 
 
 class EvaluationReview:
