@@ -8,7 +8,6 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, Space
 
-from heeler.algorithms import cpo
 from heeler.algorithms.constrained import ConstrainedPPO, ConstrainedState
 from heeler.algorithms.cpo import CPO, CPOConfig
 from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
@@ -367,15 +366,15 @@ def cpo_step(
     rollout = collector.collect(state.policy, noise, 0)
     tries = 0
     if monkeypatch is not None:
-        seen = cpo._surrogates
+        seen = CPO._surrogates
 
-        def looked_at(policy: Any, samples: Any) -> torch.Tensor:
+        def looked_at(one: CPO, policy: Any, samples: Any) -> torch.Tensor:
             nonlocal tries
             tries += 1
             # The first look is at the policy as it acted.
-            return seen(policy, samples) - (1.0 if 2 <= tries <= 1 + worse else 0.0)
+            return seen(one, policy, samples) - (1.0 if 2 <= tries <= 1 + worse else 0.0)
 
-        monkeypatch.setattr(cpo, "_surrogates", looked_at)
+        monkeypatch.setattr(CPO, "_surrogates", looked_at)
     before = state.policy.actor.layers[0].weight.detach().clone()
     _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
     return metrics, not torch.equal(before, state.policy.actor.layers[0].weight)
@@ -410,3 +409,64 @@ def test_cpo_recovers_where_no_step_keeps_the_budget():
         assert metrics["step_recovers"] == 1.0
         spent.append(rollout.cost[..., 0].mean())
     assert np.mean(spent[-5:]) < np.mean(spent[:5]) - 0.02
+
+
+def cpo_from(
+    world: Choice, bias: list[float], *costs: CostConfig, num_updates: int, own: CPOConfig, **settings: Any
+) -> tuple[np.ndarray, list[dict[str, float]], ConstrainedState]:
+    """[updates, C] mean costs of a step, figures and last state of CPO that begins with a lean of its own."""
+    one = learner("cpo", costs, world, own, **settings)
+    state = one.init(0, world.num_envs)
+    with torch.no_grad():
+        state.policy.actor.layers[-1].bias += torch.tensor(bias)
+    collector, noise = acting(world)
+    spent, rows = [], []
+    for update in range(num_updates):
+        rollout = collector.collect(state.policy, noise, update)
+        state, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
+        spent.append(rollout.cost.mean((0, 1)))
+        rows.append(metrics)
+    return np.array(spent), rows, state
+
+
+def test_cpo_comes_down_to_a_budget_within_reach_though_the_reward_falls():
+    """Pay is what heat costs here, so that whatever comes nearer to the budget earns less."""
+    spent, rows, _ = cpo_from(Choice("box"), [0.5], heat(0.3), num_updates=12, own=CPOConfig(max_kl=0.02))
+    assert spent[0, 0] > 0.45
+    assert spent[-5:, 0].mean() == pytest.approx(0.3, abs=0.05)
+    within_reach = [row for row in rows if row["cost_heat_level"] > 0.3 * LENGTH and not row["step_recovers"]]
+    assert len(within_reach) >= 2
+    assert all(row["step_share"] > 0 for row in within_reach)
+
+
+def test_cpo_recovers_from_two_costs_at_once_though_one_falls_at_the_others_expense():
+    costs = (heat(0.0), CostConfig(name="wear", budget=0.0))
+    spent, rows, _ = cpo_from(Choice("discrete"), [-2.0, 1.0, 0.0], *costs, num_updates=15, own=CPOConfig(max_kl=0.005))
+    assert all(row["step_recovers"] == 1 and row["step_share"] > 0 for row in rows)
+    assert spent[4, 1] > spent[0, 1], "the smaller one rises at first"
+    assert np.linalg.norm(spent[-1]) < 0.75 * np.linalg.norm(spent[0]), spent
+
+
+def test_cpo_takes_a_bonus_for_entropy():
+    """Nothing is paid: without the bonus nothing has a reason to move, with it the lean is given up."""
+    leaned = []
+    for bonus in (0.0, 0.1):
+        world = Choice("discrete")
+        one = learner("cpo", (heat(1.0),), world, CPOConfig(max_kl=0.02), entropy_coefficient=bonus)
+        state = one.init(0, world.num_envs)
+        with torch.no_grad():
+            state.policy.actor.layers[-1].bias += torch.tensor([2.0, 0.0, 0.0])
+        collector, noise = acting(world)
+        for update in range(8):
+            rollout = collector.collect(state.policy, noise, update)
+            state, _ = one.update(state, rollout, 0 * rollout.true_reward, progress=0.0)
+        leaned.append(torch.softmax(state.policy.actor(torch.ones(1, 1)), -1)[0, 0].item())
+    assert leaned[1] < leaned[0] - 0.15
+
+
+def test_cpos_critics_learn_on_though_its_step_went_further_than_ppo_would():
+    _, rows, _ = cpo_from(
+        Choice("discrete"), [0.0, 0.0, 0.0], heat(1.0), num_updates=1, own=CPOConfig(max_kl=0.1), target_kl=0.01
+    )
+    assert rows[0]["kl"] > 0.01
+    assert rows[0]["num_epochs"] == 4
