@@ -248,6 +248,85 @@ def test_truncation_bootstraps_both_critics_and_termination_neither():
         torch.testing.assert_close(got, one_scaled(state, rollout)[-1] + goes_on * 0.5 * cost_value)
 
 
+@torch.no_grad()
+def test_each_cost_has_a_discount_and_a_trace_decay_of_its_own():
+    """Against a plain loop over what the critics say; neither is the reward's."""
+    world = Choice("discrete", num_envs=2)
+    costs = (
+        CostConfig(name="heat", budget=3.0, discount=0.5, trace_decay=0.8),
+        CostConfig(name="wear", budget=3.0, discount=0.9, trace_decay=0.3),
+    )
+    one = learner("ppo_lagrangian", costs, world, discount=0.99, trace_decay=0.95)
+    collector, noise = acting(world)
+    rollout = collector.collect(one.init(0, 2).policy, noise, 0)
+    state = one.init(0, 2)
+    samples, _ = one._prepare(state, rollout, rollout.true_reward)
+    value_C = state.critics(torch.ones(1, 1))[:, 0].tolist()
+    for index, cost in enumerate(costs):
+        scaled = rollout.cost[..., index] / state.cost_moments.variance.sqrt()[index].item()
+        advantage, target = np.zeros(2), np.zeros((LENGTH, 2))
+        for t in reversed(range(LENGTH)):
+            # Each value is that of the one observation there is; the last step is cut, and bootstrapped.
+            error = scaled[t] + cost.discount * value_C[index] - value_C[index]
+            advantage = error + cost.discount * cost.trace_decay * advantage
+            target[t] = advantage + value_C[index]
+        got = samples.cost_target_BC[:, index].view(LENGTH, 2).numpy()
+        np.testing.assert_allclose(got, target, rtol=1e-4, atol=1e-5)
+
+
+def test_an_update_in_which_nothing_costs_blows_no_noise_up():
+    """The spread that advantages are measured in follows slowly."""
+    world = Choice("discrete")
+    one = learner("ppo_lagrangian", (heat(0.3),), world)
+    state = one.init(0, world.num_envs)
+    collector, noise = acting(world)
+    rollout = collector.collect(state.policy, noise, 0)
+    assert one._prepare(state, rollout, rollout.true_reward)[0].cost_advantage_BC.std().item() == pytest.approx(1.0)
+    rollout.cost[:] = 0.0
+    before = state.spread_C.clone()
+    assert one._prepare(state, rollout, rollout.true_reward)[0].cost_advantage_BC.std().item() < 0.3
+    assert 0.89 * before < state.spread_C < before
+
+
+def test_what_an_episode_has_cost_so_far_counts_in_the_next_rollout_too():
+    """The spread that costs are scaled by is that of sums that go on where the last rollout stopped."""
+    world = Choice("discrete", num_envs=1)
+    one = learner("ppo_lagrangian", (CostConfig(name="heat", budget=1.0, discount=0.5),), world)
+    state = one.init(0, 1)
+    collector, noise = acting(world, 2)
+    sums = []
+    carried = 0.0
+    for update in range(3):
+        rollout = collector.collect(state.policy, noise, update)
+        rollout.cost[..., 0] = 1.0
+        one._prepare(state, rollout, rollout.true_reward)
+        for t in range(2):
+            carried = 1.0 + 0.5 * carried
+            sums.append(carried)
+            carried *= not rollout.ended[t, 0]
+    assert state.cost_moments.variance.item() == pytest.approx(np.var(sums), rel=1e-5)
+
+
+def test_focops_is_slowed_in_its_trust_region_too():
+    """Samples between a tenth of delta and delta teach nothing while it is slowed."""
+    world = Choice("discrete")
+    one = learner("focops", (heat(1.0),), world, FOCOPSConfig(max_kl=0.02))
+    state = one.init(0, world.num_envs)
+    collector, noise = acting(world)
+    rollout = collector.collect(state.policy, noise, 0)
+    for pace, teaches in ((1.0, True), (0.1, False)):
+        state.pace = pace
+        samples, _ = one._prepare(state, rollout, rollout.true_reward)
+        moved = one.fresh_policy(0)
+        with torch.no_grad():
+            moved.actor.layers[-1].bias.add_(torch.tensor([0.2, 0.0, 0.0]))
+        output = moved.output(samples.observation_BO, samples.allowed_BL)
+        kl = moved.head.kl(output, moved.log_std, samples.acted_BL, moved.log_std)
+        assert 0.002 < kl.min() and kl.max() < 0.02
+        loss = one.policy_loss(moved, samples, 0.2)[0]
+        assert bool(loss != 0) is teaches
+
+
 def one_scaled(state: ConstrainedState, rollout: Any) -> torch.Tensor:
     """[T, N] the first cost as its critic sees it."""
     return torch.from_numpy(rollout.cost[..., 0] / state.cost_moments.variance.sqrt()[0].item()).float()
