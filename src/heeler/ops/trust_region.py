@@ -100,7 +100,10 @@ def _held(q: float, r_C: np.ndarray, S_CC: np.ndarray, excess_C: np.ndarray, max
 def _binding(
     binding: list[int], q: float, r_C: np.ndarray, S_CC: np.ndarray, excess_C: np.ndarray, max_kl: float
 ) -> ConstrainedStep | None:
-    """The step with just these costs binding; None where it is none, breaks another or pulls the wrong way."""
+    """The step with just these costs binding; None where there is none, or it breaks another.
+
+    One that is held back by a cost that it need not go up to is none the worse for it: another set gains more.
+    """
     r, c = r_C[binding], excess_C[binding]
     inverse = np.linalg.pinv(S_CC[np.ix_(binding, binding)], hermitian=True)
     room = 2 * max_kl - float(c @ inverse @ c)
@@ -109,14 +112,13 @@ def _binding(
     free = q - float(r @ inverse @ r)
     # Where they leave nothing of the gradient free, no more is to be had than to go up to their budgets.
     price = np.sqrt(free / room) if free > _PARALLEL * q else 0.0
-    pull = inverse @ (r + price * c)
     along_gradient = 1 / price if price else 0.0
     along = np.zeros_like(r_C)
     along[binding] = -along_gradient * (inverse @ r) - inverse @ c
     change = along_gradient * r_C + S_CC @ along
     # Of the size of what is summed up: a binding cost whose excess is 0 sums up to what float64 rounds.
     slack = 1e-8 * (np.abs(excess_C) + along_gradient * np.abs(r_C) + np.abs(S_CC) @ np.abs(along))
-    if (pull < -1e-9).any() or (excess_C + change > slack).any():
+    if (excess_C + change > slack).any():
         return None
     return ConstrainedStep(along_gradient=along_gradient, along_costs=along, case="held")
 

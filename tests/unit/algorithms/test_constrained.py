@@ -322,7 +322,7 @@ def test_focops_is_slowed_in_its_trust_region_too():
             moved.actor.layers[-1].bias.add_(torch.tensor([0.2, 0.0, 0.0]))
         output = moved.output(samples.observation_BO, samples.allowed_BL)
         kl = moved.head.kl(output, moved.log_std, samples.acted_BL, moved.log_std)
-        assert 0.002 < kl.min() and kl.max() < 0.02
+        assert kl.min() > 0.002 and kl.max() < 0.02
         loss = one.policy_loss(moved, samples, 0.2)[0]
         assert bool(loss != 0) is teaches
 
@@ -356,6 +356,7 @@ def test_a_slowed_learner_keeps_nearer_to_what_acted(name: str):
         assert before == pytest.approx(0.0, abs=1e-6)
         if name == "cpo":
             assert 0 < metrics["step_kl"] <= 0.02 * pace
+            assert metrics["step_share"] > 0.5, "the step itself is shorter, and not only the search along it"
     assert 0 <= moved[1] < 0.3 * moved[0]
 
 
@@ -435,11 +436,16 @@ def test_evaluation_never_updates_statistics():
 
 
 def cpo_step(
-    monkeypatch: pytest.MonkeyPatch | None = None, worse: int = 0, **own: Any
+    monkeypatch: pytest.MonkeyPatch | None = None,
+    worse: int = 0,
+    by: tuple[float, float] = (-1.0, 0.0),
+    budget: float = 0.9,
+    **own: Any,
 ) -> tuple[dict[str, float], bool]:
-    """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse."""
+    """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse, by so much
+    in what is gained and what heat rises by."""
     world = Choice("discrete")
-    one = learner("cpo", (heat(0.9),), world, CPOConfig(**({"max_kl": 0.02} | own)))
+    one = learner("cpo", (heat(budget),), world, CPOConfig(**({"max_kl": 0.02} | own)))
     state = one.init(0, world.num_envs)
     collector, noise = acting(world)
     rollout = collector.collect(state.policy, noise, 0)
@@ -451,7 +457,7 @@ def cpo_step(
             nonlocal tries
             tries += 1
             # The first look is at the policy as it acted.
-            return seen(one, policy, samples) - (1.0 if 2 <= tries <= 1 + worse else 0.0)
+            return seen(one, policy, samples) + torch.tensor(by) * (2 <= tries <= 1 + worse)
 
         monkeypatch.setattr(CPO, "_surrogates", looked_at)
     before = state.policy.actor.layers[0].weight.detach().clone()
@@ -463,6 +469,14 @@ def test_cpo_searches_along_its_step_until_it_holds(monkeypatch: pytest.MonkeyPa
     metrics, moved = cpo_step(monkeypatch, worse=3, shortening=0.5)
     assert (metrics["step_share"], moved) == (0.125, True)
     assert 0 < metrics["step_kl"] <= 0.02
+
+
+@pytest.mark.parametrize("budget", [0.9, 0.25])
+def test_cpo_searches_until_no_cost_is_above_where_it_may_be(monkeypatch: pytest.MonkeyPatch, budget: float):
+    """Within the budget up to it, above it no higher than it was, however much is gained."""
+    metrics, moved = cpo_step(monkeypatch, worse=2, by=(5.0, 5.0), budget=budget, shortening=0.5)
+    assert (metrics["cost_heat_level"] > budget * LENGTH) == (budget == 0.25)
+    assert (metrics["step_share"], moved) == (0.25, True)
 
 
 def test_cpo_stays_where_it_is_if_no_shortening_will_do(monkeypatch: pytest.MonkeyPatch):
@@ -524,6 +538,14 @@ def test_cpo_recovers_from_two_costs_at_once_though_one_falls_at_the_others_expe
     assert all(row["step_recovers"] == 1 and row["step_share"] > 0 for row in rows)
     assert spent[4, 1] > spent[0, 1], "the smaller one rises at first"
     assert np.linalg.norm(spent[-1]) < 0.75 * np.linalg.norm(spent[0]), spent
+
+
+def test_cpo_searches_until_its_true_kl_is_within_its_own():
+    """From a policy that leans, a step goes further than the quadratic that it was reckoned by."""
+    own = CPOConfig(max_kl=0.2, damping=0.0)
+    _, rows, _ = cpo_from(Choice("discrete"), [3.0, -1.0, -1.0], heat(1.0), num_updates=1, own=own)
+    assert 0 < rows[0]["step_share"] < 1.0
+    assert 0.1 < rows[0]["step_kl"] <= 0.2
 
 
 def test_cpo_takes_a_bonus_for_entropy():

@@ -67,7 +67,7 @@ def test_focops_by_hand():
 
 
 def test_focops_goes_to_the_policy_that_its_paper_derives():
-    """The best within the trust region is pi_old exp(A / tau) / Z; with all actions weighed it is the loss's minimum."""
+    """The best within the trust region is pi_old exp(A / tau) / Z; of all actions it is the loss's minimum."""
     advantage, temperature = torch.tensor([0.3, -0.2, 0.1, 0.0]), 1.5
     old = Categorical(logits=torch.tensor([0.2, -0.5, 1.0, 0.3]))
     best = Categorical(logits=old.logits + advantage / temperature)
