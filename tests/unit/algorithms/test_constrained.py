@@ -438,14 +438,14 @@ def test_evaluation_never_updates_statistics():
 def cpo_step(
     monkeypatch: pytest.MonkeyPatch | None = None,
     worse: int = 0,
-    by: tuple[float, float] = (-1.0, 0.0),
-    budget: float = 0.9,
+    by: tuple[float, ...] = (-1.0, 0.0),
+    costs: tuple[CostConfig, ...] = (CostConfig(name="heat", budget=0.9 * LENGTH),),
     **own: Any,
 ) -> tuple[dict[str, float], bool]:
     """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse, by so much
-    in what is gained and what heat rises by."""
+    in what is gained and what each cost rises by."""
     world = Choice("discrete")
-    one = learner("cpo", (heat(budget),), world, CPOConfig(**({"max_kl": 0.02} | own)))
+    one = learner("cpo", costs, world, CPOConfig(**({"max_kl": 0.02} | own)))
     state = one.init(0, world.num_envs)
     collector, noise = acting(world)
     rollout = collector.collect(state.policy, noise, 0)
@@ -474,8 +474,15 @@ def test_cpo_searches_along_its_step_until_it_holds(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("budget", [0.9, 0.25])
 def test_cpo_searches_until_no_cost_is_above_where_it_may_be(monkeypatch: pytest.MonkeyPatch, budget: float):
     """Within the budget up to it, above it no higher than it was, however much is gained."""
-    metrics, moved = cpo_step(monkeypatch, worse=2, by=(5.0, 5.0), budget=budget, shortening=0.5)
+    metrics, moved = cpo_step(monkeypatch, worse=2, by=(5.0, 5.0), costs=(heat(budget),), shortening=0.5)
     assert (metrics["cost_heat_level"] > budget * LENGTH) == (budget == 0.25)
+    assert (metrics["step_share"], moved) == (0.25, True)
+
+
+def test_cpo_comes_down_from_one_cost_at_no_others_expense(monkeypatch: pytest.MonkeyPatch):
+    costs = (heat(0.1), CostConfig(name="wear", budget=0.4, per="step"))
+    metrics, moved = cpo_step(monkeypatch, worse=2, by=(0.0, -0.3, 0.3), costs=costs, shortening=0.5)
+    assert metrics["cost_heat_level"] > 0.1 * LENGTH and metrics["cost_wear_level"] < 0.4
     assert (metrics["step_share"], moved) == (0.25, True)
 
 
