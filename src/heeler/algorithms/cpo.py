@@ -18,12 +18,12 @@ from heeler.algorithms.ppo import LossParts, PPOState, Samples
 from heeler.core.errors import ConfigError
 from heeler.core.rollout import Rollout
 from heeler.models.policy import Policy
-from heeler.ops.trust_region import ConstrainedStep, conjugate_gradient, constrained_step
+from heeler.ops.trust_region import conjugate_gradient, constrained_step
 
 
 @dataclass(frozen=True, kw_only=True)
 class CPOConfig:
-    """Settings beside those of PPO, of which `clip` and `anneal_clip` have no part in it."""
+    """Settings beside those of PPO, of which `clip`, `anneal_clip` and `target_kl` have no part in it."""
 
     max_kl: float = 0.01
     """Delta: KL of one update."""
@@ -82,7 +82,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
         def divided(vector_P: Tensor) -> Tensor:
             return conjugate_gradient(hessian_product, vector_P, num_iterations=self.own.num_conjugate_iterations)
 
-        before = _surrogates(policy, samples)
+        before = self._surrogates(policy, samples)
         gradients = [_flat(torch.autograd.grad(one, parameters, retain_graph=True)).detach() for one in before]
         solved = [divided(gradient_P) for gradient_P in gradients]
         product = torch.stack(gradients) @ torch.stack(solved).T
@@ -98,7 +98,7 @@ class CPO(ConstrainedPPO[CPOConfig]):
         weights = torch.tensor([step.along_gradient, *step.along_costs], dtype=torch.float32)
         direction_P = weights.to(self.config.device) @ torch.stack(solved)
         share, kl = self._line_search(
-            policy, parameters, samples, direction_P, before.detach(), excess_C, step, divergence, state.pace
+            policy, parameters, samples, direction_P, before.detach(), excess_C, divergence, state.pace
         )
         return {
             "step_share": share,
@@ -107,22 +107,37 @@ class CPO(ConstrainedPPO[CPOConfig]):
         }
 
     @torch.no_grad()
-    def _line_search(
-        self, policy, parameters, samples, direction_P, before, excess_C, step: ConstrainedStep, divergence, pace: float
-    ):  # type: ignore[no-untyped-def]
+    def _line_search(self, policy, parameters, samples, direction_P, before, excess_C, divergence, pace: float):  # type: ignore[no-untyped-def]
         start_P = _flat(parameters).clone()
-        allowed_C = torch.from_numpy(np.maximum(-excess_C, 0.0)).to(before)
+        excess = torch.from_numpy(excess_C).to(before)
+        is_above_C = excess > 0
         share = 1.0
         for _ in range(self.own.num_shortenings):
             _set(parameters, start_P + share * direction_P)
-            gained = _surrogates(policy, samples) - before
+            gained = self._surrogates(policy, samples) - before
             kl = float(divergence())
-            is_better = step.case != "held" or gained[0] >= 0
-            if kl <= self.own.max_kl * pace and is_better and (gained[1:] <= allowed_C).all():
+            # Above a budget, coming nearer to it is what counts: the reward may have to fall for that.
+            is_better = bool(is_above_C.any()) or bool(gained[0] >= 0)
+            reached_C = (excess + gained[1:]).relu()
+            is_kept = bool(reached_C.norm() <= excess.relu().norm()) and not bool(reached_C[~is_above_C].any())
+            if kl <= self.own.max_kl * pace and is_better and is_kept:
                 return share, kl
             share *= self.own.shortening
         _set(parameters, start_P)
         return 0.0, 0.0
+
+    def _surrogates(self, policy: Policy, samples: Samples) -> Tensor:
+        """[1 + C]: what the policy would gain, its entropy's bonus included, and what each cost would rise by."""
+        log_prob_B, entropy = policy.head.log_prob_entropy(
+            policy.output(samples.observation_BO, samples.allowed_BL), policy.log_std, samples.action_BA
+        )
+        ratio_B = torch.exp(log_prob_B - samples.log_prob_B)
+        gain = (ratio_B * samples.advantage_B).mean() + self.config.entropy_coefficient * entropy
+        return torch.stack([gain, *(ratio_B[:, None] * samples.cost_advantage_BC).mean(0)])
+
+    def _ends_update(self, kl: float, pace: float) -> bool:
+        """Never: the policy's step kept to a KL of its own, and what follows is the critics'."""
+        return False
 
     def _step(self, state: PPOState, batch: Samples, clip: float) -> LossParts:
         """One gradient step of the critics; the policy has moved by then."""
@@ -135,20 +150,6 @@ class CPO(ConstrainedPPO[CPOConfig]):
         with torch.no_grad():
             _, surrogate, entropy, log_prob_B = self.policy_loss(state.policy, batch, clip)
         return LossParts(surrogate, value_loss, entropy, log_prob_B, norm)
-
-
-def _surrogates(policy: Policy, samples: Samples) -> Tensor:
-    """[1 + C]: what the policy would gain by the samples, and what each cost would rise by."""
-    log_prob_B, _ = policy.head.log_prob_entropy(
-        policy.output(samples.observation_BO, samples.allowed_BL), policy.log_std, samples.action_BA
-    )
-    ratio_B = torch.exp(log_prob_B - samples.log_prob_B)
-    return torch.stack(
-        [
-            (ratio_B * samples.advantage_B).mean(),
-            *(ratio_B[:, None] * samples.cost_advantage_BC).mean(0),
-        ]
-    )
 
 
 def _flat(parts: Sequence[Tensor]) -> Tensor:

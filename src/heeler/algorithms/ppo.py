@@ -326,7 +326,7 @@ class PPO:
                 kl = float(approximate_kl(log_prob_B, shuffled.log_prob_B[: len(log_prob_B)]))
                 continue
             kl = self._kl(state.policy, samples)
-            if kl > config.target_kl * state.pace:
+            if self._ends_update(kl, state.pace):
                 break
         return {
             "policy_loss": float(torch.stack([part.policy_loss for part in parts]).mean()),
@@ -336,6 +336,10 @@ class PPO:
             "num_epochs": num_epochs,
             "gradient_norm": float(torch.stack([part.gradient_norm for part in parts]).mean()),
         }
+
+    def _ends_update(self, kl: float, pace: float) -> bool:
+        """Whether the policy is so far from the one that acted that no further epoch is to follow."""
+        return self.config.target_kl is not None and kl > self.config.target_kl * pace
 
     @torch.no_grad()
     def _kl(self, policy: Policy, samples: Samples) -> float:

@@ -13,6 +13,8 @@ Case = Literal["held", "recovery", "still"]
 """The step improves the reward within all budgets; or no step within the trust region gets there, and it goes for the
 costs alone; or there is nothing to go for."""
 _TINY = 1e-10
+_PARALLEL = 1e-6
+"""Share of the reward's gradient that costs must leave free for there to be anything to gain beside them."""
 
 
 def conjugate_gradient(
@@ -64,8 +66,10 @@ def constrained_step(
     The paper solves one cost; here every set of costs that may bind is tried, which for the handful there are is exact
     and at once. With the costs A binding, $x = \tfrac1\lambda H^{-1}(g - B_A^\top \nu)$,
     $\nu = S_{AA}^{-1}(r_A + \lambda c_A)$ and $\lambda = \sqrt{(q - r_A^\top S_{AA}^{-1} r_A) /
-    (2\delta - c_A^\top S_{AA}^{-1} c_A)}$. Where no step within the trust region satisfies all costs, the step is the
-    longest one down those that are above their budgets.
+    (2\delta - c_A^\top S_{AA}^{-1} c_A)}$; where they leave nothing of g free, $x = -H^{-1} B_A^\top S_{AA}^{-1} c_A$.
+
+    Where no step within the trust region satisfies all costs, the step is the one that lowers
+    $\tfrac12 \sum_{c_i > 0} c_i^2$ most, to first order, with the other costs kept within their budgets.
 
     Args:
         q: $g^\top H^{-1} g$.
@@ -74,6 +78,12 @@ def constrained_step(
         excess_C: $c_i$, by how much each cost is above its budget.
         max_kl: $\delta$ > 0.
     """
+    step = _held(q, r_C, S_CC, excess_C, max_kl)
+    return step if step is not None else _recovery(S_CC, excess_C, max_kl)
+
+
+def _held(q: float, r_C: np.ndarray, S_CC: np.ndarray, excess_C: np.ndarray, max_kl: float) -> ConstrainedStep | None:
+    """The step that gains most within all budgets; None where there is none."""
     best: ConstrainedStep | None = None
     gain = -np.inf
     for size in range(len(r_C) + 1):
@@ -84,33 +94,43 @@ def constrained_step(
             gained = step.along_gradient * q + float(step.along_costs @ r_C)
             if gained > gain:
                 best, gain = step, gained
-    return best if best is not None else _recovery(S_CC, excess_C, max_kl)
+    return best
 
 
 def _binding(
     binding: list[int], q: float, r_C: np.ndarray, S_CC: np.ndarray, excess_C: np.ndarray, max_kl: float
 ) -> ConstrainedStep | None:
-    """The step with just these costs binding; None where it is none, breaks another or pulls the wrong way."""
+    """The step with just these costs binding; None where there is none, or it breaks another.
+
+    One that is held back by a cost that it need not go up to is none the worse for it: another set gains more.
+    """
     r, c = r_C[binding], excess_C[binding]
     inverse = np.linalg.pinv(S_CC[np.ix_(binding, binding)], hermitian=True)
     room = 2 * max_kl - float(c @ inverse @ c)
+    if room <= 0 or q <= _TINY**2:
+        return None
     free = q - float(r @ inverse @ r)
-    if room <= 0 or free <= _TINY * max(q, _TINY):
-        return None
-    price = np.sqrt(free / room)
-    pull = inverse @ (r + price * c)
+    # Where they leave nothing of the gradient free, no more is to be had than to go up to their budgets.
+    price = np.sqrt(free / room) if free > _PARALLEL * q else 0.0
+    along_gradient = 1 / price if price else 0.0
     along = np.zeros_like(r_C)
-    along[binding] = -pull / price
-    change = r_C / price + S_CC @ along
-    slack = 1e-8 * (np.abs(excess_C) + np.abs(change) + _TINY)
-    if (pull < -1e-9).any() or (excess_C + change > slack).any():
+    along[binding] = -along_gradient * (inverse @ r) - inverse @ c
+    change = along_gradient * r_C + S_CC @ along
+    # Of the size of what is summed up: a binding cost whose excess is 0 sums up to what float64 rounds.
+    slack = 1e-8 * (np.abs(excess_C) + along_gradient * np.abs(r_C) + np.abs(S_CC) @ np.abs(along))
+    if (excess_C + change > slack).any():
         return None
-    return ConstrainedStep(along_gradient=1 / price, along_costs=along, case="held")
+    return ConstrainedStep(along_gradient=along_gradient, along_costs=along, case="held")
 
 
 def _recovery(S_CC: np.ndarray, excess_C: np.ndarray, max_kl: float) -> ConstrainedStep:
-    violated = np.where(excess_C > 0, excess_C, 0.0)
-    length = float(violated @ S_CC @ violated)
-    if length <= _TINY:
-        return ConstrainedStep(along_gradient=0.0, along_costs=np.zeros_like(excess_C), case="still")
-    return ConstrainedStep(along_gradient=0.0, along_costs=-violated * np.sqrt(2 * max_kl / length), case="recovery")
+    """The step down the costs above their budgets: as one that gains, with their slope in the gradient's place."""
+    above_C = np.maximum(excess_C, 0.0)
+    kept = np.flatnonzero(excess_C <= 0)
+    slope_C = S_CC @ above_C
+    down = _held(float(above_C @ slope_C), -slope_C[kept], S_CC[np.ix_(kept, kept)], excess_C[kept], max_kl)
+    along = np.zeros_like(excess_C)
+    if down is None:
+        return ConstrainedStep(along_gradient=0.0, along_costs=along, case="still")
+    along[kept] = down.along_costs
+    return ConstrainedStep(along_gradient=0.0, along_costs=along - down.along_gradient * above_C, case="recovery")

@@ -54,6 +54,10 @@ class MultiplierConfig:
         for name in ("proportional", "derivative"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} must be >= 0, got {getattr(self, name)}")
+        for name in ("initial", "learning_rate", "proportional", "integral", "derivative"):
+            # Times an excess of 0 it would be no number; a maximum may be infinite.
+            if math.isinf(getattr(self, name)):
+                raise ConfigError(f"{name} must be finite, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True)

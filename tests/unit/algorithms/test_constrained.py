@@ -8,7 +8,6 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete, Space
 
-from heeler.algorithms import cpo
 from heeler.algorithms.constrained import ConstrainedPPO, ConstrainedState
 from heeler.algorithms.cpo import CPO, CPOConfig
 from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
@@ -249,6 +248,85 @@ def test_truncation_bootstraps_both_critics_and_termination_neither():
         torch.testing.assert_close(got, one_scaled(state, rollout)[-1] + goes_on * 0.5 * cost_value)
 
 
+@torch.no_grad()
+def test_each_cost_has_a_discount_and_a_trace_decay_of_its_own():
+    """Against a plain loop over what the critics say; neither is the reward's."""
+    world = Choice("discrete", num_envs=2)
+    costs = (
+        CostConfig(name="heat", budget=3.0, discount=0.5, trace_decay=0.8),
+        CostConfig(name="wear", budget=3.0, discount=0.9, trace_decay=0.3),
+    )
+    one = learner("ppo_lagrangian", costs, world, discount=0.99, trace_decay=0.95)
+    collector, noise = acting(world)
+    rollout = collector.collect(one.init(0, 2).policy, noise, 0)
+    state = one.init(0, 2)
+    samples, _ = one._prepare(state, rollout, rollout.true_reward)
+    value_C = state.critics(torch.ones(1, 1))[:, 0].tolist()
+    for index, cost in enumerate(costs):
+        scaled = rollout.cost[..., index] / state.cost_moments.variance.sqrt()[index].item()
+        advantage, target = np.zeros(2), np.zeros((LENGTH, 2))
+        for t in reversed(range(LENGTH)):
+            # Each value is that of the one observation there is; the last step is cut, and bootstrapped.
+            error = scaled[t] + cost.discount * value_C[index] - value_C[index]
+            advantage = error + cost.discount * cost.trace_decay * advantage
+            target[t] = advantage + value_C[index]
+        got = samples.cost_target_BC[:, index].view(LENGTH, 2).numpy()
+        np.testing.assert_allclose(got, target, rtol=1e-4, atol=1e-5)
+
+
+def test_an_update_in_which_nothing_costs_blows_no_noise_up():
+    """The spread that advantages are measured in follows slowly."""
+    world = Choice("discrete")
+    one = learner("ppo_lagrangian", (heat(0.3),), world)
+    state = one.init(0, world.num_envs)
+    collector, noise = acting(world)
+    rollout = collector.collect(state.policy, noise, 0)
+    assert one._prepare(state, rollout, rollout.true_reward)[0].cost_advantage_BC.std().item() == pytest.approx(1.0)
+    rollout.cost[:] = 0.0
+    before = state.spread_C.clone()
+    assert one._prepare(state, rollout, rollout.true_reward)[0].cost_advantage_BC.std().item() < 0.3
+    assert 0.89 * before < state.spread_C < before
+
+
+def test_what_an_episode_has_cost_so_far_counts_in_the_next_rollout_too():
+    """The spread that costs are scaled by is that of sums that go on where the last rollout stopped."""
+    world = Choice("discrete", num_envs=1)
+    one = learner("ppo_lagrangian", (CostConfig(name="heat", budget=1.0, discount=0.5),), world)
+    state = one.init(0, 1)
+    collector, noise = acting(world, 2)
+    sums = []
+    carried = 0.0
+    for update in range(3):
+        rollout = collector.collect(state.policy, noise, update)
+        rollout.cost[..., 0] = 1.0
+        one._prepare(state, rollout, rollout.true_reward)
+        for t in range(2):
+            carried = 1.0 + 0.5 * carried
+            sums.append(carried)
+            carried *= not rollout.ended[t, 0]
+    assert state.cost_moments.variance.item() == pytest.approx(np.var(sums), rel=1e-5)
+
+
+def test_focops_is_slowed_in_its_trust_region_too():
+    """Samples between a tenth of delta and delta teach nothing while it is slowed."""
+    world = Choice("discrete")
+    one = learner("focops", (heat(1.0),), world, FOCOPSConfig(max_kl=0.02))
+    state = one.init(0, world.num_envs)
+    collector, noise = acting(world)
+    rollout = collector.collect(state.policy, noise, 0)
+    for pace, teaches in ((1.0, True), (0.1, False)):
+        state.pace = pace
+        samples, _ = one._prepare(state, rollout, rollout.true_reward)
+        moved = one.fresh_policy(0)
+        with torch.no_grad():
+            moved.actor.layers[-1].bias.add_(torch.tensor([0.2, 0.0, 0.0]))
+        output = moved.output(samples.observation_BO, samples.allowed_BL)
+        kl = moved.head.kl(output, moved.log_std, samples.acted_BL, moved.log_std)
+        assert kl.min() > 0.002 and kl.max() < 0.02
+        loss = one.policy_loss(moved, samples, 0.2)[0]
+        assert bool(loss != 0) is teaches
+
+
 def one_scaled(state: ConstrainedState, rollout: Any) -> torch.Tensor:
     """[T, N] the first cost as its critic sees it."""
     return torch.from_numpy(rollout.cost[..., 0] / state.cost_moments.variance.sqrt()[0].item()).float()
@@ -278,6 +356,7 @@ def test_a_slowed_learner_keeps_nearer_to_what_acted(name: str):
         assert before == pytest.approx(0.0, abs=1e-6)
         if name == "cpo":
             assert 0 < metrics["step_kl"] <= 0.02 * pace
+            assert metrics["step_share"] > 0.5, "the step itself is shorter, and not only the search along it"
     assert 0 <= moved[1] < 0.3 * moved[0]
 
 
@@ -357,25 +436,30 @@ def test_evaluation_never_updates_statistics():
 
 
 def cpo_step(
-    monkeypatch: pytest.MonkeyPatch | None = None, worse: int = 0, **own: Any
+    monkeypatch: pytest.MonkeyPatch | None = None,
+    worse: int = 0,
+    by: tuple[float, ...] = (-1.0, 0.0),
+    costs: tuple[CostConfig, ...] = (CostConfig(name="heat", budget=0.9 * LENGTH),),
+    **own: Any,
 ) -> tuple[dict[str, float], bool]:
-    """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse."""
+    """Figures of one update of CPO, and whether the policy moved; the first tries may be made to look worse, by so much
+    in what is gained and what each cost rises by."""
     world = Choice("discrete")
-    one = learner("cpo", (heat(0.9),), world, CPOConfig(**({"max_kl": 0.02} | own)))
+    one = learner("cpo", costs, world, CPOConfig(**({"max_kl": 0.02} | own)))
     state = one.init(0, world.num_envs)
     collector, noise = acting(world)
     rollout = collector.collect(state.policy, noise, 0)
     tries = 0
     if monkeypatch is not None:
-        seen = cpo._surrogates
+        seen = CPO._surrogates
 
-        def looked_at(policy: Any, samples: Any) -> torch.Tensor:
+        def looked_at(one: CPO, policy: Any, samples: Any) -> torch.Tensor:
             nonlocal tries
             tries += 1
             # The first look is at the policy as it acted.
-            return seen(policy, samples) - (1.0 if 2 <= tries <= 1 + worse else 0.0)
+            return seen(one, policy, samples) + torch.tensor(by) * (2 <= tries <= 1 + worse)
 
-        monkeypatch.setattr(cpo, "_surrogates", looked_at)
+        monkeypatch.setattr(CPO, "_surrogates", looked_at)
     before = state.policy.actor.layers[0].weight.detach().clone()
     _, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
     return metrics, not torch.equal(before, state.policy.actor.layers[0].weight)
@@ -385,6 +469,21 @@ def test_cpo_searches_along_its_step_until_it_holds(monkeypatch: pytest.MonkeyPa
     metrics, moved = cpo_step(monkeypatch, worse=3, shortening=0.5)
     assert (metrics["step_share"], moved) == (0.125, True)
     assert 0 < metrics["step_kl"] <= 0.02
+
+
+@pytest.mark.parametrize("budget", [0.9, 0.25])
+def test_cpo_searches_until_no_cost_is_above_where_it_may_be(monkeypatch: pytest.MonkeyPatch, budget: float):
+    """Within the budget up to it, above it no higher than it was, however much is gained."""
+    metrics, moved = cpo_step(monkeypatch, worse=2, by=(5.0, 5.0), costs=(heat(budget),), shortening=0.5)
+    assert (metrics["cost_heat_level"] > budget * LENGTH) == (budget == 0.25)
+    assert (metrics["step_share"], moved) == (0.25, True)
+
+
+def test_cpo_comes_down_from_one_cost_at_no_others_expense(monkeypatch: pytest.MonkeyPatch):
+    costs = (heat(0.1), CostConfig(name="wear", budget=0.4, per="step"))
+    metrics, moved = cpo_step(monkeypatch, worse=2, by=(0.0, -0.3, 0.3), costs=costs, shortening=0.5)
+    assert metrics["cost_heat_level"] > 0.1 * LENGTH and metrics["cost_wear_level"] < 0.4
+    assert (metrics["step_share"], moved) == (0.25, True)
 
 
 def test_cpo_stays_where_it_is_if_no_shortening_will_do(monkeypatch: pytest.MonkeyPatch):
@@ -410,3 +509,72 @@ def test_cpo_recovers_where_no_step_keeps_the_budget():
         assert metrics["step_recovers"] == 1.0
         spent.append(rollout.cost[..., 0].mean())
     assert np.mean(spent[-5:]) < np.mean(spent[:5]) - 0.02
+
+
+def cpo_from(
+    world: Choice, bias: list[float], *costs: CostConfig, num_updates: int, own: CPOConfig, **settings: Any
+) -> tuple[np.ndarray, list[dict[str, float]], ConstrainedState]:
+    """[updates, C] mean costs of a step, figures and last state of CPO that begins with a lean of its own."""
+    one = learner("cpo", costs, world, own, **settings)
+    state = one.init(0, world.num_envs)
+    with torch.no_grad():
+        state.policy.actor.layers[-1].bias += torch.tensor(bias)
+    collector, noise = acting(world)
+    spent, rows = [], []
+    for update in range(num_updates):
+        rollout = collector.collect(state.policy, noise, update)
+        state, metrics = one.update(state, rollout, rollout.true_reward, progress=0.0)
+        spent.append(rollout.cost.mean((0, 1)))
+        rows.append(metrics)
+    return np.array(spent), rows, state
+
+
+def test_cpo_comes_down_to_a_budget_within_reach_though_the_reward_falls():
+    """Pay is what heat costs here, so that whatever comes nearer to the budget earns less."""
+    spent, rows, _ = cpo_from(Choice("box"), [0.5], heat(0.3), num_updates=12, own=CPOConfig(max_kl=0.02))
+    assert spent[0, 0] > 0.45
+    assert spent[-5:, 0].mean() == pytest.approx(0.3, abs=0.05)
+    within_reach = [row for row in rows if row["cost_heat_level"] > 0.3 * LENGTH and not row["step_recovers"]]
+    assert len(within_reach) >= 2
+    assert all(row["step_share"] > 0 for row in within_reach)
+
+
+def test_cpo_recovers_from_two_costs_at_once_though_one_falls_at_the_others_expense():
+    costs = (heat(0.0), CostConfig(name="wear", budget=0.0))
+    spent, rows, _ = cpo_from(Choice("discrete"), [-2.0, 1.0, 0.0], *costs, num_updates=15, own=CPOConfig(max_kl=0.005))
+    assert all(row["step_recovers"] == 1 and row["step_share"] > 0 for row in rows)
+    assert spent[4, 1] > spent[0, 1], "the smaller one rises at first"
+    assert np.linalg.norm(spent[-1]) < 0.75 * np.linalg.norm(spent[0]), spent
+
+
+def test_cpo_searches_until_its_true_kl_is_within_its_own():
+    """From a policy that leans, a step goes further than the quadratic that it was reckoned by."""
+    own = CPOConfig(max_kl=0.2, damping=0.0)
+    _, rows, _ = cpo_from(Choice("discrete"), [3.0, -1.0, -1.0], heat(1.0), num_updates=1, own=own)
+    assert 0 < rows[0]["step_share"] < 1.0
+    assert 0.1 < rows[0]["step_kl"] <= 0.2
+
+
+def test_cpo_takes_a_bonus_for_entropy():
+    """Nothing is paid: without the bonus nothing has a reason to move, with it the lean is given up."""
+    leaned = []
+    for bonus in (0.0, 0.1):
+        world = Choice("discrete")
+        one = learner("cpo", (heat(1.0),), world, CPOConfig(max_kl=0.02), entropy_coefficient=bonus)
+        state = one.init(0, world.num_envs)
+        with torch.no_grad():
+            state.policy.actor.layers[-1].bias += torch.tensor([2.0, 0.0, 0.0])
+        collector, noise = acting(world)
+        for update in range(8):
+            rollout = collector.collect(state.policy, noise, update)
+            state, _ = one.update(state, rollout, 0 * rollout.true_reward, progress=0.0)
+        leaned.append(torch.softmax(state.policy.actor(torch.ones(1, 1)), -1)[0, 0].item())
+    assert leaned[1] < leaned[0] - 0.15
+
+
+def test_cpos_critics_learn_on_though_its_step_went_further_than_ppo_would():
+    _, rows, _ = cpo_from(
+        Choice("discrete"), [0.0, 0.0, 0.0], heat(1.0), num_updates=1, own=CPOConfig(max_kl=0.1), target_kl=0.01
+    )
+    assert rows[0]["kl"] > 0.01
+    assert rows[0]["num_epochs"] == 4

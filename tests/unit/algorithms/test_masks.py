@@ -127,6 +127,10 @@ def test_the_mask_is_the_same_at_update_time(name: str):
     _, _, _, log_prob_B = learner.policy_loss(state.policy, samples, 0.2)
     torch.testing.assert_close(log_prob_B, samples.log_prob_B, atol=1e-5, rtol=0)
     assert abs(learner._kl(state.policy, samples)) < 1e-6
+    if samples.acted_BL.shape[1]:
+        output_BL = state.policy.output(samples.observation_BO, samples.allowed_BL)
+        kl_B = state.policy.head.kl(output_BL, NONE, samples.acted_BL, NONE)
+        torch.testing.assert_close(kl_B, torch.zeros_like(kl_B), atol=1e-6, rtol=0)
     forgotten = samples._replace(allowed_BL=torch.zeros((len(log_prob_B), 0), dtype=torch.bool))
     assert learner._kl(state.policy, forgotten) > 0.1, "the test would notice a mask that was forgotten"
 

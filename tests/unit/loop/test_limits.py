@@ -6,6 +6,7 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from heeler.cli import main
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig
@@ -108,3 +109,27 @@ def test_a_budget_for_an_unknown_cost_leaves_no_run(tmp_path):
     with pytest.raises(ConfigError, match="no cost 'velocty'; it has velocity, energy"):
         run(replace(config, limits=wrong), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("cost", "message"),
+    [
+        ("{name: velocity}", "setting limits.costs[0].budget is missing and has no default; add it"),
+        ("{budget: 25}", "setting limits.costs[0].name is missing and has no default; add it"),
+        ("{name: velocity, budget: -25}", "cost 'velocity': budget must be >= 0 and finite, got -25.0"),
+        ("{name: velocity, budget: .nan}", "cost 'velocity': budget must be >= 0 and finite, got nan"),
+        ("{name: velocity, budget: .inf}", "cost 'velocity': budget must be >= 0 and finite, got inf"),
+        ("{name: velocity, budget: null}", "limits.costs[0].budget: Input should be a valid number, got None"),
+        ("{name: velocity, buget: 25}", "there is no setting limits.costs[0].buget. Did you mean"),
+        ("{name: velocty, budget: 25}", "the world has no cost 'velocty'; it has velocity, energy. Did you mean"),
+        ("{name: velocity, budget: 1}, {name: velocity, budget: 2}", "cost 'velocity' has two budgets; give it one"),
+        ("", "limits.costs must name at least one cost with its budget"),
+    ],
+)
+def test_budgets_that_are_negative_missing_or_for_an_unknown_cost_leave_no_run(tmp_path, capsys, cost, message):
+    place = tmp_path / "run"
+    limits = ["--set", f"limits.costs=[{cost}]", "--total-steps", "8192"]
+    assert main(["run", "velocity", "--env", "HopperVelocity", "--run-dir", str(place), *limits]) == 2
+    told = capsys.readouterr().err
+    assert message in told and "Traceback" not in told
+    assert not place.exists()

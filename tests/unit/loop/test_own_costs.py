@@ -146,6 +146,15 @@ def test_a_function_is_taken_exactly_like_the_worlds_own_cost(tmp_path, mine):
     )
 
 
+def test_an_episode_that_was_begun_anew_costs_nothing_of_the_one_before(tmp_path, mine):
+    """A foreign world begins anew at each checkpoint, here in the midst of every second episode."""
+    mine.write_text(FAST.replace("action[:, 0] > 0.5", "next_observation[:, 0] >= -9"))
+    rows: list[dict[str, float]] = []
+    run(runner(of_function(mine), num_steps=30, checkpoint_every=1), tmp_path / "run", on_metrics=rows.append)
+    assert [row["cost_mine_mean"] for row in rows] == [20.0] * len(rows)
+    assert len(rows) > 2
+
+
 @pytest.mark.parametrize("kind", ["function", "answers"])
 def test_a_resumed_run_is_the_same_run(tmp_path, mine, kind):
     limits = of_function(mine) if kind == "function" else learned(refit_every=5)
@@ -220,6 +229,16 @@ def test_people_are_waited_for_and_what_they_take_back_is_forgotten(tmp_path):
             for query, value in zip(open_queries, marks, strict=True)
         ]
         store.add_feedback(answers)
+        # Somebody else says the opposite of all of them, later: the first answer to a question counts.
+        store.add_annotator("bob", "person")
+        store.add_feedback(
+            [
+                replace(
+                    one, key=stable_id("bob", one.query_id), annotator="bob", value=unsafe_value("evaluation", unsafe)
+                )
+                for one, unsafe in zip(answers, [False, True] * 3, strict=True)
+            ]
+        )
         row = online.iterate()
         assert row is not None
         assert row["cost_model_answered"] == 6

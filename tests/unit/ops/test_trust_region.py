@@ -43,6 +43,13 @@ def solved(g, B, H, excess):
     return best
 
 
+def recovered(g, B, H, excess):
+    """Recovery, by the same solver: down the costs above their budgets, with the others within theirs."""
+    above = excess > 0
+    slope = excess[above] @ B[above]
+    return solved(-slope / np.linalg.norm(slope), B[~above], H, excess[~above])
+
+
 @pytest.mark.parametrize("num_costs", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(8))
 def test_the_step_solves_the_dense_quadratic_program(seed, num_costs):
@@ -53,10 +60,51 @@ def test_the_step_solves_the_dense_quadratic_program(seed, num_costs):
     assert 0.5 * x @ H @ x <= MAX_KL * (1 + 1e-9)
     if expected is None:
         assert case == "recovery"
+        assert_recovers(g, B, H, excess, x)
         return
     assert case == "held"
     assert (excess + B @ x <= 1e-9).all()
     assert g @ x == pytest.approx(g @ expected, rel=1e-5, abs=1e-8)
+
+
+def assert_recovers(g, B, H, excess, x):
+    above = excess > 0
+    assert 0.5 * x @ H @ x <= MAX_KL * (1 + 1e-9)
+    assert (excess + B @ x <= 1e-9)[~above].all(), "what is within its budget stays there"
+    slope = excess[above] @ B[above]
+    assert slope @ x == pytest.approx(slope @ recovered(g, B, H, excess), rel=1e-5)
+
+
+@pytest.mark.parametrize("excess", [[9.0, -0.001], [9.0, 0.0], [9.0, -0.001, 4.0], [9.0, -0.001, -0.02]])
+@pytest.mark.parametrize("seed", range(4))
+def test_recovery_keeps_the_costs_that_are_within_their_budgets(seed, excess):
+    """Against the dense program again; without them the step would break one in most of these."""
+    g, B, H = problem(seed, len(excess))
+    x, case = stepped(g, B, H, np.array(excess))
+    assert case == "recovery"
+    assert_recovers(g, B, H, np.array(excess), x)
+
+
+@pytest.mark.parametrize("excess", [0.02, 0.0, -0.02])
+@pytest.mark.parametrize("num_costs", [1, 2])
+def test_where_the_costs_are_all_that_is_paid_for_it_goes_to_their_budgets(num_costs, excess):
+    """The reward's gradient is a sum of the costs': nothing of it is free. Once more against the dense program."""
+    _, B, H = problem(3, num_costs)
+    g, limits = B.T @ np.array([2.0, 1.0][:num_costs]), np.full(num_costs, excess)
+    x, case = stepped(g, B, H, limits)
+    assert case == "held"
+    np.testing.assert_allclose(limits + B @ x, 0, atol=1e-9)
+    assert g @ x == pytest.approx(g @ solved(g, B, H, limits), rel=1e-5)
+    assert 0.5 * x @ H @ x < MAX_KL
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_cost_that_is_just_at_its_budget_may_not_rise(seed):
+    g, B, H = problem(seed, 2)
+    x, case = stepped(g, B, H, np.zeros(2))
+    assert case == "held"
+    assert (B @ x <= 1e-9).all()
+    assert g @ x == pytest.approx(g @ solved(g, B, H, np.zeros(2)), rel=1e-5, abs=1e-8)
 
 
 def test_without_a_binding_cost_it_is_the_natural_gradient_step():

@@ -34,6 +34,14 @@ def test_the_pid_rule_by_hand():
     assert rising == pytest.approx([0.0, 0.5 * 1 + 0.1 * 1 + 0.25 * 1])
 
 
+def test_a_first_price_is_where_each_rule_begins_and_at_the_budget_it_stays():
+    """So that a run that begins with a price does not lose it in its first update."""
+    for rule in RULES:
+        config = MultiplierConfig(rule=rule, initial=1.5, maximum=math.inf)
+        assert first_state(config).value == 1.5
+        assert trace(config, [1.0, 1.0, 1.0]) == pytest.approx([1.5, 1.5, 1.5])
+
+
 def test_adam_is_torchs_own():
     config = MultiplierConfig(rule="adam", initial=5.0, learning_rate=0.05)
     costs = [3.0, 1.5, 0.2, 2.0, 7.0]
@@ -100,6 +108,9 @@ def test_a_state_comes_back_from_numbers_and_from_json(rule: Rule):
         ({"learning_rate": 0.0}, "learning_rate must be > 0"),
         ({"integral": -1.0}, "integral must be > 0"),
         ({"derivative": -0.1}, "derivative must be >= 0"),
+        ({"proportional": math.inf}, "proportional must be finite, got inf"),
+        ({"rule": "gradient", "learning_rate": math.inf}, "learning_rate must be finite, got inf"),
+        ({"initial": math.inf, "maximum": math.inf}, "initial must be finite, got inf"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, float], message: str):

@@ -1,5 +1,6 @@
 """The safety critic against probabilities and sums that are known exactly."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from heeler.core.errors import ConfigError
 from heeler.core.rollout import Rollout
 from heeler.envs.world import BatchedWorld, Info
 from heeler.rollouts.collector import Collector
-from heeler.safety.shields.config import CriticConfig, FallbackConfig, ShieldConfig
+from heeler.safety.shields.config import CheckConfig, CriticConfig, FallbackConfig, ShieldConfig
 from heeler.safety.shields.critic import SafetyCritic
 from heeler.safety.shields.shield import Shield
 from tests.unit.safety.shields.worlds import Doors, proposing
@@ -153,7 +154,11 @@ def test_targets_by_hand():
     """Two environments, three steps; lambda 0, so that each target is a cost and the discounted next expectation."""
     world = Ladder(2)
     critic = SafetyCritic(CriticConfig(**SETTINGS | {"trace_decay": 0.0, "num_members": 1}), world)
+    with torch.no_grad():
+        critic.networks.biases[-1].fill_(0.5)
     policy = proposing(world, [0.0, 9.0])
+    each = expected(critic)
+    assert each.min() > 0 and each.max() < 1 and len(np.unique(each)) == each.size, "so that no two can be confused"
     seen = np.eye(RUNGS, dtype=np.float32)[np.array([[0, 3], [1, 3], [2, 0], [2, 1]])]
     executed = np.array([[1, 0], [1, 1], [0, 1]])[..., None]
     flags = np.zeros((3, 2), bool)
@@ -163,7 +168,7 @@ def test_targets_by_hand():
     cost[1, 1] = 1.0
     rollout = Rollout(
         observation=seen,
-        action=executed,
+        action=1 - executed,
         executed=executed,
         log_prob=np.zeros((3, 2), np.float32),
         true_reward=np.zeros((3, 2)),
@@ -186,6 +191,55 @@ def test_targets_by_hand():
     # What follows is what was done next; at the rollout's end, and where an episode was cut, what the policy would do.
     want = [[value(1, 1), value(3, 1)], [value(2, 0), 1.0], [value(2, 1), value(1, 1)]]
     np.testing.assert_allclose(target.view(3, 2), want, atol=1e-6)
+    # Less than nothing is expected of no action, or a sum would pay for coming cost.
+    summing = SafetyCritic(CriticConfig(**SETTINGS | {"predicts": "sum", "trace_decay": 0.0}), world)
+    with torch.no_grad():
+        summing.networks.biases[-1].fill_(-5.0)
+    target, _ = summing._targets(rollout, policy)
+    np.testing.assert_allclose(target[0].view(3, 2), cost[..., 0], atol=1e-6)
+
+
+def test_it_learns_from_what_was_executed_and_not_from_what_was_proposed():
+    """A rollout whose proposals were all replaced teaches the same whatever they were."""
+    world, config = Ladder(8), CriticConfig(**SETTINGS)
+    collector = Collector(world, 16, record_snapshots=False)
+    collector.reset(0)
+    policy = proposing(world, [0.0, 0.0])
+    rollout = collector.collect(policy, torch.Generator().manual_seed(0), 0)
+    one, other = SafetyCritic(config, world), SafetyCritic(config, world)
+    one.learn(rollout, policy)
+    other.learn(replace(rollout, action=1 - rollout.action), policy)
+    assert torch.equal(one.tensors()["networks"], other.tensors()["networks"])
+
+
+def test_the_most_worried_member_counts():
+    world = Ladder(2)
+    critic = SafetyCritic(CriticConfig(**SETTINGS | {"num_members": 2}), world)
+    with torch.no_grad():
+        critic.networks.weights[-1].zero_()
+        critic.networks.biases[-1][0], critic.networks.biases[-1][1] = 0.2, 0.7
+    np.testing.assert_allclose(expected(critic), 0.7)
+
+
+@pytest.mark.parametrize(("learned", "threshold", "executed"), [(0, 1.0, 0), (1, 1.0, 1), (1, 0.0, 1)])
+def test_critic_and_check_must_both_let_an_action_pass(learned: int, threshold: float, executed: int):
+    """The critic expects .9 of door 0 and nothing of the others; of the check door 0 costs nothing, and others their
+    number. So a critic that has learned keeps from door 0, and a check keeps from what is above its threshold."""
+    world = Doors(3)
+    seen, _ = world.reset(seed=0)
+    config = ShieldConfig(
+        fallback=FallbackConfig(kind="least_cost"),
+        critic=CriticConfig(**SETTINGS | {"num_warmup_updates": 1}),
+        check=CheckConfig(threshold=threshold),
+    )
+    shield = Shield(config, world, Doors)
+    assert shield.critic is not None
+    shield.critic.num_updates = learned
+    shield.critic.danger = lambda seen, action: np.where(action[:, 0] == 0, 0.9, 0.0)  # type: ignore[method-assign]
+    guarded = shield.act(proposing(world, [9.0, 0.0, 0.0, 0.0]), seen, None)
+    nothing = bool(learned) and threshold == 0.0
+    assert guarded.nothing_safe_N.tolist() == [nothing] * 3
+    assert guarded.executed_NA[:, 0].tolist() == [0 if nothing else executed] * 3
 
 
 def test_saved_and_loaded_it_learns_on_bit_for_bit():

@@ -14,6 +14,7 @@ from heeler.envs.world import BatchedWorld
 from heeler.rollouts.collector import Collector
 from heeler.safety.shields.config import CheckConfig, FallbackConfig, MaskConfig, ProjectionConfig, ShieldConfig
 from heeler.safety.shields.fallback import Fallback
+from heeler.safety.shields.masks import Mask
 from heeler.safety.shields.shield import Shield
 from tests.toy_worlds import Identity
 from tests.unit.safety.shields.worlds import Doors, Rail, proposing
@@ -123,6 +124,60 @@ def test_an_empty_safe_set_has_a_defined_fallback(fallback: FallbackConfig, exec
 
 def second_door(observation: np.ndarray) -> np.ndarray:
     return np.full(len(observation), 2)
+
+
+def test_a_fallback_that_is_what_was_proposed_is_counted_too():
+    world = Doors(3)
+    observation, _ = world.reset(seed=0)
+    fallback = FallbackConfig(kind="action", action=(3.0,))
+    config = ShieldConfig(fallback=fallback, mask=MaskConfig(source=f"{HERE}:none_at_first"))
+    guarded = over(world, config).act(proposing(world, [0.0, 0.0, 1.0, 9.0]), observation, None)
+    assert guarded.executed_NA[:, 0].tolist() == [3, 3, 3]
+    assert guarded.shielded_N.tolist() == guarded.nothing_safe_N.tolist() == [True, False, False]
+
+
+def test_a_review_that_names_what_there_is_not_meets_the_fallback():
+    """An overseer, or what is trusted in the policy's place, knows nothing of masks."""
+    world = Doors(3)
+    observation, _ = world.reset(seed=0)
+    fallback = FallbackConfig(kind="action", action=(2.0,))
+    shield = over(world, ShieldConfig(fallback=fallback, mask=MaskConfig(source=f"{HERE}:last_two")))
+    reviewed = np.array([[0], [3], [1]])
+    guarded = shield.act(proposing(world, [0.0] * 4), observation, None, review=lambda seen, action: reviewed)
+    assert guarded.executed_NA[:, 0].tolist() == [2, 3, 2]
+    assert guarded.nothing_safe_N.tolist() == [True, False, True]
+
+
+def test_components_have_places_of_their_own_in_a_mask():
+    """Of MultiDiscrete([2, 3]): a component that is left nothing is a state without a safe action."""
+    world = Identity("multi_discrete", 2)
+    assert world.single_action_space == gymnasium.spaces.MultiDiscrete([2, 3])
+    mask = Mask(MaskConfig(source=f"{HERE}:of_two_parts"), world)
+    allowed = mask.of(world, np.zeros((2, 2), np.float32))
+    actions = np.array([[[1, 0], [1, 1], [1, 2], [0, 0]]] * 2)
+    assert mask.permits(allowed.choices_NK, actions).tolist() == [[True, True, False, False]] * 2
+    assert not allowed.nothing_N.any()
+    empty = Mask(MaskConfig(source=f"{HERE}:nothing_of_the_second_part"), world).of(world, np.zeros((2, 2), np.float32))
+    assert empty.nothing_N.tolist() == [True, False]
+    assert empty.choices_NK.tolist() == [[True] * 5, [True, False, False, False, True]]
+
+
+def nothing_of_the_second_part(observation: np.ndarray) -> np.ndarray:
+    return np.array([[True, True, False, False, False], [True, False, False, False, True]])
+
+
+def test_a_proposal_within_its_constraints_is_left_as_it_is_bit_for_bit():
+    """Also where it is nearer to one than the margin, which is kept of those that are moved."""
+    world = Identity("box", 3)
+    observation, _ = world.reset(seed=0)
+    box = ProjectionConfig(matrix=((1.0, 1.0),), limit=(0.5,), margin=0.1)
+    shield = over(world, ShieldConfig(fallback=HALT, projection=box))
+    guarded = shield.act(proposing(world, [0.2, 0.25]), observation, None)
+    np.testing.assert_array_equal(guarded.executed_NA, guarded.proposed_NA)
+    assert not guarded.shielded_N.any()
+    guarded = shield.act(proposing(world, [0.3, 0.25]), observation, None)
+    np.testing.assert_allclose(guarded.executed_NA.sum(1), 0.5 - 0.1 * 2**0.5, atol=1e-6)
+    assert guarded.shielded_N.all()
 
 
 def test_an_empty_safe_set_may_halt():
