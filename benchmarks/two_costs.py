@@ -9,7 +9,7 @@ from benchmarks.plan import PlannedJob, run_plan
 
 JOB = (sys.executable, "-m", "benchmarks.jobs.velocity")
 TASK = "HalfCheetahVelocity"
-VELOCITY_BUDGET, ENERGY_BUDGET = 25.0, 0.15
+VELOCITY_BUDGET, ENERGY_BUDGET = 25.0, 0.1
 QUICK = ("--steps", "70000")
 
 
