@@ -248,12 +248,13 @@ class RunDirectory:
                 ) from error
 
     def discard_checkpoints_after(self, step: int) -> None:
-        """Remove the checkpoints of what was learned after `step`, the newest first.
+        """Remove the checkpoints of what was learned after `step`, the newest last: a kill on the way leaves the run as
+        it was, or gone back, and nowhere in between.
 
         Raises:
             RunError: one cannot be removed.
         """
-        for later in reversed([s for s in self.checkpoint_steps() if s > step]):
+        for later in [s for s in self.checkpoint_steps() if s > step]:
             folder = self.path / "checkpoints" / f"step-{later}"
             try:
                 shutil.rmtree(folder)

@@ -35,7 +35,7 @@ from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.control_gating import is_offer_due, offers
 from heeler.loop.costs import PREFIX, OwnCosts, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
-from heeler.loop.going_on import newest_sound, refuse_changed_config
+from heeler.loop.going_on import go_back, newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.intervened import Intervened, find_trusted
 from heeler.loop.live import LiveRecorder
@@ -301,12 +301,16 @@ class OnlineRun:
         checkpoint = self.directory.save_checkpoint(
             self.step, arrays, state, keep=self.config.keep_checkpoints, spare=spare
         )
-        if self.watch:
-            self.watch.wrote_checkpoint(self.step)
-        self.store.add_policy_version(
-            PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
-        )
+        self._tell_of(checkpoint)
         return checkpoint
+
+    def _tell_of(self, checkpoint: Checkpoint) -> None:
+        """Have watch and store know of the checkpoint that the run stands at."""
+        if self.watch:
+            self.watch.wrote_checkpoint(checkpoint.step)
+        self.store.add_policy_version(
+            PolicyVersion(version=self.update, step=checkpoint.step, checkpoint_sha256=checkpoint.sha256)
+        )
 
     def roll_back(self, step: int) -> None:
         """Forget what was learned after the checkpoint of `step`. People's answers stay, and are taken in again.
@@ -316,14 +320,10 @@ class OnlineRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
-        kept = self.holding.state()
-        self.directory.discard_checkpoints_after(step)
-        self._load(checkpoint)
-        if self.holding.state() != kept:
-            # What holds the run, or let it go, and what was found is not rolled back: it would happen all over again.
-            self.holding.load(kept)
-            self.trusted = find_trusted(self)
-            self.save()
+        gone_back = go_back(self.directory, checkpoint, self.holding, keep=self.config.keep_checkpoints)
+        self._load(gone_back)
+        if gone_back.sha256 != checkpoint.sha256:
+            self._tell_of(gone_back)
 
     def set_budget(self, budget: int) -> int:
         """Ask for so many comparisons in all from now on; returns how many it were.

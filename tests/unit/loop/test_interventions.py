@@ -17,6 +17,7 @@ from gymnasium.envs.classic_control.pendulum import PendulumEnv
 from heeler.core.attention import Attention, call
 from heeler.core.audit import AUDIT_NAME, AuditEntry, entries, verify
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldError
+from heeler.core import rundir
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.envs.classic import Pendulum
@@ -24,6 +25,7 @@ from heeler.loop import online as online_module
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
 from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
+from heeler.loop.intervened import Intervened
 from heeler.loop.online import resume, run
 from heeler.loop.steering import Steering
 from heeler.loop.trusted import Trusted
@@ -213,6 +215,51 @@ def test_a_rollback_does_not_let_a_run_go(tmp_path):
     assert [row.get("held") for row in operator.rows[5:]] == [2, 2, 2, 2]
     checkpoint = RunDirectory.open(operator.path).load_checkpoint(2 * UPDATE)
     assert checkpoint.state["holding"]["held"]["level"] == "freeze", "what is gone on with after a kill says so too"
+
+
+@pytest.mark.parametrize("by", ["a person", "a rule"])
+def test_a_rollback_that_is_killed_at_any_write_lets_nothing_go(tmp_path, monkeypatch, find, by):
+    """What holds the run stands in checkpoints that a rollback removes: never in those alone."""
+    if by == "a rule":
+        find(3, 5)
+        config = ruled(rule("freeze", then=("roll_back",)))
+        later: dict[str, Any] = {}
+    else:
+        config = tiny()
+        later = {"u3": ("freeze", None), "u5": ("roll_back", 2 * UPDATE)}
+    whole = Operator(tmp_path / "whole", **later)
+    run(config, whole.path, on_metrics=whole)
+    back, left = Intervened.roll_back, iter(())
+
+    def counted(name: str, original: Any) -> Any:
+        def writes(*arguments: Any, **named: Any) -> Any:
+            if next(left, 1) == 0:
+                raise Killed
+            return original(*arguments, **named)
+
+        return writes
+
+    for number in range(100):
+
+        def goes_back(intervened: Intervened, step: int, number: int = number) -> None:
+            nonlocal left
+            left = iter([*([1] * number), 0])
+            back(intervened, step)
+            left = iter(())
+
+        path = tmp_path / f"killed-{number}"
+        with monkeypatch.context() as patched:
+            patched.setattr(Intervened, "roll_back", goes_back)
+            for module, name in ((rundir.shutil, "rmtree"), (rundir.os, "replace"), (rundir.os, "truncate")):
+                patched.setattr(module, name, counted(name, getattr(module, name)))
+            try:
+                run(config, path, on_metrics=Operator(path, **later))
+                break
+            except Killed:
+                left = iter(())
+        resume(path)
+        assert_same_run(path, whole.path)
+    assert number >= 4, "all writes were tried"
 
 
 def test_a_rollback_does_not_hold_a_run_that_was_let_go(tmp_path):
