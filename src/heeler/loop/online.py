@@ -102,9 +102,7 @@ class OnlineRun:
         self.step = self.update = self.metrics_size = 0
         self.elapsed_s = 0.0
         self._says_waiting: bool | None = None
-        self.before = (self.collector.state_dict(), self.noise.get_state())
-        """World and noise as they were before the present stretch of acting."""
-        self.overseers_before = self.overseers.kept() if self.overseers else None
+        self.remember()
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
@@ -141,8 +139,7 @@ class OnlineRun:
             if self.watch:
                 self.watch.begin_anew()
         progress = self.config.progress(self.update)
-        self.before = (self.collector.state_dict(), self.noise.get_state())
-        self.overseers_before = self.overseers.kept() if self.overseers else None
+        self.remember()
         is_shown = self.live.is_due()
         self.collector.record_snapshots = is_shown or people is not None or bool(self.costs and self.costs.answers)
         try:
@@ -258,13 +255,18 @@ class OnlineRun:
         self._put_back()
         return self.save(begin_anew=False)
 
+    def remember(self) -> None:
+        """A stretch of acting begins: keep how world, noise and overseers stand, to be put back to."""
+        overseers = self.overseers.kept() if self.overseers else None
+        self._before = (self.collector.state_dict(), self.noise.get_state(), overseers)
+
     def _put_back(self) -> None:
         """Stand where the present stretch of acting began; a foreign world stays where it is."""
-        collector, noise = self.before
+        collector, noise, overseers = self._before
         self.collector.load_state_dict(collector)
         self.noise.set_state(noise)
-        if self.overseers and self.overseers_before:
-            self.overseers.load(*self.overseers_before)
+        if self.overseers and overseers:
+            self.overseers.load(*overseers)
 
     def save(self, *, begin_anew: bool = True) -> Checkpoint:
         """Write a checkpoint now; a world that cannot be saved begins new episodes, unless told not to."""

@@ -14,10 +14,10 @@ import torch
 import yaml
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
+from heeler.core import rundir
 from heeler.core.attention import Attention, call
 from heeler.core.audit import AUDIT_NAME, AuditEntry, entries, verify
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldError
-from heeler.core import rundir
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.envs.classic import Pendulum
@@ -27,12 +27,15 @@ from heeler.loop.config import RunConfig
 from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
 from heeler.loop.intervened import Intervened
 from heeler.loop.online import resume, run
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.steering import Steering
 from heeler.loop.trusted import Trusted
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from heeler.oversight.monitors.config import MonitorsConfig
+from heeler.oversight.overseers.resources import ResourceBudget
 from heeler.rollouts.collector import Collector
+from heeler.safety.shields.config import FallbackConfig, ProjectionConfig, ShieldConfig
 from tests.unit.loop.test_steering import STEPS, Operator, steered
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
@@ -529,6 +532,43 @@ def test_a_rule_brings_a_run_to_rest(tmp_path, find, monkeypatch):
     resume(tmp_path / "run")
     run(ruled(rule("safe_stop")), tmp_path / "free")
     assert arrays(tmp_path / "run") == arrays(tmp_path / "free"), "what was done on the way to rest is no part of it"
+
+
+def hard_left(observation: np.ndarray) -> np.ndarray:
+    """A function to trust that pushes as hard as it can."""
+    return np.full((len(observation), 1), 2.0)
+
+
+@pytest.mark.parametrize("between", ["overseers", "shield"])
+def test_what_stands_between_policy_and_world_does_so_on_the_way_to_rest(tmp_path, find, monkeypatch, between):
+    find(3)
+    (tmp_path / "rules.yaml").write_text("rules: [{name: gently, when: 'action[0] > 1'}]")
+    gently: dict[str, Any] = {
+        "overseers": OverseersConfig(
+            rules=str(tmp_path / "rules.yaml"), resources=(ResourceBudget(name="steps", limit=10**6),)
+        )
+    }
+    if between == "shield":
+        projection = ProjectionConfig(matrix=((1.0,),), limit=(1.0,))
+        gently = {"shield": ShieldConfig(projection=projection, fallback=FallbackConfig(kind="action", action=(0.0,)))}
+    executed: list[np.ndarray] = []
+    advance = Pendulum._advance
+
+    def watched(world: Pendulum, actions: np.ndarray, observation: np.ndarray) -> Any:
+        executed.append(actions.copy())
+        return advance(world, actions, observation)
+
+    monkeypatch.setattr(Pendulum, "_advance", watched)
+    config = ruled(rule("safe_stop"), trusted=f"{__name__}:hard_left", **gently)
+    with pytest.raises(RunStopped, match="8 of 8 episodes ended"):
+        run(config, tmp_path / "run")
+    at_rest = executed[3 * 64 :]
+    assert 0 < len(at_rest) <= 200
+    np.testing.assert_allclose(np.stack(at_rest), 0.0 if between == "overseers" else 1.0, atol=1e-4)
+    monkeypatch.undo()
+    resume(tmp_path / "run")
+    run(config, tmp_path / "free")
+    assert_same_run(tmp_path / "run", tmp_path / "free")
 
 
 def test_a_decision_that_a_kill_cut_short_is_carried_out(tmp_path, find):
