@@ -99,6 +99,32 @@ def test_what_was_vetoed_is_not_learned_from():
     assert not conduct.is_learned
 
 
+def test_a_run_of_which_all_is_vetoed_for_long_does_not_fill_the_memory():
+    """What follows a veto is learned from too, but no more of it than is wanted; killed and gone on with or not."""
+    rng = np.random.default_rng(0)
+    whole, killed = (Conduct(ConductConfig(num_usual=200)) for _ in range(2))
+    before, did = wandering(rng, 30)
+    for number in range(60):
+        seen, action = wandering(rng, 30)
+        now = steps(seen, action, previous=(before, did), is_first=np.zeros(30, bool))
+        for conduct in (whole, killed):
+            conduct.learn(now, action, np.full(30, number >= 55))
+            assert len(conduct.arrays().get("followed.inputs", ())) <= 200
+        if number % 7 == 0:
+            kept = killed.arrays()
+            killed = Conduct(whole.config)
+            killed.load(kept)
+        before, did = seen, action
+    seen, action = wandering(rng, 50)
+    now = steps(seen, action, previous=(seen, action), is_first=np.zeros(50, bool))
+    for conduct in (whole, killed):
+        conduct.learn(now, action, np.ones(50, bool))
+        assert conduct.is_learned
+    assert {name: array.tolist() for name, array in whole.arrays().items()} == {
+        name: array.tolist() for name, array in killed.arrays().items()
+    }
+
+
 def test_discrete_actions_are_choices_and_no_amounts():
     conduct = Conduct(ConductConfig(num_usual=1000, num_choices=(3,)))
     rng = np.random.default_rng(0)
