@@ -159,7 +159,7 @@ class Touches:
 
     def review(self, evidence: Evidence) -> Verdict:
         assert evidence.action is not None
-        evidence.action *= 0.5
+        evidence.action[:] *= 0.5
         return ALLOW
 
 

@@ -222,6 +222,15 @@ def test_a_cost_may_rise_to_its_budget_and_a_learner_may_overshoot_it() -> None:
     assert findings(monitor, looks) == findings(over, looks) == []
 
 
+def test_a_cost_may_be_below_nothing_and_a_run_is_watched_on() -> None:
+    """A function of the user's own may give such a cost."""
+    rng = np.random.default_rng(0)
+    monitor = KINDS["cost_drift"](setup())
+    looks = [seen(n, rng, cost_speed_level=-5.0 + rng.normal()) for n in range(1, AT)]
+    assert findings(monitor, looks) == []
+    assert findings(monitor, (seen(n, rng, cost_speed_level=60.0) for n in range(AT, UPDATES)))
+
+
 @pytest.mark.parametrize("kind", MONITORS, ids=lambda kind: kind.name)
 def test_a_monitor_goes_on_from_its_state_bit_for_bit(kind: type[Monitor]) -> None:
     rng = np.random.default_rng(5)
