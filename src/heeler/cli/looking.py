@@ -4,9 +4,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
+from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, flag_name, in_words, print_json
 from heeler.cli.language_running import refuse_missing_packages
-from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, flag_name, read_recipes, recipe_named
+from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
 from heeler.core.errors import ConfigError
 
 
