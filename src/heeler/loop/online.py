@@ -506,6 +506,7 @@ def _learn(
                     if metrics is not None:
                         track(metrics)
                         _warn(online, acts, on_warning)
+                        _tell_objections(online, acts)
                     if on_metrics is not None:
                         on_metrics(metrics or online.waiting())
                     steering.obey(while_paused=tell)
@@ -537,6 +538,13 @@ def _warn(online: OnlineRun, acts: Acts, on_warning: Callable[[str], None] | Non
         acts.note("run.warning", step=online.step, problem=words)
         if on_warning is not None:
             on_warning(words)
+
+
+def _tell_objections(online: OnlineRun, acts: Acts) -> None:
+    """Tell, where others of the overseers object than at the update before, who does and why."""
+    why = online.overseers.new_objections() if online.overseers else {}
+    if why:
+        acts.note("overseers.object", step=online.step, why=why)
 
 
 def _what(config: RunConfig) -> dict[str, Any]:

@@ -621,6 +621,23 @@ def test_a_run_that_a_rule_stops_each_time_goes_on_by_other_rules(tmp_path, find
     assert [row.get("held") for row in rows_of(path)] == [None, None, None, 2, 2, 2]
 
 
+def test_a_run_that_a_rule_stopped_goes_on_once_somebody_who_has_looked_thaws_it(tmp_path, find):
+    """The decision stands in the checkpoint of that very update, and would be carried out at every start."""
+    find(4)
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run(ruled(rule("hard_stop")), path)
+    with pytest.raises(RunStopped, match="at step 2,048, at once"):
+        resume(path)
+    tell(path, "freeze", None, person="op")
+    tell(path, "thaw", None, person="op")
+    tell(path, "slow", None, person="op")
+    resume(path)
+    assert [row.get("held") for row in rows_of(path)] == [None] * 4 + [1, 1]
+    obeyed = [entry.details["kind"] for entry in log_of(path) if entry.act == "command.obeyed"]
+    assert obeyed == ["freeze", "thaw", "slow"]
+
+
 def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_stays(tmp_path, find):
     before = Holding(InterventionsConfig(rules=(rule("freeze", findings=2, within_updates=9),)))
     before.findings = [Finding(monitor="stuck_sensor", step=1, reason="odd")]

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, RunError, RunHalted
 from heeler.core.nouns import Message
 from heeler.core.rundir import RunDirectory
@@ -128,6 +129,22 @@ def test_a_replacement_that_is_no_action_gives_way_to_the_trusted_policy(folder)
     assert (rollout.executed == 0).all()
     figures = review.metrics()
     assert (figures["overseers/vetoed"], figures["overseers/modified"]) == (1.0, 0.0)
+
+
+def test_the_audit_log_tells_who_objects_and_why_when_that_changes(folder):
+    """Not of each step: of the updates at which others object than before."""
+    (folder / "own.py").write_text(
+        OWN + "\n\ndef late(evidence):\n    return 'too late' if 1024 <= evidence.step < 2048 else False\n"
+    )
+    config = overseen(folder, rules=str(folder / "rules.yaml"), **own(folder, "late"))
+    run(config, folder / "run")
+    told = [entry for entry in entries(folder / "run" / AUDIT_NAME, after=0, limit=99) if "overseers" in entry.act]
+    rule = "breaks the rule 'no push to the right while leaning'"
+    assert [(entry.act, entry.details) for entry in told] == [
+        ("overseers.object", {"step": 512, "why": {"ethics": rule}}),
+        ("overseers.object", {"step": 1536, "why": {"ethics": rule, "late": "too late"}}),
+        ("overseers.object", {"step": 2560, "why": {"ethics": rule}}),
+    ]
 
 
 def test_an_exported_policy_takes_over(folder):

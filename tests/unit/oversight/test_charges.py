@@ -1,5 +1,6 @@
 """Conduct, resources, written rules, and charges of one's own."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,16 @@ def test_a_budget_is_for_what_would_be_used_with_this_step():
     assert verdicts[2].reason == "energy would come to 2.1, and the budget is 2"
     assert overseer.review(Evidence(spent={"energy": 2.1})).decision == "veto"
     assert overseer.review(Evidence(spent={"energy": 2.0})).decision == "allow"
+    assert overseer.review(Evidence(spent={"energy": math.nan})).decision == "veto"
+
+
+@pytest.mark.parametrize("probability", [math.nan, 1.5, -0.1])
+def test_a_judge_that_gives_no_probability_fails_and_lets_nothing_pass(tmp_path, probability):
+    (tmp_path / "mine.py").write_text(f"def judge(evidence):\n    return float('{probability}')\n")
+    (tmp_path / "rules.yaml").write_text(f"rules: [{{name: a, judge: '{tmp_path}/mine.py:judge', at_least: 0.5}}]")
+    rules, _ = read_rules(tmp_path / "rules.yaml")
+    with pytest.raises(DataError, match="must give a probability"):
+        Ethics(rules).review(Evidence())
 
 
 def test_a_halt_goes_before_a_veto():

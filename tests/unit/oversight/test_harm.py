@@ -76,6 +76,18 @@ def test_shares_and_verdicts_by_hand() -> None:
     assert again.verdict() == tests.verdict()
 
 
+def test_several_claims_share_the_error_rate() -> None:
+    """To the very episode at which it is enough."""
+    test = HarmTest(name="x", limit=1.0, least=0.0, most=4.0)
+    log_N = log_capital(np.ones(30), 0.25)
+    for num in (1, 3):
+        tests = HarmTests([replace(test, name=f"x{n}") for n in range(num)], 0.05)
+        values = {one.name: 4.0 if one.name == "x0" else 0.0 for one in tests.tests}
+        expected = int(np.argmax(log_N >= math.log(num / 0.05))) + 1
+        assert first_alarm(tests, [values] * 30) == expected
+    assert log_N[0] < math.log(20) < log_N[-1]
+
+
 def first_alarm(tests: HarmTests, values: list[dict[str, float]]) -> int | None:
     for number, value in enumerate(values, 1):
         tests.see(value)

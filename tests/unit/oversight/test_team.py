@@ -84,18 +84,22 @@ def test_an_overseer_that_fails_has_vetoed(say, why):
 
 
 def test_the_number_of_verdicts_must_be_right():
-    class Short:
-        name = "short"
+    class Counts:
+        name = "counts"
+
+        def __init__(self, num: int) -> None:
+            self.num = num
 
         def review(self, evidence: Evidence) -> Verdict:
             return ALLOW
 
         def review_all(self, proposals: Proposals) -> list[Verdict]:
-            return [ALLOW]
+            return [ALLOW] * self.num
 
-    verdicts = Team([Short()]).review_all(steps(3))
-    assert [one.decision for one in verdicts] == ["veto"] * 3
-    assert "it gave 1 verdicts on 3 steps" in verdicts[0].reason
+    for num in (1, 4):
+        verdicts = Team([Counts(num)]).review_all(steps(3))
+        assert [one.decision for one in verdicts] == ["veto"] * 3
+        assert f"it gave {num} verdicts on 3 steps" in verdicts[0].reason
 
 
 def test_an_overseer_that_hangs_has_vetoed_and_rests():
@@ -179,6 +183,18 @@ def test_who_judges_an_action_cannot_change_it_unsaid():
     assert Team([Touches()]).review(alone).decision == "veto"
     assert proposals.action.ravel().tolist() == [0.0, 1.0, 2.0]
     assert alone.action is not None and alone.action.tolist() == [2.0]
+
+
+def test_of_a_row_of_failures_the_first_is_logged(caplog):
+    """An overseer that is broken fails at every step."""
+    answers = iter([raises, raises, lambda e: ALLOW, raises, raises])
+    team = Team([Says("a", lambda e: next(answers)(e))])
+    for _ in range(5):
+        team.review(Evidence())
+    assert [record.message for record in caplog.records] == [
+        "the overseer a failed: it raised ZeroDivisionError: 100 % of nothing; the step goes to the fallback"
+    ] * 2
+    assert team.failures == {"a": 4}
 
 
 def test_a_quorum_may_outvote_one_that_fails():

@@ -26,6 +26,7 @@ from heeler.oversight.overseers.evidence import Proposals
 from heeler.rollouts.collector import Collector
 
 Figures = dict[str, float]
+_MAX_WORDS = 300
 
 
 class ActionReview:
@@ -65,8 +66,9 @@ class ActionReview:
         self.step = 0
         """Environment steps that were reviewed, over all copies."""
         self._num_vetoed = self._num_modified = self._num_since = 0
-        self.last_reason = ""
-        """Why a step was last kept from being carried out as it was proposed."""
+        self._objected: dict[str, str] = {}
+        """Who objected since the last look, and why at first."""
+        self._objected_before: frozenset[str] = frozenset()
         self._refuse_uncounted()
 
     def __call__(self, observation: np.ndarray, proposed: np.ndarray) -> np.ndarray:
@@ -110,7 +112,8 @@ class ActionReview:
         trusted = self._trusted(proposals.observation[rows])
         for place, number in enumerate(rows):
             verdict = verdicts[number]
-            self.last_reason = verdict.reason
+            for name, told in verdict.evidence["overseers"].items():
+                self._objected.setdefault(name, str(told["reason"])[:_MAX_WORDS])
             if verdict.decision == "halt":
                 raise RunHalted(f"overseers halted the run at step {self.step:,}: {verdict.reason}")
             replacement = self._fitting(verdict) if verdict.decision == "modify" else None
@@ -172,6 +175,12 @@ class ActionReview:
         self._num_since = self._num_vetoed = self._num_modified = 0
         return figures
 
+    def new_objections(self) -> dict[str, str]:
+        """Why each overseer objected at first since the last call, where others do than at the call before."""
+        found, before = self._objected, self._objected_before
+        self._objected, self._objected_before = {}, frozenset(found)
+        return found if self._objected_before != before else {}
+
     def kept(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """What a checkpoint keeps: arrays, and JSON-ready values."""
         state = {"step": self.step, "team": self.team.state(), "rules_sha256": self._rules_sha256}
@@ -202,6 +211,7 @@ class ActionReview:
         self._earlier = np.array(state["times_s"])
         self._began_s, self._began_processor_s = self._clock_s(), self._processor_s()
         self._num_since = self._num_vetoed = self._num_modified = 0
+        self._objected = {}
         previous = under("previous.", dict(arrays))
         self._previous = (previous["observation"].copy(), previous["action"].copy()) if previous else None
         if self._conduct is not None:

@@ -59,6 +59,8 @@ class Team:
             raise ConfigError(f"num_rests must be >= 0, got {num_rests}")
         self._timeout_s, self._num_rests = timeout_s, num_rests
         self._resting = dict.fromkeys(self.names, 0)
+        self._failing: set[str] = set()
+        """Who failed when last asked: of a row of failures the first is logged."""
         self._hanging: dict[str, threading.Event] = {}
         """Set once a call that took too long has come to its end."""
         self.failures = dict.fromkeys(self.names, 0)
@@ -93,7 +95,9 @@ class Team:
     def _answer(self, name: str, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
         over = threading.Event()
         try:
-            return cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num, over))
+            verdicts = cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num, over))
+            self._failing.discard(name)
+            return verdicts
         except TimeoutError as error:
             self._resting[name], self._hanging[name] = self._num_rests, over
             why = str(error)
@@ -101,7 +105,9 @@ class Team:
             # The latter where the machine has no thread left to ask it in.
             why = str(error)
         self.failures[name] += 1
-        _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
+        if name not in self._failing:
+            self._failing.add(name)
+            _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
         return [_failed(name, why)] * num
 
     def state(self) -> dict[str, Any]:
