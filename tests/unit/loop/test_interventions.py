@@ -29,7 +29,7 @@ from heeler.loop.intervened import Intervened
 from heeler.loop.online import resume, run
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.steering import Steering
-from heeler.loop.trusted import Trusted
+from heeler.loop.trusted import Trusted, trusted_of
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from heeler.oversight.monitors.config import MonitorsConfig
@@ -370,6 +370,38 @@ def test_a_run_falls_back_to_the_release_in_use_even_if_it_is_taken_back_later(t
     tensors.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(CheckpointError, match=r"SHA-256 of tensors.safetensors"):
         resume(path)
+
+
+def test_what_is_trusted_acts_by_its_likeliest_action_and_only_as_it_was_released(tmp_path):
+    path, release_id = tmp_path / "run", str(uuid.uuid4())
+    policy = run(tiny(), path).policy
+    directory = RunDirectory.open(path)
+    releases = Releases(directory)
+    release = releases.propose(release_id, 2 * UPDATE, "ann", audit_head="0" * 64)
+    releases.approve(release_id, "bob")
+    trusted, found = trusted_of("release", directory, tiny(), policy)
+    assert found == f"release:{release_id}"
+    observation = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    noise = policy.rollout_noise(1, 5, torch.Generator().manual_seed(0))[0]
+    assert not torch.equal(policy.act(observation, noise), policy.act(observation, None))
+    assert torch.equal(trusted.act(observation, noise), trusted.act(observation, None))
+    # Another checkpoint, whole and with a manifest to match, in the place of the one that was released.
+    other, aside = directory.load_checkpoint(4 * UPDATE), RunDirectory(tmp_path / "aside")
+    aside.save_checkpoint(2 * UPDATE, other.tensors, other.state, keep=1)
+    folder = releases.checkpoint_folder(release)
+    for file in (aside.path / "checkpoints" / f"step-{2 * UPDATE}").iterdir():
+        (folder / file.name).unlink()
+        (folder / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(CheckpointError, match="is not the one that was released"):
+        trusted_of("release", directory, tiny(), policy)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_an_action_that_is_no_number_is_not_trusted(tmp_path, wrong):
+    policy = run(tiny(total_steps=UPDATE), tmp_path / "run").policy
+    trusted = Trusted(policy, tiny(), "mine", lambda seen: np.full((len(seen), 1), wrong))
+    with pytest.raises(WorldError, match=r"mine: expected actions of shape \(2, 1\), finite numbers"):
+        trusted.act(np.zeros((2, 3), np.float32), None)
 
 
 def test_with_nothing_to_trust_falling_back_is_refused(tmp_path):
