@@ -228,8 +228,8 @@ def test_a_rollback_that_is_killed_at_any_write_lets_nothing_go(tmp_path, monkey
         config = ruled(rule("freeze", then=("roll_back",)))
         later: dict[str, Any] = {}
     else:
-        config = tiny()
-        later = {"u3": ("freeze", None), "u5": ("roll_back", 2 * UPDATE)}
+        config = tiny(checkpoint_every=1)
+        later = {"u4": ("freeze", None), "u5": ("roll_back", 2 * UPDATE)}
     whole = Operator(tmp_path / "whole", **later)
     run(config, whole.path, on_metrics=whole)
     back, left = Intervened.roll_back, iter(())
