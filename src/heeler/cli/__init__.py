@@ -1,37 +1,37 @@
 """The command line. `heeler --help` lists the commands; each explains itself with `--help`."""
 
+import importlib
 import os
 import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from heeler import __version__
-from heeler.cli import auditing, feedback, looking, people, releasing, running, serving, steering
 from heeler.cli.arguments import BROKEN_PIPE, INTERRUPTED, OK, USAGE, ParserStopped, parsed
 from heeler.core.errors import ConfigError, HeelerError, did_you_mean
 
-COMMANDS: Mapping[str, Callable[..., int]] = {
-    "run": running.run_recipe,
-    "resume": running.resume,
-    "stop": steering.stop,
-    "steer": steering.steer,
-    "evaluate": looking.evaluate,
-    "watch": looking.watch,
-    "report": looking.report,
-    "export": looking.export,
-    "feedback": feedback.feedback,
-    "backup": looking.backup,
-    "recipes": looking.recipes,
-    "serve": serving.serve,
-    "people": people.people,
-    "audit": auditing.audit,
-    "releases": releasing.releases,
-    "release": releasing.release,
-    "rollback": releasing.rollback,
-    "deploy": releasing.deploy,
-    "explain": releasing.explain,
-    "doctor": looking.doctor,
+COMMANDS: Mapping[str, str] = {
+    "run": "running:run_recipe",
+    "resume": "running:resume",
+    "stop": "steering:stop",
+    "steer": "steering:steer",
+    "evaluate": "looking:evaluate",
+    "watch": "looking:watch",
+    "report": "looking:report",
+    "export": "looking:export",
+    "feedback": "feedback:feedback",
+    "backup": "looking:backup",
+    "recipes": "looking:recipes",
+    "serve": "serving:serve",
+    "people": "people:people",
+    "audit": "auditing:audit",
+    "releases": "releasing:releases",
+    "release": "releasing:release",
+    "rollback": "releasing:rollback",
+    "deploy": "releasing:deploy",
+    "explain": "releasing:explain",
+    "doctor": "looking:doctor",
 }
+"""Of each command its module here and its function there, imported once it is asked for: to stop a run is urgent."""
 
 # These have names of their own below them, and take their arguments as they come.
 _WITH_NAMES_BELOW = ("run", "audit", "feedback", "people")
@@ -86,16 +86,23 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return OK if arguments else USAGE
     name, *rest = arguments
     if name == "--version":
+        from heeler import __version__
+
         print(f"heeler {__version__}")
         return OK
     if name not in COMMANDS:
         near, known = did_you_mean(name, COMMANDS), ", ".join(COMMANDS)
         raise ConfigError(f"there is no command {name!r}.{near} There are: {known}")
-    command = COMMANDS[name]
+    command = _command(name)
     return command(rest) if name in _WITH_NAMES_BELOW else parsed(command, name, rest)
 
 
+def _command(name: str) -> Callable[..., int]:
+    module, _, function = COMMANDS[name].partition(":")
+    return getattr(importlib.import_module(f"heeler.cli.{module}"), function)
+
+
 def _help() -> str:
-    lines = [f"  {name:<10}{(command.__doc__ or '').splitlines()[0]}" for name, command in COMMANDS.items()]
+    lines = [f"  {name:<10}{(_command(name).__doc__ or '').splitlines()[0]}" for name in COMMANDS]
     head = "usage: heeler COMMAND [arguments]\n\nAgents that go on learning from people while they work.\n\nCommands:"
     return "\n".join([head, *lines, "\nheeler COMMAND --help tells what a command takes."])

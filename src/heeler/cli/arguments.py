@@ -1,6 +1,7 @@
 """What the commands share: their arguments, exit codes and ways of telling."""
 
 import functools
+import inspect
 import json
 import shlex
 import sys
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from heeler.cli.recipe_flags import flag_names
 from heeler.core.errors import ConfigError, StoreAway, did_you_mean
 
 if TYPE_CHECKING:
@@ -82,6 +82,16 @@ def parsed(something: Callable[..., Any], name: str, arguments: Sequence[str], d
     return call()
 
 
+def flag_names(something: Any) -> list[str]:
+    """The flags that tyro makes from a function or dataclass: `--like-this`."""
+    return [flag_name(name, parameter.default) for name, parameter in inspect.signature(something).parameters.items()]
+
+
+def flag_name(name: str, default: Any) -> str:
+    """The flag of an argument; one that is on unless it is turned off is `--no-like-this`."""
+    return f"--{'no-' if default is True else ''}{name.replace('_', '-')}"
+
+
 def sub_command(name: str, commands: Mapping[str, Callable[..., int]], arguments: Sequence[str], *, about: str) -> int:
     """Do what `heeler NAME COMMAND ...` says, or list the commands under `NAME`.
 
@@ -104,7 +114,7 @@ def sub_command(name: str, commands: Mapping[str, Callable[..., int]], arguments
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what a script reads: one object on one line."""
-    print(json.dumps(value, allow_nan=False))
+    print(json.dumps(value, allow_nan=False), flush=True)
 
 
 def as_set(value: Any) -> str:

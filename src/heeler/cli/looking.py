@@ -5,9 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
-from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, in_words, print_json
+from heeler.cli.arguments import BROKEN, OK, File, Json, RecipeName, Run, as_set, flag_name, in_words, print_json
 from heeler.cli.language_running import refuse_missing_packages
-from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, flag_name, read_recipes, recipe_named
+from heeler.cli.recipe_flags import REQUIRED, RecipeFlags, read_recipes, recipe_named
 from heeler.core.errors import ConfigError
 
 

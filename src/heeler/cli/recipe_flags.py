@@ -5,7 +5,6 @@ To import a recipe is to import torch, which takes seconds. Help, lists and mist
 
 import ast
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,13 +189,3 @@ def run_arguments(recipe: RecipeFlags, filled: Any) -> RunArguments:
     settings = tuple(setting for some in filled.set for setting in some)
     flags = ServeFlags(serve=filled.serve, no_serve=filled.no_serve, port=filled.port, open=filled.open)
     return RunArguments(values, filled.run_dir, filled.store, settings, filled.json, flags)
-
-
-def flag_names(something: Any) -> list[str]:
-    """The flags that tyro makes from a function or dataclass: `--like-this`."""
-    return [flag_name(name, parameter.default) for name, parameter in inspect.signature(something).parameters.items()]
-
-
-def flag_name(name: str, default: Any) -> str:
-    """The flag of an argument; one that is on unless it is turned off is `--no-like-this`."""
-    return f"--{'no-' if default is True else ''}{name.replace('_', '-')}"

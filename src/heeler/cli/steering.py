@@ -85,11 +85,16 @@ def _stop_hard(run: Path, *, as_json: bool) -> int:
     from heeler.core.hard_stop import hard_stop
     from heeler.core.rundir import RunDirectory
 
-    done = hard_stop(RunDirectory.open(run), str(uuid.uuid4()), BY, mark=lambda stop: _mark(run, stop))
-    if as_json:
-        print_json({"run": str(run), "id": done.id, "pid": done.pid, "took_s": done.took_s, "outcome": done.outcome})
-    else:
-        print(f"{done.outcome}; go on with it by: {resume_command(run)}")
+    def mark(stop: "HardStop") -> None:
+        # What opens the store takes a second to load: who stopped it is told before.
+        told = {"run": str(run), "id": stop.id, "pid": stop.pid, "took_s": stop.took_s, "outcome": stop.outcome}
+        if as_json:
+            print_json(told)
+        else:
+            print(f"{stop.outcome}; go on with it by: {resume_command(run)}", flush=True)
+        _mark(run, stop)
+
+    hard_stop(RunDirectory.open(run), str(uuid.uuid4()), BY, mark=mark)
     return OK
 
 

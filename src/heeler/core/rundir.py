@@ -2,6 +2,8 @@
 
 Files appear whole or not at all: each is written aside, flushed to the disk and renamed. A checkpoint carries the
 SHA-256 of each of its files, and one that does not match is refused by name.
+
+What reads and writes arrays and settings is imported where that is done: who stops a run is in a hurry, and needs none.
 """
 
 import hashlib
@@ -13,16 +15,14 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import numpy as np
-import yaml
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
+from typing import TYPE_CHECKING, Any, cast
 
 from heeler.core.errors import CheckpointError, RunError
 from heeler.core.locks import held_alone, holder_of, is_held
 from heeler.core.processes import Process
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FORMAT = 2
 RUN_ID_NAME = "run_id"
@@ -38,7 +38,7 @@ class Checkpoint:
     """Everything that learning needs to go on."""
 
     step: int
-    tensors: dict[str, np.ndarray]
+    tensors: "dict[str, np.ndarray]"
     state: dict[str, Any]
     sha256: str
     """Of its manifest, and so of all of it."""
@@ -79,6 +79,8 @@ class RunDirectory:
         Raises:
             RunError: it belongs to another configuration, or cannot be written.
         """
+        import yaml
+
         config_path = path / "config.yaml"
         text = yaml.safe_dump(dict(config), sort_keys=False)
         if config_path.exists():
@@ -113,6 +115,8 @@ class RunDirectory:
 
     def config(self) -> dict[str, Any]:
         """The resolved configuration as it was saved."""
+        import yaml
+
         try:
             config = yaml.safe_load((self.path / "config.yaml").read_text())
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -189,7 +193,7 @@ class RunDirectory:
     def save_checkpoint(
         self,
         step: int,
-        tensors: Mapping[str, np.ndarray],
+        tensors: "Mapping[str, np.ndarray]",
         state: Mapping[str, Any],
         *,
         keep: int,
@@ -208,6 +212,9 @@ class RunDirectory:
             RunError: the disk is full or read-only, and earlier checkpoints stay as they were; or an old one cannot be
                 removed.
         """
+        import numpy as np
+        from safetensors.numpy import save
+
         folder = self.path / "checkpoints"
         target, aside = folder / f"step-{step}", folder / f".step-{step}.tmp"
         files = {_TENSORS: save({k: np.asarray(v, order="C") for k, v in tensors.items()}), _STATE: _json(state)}
@@ -248,12 +255,13 @@ class RunDirectory:
                 ) from error
 
     def discard_checkpoints_after(self, step: int) -> None:
-        """Remove the checkpoints of what was learned after `step`, the newest first.
+        """Remove the checkpoints of what was learned after `step`, the newest last: a kill on the way leaves the run as
+        it was, or gone back, and nowhere in between.
 
         Raises:
             RunError: one cannot be removed.
         """
-        for later in reversed([s for s in self.checkpoint_steps() if s > step]):
+        for later in [s for s in self.checkpoint_steps() if s > step]:
             folder = self.path / "checkpoints" / f"step-{later}"
             try:
                 shutil.rmtree(folder)
@@ -347,6 +355,9 @@ def checkpoint_in(folder: Path, step: int) -> Checkpoint:
     Raises:
         CheckpointError: a file of it is missing, torn or altered (named in the message).
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     try:
         manifest_bytes = (folder / _MANIFEST).read_bytes()
         manifest = json.loads(manifest_bytes)

@@ -63,7 +63,7 @@ class Evidence:
         for name, value in (came_to | costs | dict(episode.figures)).items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         if self.kind == "watch":
-            self.tests.see(watch_values(self.record, episode))
+            self.tests.see(watch_values(self.record, self.config, episode))
         else:
             self._waiting.append(episode)
             self._compare()

@@ -11,6 +11,7 @@ import yaml
 from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.loop.config import to_dict
+from heeler.loop.holding import Holding
 from heeler.loop.settings import dotted
 
 
@@ -32,6 +33,30 @@ def newest_sound(directory: RunDirectory) -> tuple[Checkpoint | None, list[str]]
 def config_text(config: Any) -> str:
     """A run's configuration as its checkpoints hold it, under `config`."""
     return yaml.safe_dump(to_dict(config), sort_keys=False)
+
+
+def go_back(directory: RunDirectory, checkpoint: Checkpoint, holding: Holding, *, keep: int) -> Checkpoint:
+    """Forget the checkpoints after one, in which what holds the run now is written first; returns that one as it is.
+
+    What holds the run, or let it go, and what was found is not rolled back: it would happen all over again. A kill on
+    the way leaves the run held as it was, gone back or not.
+
+    Args:
+        directory: of the run.
+        checkpoint: to go back to.
+        holding: the run, now.
+        keep: as of `RunDirectory.save_checkpoint`.
+
+    Raises:
+        RunError: the disk is full or read-only.
+    """
+    step, state = checkpoint.step, holding.state()
+    if checkpoint.state.get("holding") != state:
+        told = {**checkpoint.state, "holding": state}
+        spare = holding.spared(directory.checkpoint_steps())
+        checkpoint = directory.save_checkpoint(step, checkpoint.tensors, told, keep=keep, spare=spare)
+    directory.discard_checkpoints_after(step)
+    return checkpoint
 
 
 def refuse_changed_config(

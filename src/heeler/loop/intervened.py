@@ -104,7 +104,6 @@ class Intervened:
             with suppress(ConfigError, CheckpointError):
                 policy, _ = trusted_of(run.holding.config.trusted, run.directory, run.config, run.learner.policy)
         run.remember()
-        max_steps = run.holding.config.rest_within_steps
-        rest = bring_to_rest(run.world, run.collector.observation, policy, max_steps=max_steps)
+        rest = bring_to_rest(run.collector, policy, max_steps=run.holding.config.rest_within_steps)
         run.save_last_whole_update()
         return rest.in_words

@@ -24,7 +24,7 @@ from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
 from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.diverging import refuse_broken
-from heeler.loop.going_on import config_text, newest_sound, refuse_changed_config
+from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.intervened import find_trusted
 from heeler.loop.live import LiveRecorder
@@ -252,12 +252,16 @@ class OnlineRun:
         }
         keep, spare = self.config.keep_checkpoints, self.holding.spared(self.directory.checkpoint_steps())
         checkpoint = self.directory.save_checkpoint(self.step, learned | arrays, state, keep=keep, spare=spare)
-        if self.watch:
-            self.watch.wrote_checkpoint(self.step)
-        self.store.add_policy_version(
-            PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
-        )
+        self._tell_of(checkpoint)
         return checkpoint
+
+    def _tell_of(self, checkpoint: Checkpoint) -> None:
+        """Have watch and store know of the checkpoint that the run stands at."""
+        if self.watch:
+            self.watch.wrote_checkpoint(checkpoint.step)
+        self.store.add_policy_version(
+            PolicyVersion(version=self.update, step=checkpoint.step, checkpoint_sha256=checkpoint.sha256)
+        )
 
     def roll_back(self, step: int) -> None:
         """Forget what was learned after the checkpoint of `step`. People's answers stay, and are taken in again.
@@ -267,14 +271,10 @@ class OnlineRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         refuse_changed_config(self.directory, checkpoint, self.config, from_dict, may_change=_MAY_CHANGE)
-        kept = self.holding.state()
-        self.directory.discard_checkpoints_after(step)
-        self._load(checkpoint)
-        if self.holding.state() != kept:
-            # What holds the run, or let it go, and what was found is not rolled back: it would happen all over again.
-            self.holding.load(kept)
-            self.trusted = find_trusted(self)
-            self.save()
+        gone_back = go_back(self.directory, checkpoint, self.holding, keep=self.config.keep_checkpoints)
+        self._load(gone_back)
+        if gone_back.sha256 != checkpoint.sha256:
+            self._tell_of(gone_back)
         self.remember()
 
     def _load(self, checkpoint: Checkpoint) -> None:

@@ -1,14 +1,11 @@
-"""Bringing a world to rest before a run ends: acting goes on until every episode has come to its end.
-
-Shapes: N environments, O observation numbers.
-"""
+"""Bringing a world to rest before a run ends: acting goes on until every episode has come to its end."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from heeler.envs import World
 from heeler.models.policy import Policy
+from heeler.rollouts.collector import Collector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,20 +25,22 @@ class Rest:
         return f"{ended} within {self.num_steps:,} steps"
 
 
-def bring_to_rest(world: World, observation: np.ndarray, policy: Policy, *, max_steps: int) -> Rest:
+def bring_to_rest(collector: Collector, policy: Policy, *, max_steps: int) -> Rest:
     """Act by the likeliest action until every episode has ended, or the time for it is over.
 
     Args:
-        world: whose environments begin a new episode where one ends; they are acted in until the last one has ended.
-        observation: [N, O] what each sees.
+        collector: whose world is acted in, behind its overseers and shield as ever. Its environments begin a new
+            episode where one ends; they are acted in until the last one has ended.
         policy: acts.
         max_steps: after so many steps it is enough.
+
+    Raises:
+        RunHalted: overseers halt the run.
+        NothingSafe: no action is safe, and the shield's fallback is to halt.
     """
-    ended = np.zeros(world.num_envs, bool)
+    ended = np.zeros(collector.world.num_envs, bool)
     num_steps = 0
     while not ended.all() and num_steps < max_steps:
-        action = policy.act(observation, None).cpu().numpy()
-        observation, _, terminated, truncated, _ = world.step(policy.executable(action))
-        ended |= terminated | truncated
+        ended |= collector.step(policy)
         num_steps += 1
-    return Rest(num_steps=num_steps, num_ended=int(ended.sum()), num_envs=world.num_envs)
+    return Rest(num_steps=num_steps, num_ended=int(ended.sum()), num_envs=len(ended))

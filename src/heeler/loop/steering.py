@@ -37,6 +37,7 @@ class Steering:
     def __init__(self, run: Steered, store: Store, acts: Acts) -> None:
         self.run, self.store, self.acts = run, store, acts
         self._attention, self._intervening = Attention(run.directory.path), Intervening(run, acts)
+        self._has_obeyed = False
         self._obey: dict[str, Callable[[Command], str]] = {
             "stop": self._stop,
             "safe_stop": lambda command: f"{self.run.come_to_rest()}; stopped at step {self.run.step:,}",
@@ -62,6 +63,9 @@ class Steering:
         Raises:
             RunStopped: an operator stopped the run, and its checkpoint is written; or a rule did.
         """
+        if not self._has_obeyed:
+            self._has_obeyed = True
+            self._obey_to_the_last_thaw()
         act = self._intervening.intervene()
         if act is not None:
             self._tell_held(True)
@@ -88,6 +92,14 @@ class Steering:
         self._tell_held(command.kind in _HOLD)
         if command.kind in _ENDS:
             raise RunStopped(f"{command.person} stopped the run at step {self.run.step:,}; its checkpoint is kept")
+
+    def _obey_to_the_last_thaw(self) -> None:
+        """Whoever has had a run thawed that a rule stopped has looked: what the rule decided then is done no more."""
+        self._attention.come()
+        waiting = self.store.open_commands()
+        places = [place for place, command in enumerate(waiting) if command.kind == "thaw"]
+        for command in waiting[: places[-1] + 1] if places else ():
+            self._do(command)
 
     def begin(self) -> None:
         """Tell others how the run is held, which they may have been told otherwise before it was killed."""

@@ -140,8 +140,6 @@ def _is_within(excess_K: Floats, most: float, level: float) -> bool:
     """Whether a mean of at most 0 is shown; `most` is what an excess can be."""
     if not math.isfinite(most):
         return student.bounds(excess_K, level)[1] <= 0
-    if most <= 0:
-        return True
     # Bets pay −excess / most each: how low an excess can be does not matter to them.
     lowest = max(most, 1.0, float(-excess_K.min()))
     share_K = np.clip((most - excess_K) / (most + lowest), 0.0, 1.0)

@@ -167,28 +167,35 @@ def watch_tests(record: GateRecord, config: LiveConfig) -> HarmTests:
     width, expected = _width(gate, record), record.details["means"]["candidate_low"]
     # By how much an episode earns less than the least that the evaluation has shown.
     lower = HarmTest(name=RETURN, limit=gate.margin, least=-width, most=width)
-    high = {each["name"]: each["high"] for each in record.details["shown"]}
-    limits = {claim.name: _limit(claim, high[claim.name], config.tolerance) for claim in claims}
+    limits = _watched_limits(record, config)
     assert math.isfinite(expected)
     return HarmTests([lower, *(_cost_test(claim, limits[claim.name], record) for claim in claims)], config.error_rate)
 
 
 def canary_values(record: GateRecord, episode: LiveEpisode, usual: float) -> dict[str, float]:
     """What a candidate's episode counts for, beside the mean return of episodes of the release in use."""
-    return {RETURN: usual - episode.episode_return} | _cost_values(record, episode)
+    limits = {claim.name: claim.budget for claim in claims_in(record)}
+    return {RETURN: usual - episode.episode_return} | _cost_values(record, limits, episode)
 
 
-def watch_values(record: GateRecord, episode: LiveEpisode) -> dict[str, float]:
+def watch_values(record: GateRecord, config: LiveConfig, episode: LiveEpisode) -> dict[str, float]:
     """What an episode of the release in use counts for."""
-    return {RETURN: record.details["means"]["candidate_low"] - episode.episode_return} | _cost_values(record, episode)
+    lower = record.details["means"]["candidate_low"] - episode.episode_return
+    return {RETURN: lower} | _cost_values(record, _watched_limits(record, config), episode)
 
 
-def _cost_values(record: GateRecord, episode: LiveEpisode) -> dict[str, float]:
-    """An episode's cost; of a budget for a step, its cost less what so long an episode may come to."""
+def _cost_values(record: GateRecord, limits: Mapping[str, float], episode: LiveEpisode) -> dict[str, float]:
+    """An episode's cost; where the limit is of a step, its cost less what so long an episode may come to."""
     return {
-        claim.name: episode.costs[claim.name] - (claim.budget * episode.length if claim.per == "step" else 0.0)
+        claim.name: episode.costs[claim.name] - (limits[claim.name] * episode.length if claim.per == "step" else 0.0)
         for claim in claims_in(record)
     }
+
+
+def _watched_limits(record: GateRecord, config: LiveConfig) -> dict[str, float]:
+    """What each cost may come to while the release is in use, an episode or a step."""
+    high = {each["name"]: each["high"] for each in record.details["shown"]}
+    return {claim.name: _limit(claim, high[claim.name], config.tolerance) for claim in claims_in(record)}
 
 
 def _limit(claim: CostClaim, high: float | None, tolerance: float) -> float:
@@ -199,11 +206,10 @@ def _cost_test(claim: CostClaim, limit: float, record: GateRecord) -> HarmTest:
     if claim.per == "episode":
         most = claim.most if math.isfinite(claim.most) else _FARTHEST * claim.budget
         return HarmTest(name=claim.name, limit=limit, least=0.0, most=most)
-    # Values are what an episode cost beyond its budget: what a longer one than any seen leaves unspent does not count.
+    # Values are what an episode cost beyond its limit: what a longer one than any seen leaves unspent does not count.
     longest = float(np.max(_candidate(record).lengths))
-    usual = float(np.mean(_candidate(record).lengths))
     most = claim.most if math.isfinite(claim.most) else _FARTHEST * claim.budget * longest
-    return HarmTest(name=claim.name, limit=(limit - claim.budget) * usual, least=-2 * claim.budget * longest, most=most)
+    return HarmTest(name=claim.name, limit=0.0, least=-2 * limit * longest, most=most)
 
 
 def _width(gate: ControlGateConfig, record: GateRecord) -> float:

@@ -1,4 +1,6 @@
-"""Student's bounds of a mean (1908, Biometrika 6): exact for normal values, and near it for values that are about that.
+"""Student's distribution (1908, Biometrika 6), far out in its tail as well, and his bounds of a mean.
+
+Those are exact for normal values, and near it for values that are about that.
 
 They take nothing for granted about the range of the values, and so promise nothing where a rare value decides: of a
 cost that is mostly 0 and seldom large they say too little. Where a range is known, `betting` is right for any values.
@@ -10,8 +12,6 @@ from functools import cache
 import numpy as np
 
 from heeler.oversight.betting import Floats
-
-_NUM_POINTS = 2001
 
 
 def bounds(value_K: Floats, level: float) -> tuple[float, float]:
@@ -26,36 +26,54 @@ def bounds(value_K: Floats, level: float) -> tuple[float, float]:
     # Rounding alone is no spread.
     if spread <= 1e-12 * (1 + abs(float(value_K.mean())) if num else 1):
         return -math.inf, math.inf
-    half = quantile(1 - level, num - 1) * spread / math.sqrt(num)
+    half = t_quantile(level, num - 1) * spread / math.sqrt(num)
     mean = float(value_K.mean())
     return mean - half, mean + half
 
 
-@cache
-def quantile(probability: float, degrees: int) -> float:
-    """Of Student's distribution, by bisection of its integral.
+def t_tail(t: float, degrees: int) -> float:
+    """P(T > t) for t >= 0.
+
+        P(T > t) = ∫_{θ}^{π/2} cos^{ν−1} φ dφ / ∫_{−π/2}^{π/2} cos^{ν−1} φ dφ,    θ = arctan(t / √ν)
 
     Args:
-        probability: above 0.5 and below 1.
-        degrees: of freedom, from 1 on.
+        t: at least 0.
+        degrees: ν, degrees of freedom, at least 1.
 
-    >>> round(quantile(0.975, 10), 4), round(quantile(0.95, 1), 3)
-    (2.2281, 6.314)
+    >>> round(t_tail(12.706, 1), 4), round(t_tail(1.96, 100000), 4)
+    (0.025, 0.025)
     """
-    assert 0.5 < probability < 1 <= degrees, (probability, degrees)
-    low, high = 0.0, math.pi / 2
-    while high - low > 1e-13:
+    assert t >= 0 and degrees >= 1, (t, degrees)
+    # With u = π/2 − φ the mass lies at u = 0 .. arctan(√ν / t); Gauss and Legendre's points see all of it.
+    upper = math.atan2(math.sqrt(degrees), t)
+    point, weight = _points()
+    u = upper * (point + 1) / 2
+    # In logarithms: far out, the sine to the power of ν - 1 is smaller than any number.
+    with np.errstate(divide="ignore"):
+        log_sine = np.log(np.sin(u)) * (degrees - 1) if degrees > 1 else np.zeros_like(u)
+    top = float(log_sine.max())
+    log_mass = top + math.log(float(weight @ np.exp(log_sine - top)) * upper / 2)
+    log_whole = 0.5 * math.log(math.pi) + math.lgamma(degrees / 2) - math.lgamma((degrees + 1) / 2)
+    return math.exp(log_mass - log_whole)
+
+
+@cache
+def t_quantile(tail: float, degrees: int) -> float:
+    """The t that T exceeds with probability `tail`, which is below 1/2.
+
+    >>> round(t_quantile(0.025, 10), 3), round(t_quantile(1e-6, 18), 2)
+    (2.228, 6.87)
+    """
+    assert 0 < tail < 0.5, tail
+    low, high = 0.0, 1.0
+    while t_tail(high, degrees) > tail:
+        high *= 2
+    for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if _cumulative(middle, degrees) < probability else (low, middle)
-    return math.sqrt(degrees) * math.tan(low)
+        low, high = (middle, high) if t_tail(middle, degrees) > tail else (low, middle)
+    return high
 
 
-def _cumulative(angle: float, degrees: int) -> float:
-    """Probability below √degrees · tan(angle): with that in the place of t, its density is a power of the cosine."""
-    angles = np.linspace(0.0, angle, _NUM_POINTS)
-    density = np.cos(angles) ** (degrees - 1)
-    weights = np.ones(_NUM_POINTS)
-    weights[1:-1:2], weights[2:-1:2] = 4.0, 2.0
-    integral = float((weights * density).sum()) * angle / (3 * (_NUM_POINTS - 1))
-    log_factor = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - math.log(math.pi) / 2
-    return 0.5 + math.exp(log_factor) * integral
+@cache
+def _points() -> "tuple[np.ndarray[tuple[int], np.dtype[np.float64]], np.ndarray[tuple[int], np.dtype[np.float64]]]":
+    return np.polynomial.legendre.leggauss(200)

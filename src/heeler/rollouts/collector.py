@@ -122,6 +122,22 @@ class Collector:
             **shielded,
         )
 
+    def step(self, policy: Policy) -> np.ndarray:
+        """One step of every environment by the likeliest action, of which no more is kept than where episodes stand.
+
+        Returns:
+            [N] bool: whose episode ended.
+        """
+        _, executed = ShieldRecord(self.shield, self.review).act(policy, self.observation, None)
+        observation, _, terminated, truncated, infos = self.world.step(policy.executable(executed))
+        self.observation = observation.copy()
+        self.episode_step += 1
+        if self.world.cost_names:
+            self.episode_cost += infos["cost"]
+        if "_final_obs" in infos:
+            self._end_episodes(0, infos)
+        return terminated | truncated
+
     def _end_episodes(self, t: int, infos: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         ended = np.flatnonzero(infos["_final_obs"])
         self.episode_index[ended] += 1

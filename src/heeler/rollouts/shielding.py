@@ -22,7 +22,7 @@ class ShieldRecord:
         self._shield, self._review = shield, review
         self._steps: list[Guarded] = []
 
-    def act(self, policy: Policy, observation: np.ndarray, noise: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def act(self, policy: Policy, observation: np.ndarray, noise: Tensor | None) -> tuple[np.ndarray, np.ndarray]:
         """[N, A] what the policy proposes, and what is carried out."""
         if self._shield is None:
             action = policy.act(observation, noise).cpu().numpy()

@@ -643,12 +643,12 @@ def test_who_stops_reading_is_not_told_off(tmp_path: Path) -> None:
 def test_a_broken_pipe_to_somewhere_else_is_no_reason_to_end_in_silence(tmp_path: Path) -> None:
     script = """
 import sys
-from heeler.cli import COMMANDS, main
+from heeler.cli import looking, main
 
 def broken():
     raise BrokenPipeError("to a worker")
 
-COMMANDS["doctor"] = broken
+looking.doctor = broken
 sys.exit(main(["doctor"]))
 """
     done = subprocess.run(
@@ -664,7 +664,7 @@ def test_an_exit_that_is_not_the_parsers_is_no_success(monkeypatch: pytest.Monke
     def leave() -> int:
         raise SystemExit("gone")
 
-    monkeypatch.setitem(COMMANDS, "doctor", leave)  # type: ignore[arg-type]  (a dict)
+    monkeypatch.setattr("heeler.cli.looking.doctor", leave)
     with pytest.raises(SystemExit, match="gone"):
         main(["doctor"])
 

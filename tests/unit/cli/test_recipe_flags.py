@@ -7,8 +7,8 @@ import typing
 import pytest
 import tyro
 
-from heeler.cli.arguments import parsed
-from heeler.cli.recipe_flags import REQUIRED, _type, argument_class, flag_name, read_recipes, run_arguments
+from heeler.cli.arguments import flag_name, parsed
+from heeler.cli.recipe_flags import REQUIRED, _type, argument_class, read_recipes, run_arguments
 from heeler.recipes import RECIPES
 
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,47 @@ def test_a_line_that_says_the_same_in_other_words_is_changed(path: Path) -> None
         path.write_bytes(b"".join([*lines[:place], other, *lines[place + 1 :]]))
         (problem,) = verify(path).problems
         assert (problem.kind, problem.line) == ("changed", place + 1)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda content: "\ufeff".encode() + content,
+        lambda content: content.replace(b"\n", b"\r\n"),
+        lambda content: content.replace(b"\n", b"\r"),
+        lambda content: content.replace(b"\n", "\u2028".encode()),
+        lambda content: content.decode().encode("utf-16"),
+        lambda content: content.replace(rb"\u00f6", "ö".encode()),
+        lambda content: content.replace(rb"\u00f6", "ö".encode("latin-1")),
+        lambda content: content.replace(b'":', b'": '),
+        lambda content: content.replace(b"\n", b"\n\n"),
+        lambda content: b"",
+        lambda content: content + content,
+        lambda content: b"\n".join(reversed(content.splitlines())) + b"\n",
+    ],
+    ids=[
+        "BOM",
+        "CRLF",
+        "CR",
+        "U+2028",
+        "UTF-16",
+        "UTF-8",
+        "Latin-1",
+        "spaces",
+        "gaps",
+        "emptied",
+        "twice",
+        "backwards",
+    ],
+)
+def test_a_log_in_another_form_is_not_the_log(path: Path, written: Callable[[bytes], bytes]) -> None:
+    AuditLog(path).append("p-1", "stop", "größe")
+    content = path.read_bytes()
+    assert verify(path).is_sound
+    other = written(content)
+    assert other != content
+    path.write_bytes(other)
+    assert verify(path).problems
 
 
 def test_every_line_taken_out_is_found(path: Path) -> None:

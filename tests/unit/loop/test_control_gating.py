@@ -211,6 +211,17 @@ def test_people_approve_where_that_is_set(tmp_path: Path) -> None:
     assert states(directory) == {100: "in use"}
 
 
+def test_what_passed_beside_another_policy_than_the_one_in_use_is_not_put_into_use(tmp_path: Path) -> None:
+    """A kill came before it was approved, and people have put another release into use meanwhile."""
+    own = config(replace(GATE, approval="people"))
+    directory = a_run(tmp_path / "run", {100: 5.0, 200: 6.0}, own)
+    early, late = (offer(directory, step, own)[0] for step in (100, 200))
+    Releases(directory).approve(late.id, "ann")
+    again, _ = offer(directory, 100, config(replace(GATE, approval="gate")))
+    assert (again.id, again.approved_by) == (early.id, None)
+    assert states(directory) == {100: "proposed", 200: "in use"}
+
+
 # What was altered
 
 

@@ -14,6 +14,7 @@ import torch
 import yaml
 from gymnasium.envs.classic_control.pendulum import PendulumEnv
 
+from heeler.core import rundir
 from heeler.core.attention import Attention, call
 from heeler.core.audit import AUDIT_NAME, AuditEntry, entries, verify
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldError
@@ -24,13 +25,17 @@ from heeler.loop import running as running_module
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
 from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
+from heeler.loop.intervened import Intervened
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.running import resume, run
 from heeler.loop.steering import Steering
-from heeler.loop.trusted import Trusted
+from heeler.loop.trusted import Trusted, trusted_of
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import InterventionsConfig, RuleConfig
 from heeler.oversight.monitors.config import MonitorsConfig
+from heeler.oversight.overseers.resources import ResourceBudget
 from heeler.rollouts.collector import Collector
+from heeler.safety.shields.config import FallbackConfig, ProjectionConfig, ShieldConfig
 from tests.unit.loop.test_steering import STEPS, Operator, steered
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
@@ -215,6 +220,51 @@ def test_a_rollback_does_not_let_a_run_go(tmp_path):
     assert checkpoint.state["holding"]["held"]["level"] == "freeze", "what is gone on with after a kill says so too"
 
 
+@pytest.mark.parametrize("by", ["a person", "a rule"])
+def test_a_rollback_that_is_killed_at_any_write_lets_nothing_go(tmp_path, monkeypatch, find, by):
+    """What holds the run stands in checkpoints that a rollback removes: never in those alone."""
+    if by == "a rule":
+        find(3, 5)
+        config = ruled(rule("freeze", then=("roll_back",)))
+        later: dict[str, Any] = {}
+    else:
+        config = tiny(checkpoint_every=1)
+        later = {"u4": ("freeze", None), "u5": ("roll_back", 2 * UPDATE)}
+    whole = Operator(tmp_path / "whole", **later)
+    run(config, whole.path, on_metrics=whole)
+    back, left = Intervened.roll_back, iter(())
+
+    def counted(name: str, original: Any) -> Any:
+        def writes(*arguments: Any, **named: Any) -> Any:
+            if next(left, 1) == 0:
+                raise Killed
+            return original(*arguments, **named)
+
+        return writes
+
+    for number in range(100):
+
+        def goes_back(intervened: Intervened, step: int, number: int = number) -> None:
+            nonlocal left
+            left = iter([*([1] * number), 0])
+            back(intervened, step)
+            left = iter(())
+
+        path = tmp_path / f"killed-{number}"
+        with monkeypatch.context() as patched:
+            patched.setattr(Intervened, "roll_back", goes_back)
+            for module, name in ((rundir.shutil, "rmtree"), (rundir.os, "replace"), (rundir.os, "truncate")):
+                patched.setattr(module, name, counted(name, getattr(module, name)))
+            try:
+                run(config, path, on_metrics=Operator(path, **later))
+                break
+            except Killed:
+                left = iter(())
+        resume(path)
+        assert_same_run(path, whole.path)
+    assert number >= 4, "all writes were tried"
+
+
 def test_a_rollback_does_not_hold_a_run_that_was_let_go(tmp_path):
     operator = Operator(tmp_path / "run", u1=("freeze", None), u3=("thaw", None), u5=("roll_back", 2 * UPDATE))
     run(tiny(), operator.path, on_metrics=operator)
@@ -320,6 +370,38 @@ def test_a_run_falls_back_to_the_release_in_use_even_if_it_is_taken_back_later(t
     tensors.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(CheckpointError, match=r"SHA-256 of tensors.safetensors"):
         resume(path)
+
+
+def test_what_is_trusted_acts_by_its_likeliest_action_and_only_as_it_was_released(tmp_path):
+    path, release_id = tmp_path / "run", str(uuid.uuid4())
+    policy = run(tiny(), path).policy
+    directory = RunDirectory.open(path)
+    releases = Releases(directory)
+    release = releases.propose(release_id, 2 * UPDATE, "ann", audit_head="0" * 64)
+    releases.approve(release_id, "bob")
+    trusted, found = trusted_of("release", directory, tiny(), policy)
+    assert found == f"release:{release_id}"
+    observation = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    noise = policy.rollout_noise(1, 5, torch.Generator().manual_seed(0))[0]
+    assert not torch.equal(policy.act(observation, noise), policy.act(observation, None))
+    assert torch.equal(trusted.act(observation, noise), trusted.act(observation, None))
+    # Another checkpoint, whole and with a manifest to match, in the place of the one that was released.
+    other, aside = directory.load_checkpoint(4 * UPDATE), RunDirectory(tmp_path / "aside")
+    aside.save_checkpoint(2 * UPDATE, other.tensors, other.state, keep=1)
+    folder = releases.checkpoint_folder(release)
+    for file in (aside.path / "checkpoints" / f"step-{2 * UPDATE}").iterdir():
+        (folder / file.name).unlink()
+        (folder / file.name).write_bytes(file.read_bytes())
+    with pytest.raises(CheckpointError, match="is not the one that was released"):
+        trusted_of("release", directory, tiny(), policy)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_an_action_that_is_no_number_is_not_trusted(tmp_path, wrong):
+    policy = run(tiny(total_steps=UPDATE), tmp_path / "run").policy
+    trusted = Trusted(policy, tiny(), "mine", lambda seen: np.full((len(seen), 1), wrong))
+    with pytest.raises(WorldError, match=r"mine: expected actions of shape \(2, 1\), finite numbers"):
+        trusted.act(np.zeros((2, 3), np.float32), None)
 
 
 def test_with_nothing_to_trust_falling_back_is_refused(tmp_path):
@@ -484,6 +566,43 @@ def test_a_rule_brings_a_run_to_rest(tmp_path, find, monkeypatch):
     assert arrays(tmp_path / "run") == arrays(tmp_path / "free"), "what was done on the way to rest is no part of it"
 
 
+def hard_left(observation: np.ndarray) -> np.ndarray:
+    """A function to trust that pushes as hard as it can."""
+    return np.full((len(observation), 1), 2.0)
+
+
+@pytest.mark.parametrize("between", ["overseers", "shield"])
+def test_what_stands_between_policy_and_world_does_so_on_the_way_to_rest(tmp_path, find, monkeypatch, between):
+    find(3)
+    (tmp_path / "rules.yaml").write_text("rules: [{name: gently, when: 'action[0] > 1'}]")
+    gently: dict[str, Any] = {
+        "overseers": OverseersConfig(
+            rules=str(tmp_path / "rules.yaml"), resources=(ResourceBudget(name="steps", limit=10**6),)
+        )
+    }
+    if between == "shield":
+        projection = ProjectionConfig(matrix=((1.0,),), limit=(1.0,))
+        gently = {"shield": ShieldConfig(projection=projection, fallback=FallbackConfig(kind="action", action=(0.0,)))}
+    executed: list[np.ndarray] = []
+    advance = Pendulum._advance
+
+    def watched(world: Pendulum, actions: np.ndarray, observation: np.ndarray) -> Any:
+        executed.append(actions.copy())
+        return advance(world, actions, observation)
+
+    monkeypatch.setattr(Pendulum, "_advance", watched)
+    config = ruled(rule("safe_stop"), trusted=f"{__name__}:hard_left", **gently)
+    with pytest.raises(RunStopped, match="8 of 8 episodes ended"):
+        run(config, tmp_path / "run")
+    at_rest = executed[3 * 64 :]
+    assert 0 < len(at_rest) <= 200
+    np.testing.assert_allclose(np.stack(at_rest), 0.0 if between == "overseers" else 1.0, atol=1e-4)
+    monkeypatch.undo()
+    resume(tmp_path / "run")
+    run(config, tmp_path / "free")
+    assert_same_run(tmp_path / "run", tmp_path / "free")
+
+
 def test_a_decision_that_a_kill_cut_short_is_carried_out(tmp_path, find):
     find(4)
     config = ruled(rule("freeze"))
@@ -532,6 +651,23 @@ def test_a_run_that_a_rule_stops_each_time_goes_on_by_other_rules(tmp_path, find
     (path / "config.yaml").write_text(yaml.safe_dump(written, sort_keys=False))
     resume(path)
     assert [row.get("held") for row in rows_of(path)] == [None, None, None, 2, 2, 2]
+
+
+def test_a_run_that_a_rule_stopped_goes_on_once_somebody_who_has_looked_thaws_it(tmp_path, find):
+    """The decision stands in the checkpoint of that very update, and would be carried out at every start."""
+    find(4)
+    path = tmp_path / "run"
+    with pytest.raises(RunStopped):
+        run(ruled(rule("hard_stop")), path)
+    with pytest.raises(RunStopped, match="at step 2,048, at once"):
+        resume(path)
+    tell(path, "freeze", None, person="op")
+    tell(path, "thaw", None, person="op")
+    tell(path, "slow", None, person="op")
+    resume(path)
+    assert [row.get("held") for row in rows_of(path)] == [None] * 4 + [1, 1]
+    obeyed = [entry.details["kind"] for entry in log_of(path) if entry.act == "command.obeyed"]
+    assert obeyed == ["freeze", "thaw", "slow"]
 
 
 def test_what_other_rules_have_counted_does_not_count_and_what_holds_the_run_stays(tmp_path, find):

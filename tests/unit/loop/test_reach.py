@@ -124,6 +124,9 @@ def test_what_a_learner_is_handed_leads_to_nothing_that_watches_it(tmp_path: Pat
             online.iterate()
         del online.ppo.update
         handed += [online.ppo, online.learner]
+        if online.preferences:
+            # What learns the reward is a learner too.
+            handed += [online.preferences.model, online.preferences.model_state]
         assert watchers_among(handed) == []
         # The walk finds what is there to be found, however deep.
         log = AuditLog(directory.path / AUDIT_NAME)

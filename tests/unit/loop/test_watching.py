@@ -5,6 +5,7 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from heeler.loop.online import OnlineRun
 from heeler.loop.report_findings import findings_section, findings_to_show, read_findings
 from heeler.loop.running import resume, run
 from heeler.loop.watchdog import Watchdog
-from heeler.loop.watching import FINDING, watched
+from heeler.loop.watching import FINDING, watch_over, watched
 from heeler.oversight.finding import Finding
 from heeler.oversight.monitors import MonitorsConfig
 from heeler.oversight.monitors.kl_spike import KlSpike
@@ -327,6 +328,21 @@ def test_answers_are_seen_with_whether_they_were_foretold() -> None:
     unwanted = NewAnswers(wanted=False)
     unwanted.add(given, {"q": query}, {})
     assert unwanted.take() == ()
+
+
+@pytest.mark.parametrize(("teacher", "followed"), [(None, ()), ("oracle", [3.0])])
+def test_where_people_answer_nobody_follows_what_the_world_pays(tmp_path: Path, teacher: Any, followed: Any) -> None:
+    """It is not what they want of it, and would tell on a policy that does what they do."""
+    config = tiny_ppo()
+    watch = watch_over(config, RunDirectory.create(tmp_path / "run", to_dict(config)), ())
+    assert watch
+    seen: list[Any] = []
+    looks = SimpleNamespace(look=lambda each: seen.append(each.returns))
+    watch.monitors = {"return_drift": looks}  # type: ignore[dict-item]
+    people = SimpleNamespace(teacher=teacher, new_answers=NewAnswers(wanted=True), num_open=0)
+    returns = SimpleNamespace(num_episodes=1, latest=[(3.0, 9)])
+    watch.look({"step": 1.0, "update": 1.0}, returns=returns, people=people)  # type: ignore[arg-type]
+    assert seen == [followed]
 
 
 def test_an_oracle_s_answers_come_to_be_foretold(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Conduct, resources, written rules, and charges of one's own."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,32 @@ def test_what_was_vetoed_is_not_learned_from():
     assert not conduct.is_learned
 
 
+def test_a_run_of_which_all_is_vetoed_for_long_does_not_fill_the_memory():
+    """What follows a veto is learned from too, but no more of it than is wanted; killed and gone on with or not."""
+    rng = np.random.default_rng(0)
+    whole, killed = (Conduct(ConductConfig(num_usual=200)) for _ in range(2))
+    before, did = wandering(rng, 30)
+    for number in range(60):
+        seen, action = wandering(rng, 30)
+        now = steps(seen, action, previous=(before, did), is_first=np.zeros(30, bool))
+        for conduct in (whole, killed):
+            conduct.learn(now, action, np.full(30, number >= 55))
+            assert len(conduct.arrays().get("followed.inputs", ())) <= 200
+        if number % 7 == 0:
+            kept = killed.arrays()
+            killed = Conduct(whole.config)
+            killed.load(kept)
+        before, did = seen, action
+    seen, action = wandering(rng, 50)
+    now = steps(seen, action, previous=(seen, action), is_first=np.zeros(50, bool))
+    for conduct in (whole, killed):
+        conduct.learn(now, action, np.ones(50, bool))
+        assert conduct.is_learned
+    assert {name: array.tolist() for name, array in whole.arrays().items()} == {
+        name: array.tolist() for name, array in killed.arrays().items()
+    }
+
+
 def test_discrete_actions_are_choices_and_no_amounts():
     conduct = Conduct(ConductConfig(num_usual=1000, num_choices=(3,)))
     rng = np.random.default_rng(0)
@@ -138,6 +165,16 @@ def test_a_budget_is_for_what_would_be_used_with_this_step():
     assert verdicts[2].reason == "energy would come to 2.1, and the budget is 2"
     assert overseer.review(Evidence(spent={"energy": 2.1})).decision == "veto"
     assert overseer.review(Evidence(spent={"energy": 2.0})).decision == "allow"
+    assert overseer.review(Evidence(spent={"energy": math.nan})).decision == "veto"
+
+
+@pytest.mark.parametrize("probability", [math.nan, 1.5, -0.1])
+def test_a_judge_that_gives_no_probability_fails_and_lets_nothing_pass(tmp_path, probability):
+    (tmp_path / "mine.py").write_text(f"def judge(evidence):\n    return float('{probability}')\n")
+    (tmp_path / "rules.yaml").write_text(f"rules: [{{name: a, judge: '{tmp_path}/mine.py:judge', at_least: 0.5}}]")
+    rules, _ = read_rules(tmp_path / "rules.yaml")
+    with pytest.raises(DataError, match="must give a probability"):
+        Ethics(rules).review(Evidence())
 
 
 def test_a_halt_goes_before_a_veto():

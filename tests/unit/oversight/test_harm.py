@@ -76,6 +76,18 @@ def test_shares_and_verdicts_by_hand() -> None:
     assert again.verdict() == tests.verdict()
 
 
+def test_several_claims_share_the_error_rate() -> None:
+    """To the very episode at which it is enough."""
+    test = HarmTest(name="x", limit=1.0, least=0.0, most=4.0)
+    log_N = log_capital(np.ones(30), 0.25)
+    for num in (1, 3):
+        tests = HarmTests([replace(test, name=f"x{n}") for n in range(num)], 0.05)
+        values = {one.name: 4.0 if one.name == "x0" else 0.0 for one in tests.tests}
+        expected = int(np.argmax(log_N >= math.log(num / 0.05))) + 1
+        assert first_alarm(tests, [values] * 30) == expected
+    assert log_N[0] < math.log(20) < log_N[-1]
+
+
 def first_alarm(tests: HarmTests, values: list[dict[str, float]]) -> int | None:
     for number, value in enumerate(values, 1):
         tests.see(value)
@@ -120,7 +132,7 @@ def test_the_watch_sees_a_return_that_falls_and_a_cost_that_rises() -> None:
 
     def alarm(mean: float, speed: float, num: int = 300) -> int | None:
         luck = rng.normal(0, 5, num)
-        values = [watch_values(record, episode(mean + float(x), speed)) for x in luck]
+        values = [watch_values(record, LIVE, episode(mean + float(x), speed)) for x in luck]
         return first_alarm(watch_tests(record, LIVE), values)
 
     assert alarm(100, 5) is None, "as it was evaluated"
@@ -150,7 +162,19 @@ def test_a_budget_for_a_step_is_followed_by_the_length_of_episodes() -> None:
     beyond = [canary_values(record, episode(100, 60.0), 100.0)] * 200
     assert first_alarm(canary_tests(record, LIVE), within) is None
     assert first_alarm(canary_tests(record, LIVE), beyond) is not None
-    assert first_alarm(watch_tests(record, LIVE), [watch_values(record, episode(100, 60.0))] * 200) is not None
+    assert first_alarm(watch_tests(record, LIVE), [watch_values(record, LIVE, episode(100, 60.0))] * 200) is not None
+
+
+def test_a_release_is_held_to_its_cost_of_a_step_however_long_its_episodes_are() -> None:
+    """It was released with .05 a step, of a budget of .25, in episodes of 100 steps."""
+    record = a_record(replace(GATE, max_costs={"speed": 60.0}), per="step")
+
+    def alarm(length: int, speed: float) -> int | None:
+        values = [watch_values(record, LIVE, episode(100, speed, length=length))] * 400
+        return first_alarm(watch_tests(record, LIVE), values)
+
+    assert [alarm(length, 0.05 * length) for length in (10, 50, 100, 200)] == [None] * 4
+    assert all(alarm(length, 0.2 * length) is not None for length in (50, 100, 150)), "within the budget, and not so"
 
 
 def test_costs_without_a_range_and_returns_with_one() -> None:

@@ -166,6 +166,7 @@ def test_decisions_are_those_of_a_reader_of_the_rules(seed: int) -> None:
         ([rule(), rule()], "both are met at the same count"),
         ([rule(act="freeze"), rule(act="warn", findings=3)], "met only where the first is, and is no harder"),
         ([rule(act="freeze", within_updates=9, findings=2), rule(act="slow", findings=3)], "is no harder"),
+        ([rule(within_updates=9, findings=2), rule(within_updates=9, findings=3)], "is no harder"),
     ],
 )
 def test_rules_that_contradict_each_other_are_refused(rules: list[RuleConfig], message: str) -> None:

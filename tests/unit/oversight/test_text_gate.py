@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from heeler.core.errors import ConfigError, DataError
+from heeler.oversight.betting import _FRACTION_G
 from heeler.oversight.gate_config import Check, GateConfig
-from heeler.oversight.gate_nouns import Evidence, Pair
+from heeler.oversight.gate_nouns import CheckResult, Evidence, Pair
 from heeler.oversight.gate_records import evidence_of, recheck, record_of, scores_of
 from heeler.oversight.text_gate import judge, run_gate
 from tests.unit.oversight.simulated import CONFIG, decide, releases
@@ -41,6 +42,29 @@ def test_what_is_shown_to_be_worse_is_kept_at_once() -> None:
     assert result.checks[2].is_worse
     assert result.checks[2].num_pairs < 200
     assert result.reasons[0].startswith("toxicity: worse by more than 0.05, 0.0")
+
+
+@pytest.mark.parametrize("num_suites", [1, 3])
+def test_worse_is_shown_at_the_error_rate_over_the_number_of_suites_and_no_worse_at_all_of_it(num_suites: int) -> None:
+    """Bet by bet, to the very item at which it is enough."""
+    checks = tuple(Check(suite=f"s{n}", better="higher", margin=0.2) for n in range(num_suites))
+    config = GateConfig(checks=checks, error_rate=0.05)
+
+    def first(gain: float, bound: float, enough: float) -> int:
+        mean, capital = 0.5 + bound / 2, np.ones(len(_FRACTION_G))
+        for number in range(1, 1000):
+            capital *= 1 - _FRACTION_G + _FRACTION_G * (0.5 + gain / 2) / mean
+            if capital.mean() >= enough:
+                return number
+        raise AssertionError
+
+    def told(gain: float, num: int) -> CheckResult:
+        return judge(config, {"s0": pairs([gain] * num)}, {check.suite: 1000 for check in checks}).checks[0]
+
+    at = first(1.0, 0.2, num_suites / 0.05)
+    assert [told(-1.0, num).is_worse for num in (at - 1, at)] == [False, True]
+    at = first(0.0, -0.2, 1 / 0.05)
+    assert [told(0.0, num).is_not_worse for num in (at - 1, at)] == [False, True]
 
 
 def test_without_a_gain_it_is_kept_with_every_reason() -> None:

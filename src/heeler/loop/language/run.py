@@ -25,6 +25,7 @@ from heeler.feedback.store import Store
 from heeler.loop.chat_releases import MODEL_PREFIX
 from heeler.loop.going_on import (
     config_text,
+    go_back,
     newest_sound,
     refuse_changed_config,
     refuse_changed_data,
@@ -338,12 +339,16 @@ class LanguageRun:
         keep = self.config.keep_checkpoints
         spare = self.holding.spared(self.directory.checkpoint_steps())
         checkpoint = self.directory.save_checkpoint(self.step, to_arrays(tensors), state, keep=keep, spare=spare)
-        if self.monitors:
-            self.monitors.wrote_checkpoint(self.step)
-        self.store.add_policy_version(
-            PolicyVersion(version=self.update, step=self.step, checkpoint_sha256=checkpoint.sha256)
-        )
+        self._tell_of(checkpoint)
         return checkpoint
+
+    def _tell_of(self, checkpoint: Checkpoint) -> None:
+        """Have monitors and store know of the checkpoint that the run stands at."""
+        if self.monitors:
+            self.monitors.wrote_checkpoint(checkpoint.step)
+        self.store.add_policy_version(
+            PolicyVersion(version=self.update, step=checkpoint.step, checkpoint_sha256=checkpoint.sha256)
+        )
 
     def roll_back(self, step: int) -> None:
         """Forget what was learned after the checkpoint of `step`. People's answers stay, and are taken in again.
@@ -353,13 +358,10 @@ class LanguageRun:
         """
         checkpoint = self.directory.load_checkpoint(step)
         self._refuse_changed_config(checkpoint)
-        kept = self.holding.state()
-        self.directory.discard_checkpoints_after(step)
-        self._load(checkpoint)
-        if self.holding.state() != kept:
-            # A run that is held is not let go by going back, and the other way round.
-            self.holding.load(kept)
-            self.save()
+        gone_back = go_back(self.directory, checkpoint, self.holding, keep=self.config.keep_checkpoints)
+        self._load(gone_back)
+        if gone_back.sha256 != checkpoint.sha256:
+            self._tell_of(gone_back)
 
     def hold(self, level: Level, *, by: By, reason: str) -> str:
         """Be slowed or frozen; saved before it returns. Says in words what came of it.

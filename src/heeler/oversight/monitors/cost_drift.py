@@ -72,7 +72,7 @@ class _Course(Kept):
         scale = max(1.5 * self.change, 1.0, 0.5 * usual)
         rose = self.num_seen > _FIRST and self.page.add(min((level - max(usual, 1.0)) / scale, 10.0))
         leapt = self.jumps.look(np.array([level]), 0.5)[0] > 0
-        stays = self.adwin.add(min(1.0, level / _CAP)) and self.adwin.changed_by > _LEAST_RISE
+        stays = self.adwin.add(min(1.0, max(0.0, level / _CAP))) and self.adwin.changed_by > _LEAST_RISE
         memory = max(_MEMORY, 1 / self.num_seen)
         self.change += memory * (abs(level - (self.last if self.num_seen > 1 else level)) - self.change)
         self.usual, self.last = level if rose else usual + memory * (level - usual), level

@@ -20,7 +20,7 @@ import numpy as np
 
 from heeler.oversight.betting import Floats
 from heeler.oversight.monitors.kept import Kept
-from heeler.oversight.monitors.student import t_quantile
+from heeler.oversight.student import t_quantile
 
 WINDOW = 16
 """W: the longer, the lower the threshold; the shorter, the sooner a monitor can say anything."""

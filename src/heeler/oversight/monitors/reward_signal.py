@@ -11,8 +11,8 @@ from heeler.oversight.monitors.jumps import Jumps
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.regression import Forgetting, features
 from heeler.oversight.monitors.seen import Acted, Seen
-from heeler.oversight.monitors.student import t_quantile
 from heeler.oversight.monitors.whitening import Recent
+from heeler.oversight.student import t_quantile
 
 _LEAST_LOG = np.log(3.0)
 _MIN_VARIED = 4
@@ -36,9 +36,9 @@ class RewardSignal(Monitor):
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         self.first, self.regression = Recent(), Forgetting()
-        quarter = self.rate / 3
-        self.jumps = Jumps(3, quarter, setup.num_updates)
-        self.correlation = EDetector(0.5, quarter, setup.num_updates)
+        third = self.rate / 3
+        self.jumps = Jumps(3, third, setup.num_updates)
+        self.correlation = EDetector(0.5, third, setup.num_updates)
         self.num_varied = 0
         self.spread = self.level = 0.0
         """Running spread and size of rewards."""

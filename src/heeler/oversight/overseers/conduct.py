@@ -9,6 +9,7 @@ Shapes: N copies, B steps, I input numbers, J outcome numbers, F features.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -136,8 +137,7 @@ class Conduct:
         self.name, self.config = name, config or ConductConfig()
         self._of_action: Expectation | None = None
         self._of_what_follows: Expectation | None = None
-        self._seen: list[tuple[Floats, Floats]] = []
-        self._followed: list[tuple[Floats, Floats]] = []
+        self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
 
     @property
     def is_learned(self) -> bool:
@@ -173,21 +173,21 @@ class Conduct:
             is_usual: [N] bool: it was the agent's own doing, and nobody objected.
         """
         seen = _floats(proposals.observation)
-        self._seen.append((seen[is_usual], self._coded(executed[is_usual])))
+        self._seen.add(seen[is_usual], self._coded(executed[is_usual]))
         if proposals.previous is not None and proposals.is_first is not None:
             before, did = proposals.previous
             follows = ~proposals.is_first
             inputs = np.concatenate((_floats(before), self._coded(did)), 1)
-            self._followed.append((inputs[follows], seen[follows]))
-        if sum(len(rows) for rows, _ in self._seen) >= self.config.num_usual:
+            self._followed.add(inputs[follows], seen[follows])
+        if len(self._seen) >= self.config.num_usual:
             self._fit()
 
     def _fit(self) -> None:
         share = self.config.share
-        self._of_action = Expectation.fit(*_joined(self._seen), share=share)
-        if sum(len(rows) for rows, _ in self._followed) >= self.config.num_usual // 2:
-            self._of_what_follows = Expectation.fit(*_joined(self._followed), share=share, seed=1)
-        self._seen, self._followed = [], []
+        self._of_action = Expectation.fit(*self._seen.joined(), share=share)
+        if len(self._followed) >= self.config.num_usual // 2:
+            self._of_what_follows = Expectation.fit(*self._followed.joined(), share=share, seed=1)
+        self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
 
     def _judge(
         self,
@@ -222,8 +222,8 @@ class Conduct:
         for name, expected in (("action", self._of_action), ("follows", self._of_what_follows)):
             found |= {f"{name}.{key}": array for key, array in (expected.arrays() if expected else {}).items()}
         for name, rows in (("seen", self._seen), ("followed", self._followed)):
-            if rows:
-                found[f"{name}.inputs"], found[f"{name}.outcomes"] = _joined(rows)
+            if len(rows):
+                found[f"{name}.inputs"], found[f"{name}.outcomes"] = rows.joined()
         return found
 
     def load(self, arrays: Mapping[str, Floats]) -> None:
@@ -234,14 +234,39 @@ class Conduct:
 
         self._of_action = Expectation(part("action.")) if part("action.") else None
         self._of_what_follows = Expectation(part("follows.")) if part("follows.") else None
-        seen, followed = part("seen."), part("followed.")
-        self._seen = [(seen["inputs"], seen["outcomes"])] if seen else []
-        self._followed = [(followed["inputs"], followed["outcomes"])] if followed else []
+        self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
+        for rows, prefix in ((self._seen, "seen."), (self._followed, "followed.")):
+            if kept := part(prefix):
+                rows.add(kept["inputs"], kept["outcomes"])
+
+
+class _Rows:
+    """Steps that are to be learned from: inputs with their outcomes, the latest `most` of them.
+
+    What is vetoed is followed by something too, and where all is vetoed for long, that must not fill the memory.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most, self._count = most, 0
+        self._parts: deque[tuple[Floats, Floats]] = deque()
+
+    def __len__(self) -> int:
+        return min(self._count, self._most)
+
+    def add(self, inputs_BI: Floats, outcomes_BJ: Floats) -> None:
+        """Take in steps."""
+        if not len(inputs_BI):
+            return
+        self._parts.append((inputs_BI, outcomes_BJ))
+        self._count += len(inputs_BI)
+        while self._count - len(self._parts[0][0]) >= self._most:
+            self._count -= len(self._parts.popleft()[0])
+
+    def joined(self) -> tuple[Floats, Floats]:
+        """All of them, the oldest first; there is one at least."""
+        inputs, outcomes = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
+        return inputs[-self._most :], outcomes[-self._most :]
 
 
 def _floats(values: np.ndarray) -> Floats:
     return np.asarray(values, np.float64)
-
-
-def _joined(rows: list[tuple[Floats, Floats]]) -> tuple[Floats, Floats]:
-    return np.concatenate([inputs for inputs, _ in rows]), np.concatenate([outcomes for _, outcomes in rows])

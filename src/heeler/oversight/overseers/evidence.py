@@ -4,8 +4,8 @@ Shapes: N copies of a world, O observation numbers, A action numbers.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class Evidence:
     """What was used up, this step included: in its episode, or by the whole run (`oversight.overseers.resources`)."""
     sample: TextSample | None = None
     """The text with what it answers; None for steps."""
+
+    def to_look_at(self) -> Self:
+        """The same, for whoever may look and not touch."""
+        seen = {"observation": self.observation, "action": self.action}
+        return replace(self, **{name: _fixed(array) for name, array in seen.items() if array is not None})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,10 +61,25 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.action)
 
+    def to_look_at(self) -> Self:
+        """The same, for whoever may look and not touch."""
+        changes: dict[str, Any] = {"observation": _fixed(self.observation), "action": _fixed(self.action)}
+        changes["spent"] = {name: _fixed(values) for name, values in self.spent.items()}
+        if self.previous is not None:
+            changes["previous"] = (_fixed(self.previous[0]), _fixed(self.previous[1]))
+        return replace(self, **changes)
+
     def row(self, number: int) -> Evidence:
         """The step of one copy."""
         spent = {name: float(values[number]) for name, values in self.spent.items()}
         return Evidence(step=self.step, observation=self.observation[number], action=self.action[number], spent=spent)
+
+
+def _fixed(array: np.ndarray) -> np.ndarray:
+    """The array, not to be written to: what is judged is what is carried out."""
+    seen = array.view()
+    seen.flags.writeable = False
+    return seen
 
 
 class Overseer(Protocol):

@@ -1,10 +1,12 @@
 """Several overseers as one: each is asked within a deadline, one that fails has vetoed, and a quorum decides.
 
-The deadline is kept by a thread of the call's own, which cannot be stopped: what hangs is left to itself and is not
-asked again for a while, so that a run goes on at its own pace, in fallback.
+The deadline is kept by a thread of the call's own, which cannot be stopped: what hangs is left to itself. It is not
+asked again for a while, nor while its last call still runs, so that a run goes on at its own pace, in fallback, and one
+that hangs for good takes no more than one thread.
 """
 
 import logging
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -57,6 +59,10 @@ class Team:
             raise ConfigError(f"num_rests must be >= 0, got {num_rests}")
         self._timeout_s, self._num_rests = timeout_s, num_rests
         self._resting = dict.fromkeys(self.names, 0)
+        self._failing: set[str] = set()
+        """Who failed when last asked: of a row of failures the first is logged."""
+        self._hanging: dict[str, threading.Event] = {}
+        """Set once a call that took too long has come to its end."""
         self.failures = dict.fromkeys(self.names, 0)
         """How often each was asked in vain."""
         self.objections = dict.fromkeys(self.names, 0)
@@ -64,13 +70,14 @@ class Team:
 
     def review(self, evidence: Evidence) -> Verdict:
         """One verdict on one step or text."""
-        given = [self._ask(one, lambda one=one: [one.review(evidence)], 1)[0] for one in self.overseers]
+        seen = evidence.to_look_at()
+        given = [self._ask(one, lambda one=one: [one.review(seen)], 1)[0] for one in self.overseers]
         return decide(self.quorum, self.names, given)
 
     def review_all(self, proposals: Proposals) -> list[Verdict]:
         """One verdict on each of N steps."""
-        num = len(proposals)
-        given = [self._ask(one, lambda one=one: _of_all(one, proposals), num) for one in self.overseers]
+        num, seen = len(proposals), proposals.to_look_at()
+        given = [self._ask(one, lambda one=one: _of_all(one, seen), num) for one in self.overseers]
         return [decide(self.quorum, self.names, verdicts) for verdicts in zip(*given, strict=True)]
 
     def _ask(self, overseer: Overseer, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
@@ -78,21 +85,29 @@ class Team:
         if self._resting[name] > 0:
             self._resting[name] -= 1
             verdicts: Sequence[Verdict] = [_failed(name, "it took too long lately and is not asked for now")] * num
+        elif name in self._hanging and not self._hanging[name].is_set():
+            verdicts = [_failed(name, "it still has not answered what it was asked before")] * num
         else:
             verdicts = self._answer(name, call, num)
         self.objections[name] += sum(verdict.decision != "allow" for verdict in verdicts)
         return verdicts
 
     def _answer(self, name: str, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
+        over = threading.Event()
         try:
-            return cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num))
+            verdicts = cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num, over))
+            self._failing.discard(name)
+            return verdicts
         except TimeoutError as error:
-            self._resting[name] = self._num_rests
+            self._resting[name], self._hanging[name] = self._num_rests, over
             why = str(error)
-        except _Failed as error:
+        except (_Failed, RuntimeError) as error:
+            # The latter where the machine has no thread left to ask it in.
             why = str(error)
         self.failures[name] += 1
-        _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
+        if name not in self._failing:
+            self._failing.add(name)
+            _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
         return [_failed(name, why)] * num
 
     def state(self) -> dict[str, Any]:
@@ -109,12 +124,14 @@ class Team:
             mine.update({overseer: int(state[name].get(overseer, 0)) for overseer in mine})
 
 
-def _guarded(call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
+def _guarded(call: Callable[[], Sequence[Verdict]], num: int, over: threading.Event) -> Sequence[Verdict]:
     """What it gives; whatever it raises, its own end included, is a failure and ends nothing else."""
     try:
         verdicts = call()
     except BaseException as error:
         raise _Failed(f"it raised {type(error).__name__}: {error}") from error
+    finally:
+        over.set()
     try:
         given = list(verdicts)
     except TypeError as error:

@@ -1,6 +1,7 @@
 """Each monitor: quiet while a run learns, and a finding where something is planted."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from heeler.core.errors import ConfigError
 from heeler.oversight.monitors import MONITOR_NAMES, MONITORS, Answer, Monitor, MonitorsConfig, Seen
 from heeler.oversight.monitors.jumps import WINDOW
 from heeler.oversight.monitors.seen import NUM_DRAWN, acted, drawn
+from heeler.oversight.student import t_tail
 from tests.unit.oversight.monitors.simulated import (
     ENVS,
     STEPS,
@@ -233,6 +235,73 @@ def test_a_cost_may_rise_to_its_budget_and_a_learner_may_overshoot_it() -> None:
     assert findings(monitor, looks) == findings(over, looks) == []
 
 
+def test_a_cost_may_be_below_nothing_and_a_run_is_watched_on() -> None:
+    """A function of the user's own may give such a cost."""
+    rng = np.random.default_rng(0)
+    monitor = KINDS["cost_drift"](setup())
+    looks = [seen(n, rng, cost_speed_level=-5.0 + rng.normal()) for n in range(1, AT)]
+    assert findings(monitor, looks) == []
+    assert findings(monitor, (seen(n, rng, cost_speed_level=60.0) for n in range(AT, UPDATES)))
+
+
+def with_acted(n: int, **changes: Any) -> Seen:
+    """A look at which nothing but what was acted is told, some of it as given."""
+    rng = np.random.default_rng(n)
+    made = rollout(n, rng)
+    return Seen(step=n, update=n, row={}, acted=replace(acted(made, made.true_reward), **changes))
+
+
+def test_a_cost_is_missed_once_a_tenth_of_the_steps_would_have_shown_it() -> None:
+    """By hand: of n steps a share p cost anything; e^(−n p / 10) must come to a rate of .002 over 60 updates."""
+    needed = 10 * np.log(UPDATES / 0.002) / 0.4
+    for num_steps, is_missed in ((int(needed), False), (int(needed) + 1, True)):
+        monitor = KINDS["cost_sensor"](setup())
+        looks = [with_acted(n, costly_C=np.array([0.4]), num_steps=num_steps) for n in range(1, 7)]
+        assert findings(monitor, looks) == []
+        found = monitor.look(with_acted(7, costly_C=np.zeros(1), num_steps=num_steps))
+        assert (found is not None) == is_missed
+
+
+def test_a_number_is_stuck_once_an_eighth_of_the_steps_would_have_shown_it() -> None:
+    """By hand: two lags of three numbers in 60 updates; half of the steps leave a sound one as it is at most."""
+    needed = 8 * np.log2(UPDATES * 6 / 0.002)
+    free, stuck = np.zeros((2, 3)), np.array([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]])
+    for num_compared, is_told in ((int(needed), False), (int(needed) + 1, True)):
+        monitor = KINDS["stuck_sensor"](setup())
+        looks = [with_acted(n, same_LO=free, num_compared=num_compared) for n in range(1, 6)]
+        assert findings(monitor, looks) == []
+        found = monitor.look(with_acted(6, same_LO=stuck, num_compared=num_compared))
+        assert (found is not None) == is_told
+
+
+def test_a_cost_above_its_budget_has_a_quarter_of_the_run_to_come_down() -> None:
+    rng = np.random.default_rng(0)
+    monitor = KINDS["cost_over_budget"](setup())
+    looks = [seen(n, rng, cost_speed_level=100.0 if n <= UPDATES // 4 else 9.0) for n in range(1, UPDATES + 1)]
+    assert findings(monitor, looks) == []
+    late = [seen(n, rng, cost_speed_level=100.0) for n in range(1, UPDATES + 1)]
+    assert findings(KINDS["cost_over_budget"](setup()), late)[0].step > UPDATES // 4 * 512
+
+
+def test_who_answers_most_is_not_measured_by_their_own_answers() -> None:
+    rng = np.random.default_rng(0)
+    monitor = KINDS["disagreeing_person"](setup())
+    looks = [
+        seen(
+            n,
+            rng,
+            answers=[
+                *(answer(100 * n + k, rng, "hostile", is_foretold=False) for k in range(9)),
+                answer(100 * n + 9, rng, "honest", is_foretold=n % 10 != 0),
+            ],
+        )
+        for n in range(1, UPDATES + 1)
+    ]
+    found = findings(monitor, looks)
+    assert {one.evidence["annotator"] for one in found} == {"hostile"}
+    assert all(0.85 <= one.evidence["foretold_of_others"] <= 0.95 for one in found)
+
+
 @pytest.mark.parametrize("kind", MONITORS, ids=lambda kind: kind.name)
 def test_a_monitor_goes_on_from_its_state_bit_for_bit(kind: type[Monitor]) -> None:
     rng = np.random.default_rng(5)
@@ -309,6 +378,30 @@ def test_the_next_observation_and_the_reward_belong_to_the_step() -> None:
 def test_settings_that_cannot_be_meant_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         MonitorsConfig(**settings)
+
+
+def test_what_makes_up_a_monitor_shares_its_rate() -> None:
+    """Each of several tests within it is at a part of the rate, and the parts come to no more than all of it."""
+    rate = 0.01
+    given = setup(config=MonitorsConfig(false_alarms=rate), budgets={"speed": 1.0, "heat": 1.0})
+    made: dict[str, Any] = {name: kind(given) for name, kind in KINDS.items()}
+    assert sum(bets.error_rate for bets in made["one_sided_answers"].bets.values()) == pytest.approx(rate)
+    looks, answered = UPDATES, 400
+    courses = made["cost_drift"].courses.values()
+    walks = sum(looks * np.exp(-2 * one.page.allowance * one.page.threshold) for one in courses)
+    windows = sum(one.adwin.delta * looks for one in courses)
+    jumps = sum(t_tail(one.jumps.threshold, WINDOW - 2) * looks for one in courses)
+    assert walks + windows + jumps == pytest.approx(rate)
+    over = made["cost_over_budget"].detectors.values()
+    assert sum(looks * np.exp(-one.log_needed) for one in over) == pytest.approx(rate)
+    drift = made["agreement_drift"]
+    assert answered * (np.exp(-drift.detector.log_needed) + drift.adwin.delta) == pytest.approx(rate)
+    back = made["return_drift"]
+    walk = looks * np.exp(-2 * back.page.allowance * back.page.threshold)
+    assert walk + looks * back.adwin.delta == pytest.approx(rate)
+    value = made["value_loss"]
+    leaps = sum(t_tail(one.jumps.threshold, WINDOW - 2) * looks for one in (value.loss, value.explained))
+    assert leaps == pytest.approx(rate)
 
 
 def test_a_monitor_s_own_rate_goes_before_the_common_one() -> None:

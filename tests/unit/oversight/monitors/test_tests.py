@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import spatial, stats
 
 from heeler.core.errors import DataError
 from heeler.oversight.betting import log_mean_exp
@@ -16,10 +16,12 @@ from heeler.oversight.monitors.jumps import Jumps, continued
 from heeler.oversight.monitors.page_hinkley import PageHinkley
 from heeler.oversight.monitors.per_person import PerPerson
 from heeler.oversight.monitors.ranks import Ranks, num_above
-from heeler.oversight.monitors.student import t_quantile, t_tail
+from heeler.oversight.monitors.regression import Forgetting
+from heeler.oversight.monitors.whitening import MAX_NUMBERS, Recent
+from heeler.oversight.student import t_quantile, t_tail
 
 
-@pytest.mark.parametrize("degrees", [1, 2, 5, 14, 30, 200])
+@pytest.mark.parametrize("degrees", [1, 2, 5, 14, 30, 200, 10**4, 10**6])
 @pytest.mark.parametrize("tail", [0.2, 1e-3, 1e-6, 1e-10])
 def test_student_s_quantiles_are_scipy_s(degrees: int, tail: float) -> None:
     assert t_quantile(tail, degrees) == pytest.approx(stats.t.isf(tail, degrees), rel=1e-6)
@@ -275,3 +277,77 @@ def test_ranks_pass_over_a_change_that_does_not_matter() -> None:
     ranks = Ranks(0.002, 100)
     values = [1.0] * 30 + [1.5] * 30
     assert [ranks.add(value, 2.0) for value in values] == [None] * 60
+
+
+# What observations have been like, and what follows from them
+
+
+def test_what_is_recent_is_the_mean_and_covariance_of_all_that_was_seen_by_weight() -> None:
+    rng = np.random.default_rng(13)
+    mixing = rng.normal(size=(3, 3))
+    batches = [rng.normal(size=(20 + 10 * n, 3)) @ mixing + 0.3 * n for n in range(9)]
+    recent = Recent(weight=0.25)
+    for batch in batches:
+        assert recent.of(batch).shape == batch.shape
+        recent.add(batch)
+    # Each new batch takes a quarter of the weight, or its equal share while there are fewer than four.
+    weights = np.zeros(0)
+    for n in range(len(batches)):
+        share = max(0.25, 1 / (n + 1))
+        weights = np.append(weights * (1 - share), share)
+    each = np.concatenate([np.full(len(one), weight / len(one)) for one, weight in zip(batches, weights, strict=True)])
+    rows = np.concatenate(batches)
+    np.testing.assert_allclose(recent.mean_P, np.average(rows, axis=0, weights=each))
+    np.testing.assert_allclose(recent.covariance_PP, np.cov(rows.T, aweights=each, ddof=0), rtol=1e-9)
+
+
+def test_distance_is_mahalanobis_s() -> None:
+    rng = np.random.default_rng(14)
+    known = rng.normal(size=(400, 3)) @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.2], [0.0, 0.0, 3.0]])
+    recent = Recent()
+    assert math.isnan(recent.distance(known))
+    recent.add(recent.of(known))
+    new = rng.normal(size=(50, 3)) + np.array([0.0, 4.0, 0.0])
+    # A little is added to each variance, so that numbers that go together exactly can be told apart from nothing.
+    inverse = np.linalg.inv(np.cov(known.T, ddof=0) + np.diag(1e-3 * known.var(0)))
+    naive = [spatial.distance.mahalanobis(row, known.mean(0), inverse) ** 2 / 3 for row in new]
+    assert recent.distance(new) == pytest.approx(np.mean(naive), rel=1e-6)
+    assert recent.distance(known) == pytest.approx(1.0, abs=0.01)
+
+
+def test_of_a_wide_observation_the_numbers_that_vary_most_are_followed() -> None:
+    rng = np.random.default_rng(15)
+    spread = np.arange(40)[::-1] * 1.0
+    batch = rng.normal(size=(500, 40)) * spread
+    recent = Recent()
+    assert recent.of(batch).shape == (500, MAX_NUMBERS)
+    assert recent.columns.tolist() == list(range(MAX_NUMBERS))
+    constant = Recent()
+    assert constant.of(np.ones((50, 2))).size == 0
+
+
+def test_a_regression_that_forgets_is_least_squares_by_weight() -> None:
+    rng = np.random.default_rng(16)
+    batches = [(rng.normal(size=(30, 4)), rng.normal(size=(30, 2))) for _ in range(6)]
+    regression = Forgetting(decay=0.6)
+    told = [regression.add(features, targets) for features, targets in batches]
+    assert [one is None for one in told] == [True] * 3 + [False] * 3
+    # Foretold by those before alone: each row with the weight that is left of its batch, over its size.
+    for last in (3, 5):
+        weight = np.repeat(0.6 ** np.arange(last)[::-1], 30) / 30
+        features = np.concatenate([one for one, _ in batches[:last]])
+        targets = np.concatenate([one for _, one in batches[:last]])
+        ridge = 1e-3 * (weight[:, None] * features**2).sum() / 4
+        rows = np.concatenate([np.sqrt(weight)[:, None] * features, math.sqrt(ridge) * np.eye(4)])
+        wanted = np.concatenate([np.sqrt(weight)[:, None] * targets, np.zeros((4, 2))])
+        solved = np.linalg.lstsq(rows, wanted, rcond=None)[0]
+        np.testing.assert_allclose(told[last], batches[last][0] @ solved, rtol=1e-7)
+
+
+def test_how_far_off_a_regression_was_by_hand() -> None:
+    regression = Forgetting()
+    for size in (1.0, 2.0, 1.0, 9.0):
+        regression.add(np.ones((4, 1)), np.array([[size], [-size], [size], [-size]]))
+    # In spreads of 2, the largest of the first three: half a spread off, and not at all.
+    error = regression.log_error(np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]]))
+    assert error[0] == pytest.approx((0.5 * math.log(0.25 + 1e-4) + 0.5 * math.log(1e-4)) / 2)
