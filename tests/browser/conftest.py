@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from heeler.core.nouns import AnySegment, FeedbackKind, Query
-from tests.browser.helpers import Place, context_of, make_people
+from tests.browser.helpers import PATIENCE_MS, Place, context_of, make_people
 from tests.shown_runs import make_asking_run, stretches
 from tests.unit.service.helpers import Served
 
 _CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
+expect.set_options(timeout=PATIENCE_MS)
 HOPPER = stretches("Hopper-v5", 12)
 _NUMBERS = itertools.count()
 

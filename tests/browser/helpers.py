@@ -16,6 +16,8 @@ from heeler.service.accounts import passwords
 from heeler.service.accounts.accounts import Accounts
 from tests.unit.service.helpers import API, PASSWORD, store_of
 
+PATIENCE_MS = 30_000
+"""How long is waited for what must come, where other tests have the machine."""
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 WIDE = {"viewport": {"width": 1280, "height": 860}}
 NAMES = {"ann": "annotator", "bea": "annotator", "eve": "annotator", "fay": "annotator", "olga": "operator"}
@@ -58,7 +60,7 @@ def make_people(folder: Path) -> dict[str, str]:
 def context_of(chromium: Browser, place: Place, name: str | None, faults: list[str], **options: Any) -> BrowserContext:
     """A browser of its own, signed in as `name`; what goes wrong in its pages is added to `faults`."""
     context = chromium.new_context(base_url=place.url, **(WIDE | options))
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(PATIENCE_MS)
 
     def hear(message: ConsoleMessage) -> None:
         if message.type != "error":
@@ -105,7 +107,7 @@ def answers(place: Place, run: str) -> list[Feedback]:
 
 def wait_for(page: Page, place: Place, run: str, number: int) -> list[Feedback]:
     """The answers of a run, once there are so many; the page is made to let go of the last one."""
-    for _ in range(100):
+    for _ in range(PATIENCE_MS // 50):
         let_go(page)
         found = answers(place, run)
         if len(found) >= number:
