@@ -21,7 +21,7 @@ demo-chat: $(VENV)/chat.stamp
 	$(BIN)/heeler serve runs/helpdesk-seed0 --open
 
 test: $(VENV)/dev.stamp $(VENV)/postgresql.stamp $(VENV)/chromium.stamp
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 3
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 -m slow --timeout 2400
 
 check: $(VENV)/dev.stamp

@@ -159,7 +159,7 @@ def test_what_they_summed_up_goes_through_a_checkpoint(folder: Path) -> None:
     arrays, state = first.kept()
     assert np.abs(arrays["sums"]).max() > 1
     later = ActionReview(config.overseers, world, EpisodeCount(4, ()))
-    later.load(arrays, state)
+    later.restore(arrays, state)
     for review in (first, later):
         review.review(shown(game), honest_action(game.worker_view()))
     np.testing.assert_array_equal(first.kept()[0]["sums"], later.kept()[0]["sums"])
