@@ -47,7 +47,7 @@ _SETTINGS: Mapping[str, WorldSettings] = {
     "HalfCheetah-v5": WorldSettings(algorithm=_QUIET),
     # Thrown about by wider noise, one learns to leap as far as it comes before it falls, the other to lie still.
     "Walker2d-v5": WorldSettings(algorithm=_QUIET),
-    "Ant-v5": WorldSettings(algorithm=_QUIET),
+    "Ant-v5": WorldSettings(algorithm=replace(_QUIET, learning_rate=5e-4)),
     # A swimmer glides: what a stroke is worth comes in over hundreds of steps, and short pushes move it nowhere.
     "Swimmer-v5": WorldSettings(
         algorithm=replace(_MUJOCO, discount=0.9999, policy=PolicyConfig(noise_correlation=0.8))
