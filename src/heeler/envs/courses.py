@@ -7,38 +7,14 @@ are heeler's own, so figures are not to be compared with those published for its
 import numpy as np
 
 from heeler.envs.courses_model import ROBOTS
-from heeler.envs.courses_task import Course, Level
+from heeler.envs.courses_task import Course
 from heeler.envs.mujoco_batch import Rows
 
 
 class PointGoal(Course):
     """A ball that pushes itself ahead (the first action) and turns (the second); it has momentum, and slides."""
 
-    robot = "point"
-
-    def __init__(
-        self,
-        num_envs: int,
-        num_threads: int | None = None,
-        *,
-        level: Level = 1,
-        num_hazards: int | None = None,
-        num_vases: int | None = None,
-        half_width: float | None = None,
-        frame_skip: int = 4,
-        max_episode_steps: int = 1000,
-    ):
-        super().__init__(
-            "PointGoal",
-            num_envs,
-            num_threads,
-            level=level,
-            num_hazards=num_hazards,
-            num_vases=num_vases,
-            half_width=half_width,
-            frame_skip=frame_skip,
-            max_episode_steps=max_episode_steps,
-        )
+    course_id, robot = "PointGoal", "point"
 
     def _standing(self, pose: np.ndarray) -> np.ndarray:
         return pose
@@ -54,32 +30,8 @@ class PointGoal(Course):
 class CarGoal(Course):
     """A car with two driven wheels, left and right (the two actions); it feels how fast each of them turns."""
 
-    robot = "car"
+    course_id, robot = "CarGoal", "car"
     num_felt = 2
-
-    def __init__(
-        self,
-        num_envs: int,
-        num_threads: int | None = None,
-        *,
-        level: Level = 1,
-        num_hazards: int | None = None,
-        num_vases: int | None = None,
-        half_width: float | None = None,
-        frame_skip: int = 4,
-        max_episode_steps: int = 1000,
-    ):
-        super().__init__(
-            "CarGoal",
-            num_envs,
-            num_threads,
-            level=level,
-            num_hazards=num_hazards,
-            num_vases=num_vases,
-            half_width=half_width,
-            frame_skip=frame_skip,
-            max_episode_steps=max_episode_steps,
-        )
 
     def _standing(self, pose: np.ndarray) -> np.ndarray:
         qpos = np.tile(self.model.qpos0[: ROBOTS["car"].num_positions], (len(pose), 1))

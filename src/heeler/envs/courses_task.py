@@ -47,7 +47,6 @@ class Course(BatchedMujoco):
     `infos["goals_reached"]`: [N] goals so far in the episode that the step belongs to.
 
     Args:
-        env_id: the world's name.
         num_envs: N.
         num_threads: that share the physics; None for one for each core.
         level: 0 has a goal alone, 1 has 8 hazards and 2 vases, 2 has 12 and 10 in a larger square.
@@ -63,29 +62,31 @@ class Course(BatchedMujoco):
 
     cost_names = ("hazards", "vases")
     figure_names = ("goals_reached",)
+    course_id: ClassVar[str]
     robot: ClassVar[str]
     num_felt: ClassVar[int] = 0
     """Numbers that the robot feels besides its speed, its change and its turning."""
 
     def __init__(
         self,
-        env_id: str,
         num_envs: int,
-        num_threads: int | None,
+        num_threads: int | None = None,
         *,
-        level: Level,
-        num_hazards: int | None,
-        num_vases: int | None,
-        half_width: float | None,
-        **rest: Any,
+        level: Level = 1,
+        num_hazards: int | None = None,
+        num_vases: int | None = None,
+        half_width: float | None = None,
+        frame_skip: int = 4,
+        max_episode_steps: int = 1000,
     ):
+        env_id = self.course_id
         hazards, vases, width = LEVELS[level]
         self.num_hazards = _checked(env_id, "num_hazards", hazards if num_hazards is None else num_hazards)
         self.num_vases = _checked(env_id, "num_vases", vases if num_vases is None else num_vases)
         self.half_width = width if half_width is None else half_width
         if not 0 < self.half_width < math.inf:
             raise ConfigError(f"{env_id}: half_width must be > 0 and finite, got {self.half_width}")
-        super().__init__(env_id, num_envs, num_threads, **rest)
+        super().__init__(env_id, num_envs, num_threads, frame_skip=frame_skip, max_episode_steps=max_episode_steps)
         part = ROBOTS[self.robot]
         self._rooms = np.array(
             [_ROBOT_ROOM, _GOAL_ROOM, *[_HAZARD_ROOM] * self.num_hazards, *[_VASE_ROOM] * self.num_vases]
