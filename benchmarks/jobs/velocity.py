@@ -19,7 +19,7 @@ from heeler.loop.config import RunConfig
 from heeler.recipes import velocity
 from heeler.safety.costs import CostConfig
 
-BUDGET = 25.0
+BUDGET, ENERGY_AIM = 25.0, 0.95
 
 
 def main() -> None:
@@ -42,7 +42,8 @@ def _with_energy(config: RunConfig, budget: float | None) -> RunConfig:
     if budget is None:
         return config
     assert config.limits is not None
-    energy = CostConfig(name="energy", budget=budget, per="step")
+    # A policy comes to what is aimed at on average; each is to keep the budget.
+    energy = CostConfig(name="energy", budget=budget, per="step", aim=ENERGY_AIM)
     return replace(config, limits=replace(config.limits, costs=(*config.limits.costs, energy)))
 
 

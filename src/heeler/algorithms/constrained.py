@@ -143,7 +143,7 @@ class ConstrainedPPO(PPO, Generic[Own]):
         state.levels = state.meter.add(rollout)
         if self.multiplier:
             state.multipliers = [
-                moved(self.multiplier, before, None if level is None else level / cost.scale, cost.budget / cost.scale)
+                moved(self.multiplier, before, None if level is None else level / cost.scale, cost.aimed / cost.scale)
                 for cost, before, level in zip(self.costs, state.multipliers, state.levels, strict=True)
             ]
         _, metrics = super().update(state, rollout, self.priced_reward(state, rollout, reward), progress=progress)

@@ -28,6 +28,9 @@ class CostConfig:
     """What it may come to on average, in the cost's own unit and not discounted."""
     per: Per = "episode"
     """Whether the budget is for the sum over an episode or for one step."""
+    aim: float = 1.0
+    """Share of the budget that learning aims at. What it aims at is met on average: below 1 leaves room for the runs
+    that come out above it."""
     discount: float = 0.99
     """Gamma of the cost's own critic: how far ahead learning looks for it. The budget knows no discount."""
     trace_decay: float = 0.95
@@ -47,6 +50,8 @@ class CostConfig:
             raise ConfigError(f"cost {self.name!r}: budget must be >= 0 and finite, got {self.budget}")
         if self.per not in get_args(Per):
             raise ConfigError(f"cost {self.name!r}: per must be one of {', '.join(get_args(Per))}, got {self.per!r}")
+        if not 0 < self.aim <= 1:
+            raise ConfigError(f"cost {self.name!r}: aim must be above 0 and at most 1, got {self.aim}")
         for name in ("discount", "trace_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"cost {self.name!r}: {name} must be between 0 and 1, got {getattr(self, name)}")
@@ -57,6 +62,11 @@ class CostConfig:
             )
         if self.unit is not None and not 0 < self.unit < math.inf:
             raise ConfigError(f"cost {self.name!r}: unit must be > 0 and finite, or None, got {self.unit}")
+
+    @property
+    def aimed(self) -> float:
+        """What learning aims at, in the unit of the budget."""
+        return self.aim * self.budget
 
     @property
     def scale(self) -> float:
@@ -146,10 +156,10 @@ class CostMeter:
         return np.array(counts, np.float64)
 
     def excess_per_step(self) -> np.ndarray:
-        """[C] by how much a step of the last rollout cost more than its share of the budget; 0 while unknown."""
+        """[C] by how much a step of the last rollout cost more than its share of what is aimed at; 0 while unknown."""
         return np.array(
             [
-                0.0 if steps is None else rate - cost.budget / steps
+                0.0 if steps is None else rate - cost.aimed / steps
                 for cost, steps, rate in zip(self.costs, self._steps(), self.rates, strict=True)
             ]
         )

@@ -153,6 +153,13 @@ def test_one_budget_is_kept_and_used(name: str):
     assert got["reward"] > 0.93 * 0.86
 
 
+@pytest.mark.parametrize("name", STEADY)
+def test_learning_aims_at_its_share_of_the_budget(name: str):
+    aimed = CostConfig(name="heat", budget=0.6 * LENGTH, aim=0.5)
+    got = held(name, "discrete", aimed, num_updates=80 if name == "p3o" else 40)
+    assert got["heat"] == pytest.approx(0.3, abs=0.045)
+
+
 @pytest.mark.parametrize("name", SWINGING)
 def test_prices_by_gradient_keep_the_budget_over_time(name: str):
     got = held(name, "discrete", heat(0.3), num_updates=140 if name == "rcpo" else 80, share=0.9)

@@ -32,6 +32,15 @@ def test_an_episode_costs_its_mean_step_times_its_length():
     assert meter.excess_per_step() == pytest.approx([0.75 - 1 / 20, 0.75 - 1])
 
 
+def test_learning_may_aim_below_the_budget_by_which_violations_are_counted():
+    cost = np.zeros((4, 2, 2))
+    cost[..., 0] = 1.0
+    meter = CostMeter([CostConfig(name="speed", budget=10.0, aim=0.8)], NAMES)
+    meter.add(replace(costing(cost, [(1, 0)], [10]), episode_figures={"cost_speed": np.array([9.0])}))
+    assert meter.excess_per_step() == pytest.approx([1 - 8 / 10])
+    assert meter.num_over.tolist() == [0]
+
+
 def test_no_finished_episode_is_no_measure_and_not_nan():
     meter = CostMeter([CostConfig(name="speed", budget=1.0)], NAMES)
     assert meter.add(costing(np.ones((3, 2, 2)), [], [])) == [None]
@@ -84,6 +93,8 @@ def test_the_limit_is_on_the_sum_that_is_not_discounted():
         ({"budget": 1.0, "per": "year"}, "per must be one of"),
         ({"budget": 1.0, "discount": 1.5}, "discount must be"),
         ({"budget": 1.0, "unit": 0.0}, "unit must be"),
+        ({"budget": 1.0, "aim": 0.0}, "aim must be above 0 and at most 1"),
+        ({"budget": 1.0, "aim": 1.1}, "aim must be above 0 and at most 1"),
         ({"budget": 1.0, "source": "people"}, "source must be world, answers, FILE.py:NAME or MODULE:NAME"),
     ],
 )
