@@ -3,6 +3,9 @@
 Shapes: K steps, O observation numbers, P of them that are followed.
 """
 
+from collections.abc import Mapping
+from typing import Any, Self
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +31,12 @@ class Recent(Kept):
         self.mean_P: Floats = np.zeros(0)
         self.covariance_PP: Floats = np.zeros((0, 0))
         self.num_batches = 0
+        self._spread_P: Floats | None = None
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Self:
+        """Go on from what `state_dict` returned."""
+        self._spread_P = None
+        return super().load_state_dict(state)
 
     def of(self, value_KO: Floats) -> Floats:
         """[K, P]: the numbers that are followed."""
@@ -40,17 +49,21 @@ class Recent(Kept):
     @property
     def spread_P(self) -> Floats:
         """Standard deviations; never 0."""
-        return np.sqrt(np.diag(self.covariance_PP)) + 1e-8
+        if self._spread_P is None:
+            self._spread_P = np.sqrt(np.diag(self.covariance_PP)) + 1e-8
+        return self._spread_P
 
     def distance(self, value_KP: Floats) -> float:
         """Mean squared Mahalanobis distance of a batch, over P: about 1 for one like those before."""
         if not len(self.mean_P):
             return float("nan")
-        scaled_KP = (value_KP - self.mean_P) / self.spread_P
-        correlation_PP = self.covariance_PP / np.outer(self.spread_P, self.spread_P)
-        correlation_PP = correlation_PP + 1e-3 * np.eye(len(correlation_PP))
-        solved_PK = np.linalg.solve(correlation_PP, scaled_KP.T)
-        return float((scaled_KP * solved_PK.T).sum(1).mean() / len(self.mean_P))
+        scale_PP = np.outer(self.spread_P, self.spread_P)
+        correlation_PP = self.covariance_PP / scale_PP
+        correlation_PP.flat[:: len(correlation_PP) + 1] += 1e-3
+        # The mean of x' C^-1 x is the trace of C^-1 times the mean of x x': one small system instead of one a step.
+        off_KP = value_KP - self.mean_P
+        moment_PP = off_KP.T @ off_KP / len(off_KP) / scale_PP
+        return float(np.trace(np.linalg.solve(correlation_PP, moment_PP)) / len(self.mean_P))
 
     def add(self, value_KP: Floats) -> None:
         """Take in a batch."""
@@ -68,3 +81,4 @@ class Recent(Kept):
             ) + weight * covariance_PP
             self.mean_P = self.mean_P + weight * moved_P
         self.num_batches += 1
+        self._spread_P = None
