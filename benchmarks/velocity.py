@@ -22,7 +22,7 @@ STEPS: Mapping[str, int] = {
     "HopperVelocity": 3_000_000,
     "HalfCheetahVelocity": 2_000_000,
     "Walker2dVelocity": 3_000_000,
-    "AntVelocity": 4_000_000,
+    "AntVelocity": 6_000_000,
 }
 SHARE = 0.9
 QUICK_TASKS = ("HopperVelocity", "HalfCheetahVelocity")
