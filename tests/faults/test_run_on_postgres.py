@@ -119,7 +119,7 @@ def test_the_command_line(tmp_path: Path, url: str, capsys: pytest.CaptureFixtur
     told = capsys.readouterr()
     assert "config.yaml is no place for one" in told.err
     assert "hunter2" not in told.err + told.out
-    assert main([*arguments, "--store", url.replace("/tmp/", "/nowhere/")]) == 2
+    assert main([*arguments, "--store", url.replace("host=/", "host=/nowhere/")]) == 2
     assert "cannot be reached" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
     assert main([*arguments, "--store", url]) == 0
