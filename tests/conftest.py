@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.postgres import PostgresServer, programs
 from tests.unit.feedback.helpers import Home, open_store
@@ -29,6 +30,9 @@ def _keep_temporary_files_in_memory() -> None:
 
 
 _keep_temporary_files_in_memory()
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("heeler", deadline=None)
+settings.load_profile("heeler")
 
 Homes = Callable[..., AbstractContextManager[Home]]
 
