@@ -115,11 +115,7 @@ def evaluate(
         ConfigError: the world has no environment, or `max_steps` is not positive.
         NothingSafe: the shield found no safe action, and is to halt then.
     """
-    if max_steps < 1:
-        raise ConfigError(f"max_steps must be >= 1, got {max_steps}")
-    N = world.num_envs
-    if N < 1:
-        raise ConfigError(f"an evaluation needs at least one episode, got {N}")
+    N = _num_episodes(world, max_steps)
     generator = torch.Generator().manual_seed(seed)
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
@@ -154,6 +150,14 @@ def evaluate(
     figures |= {} if overseers is None else overseers.figures()
     figures |= {cost_figure(name): costs[:, index] for index, name in enumerate(cost_names)}
     return Evaluation(returns=returns, lengths=lengths, figures=figures)
+
+
+def _num_episodes(world: World, max_steps: int) -> int:
+    if max_steps < 1:
+        raise ConfigError(f"max_steps must be >= 1, got {max_steps}")
+    if world.num_envs < 1:
+        raise ConfigError(f"an evaluation needs at least one episode, got {world.num_envs}")
+    return world.num_envs
 
 
 def _acted(

@@ -93,11 +93,8 @@ class Collector:
                 cost[t] = infos["cost"]
                 self.episode_cost += cost[t]
             if "_final_obs" in infos:
-                ended = infos["_final_obs"]
-                for name in world.figure_names:
-                    figures.setdefault(name, []).append(infos[name][ended])
-                for index, name in enumerate(world.cost_names):
-                    figures.setdefault(cost_figure(name), []).append(self.episode_cost[ended, index])
+                for name, values in self._figures_of_ended(infos).items():
+                    figures.setdefault(name, []).append(values)
                 finals.append(self._end_episodes(t, infos))
         self.observation = observation[T].copy()
         index, final_observation = _concatenate(finals, self.observation.shape[1])
@@ -137,6 +134,12 @@ class Collector:
         if "_final_obs" in infos:
             self._end_episodes(0, infos)
         return terminated | truncated
+
+    def _figures_of_ended(self, infos: dict[str, Any]) -> dict[str, np.ndarray]:
+        """What the world counted in the episodes that ended, and what each of them cost."""
+        ended, world = infos["_final_obs"], self.world
+        costs = {cost_figure(name): self.episode_cost[ended, index] for index, name in enumerate(world.cost_names)}
+        return {name: infos[name][ended] for name in world.figure_names} | costs
 
     def _end_episodes(self, t: int, infos: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         ended = np.flatnonzero(infos["_final_obs"])
