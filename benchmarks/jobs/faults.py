@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -113,14 +114,12 @@ def learn(config: RunConfig, path: Path, fault: Fault | None = None, at: int = A
             with_crowd(online)
         online.begin()
         try:
-            with watched(online.watch, online):
+            # A breakdown is told of as such, where anybody watches.
+            with suppress(LearningError, WorldError), watched(online.watch, online):
                 while not online.is_finished:
                     if fault is not None and online.update >= at:
                         fault.plant(online, online.update - at)
                     online.iterate()
-        except (LearningError, WorldError):
-            # Told of as a breakdown, where anybody watches.
-            pass
         finally:
             online.world.close()
     return read_findings(path)

@@ -3,7 +3,9 @@
 import sys
 
 import numpy as np
+import pettingzoo
 import pytest
+from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 from heeler.core.errors import ConfigError
 from heeler.envs.oversight_game import CHARGES, GameConfig, OversightGame
@@ -13,13 +15,10 @@ SMALL = GameConfig(num_steps=4, num_units=4)
 
 
 def test_pettingzoos_own_test_of_a_parallel_environment():
-    testing = pytest.importorskip("pettingzoo.test", reason="PettingZoo is not installed")
-    import pettingzoo
-
     env = parallel_env(SMALL)
     assert isinstance(env, pettingzoo.ParallelEnv)
-    testing.parallel_api_test(env, num_cycles=100)
-    testing.parallel_seed_test(parallel_env)
+    parallel_api_test(env, num_cycles=100)
+    parallel_seed_test(parallel_env)
 
 
 def turn(env, effort=2, place=0, objects=()):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pettingzoo.test import parallel_api_test
 
 from heeler.core.errors import ConfigError, WorldError
 from heeler.envs import AgentsConfig, EnvConfig, make
@@ -265,12 +266,10 @@ def as_pettingzoo(**settings: Any) -> Any:
 
 @pytest.mark.parametrize("settings", [{}, {"early": "bob", "length": 6}, {"cut": True}])
 def test_the_meeting_is_what_pettingzoo_takes_for_one(settings):
-    pettingzoo_test = pytest.importorskip("pettingzoo.test")
-    pettingzoo_test.parallel_api_test(as_pettingzoo(**settings), num_cycles=30)
+    parallel_api_test(as_pettingzoo(**settings), num_cycles=30)
 
 
 def test_pettingzoos_own_conversions_change_nothing():
-    pytest.importorskip("pettingzoo")
     plain = build(length=4, costs=("heat",))
     converted = make(
         EnvConfig(
