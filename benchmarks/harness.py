@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 Figures = dict[str, float]
+_running: set[int] = set()
+"""Processes of jobs that have not ended, each the leader of its group."""
 RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
     ">": lambda figure, bound: figure > bound,
     ">=": lambda figure, bound: figure >= bound,
@@ -166,11 +169,19 @@ def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | N
         return Job(printed=_last_object(_tail(out), command), wall_s=wall_s, peak_mb=peak_mb)
 
 
+def stop_jobs() -> None:
+    """Kill every job that runs in any thread of this process."""
+    for pid in tuple(_running):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+
+
 def _wait(process: "subprocess.Popen[str] | subprocess.Popen[bytes]", timeout_s: float) -> tuple[int, float]:
     """Exit code (negative: the signal that ended it) and peak memory in MiB; kills the group when time is up."""
     timer = threading.Timer(timeout_s, os.killpg, (process.pid, signal.SIGKILL))
     timer.daemon = True
     timer.start()
+    _running.add(process.pid)
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
@@ -180,6 +191,7 @@ def _wait(process: "subprocess.Popen[str] | subprocess.Popen[bytes]", timeout_s:
         raise
     finally:
         timer.cancel()
+        _running.discard(process.pid)
     # Popen has not seen the end of its process; without this it would wait for it again.
     process.returncode = os.waitstatus_to_exitcode(status)
     return process.returncode, usage.ru_maxrss / 1024

@@ -1,15 +1,17 @@
-"""A list of jobs run one after the other: a line of progress for each, and what is finished survives a kill."""
+"""A list of jobs, each a process: a line of progress for each, and what is finished survives a kill."""
 
 import hashlib
 import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from benchmarks.harness import ROOT, Job, run_job
+from benchmarks.harness import ROOT, Job, run_job, stop_jobs
 
 KEPT = ROOT / "build" / "benchmarks"
 
@@ -25,30 +27,48 @@ class PlannedJob:
     """How long it lasts beside the others, in any unit: the time left is judged by it."""
 
 
-def run_plan(name: str, plan: Sequence[PlannedJob], *, kept: "KeptJobs | None" = None) -> list[Job]:
-    """Run the jobs in order; their standard error goes to ours as it comes.
+def run_plan(name: str, plan: Sequence[PlannedJob], *, kept: "KeptJobs | None" = None, at_once: int = 1) -> list[Job]:
+    """Run the jobs; their standard error goes to ours as it comes.
 
     Args:
         name: of the benchmark, for the progress lines.
-        plan: what to run.
+        plan: what to run, in this order.
         kept: finished jobs of an earlier start, which are not run again; None runs all and keeps none.
+        at_once: jobs that run beside one another, the longest first, each on one thread: only where no target is about
+            time.
     """
-    found = [kept.find(planned.command) if kept else None for planned in plan]
-    left = sum(planned.size for planned, job in zip(plan, found, strict=True) if job is None)
-    done, seconds = 0.0, 0.0
-    jobs: list[Job] = []
-    for index, (planned, job) in enumerate(zip(plan, found, strict=True)):
-        if job is None:
-            estimate = f"; about {_duration(left * seconds / done)} left" if done else ""
-            _say(f"{name} {index + 1}/{len(plan)}: {planned.label}{estimate}")
-            job = run_job(planned.command, live=True)
+    jobs = {index: job for index, one in enumerate(plan) if kept and (job := kept.find(one.command))}
+    for index in jobs:
+        _say(f"{name} {index + 1}/{len(plan)}: {plan[index].label}: kept from before")
+    wanting = [index for index in range(len(plan)) if index not in jobs]
+    if at_once > 1:
+        wanting.sort(key=lambda index: -plan[index].size)
+    left = sum(plan[index].size for index in wanting)
+    done = seconds = 0.0
+    threads = 1 if at_once > 1 else None
+
+    lock = Lock()
+
+    def run(index: int) -> None:
+        nonlocal done, left, seconds
+        planned = plan[index]
+        estimate = f"; about {_duration(left * seconds / done / at_once)} left" if done else ""
+        _say(f"{name} {index + 1}/{len(plan)}: {planned.label}{estimate}")
+        jobs[index] = job = run_job(planned.command, live=True, threads=threads)
+        with lock:
             done, left, seconds = done + planned.size, left - planned.size, seconds + job.wall_s
             if kept:
                 kept.add(planned.command, job)
-        else:
-            _say(f"{name} {index + 1}/{len(plan)}: {planned.label}: kept from before")
-        jobs.append(job)
-    return jobs
+
+    with ThreadPoolExecutor(at_once) as pool:
+        try:
+            for future in as_completed([pool.submit(run, index) for index in wanting]):
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_jobs()
+            raise
+    return [jobs[index] for index in range(len(plan))]
 
 
 class KeptJobs:

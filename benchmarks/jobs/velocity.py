@@ -3,7 +3,8 @@
 Prints {"return_mean", "cost_mean" and "energy_mean" (of a step) of fresh episodes, "steps", "train_wall_s",
 "violations" (what all steps of learning have cost), "episodes_over" (episodes of learning above the budget),
 "training_return" and "training_cost" (of the last 100 of them), "reached_at" (steps after which episodes of learning
-first came to `--level` within the budget; those of the whole run where they never did), "reached"}.
+first came to `--level` within the budget; those of the whole run where they never did), "reached", "files": the sources
+that all this depends on}.
 """
 
 import argparse
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.jobs.training import Trained, train
+from benchmarks.jobs.training import Trained, loaded_sources, train
 from heeler.loop.config import RunConfig
 from heeler.recipes import velocity
 from heeler.safety.costs import CostConfig
@@ -35,7 +36,7 @@ def main() -> None:
     given = {} if arguments.steps is None else {"total_steps": arguments.steps}
     config = velocity(env=arguments.task, seed=arguments.seed, budget=BUDGET, method=arguments.method, **given)
     trained = train(replace(_with_energy(config, arguments.energy), num_evaluation_episodes=50))
-    print(json.dumps(fields(trained, arguments.level)))
+    print(json.dumps(fields(trained, arguments.level) | {"files": loaded_sources()}))
 
 
 def _with_energy(config: RunConfig, budget: float | None) -> RunConfig:

@@ -86,7 +86,7 @@ def test_the_time_left_is_told_by_the_sizes_of_what_is_left(
     from benchmarks.harness import Job
 
     monkeypatch.setattr(
-        plan_module, "run_job", lambda command, live: Job(printed=json.loads(command[1]), wall_s=60.0, peak_mb=1.0)
+        plan_module, "run_job", lambda command, **_: Job(printed=json.loads(command[1]), wall_s=60.0, peak_mb=1.0)
     )
     plan = [PlannedJob(label=f"job {size}", command=("python", "{}"), size=size) for size in (2, 10, 100)]
     run_plan("example", plan)
@@ -96,6 +96,25 @@ def test_the_time_left_is_told_by_the_sizes_of_what_is_left(
         "example 2/3: job 10; about 55 min left",
         "example 3/3: job 100; about 17 min left",
     ]
+
+
+def test_jobs_at_once_run_beside_one_another_and_come_back_in_their_order(repository: Path) -> None:
+    # Each waits until the other has begun.
+    waiting = (
+        "import json, os, pathlib, sys, time; own, other = map(pathlib.Path, sys.argv[1:]); own.touch()\n"
+        "while not other.exists(): time.sleep(0.01)\n"
+        "print(json.dumps({'runs': own.name, 'threads': os.environ['OMP_NUM_THREADS'], 'files': []}))"
+    )
+    a, b = repository / "a", repository / "b"
+    plan = [planned(a, str(b), code=waiting), planned(b, str(a), code=waiting)]
+    found = run_plan("example", plan, kept=KeptJobs(repository / "kept.jsonl"), at_once=2)
+    assert [job.printed for job in found] == [{"runs": name, "threads": "1", "files": []} for name in ("a", "b")]
+
+
+def test_where_a_job_fails_those_beside_it_are_stopped(repository: Path) -> None:
+    hanging = planned(repository / "a", code="import time; time.sleep(600)")
+    with pytest.raises(BenchmarkError, match="exit code 3"):
+        run_plan("example", [hanging, planned(repository / "b", code="raise SystemExit(3)")], at_once=2)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_the_ceilings_are_the_limits_and_the_healthy_pay() -> None:
 def test_every_body_is_run_with_every_seed(quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[PlannedJob] = []
 
-    def note(name: str, plan: Sequence[PlannedJob]) -> list[Job]:
+    def note(name: str, plan: Sequence[PlannedJob], **_: Any) -> list[Job]:
         seen.extend(plan)
         return [job() for _ in plan]
 
