@@ -161,7 +161,7 @@ def test_a_run_that_nobody_watched_goes_on_with_a_watch(tmp_path: Path) -> None:
     resume(tmp_path / "run")
     checkpoint, _ = RunDirectory.open(tmp_path / "run").newest_checkpoint()
     assert checkpoint is not None
-    assert checkpoint.state["watch"]["monitors"]["kl_spike"]["spike"]["jumps"]["num_seen"] == 3
+    assert len(checkpoint.state["watch"]["monitors"]["kl_spike"]["spike"]["jump"]["past"]) == 3
 
 
 def stepped_without(config: RunConfig, path: Path, updates: int) -> None:

@@ -1,10 +1,8 @@
 """Costs that have a budget do not shoot up."""
 
-import numpy as np
-
 from heeler.oversight.finding import Finding
 from heeler.oversight.monitors.adwin import Adwin
-from heeler.oversight.monitors.jumps import Jumps
+from heeler.oversight.monitors.jumps import Jump
 from heeler.oversight.monitors.kept import Kept
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.page_hinkley import PageHinkley
@@ -56,12 +54,12 @@ class CostDrift(Monitor):
 class _Course(Kept):
     """One cost, in budgets."""
 
-    kept = ("page", "adwin", "jumps", "num_seen", "last", "usual", "change")
+    kept = ("page", "adwin", "jump", "num_seen", "last", "usual", "change")
 
     def __init__(self, error_rate: float, num_looks: int) -> None:
         third = error_rate / 3
         self.page, self.adwin = PageHinkley(third, num_looks), Adwin(third, num_looks)
-        self.jumps = Jumps(1, third, num_looks, sided=1)
+        self.jump = Jump(third, num_looks, sided=1)
         self.num_seen = 0
         self.last = self.usual = self.change = 0.0
 
@@ -71,7 +69,7 @@ class _Course(Kept):
         usual = self.usual if self.num_seen > 1 else level
         scale = max(1.5 * self.change, 1.0, 0.5 * usual)
         rose = self.num_seen > _FIRST and self.page.add(min((level - max(usual, 1.0)) / scale, 10.0))
-        leapt = self.jumps.look(np.array([level]), 0.5)[0] > 0
+        leapt = self.jump.look(level, 0.5) > 0
         stays = self.adwin.add(min(1.0, max(0.0, level / _CAP))) and self.adwin.changed_by > _LEAST_RISE
         memory = max(_MEMORY, 1 / self.num_seen)
         self.change += memory * (abs(level - (self.last if self.num_seen > 1 else level)) - self.change)

@@ -8,7 +8,7 @@ from heeler.oversight.monitors.jumps import Jumps
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.regression import Forgetting, features
 from heeler.oversight.monitors.seen import Seen
-from heeler.oversight.monitors.whitening import Recent
+from heeler.oversight.monitors.whitening import Recent, moments
 
 # A policy that learns comes to states where a line fits less well; but not so much worse from one update to the next.
 _LEAST_ALL, _LEAST_ONE = np.log(1.6), np.log(2.5)
@@ -42,7 +42,7 @@ class Dynamics(Monitor):
         if not observation_KP.size:
             return None
         if self.first.num_batches == 0:
-            self.first.add(observation_KP)
+            self.first.add(moments(observation_KP))
             self.jumps = Jumps(1 + observation_KP.shape[1], self.rate, self.setup.num_updates, sided=1)
         scaled_KP = (observation_KP - self.first.mean_P) / self.first.spread_P
         target_KP = (next_KP - observation_KP) / self.first.spread_P
@@ -50,10 +50,11 @@ class Dynamics(Monitor):
         if foretold_KP is None:
             return None
         error_P = self.regression.log_error(foretold_KP, target_KP)
-        return self._judge(seen, np.concatenate([[error_P.mean()], error_P]))
+        error_S, least_S = np.empty(len(error_P) + 1), np.full(len(error_P) + 1, _LEAST_ONE)
+        error_S[0], error_S[1:], least_S[0] = error_P.sum() / len(error_P), error_P, _LEAST_ALL
+        return self._judge(seen, self.jumps.look(error_S, least_S))
 
-    def _judge(self, seen: Seen, error_S: Floats) -> Finding | None:
-        jump_S = self.jumps.look(error_S, np.array([_LEAST_ALL] + [_LEAST_ONE] * (len(error_S) - 1)))
+    def _judge(self, seen: Seen, jump_S: Floats) -> Finding | None:
         if not jump_S.any():
             return None
         worst = int(jump_S.argmax())

@@ -100,3 +100,56 @@ class Jumps(Kept):
             self.past_WS[-1, known_S] = value_S[known_S]
         self.num_seen += 1
         return jump_S
+
+
+class Jump(Kept):
+    """Follows one figure as `Jumps` does, in plain numbers: arrays of one figure take several times as long.
+
+    Args:
+        error_rate: probability that it is taken for a jump in a whole run, where it is none.
+        num_looks: updates of the run.
+        sided: 1 for jumps up, -1 for jumps down, 0 for both.
+        window: W.
+    """
+
+    kept = ("past", "off")
+
+    def __init__(self, error_rate: float, num_looks: int, *, sided: int = 0, window: int = WINDOW) -> None:
+        self.sided, self.window = sided, window
+        self.past: list[float] = []
+        """The last W values, the oldest first."""
+        self.off = 0.0
+        """How far the last value was off its line, sure or not; 0 while there is no line."""
+        self.threshold = t_quantile(error_rate / num_looks / (1 if sided else 2), window - 2)
+        """Of t."""
+
+    def look(self, value: float, least: float = 0.0) -> float:
+        """Take in the next value, which is finite; by how much it jumped, 0 where it did not.
+
+        Args:
+            value: of the figure.
+            least: smaller jumps are none.
+        """
+        jump = 0.0
+        if len(self.past) == self.window:
+            expected, error = self._continued()
+            self.off = value - expected
+            size = self.sided * self.off if self.sided else abs(self.off)
+            rounding = 1e-9 * (abs(expected) + abs(value))
+            if size > max(self.threshold * error + rounding, least):
+                jump = self.off
+            del self.past[0]
+        self.past.append(value)
+        return jump
+
+    def _continued(self) -> tuple[float, float]:
+        """Where the line through the last W values goes next, and the standard error of a value there."""
+        window, past = self.window, self.past
+        middle, ahead = (window - 1) / 2, (window + 1) / 2
+        spread = window * (window * window - 1) / 12
+        mean = sum(past) / window
+        slope = sum((place - middle) * value for place, value in enumerate(past)) / spread
+        start = mean - slope * middle
+        residual = sum((value - start - slope * place) ** 2 for place, value in enumerate(past))
+        wide = 1 + 1 / window + ahead * ahead / spread
+        return mean + slope * ahead, math.sqrt(residual / (window - 2) * wide)

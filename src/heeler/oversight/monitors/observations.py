@@ -1,5 +1,7 @@
 """Observations are like those of the updates before: what the policy is asked about is what it learned from."""
 
+import math
+
 import numpy as np
 
 from heeler.oversight.betting import Floats
@@ -7,9 +9,9 @@ from heeler.oversight.finding import Finding
 from heeler.oversight.monitors.jumps import Jumps
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.seen import Seen
-from heeler.oversight.monitors.whitening import Recent
+from heeler.oversight.monitors.whitening import Recent, moments
 
-_LEAST_DISTANCE, _LEAST_MEAN, _LEAST_SPREAD = np.log(2.0), 1.0, np.log(2.5)
+_LEAST_DISTANCE, _LEAST_MEAN, _LEAST_SPREAD = math.log(2.0), 1.0, math.log(2.5)
 
 
 class Observations(Monitor):
@@ -35,21 +37,21 @@ class Observations(Monitor):
         value_KP = self.recent.of(seen.acted.observation_KO)
         if not value_KP.size:
             return None
+        batch, number = moments(value_KP), value_KP.shape[1]
         if self.recent.num_batches == 0:
-            self.jumps = Jumps(1 + 2 * value_KP.shape[1], self.rate, self.setup.num_updates)
-            self.recent.add(value_KP)
+            self.jumps = Jumps(1 + 2 * number, self.rate, self.setup.num_updates)
+            self.recent.add(batch)
             return None
-        mean_P, log_spread_P = value_KP.mean(0), np.log(value_KP.std(0) + 1e-3 * self.recent.spread_P)
-        distance = self.recent.distance(value_KP)
-        figure_S = np.concatenate([[np.log(max(distance, 1e-9))], mean_P, log_spread_P])
-        least_S = np.concatenate(
-            [[_LEAST_DISTANCE], _LEAST_MEAN * self.recent.spread_P, np.full(len(mean_P), _LEAST_SPREAD)]
-        )
+        distance, figure_S, least_S = self.recent.distance(batch), np.empty(1 + 2 * number), np.empty(1 + 2 * number)
+        figure_S[0], least_S[0] = math.log(max(distance, 1e-9)), _LEAST_DISTANCE
+        figure_S[1 : 1 + number], least_S[1 : 1 + number] = batch.mean_P, _LEAST_MEAN * self.recent.spread_P
+        figure_S[1 + number :] = np.log(batch.spread_P + 1e-3 * self.recent.spread_P)
+        least_S[1 + number :] = _LEAST_SPREAD
         jump_S = self.jumps.look(figure_S, least_S)
         # Observations that are nearer to those before than usual are no news.
         jump_S[0] = max(jump_S[0], 0.0)
         finding = self._tell(seen, jump_S, distance) if jump_S.any() else None
-        self.recent.add(value_KP)
+        self.recent.add(batch)
         return finding
 
     def _tell(self, seen: Seen, jump_S: Floats, distance: float) -> Finding:

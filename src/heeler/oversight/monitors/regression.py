@@ -7,6 +7,7 @@ import numpy as np
 
 from heeler.oversight.betting import Floats
 from heeler.oversight.monitors.kept import Kept
+from heeler.oversight.monitors.whitening import column_means
 
 _LEAST_BATCHES = 3
 _RIDGE = 1e-3
@@ -39,14 +40,14 @@ class Forgetting(Kept):
             self.gram_FF = self.decay * self.gram_FF + gram_FF
             self.cross_FY = self.decay * self.cross_FY + cross_FY
         if self.num_batches < _LEAST_BATCHES:
-            spread_Y = np.sqrt(np.square(target_KY).mean(0))
+            spread_Y = np.sqrt(column_means(np.square(target_KY)))
             self.spread_Y = spread_Y if self.num_batches == 0 else np.maximum(self.spread_Y, spread_Y)
         self.num_batches += 1
         return foretold_KY
 
     def _solved(self) -> Floats:
-        scale = float(np.trace(self.gram_FF)) / len(self.gram_FF)
-        ridged_FF = self.gram_FF + _RIDGE * scale * np.eye(len(self.gram_FF))
+        ridged_FF = self.gram_FF.copy()
+        ridged_FF.flat[:: len(ridged_FF) + 1] += _RIDGE * float(self.gram_FF.trace()) / len(ridged_FF)
         return np.linalg.solve(ridged_FF, self.cross_FY).astype(np.float64, copy=False)
 
     def log_error(self, foretold_KY: Floats, target_KY: Floats) -> Floats:
@@ -55,14 +56,17 @@ class Forgetting(Kept):
         Of logarithms, so that a few steps that nobody could foretell do not make a batch another.
         """
         off_KY = (foretold_KY - target_KY) / (self.spread_Y + 1e-12)
-        return 0.5 * np.log(np.square(off_KY) + 1e-4).mean(0)
+        return 0.5 * column_means(np.log(off_KY * off_KY + 1e-4))
 
 
-def features(scaled_KP: Floats, executed_KA: Floats) -> Floats:
-    """[K, F]: 1, observations with their squares, actions; all cut at 10 spreads."""
-    seen_KP = np.clip(scaled_KP, -10, 10)
-    acted_KA = np.clip(executed_KA[:, :MAX_ACTIONS], -10, 10)
-    return np.concatenate([np.ones((len(seen_KP), 1)), seen_KP, np.square(seen_KP) / 10, acted_KA], 1)
+def features(scaled_KP: Floats, executed_KA: Floats, *others_KP: Floats) -> Floats:
+    """[K, F]: 1, observations with their squares, actions, and what else there is; all cut at 10 spreads."""
+    seen_KP, acted_KA, *more_KP = map(_cut, (scaled_KP, executed_KA[:, :MAX_ACTIONS], *others_KP))
+    return np.concatenate([np.ones((len(seen_KP), 1)), seen_KP, 0.1 * seen_KP * seen_KP, acted_KA, *more_KP], 1)
+
+
+def _cut(value_KP: Floats) -> Floats:
+    return np.minimum(np.maximum(value_KP, -10.0), 10.0)
 
 
 MAX_ACTIONS = 8

@@ -11,7 +11,7 @@ from heeler.oversight.monitors.jumps import Jumps
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.regression import Forgetting, features
 from heeler.oversight.monitors.seen import Acted, Seen
-from heeler.oversight.monitors.whitening import Recent
+from heeler.oversight.monitors.whitening import Recent, moments
 from heeler.oversight.student import t_quantile
 
 _LEAST_LOG = np.log(3.0)
@@ -63,7 +63,9 @@ class RewardSignal(Monitor):
 
     def _jumped(self, seen: Seen, acted: Acted) -> Finding | None:
         reward_K = acted.reward_K
-        mean, spread = float(reward_K.mean()), float(reward_K.std())
+        mean = float(reward_K.sum()) / len(reward_K)
+        centred_K = reward_K - mean
+        spread = math.sqrt(float(centred_K @ centred_K) / len(reward_K))
         foretold_K, error = self._foretold(acted)
         log_spread = math.log(spread + 1e-3 * self.spread + 1e-12)
         figure_S = np.array([mean, log_spread, error])
@@ -71,7 +73,7 @@ class RewardSignal(Monitor):
             figure_S = np.array([0.0, log_spread, 0.0])
         least_S = np.array([self.spread + 0.5 * self.level, _LEAST_LOG, _LEAST_LOG])
         jump_S = self.jumps.look(figure_S, least_S)
-        opposite = None if foretold_K is None else self._opposite(seen, foretold_K, reward_K)
+        opposite = None if foretold_K is None else self._opposite(seen, foretold_K, centred_K, spread)
         weight = 0.2 if self.spread or self.level else 1.0
         self.spread += weight * (spread - self.spread)
         self.level += weight * (abs(mean) - self.level)
@@ -94,24 +96,22 @@ class RewardSignal(Monitor):
         if not observation_KP.size:
             return None, math.nan
         if self.first.num_batches == 0:
-            self.first.add(observation_KP)
+            self.first.add(moments(observation_KP))
         scale = [(value - self.first.mean_P) / self.first.spread_P for value in (observation_KP, next_KP)]
-        feature_KF = np.concatenate([features(scale[0], acted.executed_KA), np.clip(scale[1], -10, 10)], 1)
+        feature_KF = features(scale[0], acted.executed_KA, scale[1])
         target_K1 = acted.reward_K[:, None]
         foretold_K1 = self.regression.add(feature_KF, target_K1)
         if foretold_K1 is None:
             return None, math.nan
         return foretold_K1[:, 0], float(self.regression.log_error(foretold_K1, target_K1)[0])
 
-    def _opposite(self, seen: Seen, foretold_K: Floats, reward_K: Floats) -> Finding | None:
-        spreads = float(foretold_K.std()), float(reward_K.std())
-        degrees = len(reward_K) // 8 - 2
-        if min(spreads) <= 1e-9 or degrees < 8:
+    def _opposite(self, seen: Seen, foretold_K: Floats, centred_K: Floats, spread: float) -> Finding | None:
+        number = len(centred_K)
+        off_K = foretold_K - foretold_K.sum() / number
+        foretold_spread, degrees = math.sqrt(float(off_K @ off_K) / number), number // 8 - 2
+        if min(foretold_spread, spread) <= 1e-9 or degrees < 8:
             return None
-        centred_K = foretold_K - foretold_K.mean()
-        correlation = float(
-            np.clip((centred_K @ (reward_K - reward_K.mean())) / len(reward_K) / math.prod(spreads), -1, 1)
-        )
+        correlation = min(1.0, max(-1.0, float(off_K @ centred_K) / number / foretold_spread / spread))
         needed = t_quantile(self.rate / 3 / self.setup.num_updates, degrees)
         if correlation > -needed / math.sqrt(degrees + needed**2):
             return None

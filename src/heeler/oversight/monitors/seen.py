@@ -83,14 +83,12 @@ class Seen:
 
 @cache
 def drawn(num_steps: int, num_envs: int) -> NDArray[np.int64]:
-    """[2, K] steps and environments, evenly over a rollout and always the same, so that watching needs no chance."""
+    """[K] places among steps times environments, evenly over a rollout; always the same: watching needs no chance."""
     number = num_steps * num_envs
     if number <= NUM_DRAWN:
-        flat = np.arange(number)
-    else:
-        # Multiples of the golden ratio keep to no rhythm that a rollout may have.
-        flat = np.unique((np.arange(NUM_DRAWN) * _GOLDEN % 1 * number).astype(np.int64))
-    return np.stack(np.divmod(flat, num_envs))
+        return np.arange(number)
+    # Multiples of the golden ratio keep to no rhythm that a rollout may have.
+    return np.unique((np.arange(NUM_DRAWN) * _GOLDEN % 1 * number).astype(np.int64))
 
 
 def acted(rollout: Rollout, reward: NDArray[np.floating] | None) -> Acted:
@@ -100,19 +98,20 @@ def acted(rollout: Rollout, reward: NDArray[np.floating] | None) -> Acted:
         rollout: what happened.
         reward: [T, N] as the learner got it, or None.
     """
-    t, n = drawn(*rollout.terminated.shape)
+    num_steps, num_envs = rollout.terminated.shape
+    flat_K = drawn(num_steps, num_envs)
     # What follows an episode's end is the next one's beginning.
-    going = ~rollout.ended[t, n]
-    t, n = t[going], n[going]
-    observation, executed = rollout.observation, rollout.executed[t, n]
-    same = [_same(rollout, lag) for lag in LAGS]
+    flat_K = flat_K[~rollout.ended.reshape(-1).take(flat_K)]
+    observation_BO = rollout.observation.reshape((num_steps + 1) * num_envs, -1)
+    executed = rollout.executed.reshape(num_steps * num_envs, -1).take(flat_K, 0)
+    same_LO, num_compared = _same(rollout)
     return Acted(
-        observation_KO=observation[t, n].astype(np.float64),
-        executed_KA=executed.reshape(len(t), -1).astype(np.float64),
-        next_KO=observation[t + 1, n].astype(np.float64),
-        reward_K=np.full(len(t), np.nan) if reward is None else np.asarray(reward[t, n], np.float64),
-        same_LO=np.stack([share for share, _ in same]),
-        num_compared=min(number for _, number in same),
+        observation_KO=observation_BO.take(flat_K, 0).astype(np.float64),
+        executed_KA=executed.astype(np.float64),
+        next_KO=observation_BO.take(flat_K + num_envs, 0).astype(np.float64),
+        reward_K=np.full(len(flat_K), np.nan) if reward is None else reward.reshape(-1).take(flat_K).astype(np.float64),
+        same_LO=same_LO,
+        num_compared=num_compared,
         num_steps=rollout.terminated.size,
         costly_C=(rollout.cost > 0).mean((0, 1)),
         is_discrete=executed.dtype.kind == "i",
@@ -125,15 +124,20 @@ def _compared(num_envs: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, num_envs - 1, min(num_envs, _NUM_COMPARED)).astype(np.int64))
 
 
-def _same(rollout: Rollout, lag: int) -> tuple[Floats, int]:
-    """[O] share of steps at which a number is what it was `lag` steps before, in the same episode, and of how many.
+def _same(rollout: Rollout) -> tuple[Floats, int]:
+    """[L, O] share of steps at which a number is what it was a lag before, in the same episode, and of how many.
 
     Of four environments: what is stuck is so in all of them, and the whole would take longer than all else here.
     """
     num_steps, num_envs = rollout.terminated.shape
     columns = _compared(num_envs)
-    seen, episode = rollout.observation[:num_steps, columns], rollout.episode_index[:, columns]
-    within = episode[lag:] == episode[:-lag]
-    same: Floats = ((seen[lag:] == seen[:-lag]) & within[..., None]).sum((0, 1)).astype(np.float64)
-    number = int(within.sum())
-    return same / max(number, 1), number
+    seen_TNO = rollout.observation[:num_steps].take(columns, 1)
+    episode_TN = rollout.episode_index.take(columns, 1)
+    same_LO, number_L = np.zeros((len(LAGS), seen_TNO.shape[2])), np.zeros(len(LAGS))
+    for place, lag in enumerate(LAGS):
+        within_B = (episode_TN[lag:] == episode_TN[:-lag]).reshape(-1).astype(np.float32)
+        same_BO = (seen_TNO[lag:] == seen_TNO[:-lag]).reshape(len(within_B), -1).astype(np.float32)
+        number_L[place] = within_B.sum()
+        # As a product, which is exact for counts like these and many times as fast as a sum of booleans.
+        same_LO[place] = within_B @ same_BO / max(number_L[place], 1)
+    return same_LO, int(number_L.min())

@@ -2,14 +2,12 @@
 
 import math
 
-import numpy as np
-
-from heeler.oversight.monitors.jumps import Jumps
+from heeler.oversight.monitors.jumps import Jump
 from heeler.oversight.monitors.kept import Kept
 
 
 class Spike(Kept):
-    """Follows one metric by `Jumps`.
+    """Follows one metric by `Jump`.
 
     Args:
         error_rate: probability of a false alarm in a whole run.
@@ -18,10 +16,10 @@ class Spike(Kept):
         is_positive: whether the metric is followed by its logarithm.
     """
 
-    kept = ("jumps",)
+    kept = ("jump",)
 
     def __init__(self, error_rate: float, num_looks: int, *, sided: int = 1, is_positive: bool = True) -> None:
-        self.jumps = Jumps(1, error_rate, num_looks, sided=sided)
+        self.jump = Jump(error_rate, num_looks, sided=sided)
         self.is_positive = is_positive
 
     def add(self, value: float | None, least: float) -> float:
@@ -34,4 +32,4 @@ class Spike(Kept):
         if value is None or not math.isfinite(value):
             return 0.0
         figure = math.log(max(value, 1e-8)) if self.is_positive else value
-        return float(self.jumps.look(np.array([figure]), least)[0])
+        return self.jump.look(figure, least)

@@ -44,7 +44,7 @@ class ValueLoss(Monitor):
             return None
         if leap:
             words = f"The value network's loss is {loss:.3g}, {math.exp(leap):.2g} times what was to be expected"
-        elif fall and explained is not None and self.loss.jumps.off_S[0] >= _LEAST_WITH_FALL:
+        elif fall and explained is not None and self.loss.jump.off >= _LEAST_WITH_FALL:
             words = (
                 f"The value network explains {explained:.0%} of the returns, {-fall:.0%} less than was to be expected"
             )

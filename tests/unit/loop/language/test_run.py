@@ -105,7 +105,7 @@ def test_a_run_leaves_metrics_answers_checkpoints_and_candidates(finished: Path,
     assert acts.count("gate.decide") == 2
     checkpoint, _ = directory.newest_checkpoint()
     assert checkpoint is not None
-    assert checkpoint.state["monitors"]["monitors"]["kl_spike"]["spike"]["jumps"]["num_seen"] == 4
+    assert len(checkpoint.state["monitors"]["monitors"]["kl_spike"]["spike"]["jump"]["past"]) == 4
 
 
 def test_the_policy_moves_and_the_reference_does_not(finished: Path, base: Path) -> None:

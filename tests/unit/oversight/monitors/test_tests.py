@@ -1,6 +1,7 @@
 """The tests that monitors are made of: against naive versions, and at their stated rates where nothing happens."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -12,12 +13,12 @@ from heeler.oversight.betting import log_mean_exp
 from heeler.oversight.monitors import e_detector, per_person
 from heeler.oversight.monitors.adwin import _ROWS_OF_A_SIZE, Adwin
 from heeler.oversight.monitors.e_detector import EDetector
-from heeler.oversight.monitors.jumps import Jumps, continued
+from heeler.oversight.monitors.jumps import Jump, Jumps, continued
 from heeler.oversight.monitors.page_hinkley import PageHinkley
 from heeler.oversight.monitors.per_person import PerPerson
 from heeler.oversight.monitors.ranks import Ranks, num_above
 from heeler.oversight.monitors.regression import Forgetting
-from heeler.oversight.monitors.whitening import MAX_NUMBERS, Recent
+from heeler.oversight.monitors.whitening import MAX_NUMBERS, Recent, moments
 from heeler.oversight.student import t_quantile, t_tail
 
 
@@ -95,6 +96,24 @@ def test_a_figure_that_is_no_number_is_left_out() -> None:
         row[1] = np.nan if n % 3 else row[1]
         assert not jumps.look(row).any()
     assert jumps.look(np.array([50.0, np.nan])).tolist() == [pytest.approx(50, abs=3), 0]
+
+
+@pytest.mark.parametrize("sided", [0, 1, -1])
+def test_one_figure_is_followed_as_many_are(sided: int) -> None:
+    rng = np.random.default_rng(5)
+    rate, looks = 0.4, 20
+    many, one = Jumps(1, rate, looks, sided=sided), Jump(rate, looks, sided=sided)
+    assert many.threshold == one.threshold
+    found = []
+    for n in range(200):
+        value = 5.0 + 0.3 * n + rng.normal() + 12 * (rng.random() < 0.1) * rng.choice([-1, 1])
+        least = float(rng.choice([0.0, 3.0]))
+        found.append(one.look(value, least))
+        assert found[-1] == pytest.approx(many.look(np.array([value]), least)[0])
+        assert one.off == pytest.approx(many.off_S[0])
+    assert 3 < np.count_nonzero(found) < 60
+    again = Jump(rate, looks, sided=sided).load_state_dict(json.loads(json.dumps(one.state_dict())))
+    assert again.look(1.0) == one.look(1.0)
 
 
 # Page and Hinkley
@@ -289,7 +308,7 @@ def test_what_is_recent_is_the_mean_and_covariance_of_all_that_was_seen_by_weigh
     recent = Recent(weight=0.25)
     for batch in batches:
         assert recent.of(batch).shape == batch.shape
-        recent.add(batch)
+        recent.add(moments(batch))
     # Each new batch takes a quarter of the weight, or its equal share while there are fewer than four.
     weights = np.zeros(0)
     for n in range(len(batches)):
@@ -305,14 +324,14 @@ def test_distance_is_mahalanobis_s() -> None:
     rng = np.random.default_rng(14)
     known = rng.normal(size=(400, 3)) @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.2], [0.0, 0.0, 3.0]])
     recent = Recent()
-    assert math.isnan(recent.distance(known))
-    recent.add(recent.of(known))
+    assert math.isnan(recent.distance(moments(known)))
+    recent.add(moments(recent.of(known)))
     new = rng.normal(size=(50, 3)) + np.array([0.0, 4.0, 0.0])
     # A little is added to each variance, so that numbers that go together exactly can be told apart from nothing.
     inverse = np.linalg.inv(np.cov(known.T, ddof=0) + np.diag(1e-3 * known.var(0)))
     naive = [spatial.distance.mahalanobis(row, known.mean(0), inverse) ** 2 / 3 for row in new]
-    assert recent.distance(new) == pytest.approx(np.mean(naive), rel=1e-6)
-    assert recent.distance(known) == pytest.approx(1.0, abs=0.01)
+    assert recent.distance(moments(new)) == pytest.approx(np.mean(naive), rel=1e-6)
+    assert recent.distance(moments(known)) == pytest.approx(1.0, abs=0.01)
 
 
 def test_of_a_wide_observation_the_numbers_that_vary_most_are_followed() -> None:
