@@ -365,6 +365,27 @@ def test_the_point_robots_brake_brings_it_to_rest():
     np.testing.assert_allclose(point_robot(seen), [[-1, 0], [-0.35, -1], [1, 0.2]], atol=1e-6)
 
 
+def test_the_point_robots_brake_brings_it_to_rest_however_it_slides():
+    from heeler.safety.shields.brakes import point_robot
+
+    N, rng = 64, np.random.default_rng(0)
+    world = make(EnvConfig(id="PointGoal", num_envs=N, kwargs={"level": 0, "half_width": 50.0}), 0)
+    observation, _ = world.reset(seed=0)
+    for turn in rng.uniform(-1, 1, (4, N)).repeat(10, 0):
+        observation, *_ = world.step(np.stack([np.ones(N), turn], 1).astype(np.float32))
+    assert np.abs(observation[:, 1]).max() > 0.8, "some slide sideways"
+    places = []
+    for _ in range(100):
+        places.append(world.layout().robot[:, :2])
+        observation, *_ = world.step(point_robot(observation))
+    to_go = np.linalg.norm(np.array(places) - world.layout().robot[:, :2], axis=2).max(1)
+    assert to_go[0] < 0.4
+    assert to_go[20] < 0.01
+    # What a check of sixty steps cannot see any more is less than a hair's breadth.
+    assert to_go[60] < 1e-5
+    world.close()
+
+
 def test_a_policy_of_another_world_can_be_shielded_too():
     """The shield asks nothing of a policy but what any has."""
     world = Rail(4)
