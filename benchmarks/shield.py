@@ -1,9 +1,10 @@
-"""A point robot among hazards, which it learned to care nothing for, behind a model check: does it ever enter one?
+"""A point robot among hazards behind a model check: does it ever enter one, and what does that cost?
 
-`violations`: steps in a hazard, over all shielded episodes of all seeds; `bare_violations`: the same without the
-shield. `return_share`: return of a shielded episode as a share of a bare one's, the median over the seeds;
-`shielded_share`: share of steps in which another action than the policy's was done, and `nothing_safe` how many steps
-had no safe one.
+Of policies that learned within a budget of hazards, and beside them of such as learned from the reward alone
+(`unaware_`), which have to be led round everything. `violations`: steps in a hazard, over all shielded episodes of
+both and of all seeds; `bare_violations`: the same without the shield. `return_share`: return of a shielded episode as
+a share of a bare one's, the median over the seeds; `shielded_share`: share of steps in which another action than the
+policy's was done, and `nothing_safe` how many steps had no safe one.
 """
 
 import statistics
@@ -12,30 +13,45 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.harness import Benchmark, Figures
-from benchmarks.plan import PlannedJob, run_plan
+from benchmarks.plan import KEPT, KeptJobs, PlannedJob, run_plan
 
 JOB = (sys.executable, "-m", "benchmarks.jobs.shield")
 QUICK = ("--steps", "8192", "--episodes", "2", "--episode-steps", "60")
+KINDS: Mapping[str, Sequence[str]] = {"": (), "unaware_": ("--unaware",)}
+"""Options of the policies, by what their figures' names begin with."""
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
-    """One policy for each seed."""
-    options = QUICK if quick else ()
-    plan = [PlannedJob(label=f"seed {seed}", command=(*JOB, "--seed", str(seed), *options), size=1) for seed in seeds]
-    return summarize([job.printed for job in run_plan("shield", plan)])
+    """One policy of each kind for each seed."""
+    runs = [(kind, seed) for kind in KINDS for seed in seeds]
+    plan = [_planned(kind, seed, QUICK if quick else ()) for kind, seed in runs]
+    kept = None if quick else KeptJobs(KEPT / "shield.jsonl")
+    jobs = run_plan("shield", plan, kept=kept, at_once=2)
+    printed = [job.printed for job in jobs]
+    return summarize(
+        {kind: [one for (own, _), one in zip(runs, printed, strict=True) if own == kind] for kind in KINDS}
+    )
 
 
-def summarize(printed: Sequence[Mapping[str, Any]]) -> Figures:
-    """Figures of what the jobs printed."""
-    return {
-        "violations": sum(each["violations"] for each in printed),
-        "bare_violations": sum(each["bare_violations"] for each in printed),
-        "return_share": statistics.median(each["shielded_return"] / each["bare_return"] for each in printed),
-        "shielded_return": statistics.median(each["shielded_return"] for each in printed),
-        "bare_return": statistics.median(each["bare_return"] for each in printed),
-        "shielded_share": statistics.median(each["shielded_share"] for each in printed),
-        "nothing_safe": sum(each["nothing_safe"] for each in printed),
-    }
+def _planned(kind: str, seed: int, options: Sequence[str]) -> PlannedJob:
+    label = f"{kind.replace('_', ', ')}seed {seed}"
+    return PlannedJob(label=label, command=(*JOB, "--seed", str(seed), *KINDS[kind], *options), size=1)
+
+
+def summarize(printed: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figures:
+    """Figures of what the jobs of each kind printed."""
+    every = [each for kind in KINDS for each in printed[kind]]
+    figures: Figures = {name: sum(each[name] for each in every) for name in ("violations", "nothing_safe")}
+    for kind in KINDS:
+        own = printed[kind]
+        figures |= {
+            f"{kind}return_share": statistics.median(each["shielded_return"] / each["bare_return"] for each in own),
+            f"{kind}shielded_return": statistics.median(each["shielded_return"] for each in own),
+            f"{kind}bare_return": statistics.median(each["bare_return"] for each in own),
+            f"{kind}bare_violations": sum(each["bare_violations"] for each in own),
+            f"{kind}shielded_share": statistics.median(each["shielded_share"] for each in own),
+        }
+    return figures
 
 
 BENCHMARK = Benchmark(

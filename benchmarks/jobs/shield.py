@@ -1,10 +1,11 @@
-"""A point robot learns to reach goals with nothing in its way of hazards, and is then acted with behind a shield.
+"""A point robot learns to reach goals past hazards, and is then acted with behind a shield.
 
-PPO learns from the reward alone. Fresh episodes of its policy are played bare, and behind a model check: a twin of the
-world takes each action and then brakes, and what would enter a hazard on the way is not done.
+It learns within a budget of 25 steps in hazards an episode (the recipe `course`), or with --unaware from the reward
+alone. Fresh episodes of its policy are played bare, and behind a model check: a twin of the world takes each action and
+then brakes, and what would enter a hazard on the way is not done.
 Prints {"violations": steps in a hazard of all shielded episodes, "bare_violations", "shielded_return", "bare_return":
 means of an episode, "shielded_share": of steps, "nothing_safe": steps without a safe action, "train_wall_s", "steps",
-"evaluation_wall_s" of the shielded episodes}.
+"evaluation_wall_s" of the shielded episodes, "files": the sources that all this depends on}.
 """
 
 import argparse
@@ -14,34 +15,38 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks.jobs.training import train
+from benchmarks.jobs.training import loaded_sources, train
 from heeler.core.rollout import cost_figure
 from heeler.evaluation.returns import NOTHING_SAFE, SHIELDED
 from heeler.loop.evaluations import final_seed
 from heeler.loop.reading import evaluate_policy
-from heeler.recipes import ppo
+from heeler.recipes import course, ppo
 from heeler.safety.shields.config import CheckConfig, FallbackConfig, ShieldConfig
 
 COST = "hazards"
 BRAKE = FallbackConfig(kind="brake", function="heeler.safety.shields.brakes:point_robot")
 SHIELD = ShieldConfig(
     fallback=BRAKE,
-    # The robot comes to rest in about ten steps ahead; what it slides sideways has almost died out after forty.
-    check=CheckConfig(steps=40, costs=(COST,), foresight=50),
+    # The robot is at rest within twenty steps of braking; after sixty, what is still to come is micrometres.
+    check=CheckConfig(steps=60, costs=(COST,), foresight=40),
     num_candidates=16,
 )
+NO_BUDGET = 1e9
 
 
 def main() -> None:
     """Train, play both ways, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="PointGoal")
-    parser.add_argument("--steps", type=int, default=1_500_000)
+    parser.add_argument("--steps", type=int, default=2_000_000)
+    parser.add_argument("--unaware", action="store_true", help="learn from the reward alone")
     parser.add_argument("--episodes", type=int, default=10)
     parser.add_argument("--episode-steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    config = ppo(env=arguments.task, seed=arguments.seed, total_steps=arguments.steps)
+    given = {"env": arguments.task, "seed": arguments.seed, "total_steps": arguments.steps}
+    # The shield is about hazards alone, and so is what is learned.
+    config = ppo(**given) if arguments.unaware else course(**given, vases=NO_BUDGET)
     env = replace(config.env, kwargs={"max_episode_steps": arguments.episode_steps})
     config = replace(config, env=env, num_evaluation_episodes=1)
     trained = train(config)
@@ -59,6 +64,7 @@ def main() -> None:
         "steps": trained.steps,
         "train_wall_s": trained.train_wall_s,
         "evaluation_wall_s": time.perf_counter() - began,
+        "files": loaded_sources(),
     }
     print(json.dumps(printed))
 

@@ -1,25 +1,35 @@
 """What the benchmark of shields makes of what its jobs print."""
 
-import pytest
+from typing import Any
 
 from benchmarks.harness import holds
 from benchmarks.shield import BENCHMARK, summarize
 
-PRINTED = {
+PRINTED: dict[str, Any] = {
     "violations": 0.0,
     "bare_violations": 40.0,
     "shielded_return": 9.0,
     "bare_return": 10.0,
     "shielded_share": 0.2,
-    "nothing_safe": 0.0,
+    "nothing_safe": 1.0,
 }
 
 
-def test_one_violation_of_one_seed_is_one_too_many():
+def both(*rows: dict[str, Any], **unaware: Any) -> dict[str, list[dict[str, Any]]]:
+    return {"": list(rows), "unaware_": [PRINTED | unaware]}
+
+
+def test_violations_are_summed_over_all_policies_and_returns_are_medians_of_ratios() -> None:
     rows = [PRINTED, PRINTED | {"shielded_return": 12.0}, PRINTED | {"shielded_return": 5.0}]
-    figures = summarize(rows)
-    assert figures["return_share"] == pytest.approx(0.9)
-    assert figures["bare_violations"] == 120.0
-    assert holds(BENCHMARK.targets, figures)
-    assert not holds(BENCHMARK.targets, summarize([*rows[:2], PRINTED | {"violations": 1.0}]))
-    assert not holds(BENCHMARK.targets, summarize([PRINTED | {"shielded_return": 8.9}]))
+    figures = summarize(both(*rows, violations=2.0, shielded_return=4.0, bare_violations=90.0))
+    assert (figures["violations"], figures["nothing_safe"]) == (2.0, 4.0)
+    assert (figures["return_share"], figures["unaware_return_share"]) == (0.9, 0.4)
+    assert (figures["bare_violations"], figures["unaware_bare_violations"]) == (120.0, 90.0)
+
+
+def test_one_violation_of_any_policy_or_too_little_return_is_too_much() -> None:
+    assert holds(BENCHMARK.targets, summarize(both(PRINTED)))
+    assert holds(BENCHMARK.targets, summarize(both(PRINTED, shielded_return=5.0)))
+    assert not holds(BENCHMARK.targets, summarize(both(PRINTED, violations=1.0)))
+    assert not holds(BENCHMARK.targets, summarize(both(PRINTED | {"violations": 1.0})))
+    assert not holds(BENCHMARK.targets, summarize(both(PRINTED | {"shielded_return": 8.9})))
