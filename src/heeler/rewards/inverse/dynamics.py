@@ -35,11 +35,13 @@ class Dynamics:
             self.next_SK, self.chance_SAK = _by_successor(world)
 
     def expected(self, value_S: np.ndarray) -> np.ndarray:
-        """[S, A] expectation of a value [S] after each action."""
+        """[S, A] expectation of a value [S] after each action; of columns [S, C] it is [S, A, C]."""
         if self.dense_SAS is not None:
             S, A = self.num_states, self.num_actions
-            return (self.dense_SAS.reshape(S * A, S) @ value_S).reshape(S, A)
-        return np.matmul(self.chance_SAK, np.take(value_S, self.next_SK)[..., None])[..., 0]
+            return (self.dense_SAS.reshape(S * A, S) @ value_S).reshape(S, A, *value_S.shape[1:])
+        if value_S.ndim == 1:
+            return np.matmul(self.chance_SAK, np.take(value_S, self.next_SK)[..., None])[..., 0]
+        return np.matmul(self.chance_SAK, value_S[self.next_SK])
 
     def pushed(self, mass_SA: np.ndarray) -> np.ndarray:
         """[S] where a mass [S, A] goes: the transpose of `expected`."""

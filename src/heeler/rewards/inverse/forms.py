@@ -61,6 +61,14 @@ class RewardForm:
             return np.einsum("sa,saf->f", visits.step_SA, self.features)
         return visits.step_SA[self.going_on_S].ravel()
 
+    def squares(self, visits: Visits) -> np.ndarray:
+        """[N] the square of what each parameter is paid for, summed over visits: how curved a fit is along it."""
+        if self.features is None:
+            return self.gathered(visits)
+        if self.is_of_states:
+            return visits.state_S @ np.square(self.features)
+        return np.einsum("sa,saf->f", visits.step_SA, np.square(self.features))
+
     def describe(self, parameter_N: np.ndarray) -> dict[str, float]:
         """Parameters by their names."""
         return {name: float(value) for name, value in zip(self.parameter_names, parameter_N, strict=True)}

@@ -13,7 +13,7 @@ import numpy as np
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 """[N] to the value and its gradient [N]."""
 
-_MEMORY = 20
+_MEMORY = 40
 _MAX_HALVINGS = 40
 _ENOUGH_DECREASE = 1e-4
 
@@ -36,6 +36,7 @@ def minimise(
     *,
     tolerance: float,
     max_evaluations: int,
+    scale_N: np.ndarray | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> Minimum:
     """Go downhill until the largest part of the gradient is within `tolerance`.
@@ -45,19 +46,31 @@ def minimise(
         point_N: where to begin.
         tolerance: of the gradient.
         max_evaluations: of the objective.
+        scale_N: above 0, how far each number has to go beside the others; about the root of one over its curvature.
         on_step: told evaluations and the largest part of the gradient after each step.
     """
-    value, gradient_N = objective(point_N)
+    if scale_N is None:
+        scale_N = np.ones_like(point_N)
+
+    def scaled(scaled_N: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient_N = objective(scaled_N * scale_N)
+        return value, gradient_N * scale_N
+
+    def steepest(gradient_N: np.ndarray) -> float:
+        return float(np.abs(gradient_N / scale_N).max(initial=0.0))
+
+    point_N = point_N / scale_N
+    value, gradient_N = scaled(point_N)
     past: deque[tuple[np.ndarray, np.ndarray]] = deque(maxlen=_MEMORY)
     num = 1
-    while np.abs(gradient_N).max(initial=0.0) > tolerance and num < max_evaluations:
+    while steepest(gradient_N) > tolerance and num < max_evaluations:
         way_N = _direction(gradient_N, past)
         slope = float(gradient_N @ way_N)
         if not slope < 0:
             past.clear()
             way_N = _direction(gradient_N, past)
             slope = float(gradient_N @ way_N)
-        found = _searched(objective, point_N, value, way_N, slope)
+        found = _searched(scaled, point_N, value, way_N, slope)
         num += found.tries
         if found.size == 0:
             if not past:
@@ -68,9 +81,14 @@ def minimise(
         _remember(past, found.size * way_N, found.gradient_N - gradient_N)
         point_N, value, gradient_N = point_N + found.size * way_N, found.value, found.gradient_N
         if on_step is not None:
-            on_step(num, float(np.abs(gradient_N).max()))
-    converged = bool(np.abs(gradient_N).max(initial=0.0) <= tolerance)
-    return Minimum(point_N=point_N, value=value, gradient_N=gradient_N, num_evaluations=num, converged=converged)
+            on_step(num, steepest(gradient_N))
+    return Minimum(
+        point_N=point_N * scale_N,
+        value=value,
+        gradient_N=gradient_N / scale_N,
+        num_evaluations=num,
+        converged=steepest(gradient_N) <= tolerance,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
