@@ -244,9 +244,7 @@ class Likelihood:
         return gradient_N, information_NN
 
 
-def optimal_values(
-    world: FiniteWorld, dense_SAS: np.ndarray, form: RewardForm, parameter_CN: np.ndarray
-) -> np.ndarray:
+def optimal_values(world: FiniteWorld, dense_SAS: np.ndarray, form: RewardForm, parameter_CN: np.ndarray) -> np.ndarray:
     """[C, T, S, A] values of actions when all that follows is done as well as can be.
 
     Args:

@@ -63,8 +63,12 @@ class Identification:
 
     @property
     def is_identified_N(self) -> np.ndarray:
-        """[N] bool: whether a parameter is identified by itself, whatever the others are."""
-        return np.linalg.norm(self.basis_DN, axis=0) < 1e-6 if len(self.basis_DN) else np.ones(self.num_parameters, bool)
+        """[N] bool: whether a parameter is identified by itself, whatever the others are; none where it was not computed."""
+        if not self.is_computed:
+            return np.zeros(self.num_parameters, bool)
+        return (
+            np.linalg.norm(self.basis_DN, axis=0) < 1e-6 if len(self.basis_DN) else np.ones(self.num_parameters, bool)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """In plain JSON types."""

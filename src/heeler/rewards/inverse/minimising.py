@@ -99,9 +99,7 @@ class _Found:
     tries: int
 
 
-def _searched(
-    objective: Objective, point_N: np.ndarray, value: float, way_N: np.ndarray, slope: float
-) -> _Found:
+def _searched(objective: Objective, point_N: np.ndarray, value: float, way_N: np.ndarray, slope: float) -> _Found:
     """A step along the way that gains enough; shortened by the parabola through what is known, size 0 where none does."""
     size = 1.0
     # Values of a hundred thousand states are sums; what they gain near the minimum drowns in rounding before the slope does.
