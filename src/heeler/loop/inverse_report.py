@@ -1,4 +1,4 @@
-"""`report.html` of a reward that was inferred: the reward and the visits as pictures, the fit, and what cannot be known.
+"""`report.html` of a reward that was inferred: reward and visits as pictures, the fit, and what cannot be known.
 
 Shapes: N parameters, S states, A actions, H rows and W columns of a grid.
 """
@@ -249,8 +249,8 @@ def _table(result: InverseResult) -> str:
     title = f"The first {MAX_ROWS} of {result.num_parameters:,} parameters" if few else "Every parameter"
     interval = escape(result.interval_kind or "interval")
     return (
-        f'<h2>Figures</h2>\n<details class="card"><summary>{title}; all stand in reward.npz</summary>\n<div class="scroll">'
-        f"<table><tr><th>parameter</th><th>value</th><th>{interval}</th><th>identified</th></tr>\n{rows}\n"
+        f'<h2>Figures</h2>\n<details class="card"><summary>{title}; all stand in reward.npz</summary>\n'
+        f'<div class="scroll"><table><tr><th>parameter</th><th>value</th><th>{interval}</th><th>identified</th></tr>\n{rows}\n'
         "</table></div></details>"
     )
 

@@ -3,8 +3,8 @@ r"""Bayesian inverse reinforcement learning (Ramachandran and Amir 2007): a post
 $$p(a | s, R) \propto e^{\beta Q^*(s, a; R)},\qquad p(R | \text{seen}) \propto p(R) \prod p(a | s, R)$$
 
 Beside the paper: the sampler is elliptical slice sampling (Murray, Adams and MacKay 2010), which has no step size to
-tune, on ellipses of a normal distribution that is put about where the posterior is (Nishihara, Murray and Adams 2014): that
-decides how quickly chains come together, and not what they come to.
+tune, on ellipses of a normal distribution that is put about where the posterior is (Nishihara, Murray and Adams
+2014): that decides how quickly chains come together, and not what they come to.
 
 Shapes: C chains, D draws, N parameters, S states, A actions, T times.
 """
@@ -204,7 +204,7 @@ class Likelihood:
         return (self._counts_TSA * (scaled_CTSA - log_sum_CTS1)).sum((1, 2, 3))
 
     def normal_near(self) -> Normal:
-        """A normal distribution about where the posterior is: its mode, as scoring finds it, and the information there."""
+        """A normal distribution where the posterior is: about its mode, as scoring finds it, by the information there."""
         point_N = np.zeros(self._form.num_parameters)
         value = float((self.of_parameters(point_N[None]) + self.log_prior(point_N[None]))[0])
         gradient_N, information_NN = self._scores(point_N)

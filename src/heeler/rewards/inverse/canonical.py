@@ -2,9 +2,9 @@ r"""What two rewards have in common once all that no behaviour can tell apart is
 
 Rewards that differ by a potential, $r'(s, a) = r(s, a) + \gamma E[\phi(s')] - \phi(s)$, have the same best policies and
 the same soft policies (Ng, Harada and Russell 1999; Cao, Cohen and Szpruch 2021), and so have those that differ by a
-constant, where episodes do not end early, and best policies those that differ by a scale. EPIC (Gleave et al. 2020) takes
-such differences away before it compares; here, as in DARD (Wulfe et al. 2022), the world's own transitions do it: the
-canonical form of a reward is its advantage under a coin, which no potential changes.
+constant, where episodes do not end early, and best policies those that differ by a scale. EPIC (Gleave et al. 2020)
+takes such differences away before it compares; here, as in DARD (Wulfe et al. 2022), the world's own transitions do
+it: the canonical form of a reward is its advantage under a coin, which no potential changes.
 
 Shapes: S states, A actions, T times, or 1 where there is no horizon.
 """
@@ -23,7 +23,7 @@ Tables = tuple[np.ndarray, np.ndarray]
 def canonical(world: FiniteWorld, tables: Tables) -> np.ndarray:
     r"""[T, S, A] the advantage of each action under a policy that tosses a coin; 0 in terminal states.
 
-    $$C(r)_t(s, a) = r(s, a) + \gamma E[V_{t+1}(s')] - V_t(s),\qquad V_t(s) = \text{mean}_a\ [r(s, a) + \gamma E[V_{t+1}(s')]]$$
+    $$Q_t(s, a) = r(s, a) + \gamma E[V_{t+1}(s')],\quad V_t = \text{mean}_a\ Q_t,\quad C(r)_t = Q_t - V_t$$
 
     Args:
         world: finite.
@@ -49,9 +49,10 @@ def canonical(world: FiniteWorld, tables: Tables) -> np.ndarray:
 def reward_distance(world: FiniteWorld, first: Tables, second: Tables) -> float:
     r"""How far two rewards are apart, from 0 to 1, whatever potential, constant or scale they differ by.
 
-    $\sqrt{(1 - \rho) / 2}$ with the correlation $\rho$ of their canonical forms over all states that can be reached, all
-    times and all actions: 0 for rewards that are one and the same, 0.71 for such as have nothing to do with one another, 1 for
-    opposites. A reward that leaves all behaviour equally good is at 0 from another such and at 0.71 from any other.
+    $\sqrt{(1 - \rho) / 2}$ with the correlation $\rho$ of their canonical forms over all states that can be reached,
+    all times and all actions: 0 for rewards that are one and the same, 0.71 for such as have nothing to do with one
+    another, 1 for opposites. A reward that leaves all behaviour equally good is at 0 from another such and at 0.71
+    from any other.
 
     Args:
         world: finite.

@@ -1,8 +1,8 @@
 """Observed choices: a person took one of several alternatives, each with its features; from `.csv` or `.npz`.
 
-A `.csv` has a row for each alternative: column `set` names the choice that it stood in, `chosen` is 1 for the one that was taken
-and 0 for the others, and every other column is a feature. An `.npz` has `set` [N], `chosen` [N], `features` [N, F] and,
-if one likes, `feature_names`.
+A `.csv` has a row for each alternative: column `set` names the choice that it stood in, `chosen` is 1 for the one
+that was taken and 0 for the others, and every other column is a feature. An `.npz` has `set` [N], `chosen` [N],
+`features` [N, F] and, if one likes, `feature_names`.
 
 Shapes: N alternatives of all sets, C sets, F features.
 """
@@ -134,7 +134,8 @@ def read_choices(path: Path | str) -> ChoiceData:
     """Read and check choices.
 
     Raises:
-        DataError: there is no such file, it is neither `.csv` nor `.npz` or torn, or a row does not hold; names file, row
+        DataError: there is no such file, it is neither `.csv` nor `.npz` or torn, or a row does not hold; names file,
+        row
             and column.
     """
     path = Path(path)

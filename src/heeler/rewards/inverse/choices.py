@@ -67,8 +67,8 @@ class ChoiceFit:
     """Share of sets in which what was taken has the highest reward; of equals a share."""
     num_sets: int
     separated: tuple[str, ...]
-    """Features along which choices are foretold without fail, so that their weights have no finite best; then weights are
-    those with a ridge of 1, and there are no intervals."""
+    """Features along which choices are foretold without fail, so that their weights have no finite best; then weights
+    are those with a ridge of 1, and there are no intervals."""
     identification: Identification
 
     @property
@@ -200,7 +200,7 @@ def _separates(lead_XI: np.ndarray, way_I: np.ndarray) -> bool:
 
 
 def _least_squares(data: ChoiceData, coordinate_NI: np.ndarray, ridge: float) -> _Found:
-    """Who was taken, less a coin's chance, on centred features; errors allow for the rows of one set hanging together."""
+    """Who was taken, less a coin's chance, on centred features; errors let the rows of one set hang together."""
     fair_N = 1 / data.size_C[data.set_N]
     square_II = coordinate_NI.T @ coordinate_NI + ridge * np.eye(coordinate_NI.shape[1])
     inverse_II = np.linalg.inv(square_II)

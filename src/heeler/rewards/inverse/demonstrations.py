@@ -126,8 +126,8 @@ def demonstrations_from(
     total = int(num_steps.sum())
     if len(actions) != total or len(states) != total + len(num_steps):
         raise DataError(
-            f"num_steps sums to {total} over {len(num_steps)} demonstrations, so that there must be {total} actions and "
-            f"{total + len(num_steps)} states, got {len(actions)} and {len(states)}"
+            f"num_steps sums to {total} over {len(num_steps)} demonstrations, so that there must be {total} actions "
+            f"and {total + len(num_steps)} states, got {len(actions)} and {len(states)}"
         )
     for name, array, end in (("states", states, world.num_states), ("actions", actions, world.num_actions)):
         wrong = (array < 0) | (array >= end)

@@ -56,7 +56,7 @@ class Dynamics:
 
 
 def _by_successor(world: FiniteWorld) -> tuple[np.ndarray, np.ndarray]:
-    """(next [S, K], chance [S, A, K]): outcomes that lead to one state put together; what is left over has no chance."""
+    """(next [S, K], chance [S, A, K]): outcomes that lead to one state put together; the rest has no chance."""
     S, A, M = world.chance_SAM.shape
     next_SX = world.next_SAM.reshape(S, A * M)
     # Outcomes without a chance are called state 0 here, so that they take no place of their own but that.
@@ -78,9 +78,9 @@ def _by_successor(world: FiniteWorld) -> tuple[np.ndarray, np.ndarray]:
 class PolicyDynamics:
     r"""P of a policy, and the solutions of $(I - \gamma P) x = b$ and of its transpose.
 
-    Few states are solved outright, many by the stabilised biconjugate gradients of van der Vorst (1992), begun anew where
-    they lose their way. What these leave over is mended by plain sweeps, which always converge, as the discount is
-    below 1.
+    Few states are solved outright, many by the stabilised biconjugate gradients of van der Vorst (1992), begun anew
+    where they lose their way. What these leave over is mended by plain sweeps, which always converge, as the discount
+    is below 1.
 
     Args:
         dynamics: of the world.

@@ -22,7 +22,8 @@ def write_example(folder: Path | str, *, seed: int = 0) -> list[Path]:
     """Write a lava grid, demonstrations in it by a simulated walker who is often right, and choices among ways.
 
     Args:
-        folder: `world.npz`, `demonstrations.npz` and `choices.csv` are written there; files of these names are replaced.
+        folder: `world.npz`, `demonstrations.npz` and `choices.csv` are written there; files of these names are
+        replaced.
         seed: of the walkers.
 
     Returns:

@@ -1,7 +1,8 @@
 """What demonstrations tell of a reward and what they cannot: the null space of the map from rewards to soft policies.
 
-Two rewards of one form have the same soft policy wherever it was seen just where their difference lies in that space, to
-first order at the fitted reward; and exactly, where every state that can be reached was seen (Cao, Cohen and Szpruch 2021).
+Two rewards of one form have the same soft policy wherever it was seen just where their difference lies in that space,
+to first order at the fitted reward; and exactly, where every state that can be reached was seen (Cao, Cohen and
+Szpruch 2021).
 
 Shapes: N parameters, D dimensions that are not identified.
 """
@@ -63,7 +64,7 @@ class Identification:
 
     @property
     def is_identified_N(self) -> np.ndarray:
-        """[N] bool: whether a parameter is identified by itself, whatever the others are; none where it was not computed."""
+        """[N] bool: whether a parameter is identified, whatever the others are; none where it was not computed."""
         if not self.is_computed:
             return np.zeros(self.num_parameters, bool)
         return (
@@ -175,8 +176,8 @@ def _reasons(form: RewardForm, never_DN: np.ndarray, unseen_DN: np.ndarray) -> t
             rest -= 1
     if rest > 0:
         words = (
-            f"{rest} combinations that are potential shaping, γ E[φ(s')] − φ(s): they change what every way earns by what "
-            "its first and last states decide, and no behaviour"
+            f"{rest} combinations that are potential shaping, γ E[φ(s')] − φ(s): they change what every way earns by "
+            "what its first and last states decide, and no behaviour"
         )
         reasons.append(Reason(kind="shaping", dimensions=rest, words=words))
     unseen = np.setdiff1d(_axes(unseen_DN), inert)

@@ -17,11 +17,11 @@ from heeler.rewards.inverse.world import FiniteWorld
 
 
 def standard_errors(fit: SoftFit, demonstrations: Demonstrations, identification: Identification) -> np.ndarray | None:
-    r"""[N] standard errors; NaN for parameters that are not identified by themselves. None where there are none to be had.
+    r"""[N] standard errors; NaN for parameters that are not identified. None where there are none to be had.
 
-    Of a fit by likelihood the inverse of the information. Of matched features $H^{-1} \text{Cov}[F] H^{-1} / K$, with the
-    curvature H of the dual and the covariance of one demonstration's features, by the delta method. They are for many
-    demonstrations, given the first states, and leave the ridge's pull out of account.
+    Of a fit by likelihood the inverse of the information. Of matched features $H^{-1} \text{Cov}[F] H^{-1} / K$, with
+    the curvature H of the dual and the covariance of one demonstration's features, by the delta method. They are for
+    many demonstrations, given the first states, and leave the ridge's pull out of account.
 
     Args:
         fit: of these demonstrations.

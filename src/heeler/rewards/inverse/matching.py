@@ -1,4 +1,4 @@
-"""Apprenticeship by feature matching (Abbeel and Ng 2004), by their projection: a mixture of policies that earns as demonstrators do.
+"""Apprenticeship by feature matching (Abbeel and Ng 2004): policies that together earn as demonstrators do.
 
 Shapes: S states, A actions, N parameters, T times, R policies.
 """
@@ -54,20 +54,20 @@ class Mixture:
     gap_N: np.ndarray
     """[N] mixture less demonstrators."""
     margins: tuple[float, ...]
-    """Length of the gap before each round, and after the last: by how much the demonstrators can be told from the mixture."""
+    """Length of the gap before each round, and after the last: how far demonstrators and mixture can be told apart."""
     converged: bool
     """Whether the last margin is within the tolerance; if not, none is nearer, or the rounds were used up."""
     is_nearest: bool
-    """Whether no policy in this world comes nearer: chance was kinder to the demonstrators than it is on average, or they were cut
-    short."""
+    """Whether no policy in this world comes nearer: chance was kinder to the demonstrators than it is on average, or
+    they were cut short."""
     seconds: float
 
 
 class FeatureMatching:
     r"""Rounds of planning against the demonstrators.
 
-    Each round takes for the reward $w = \mu_E - \bar\mu$, what the demonstrators' features are beyond the mixture's, finds
-    the best policy for it, and moves the mixture to the nearest point on the way to that policy's features.
+    Each round takes for the reward $w = \mu_E - \bar\mu$, what the demonstrators' features are beyond the mixture's,
+    finds the best policy for it, and moves the mixture to the nearest point on the way to that policy's features.
 
     Args:
         config: settings.

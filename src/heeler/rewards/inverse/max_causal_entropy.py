@@ -30,8 +30,8 @@ class MaxCausalEntropyConfig:
     reward: FormName | None = None
     """features, state or state-action; None for features where the world has some, else state."""
     aim: Aim | None = None
-    """match: visits as the demonstrators'; likelihood: their actions as likely as can be. None for match of features where
-    every demonstration is whole, else likelihood."""
+    """match: visits as the demonstrators'; likelihood: their actions as likely as can be. None for match of features
+    where every demonstration is whole, else likelihood."""
     ridge: float = 1e-4
     """Weight of half the square of the parameters. It keeps the reward of what nobody ever does from going to minus
     infinity, and leaves a gap in what is matched of as much times the parameter."""
@@ -98,8 +98,8 @@ class MaxCausalEntropy:
         if aim == "match" and not whole:
             which = int(demonstrations.is_whole_K.argmin())
             raise ConfigError(
-                f"aim 'match' needs whole demonstrations, and demonstration {which} ends neither in a terminal state nor "
-                "at the horizon; choose likelihood"
+                f"aim 'match' needs whole demonstrations, and demonstration {which} ends neither in a terminal state "
+                "nor at the horizon; choose likelihood"
             )
         target_N = form.gathered(demonstrations.visits)
         search = _Search(world, form, self.config.ridge)
@@ -114,8 +114,8 @@ class MaxCausalEntropy:
 
         Args:
             world: finite.
-            target_N: how often each parameter is paid to the demonstrators, in expectation, discounted; of the form `state` it is
-                their visits of each state, the last of an episode among them.
+            target_N: how often each parameter is paid to the demonstrators, in expectation, discounted; of the form
+                `state` it is their visits of each state, the last of an episode among them.
             on_step: told of each step.
 
         Raises:
@@ -181,8 +181,8 @@ class _Search:
     def scale(self, target_N: np.ndarray) -> np.ndarray:
         """[N] how far each parameter has to go beside the others, judged by how often it is paid.
 
-        Without it a table takes ten times as many steps: a state that is seldom visited bends the dual as little as it is.
-        """
+        Without it a table takes ten times as many steps: a state that is seldom visited bends the dual as little as
+        it is."""
         made = self.planned(np.zeros(self.form.num_parameters))
         curvature_N = self.form.squares(flow(self.world, made.policy_TSA, dynamics=self.dynamics))
         if self.form.features is None:

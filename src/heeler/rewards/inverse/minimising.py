@@ -100,9 +100,9 @@ class _Found:
 
 
 def _searched(objective: Objective, point_N: np.ndarray, value: float, way_N: np.ndarray, slope: float) -> _Found:
-    """A step along the way that gains enough; shortened by the parabola through what is known, size 0 where none does."""
+    """A step along the way that gains enough, shortened by a parabola through what is known; size 0: none does."""
     size = 1.0
-    # Values of a hundred thousand states are sums; what they gain near the minimum drowns in rounding before the slope does.
+    # Near the minimum what is gained drowns in the rounding of a large sum before the slope does.
     slack = 1e-12 * max(1.0, abs(value))
     for tries in range(1, _MAX_HALVINGS + 1):
         new_value, gradient_N = objective(point_N + size * way_N)

@@ -150,7 +150,7 @@ def flow(
 ) -> Visits:
     r"""Where masses flow under a policy.
 
-    $$m_t(s) = v_t(s) + \gamma \sum_{s', a'} P(s | s', a') u_{t-1}(s', a'),\qquad u_t(s, a) = q_t(s, a) + \pi_t(a | s) m_t(s)$$
+    $$m_t(s) = v_t(s) + \gamma \sum_{s', a'} P(s | s', a') u_{t-1}(s', a'),\quad u_t = q_t + \pi_t m_t$$
 
     With first states alone (v_0) this is how often everything is visited. With steps q that were seen, and each taken
     off the mass of its state, it is the gradient of their log-likelihood with respect to the rewards.

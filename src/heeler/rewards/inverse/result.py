@@ -100,8 +100,8 @@ class InverseResult:
 def write_result(result: InverseResult, folder: Path | str) -> list[Path]:
     """Write `result.json` and `reward.npz`; those of an earlier result are replaced.
 
-    `reward.npz` holds `parameters`, `names`, and for worlds `step_reward` [S, A], `end_reward` [S], `policy` [T, S, A], `visits`
-    [S] and `demonstrated_visits` [S], beside what the method leaves.
+    `reward.npz` holds `parameters`, `names`, and for worlds `step_reward` [S, A], `end_reward` [S], `policy` [T, S,
+    A], `visits` [S] and `demonstrated_visits` [S], beside what the method leaves.
 
     Raises:
         RunError: the folder holds something else, or cannot be written.
@@ -141,8 +141,8 @@ def soft_result(fit: SoftFit, learner: MaxCausalEntropy, demonstrations: Demonst
         notes.append("the search did not come to an end: raise the ridge, or allow more evaluations")
     if fit.aim == "match" and measures["feature_gap"] > 1e-2:
         notes.append(
-            "no behaviour in this world visits on average what the demonstrators visited, as chance was kind to them or "
-            "they were few; fit their likelihood instead"
+            "no behaviour in this world visits on average what the demonstrators visited, as chance was kind to them "
+            "or they were few; fit their likelihood instead"
         )
     return InverseResult(
         method="mce",
@@ -165,7 +165,7 @@ def soft_result(fit: SoftFit, learner: MaxCausalEntropy, demonstrations: Demonst
 
 
 def mixture_result(found: Mixture, learner: FeatureMatching, demonstrations: Demonstrations) -> InverseResult:
-    """The result of feature matching; its policy is the mixture's, taken together by visits where nothing depends on time."""
+    """The result of feature matching; without a horizon its policy is the mixture's, put together by visits."""
     world = demonstrations.world
     tables = found.form.tables(found.parameter_N)
     soft = plan(world, *tables)
@@ -307,8 +307,8 @@ def _cut_words(demonstrations: Demonstrations) -> tuple[str, ...]:
     if not num:
         return ()
     return (
-        f"{num} of {demonstrations.num_demonstrations} demonstrations were cut short, so that gaps count what they did not "
-        "get to do",
+        f"{num} of {demonstrations.num_demonstrations} demonstrations were cut short, so that gaps count what they did "
+        "not get to do",
     )
 
 

@@ -1,7 +1,7 @@
-r"""How soft action values answer to a reward's parameters, and what follows: information, curvature, what is never seen.
+r"""How soft action values answer to a reward's parameters, and what follows: information and what is not seen.
 
-$\partial Q_t / \partial \theta$ obeys the same recursion as the values, with the policy in place of the soft maximum. Seen
-steps tell of a parameter as much as the action values of one state differ by it:
+$\partial Q_t / \partial \theta$ obeys the same recursion as the values, with the policy in place of the soft maximum.
+Seen steps tell of a parameter as much as the action values of one state differ by it:
 
 $$I = \sum_t \sum_s n_t(s)\ \text{Cov}_{a \sim \pi_t(s)}\left[\frac{\partial Q_t(s, a)}{\partial \theta}\right]$$
 
