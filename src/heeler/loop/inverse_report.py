@@ -250,8 +250,8 @@ def _table(result: InverseResult) -> str:
     interval = escape(result.interval_kind or "interval")
     return (
         f'<h2>Figures</h2>\n<details class="card"><summary>{title}; all stand in reward.npz</summary>\n'
-        f'<div class="scroll"><table><tr><th>parameter</th><th>value</th><th>{interval}</th><th>identified</th></tr>\n{rows}\n'
-        "</table></div></details>"
+        f'<div class="scroll"><table><tr><th>parameter</th><th>value</th><th>{interval}</th><th>identified</th></tr>\n'
+        f"{rows}\n</table></div></details>"
     )
 
 

@@ -204,7 +204,7 @@ class Likelihood:
         return (self._counts_TSA * (scaled_CTSA - log_sum_CTS1)).sum((1, 2, 3))
 
     def normal_near(self) -> Normal:
-        """A normal distribution where the posterior is: about its mode, as scoring finds it, by the information there."""
+        """A normal distribution about where the posterior is, by its mode, which scoring finds, and the information."""
         point_N = np.zeros(self._form.num_parameters)
         value = float((self.of_parameters(point_N[None]) + self.log_prior(point_N[None]))[0])
         gradient_N, information_NN = self._scores(point_N)
