@@ -88,6 +88,8 @@ def plan(
         LearningError: a reward is so large that values are no finite numbers.
     """
     dynamics = dynamics or Dynamics(world)
+    _expect_finite(step_SA)
+    _expect_finite(end_S)
     if world.horizon is None:
         return _stationary(world, step_SA, end_S, backup, dynamics, warm_S, tolerance)
     value_S = end_S

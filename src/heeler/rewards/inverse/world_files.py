@@ -15,6 +15,7 @@
 """
 
 import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,17 @@ def read_arrays(path: Path, fields: Iterable[str], what: str) -> dict[str, np.nd
         DataError: as `read_world`.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise DataError(f"{path} holds one array, as .npy files do; {what} is an .npz with named fields")
-            arrays = {name: file[name] for name in file.files}
+        # Opened here, as NumPy leaves a file open that it finds torn.
+        with path.open("rb") as content:
+            file = np.load(content, allow_pickle=False)
+            arrays = None if isinstance(file, np.ndarray) else {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
-    except AttributeError:
-        raise DataError(f"{path} holds one array, as .npy files do; {what} is an .npz with named fields") from None
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zipfile.LargeZipFile) as error:
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{path} cannot be read as .npz, without pickle: {reason.splitlines()[0]}") from error
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise DataError(f"{path} cannot be read as .npz, without pickle: {reason}") from error
+    if arrays is None:
+        raise DataError(f"{path} holds one array, as .npy files do; {what} is an .npz with named fields")
     known = tuple(fields)
     for name in arrays:
         if name not in known:
