@@ -102,8 +102,8 @@ def choice_data(
         row, column = (int(index) for index in np.argwhere(~np.isfinite(features))[0])
         raise DataError(f"{rows[row]}: {names[column]} must be a finite number, got {features[row, column]}")
     if chosen.dtype.kind not in "biuf" or not np.isin(chosen, (0, 1)).all():
-        wrong = 0 if chosen.dtype.kind not in "biuf" else int((~np.isin(chosen, (0, 1))).argmax())
-        raise DataError(f"{rows[wrong]}: {CHOSEN} must be 0 or 1, got {chosen[wrong]!r}")
+        wrong = int((~np.isin(chosen, (0, 1))).argmax()) if chosen.dtype.kind in "biuf" else 0
+        raise DataError(f"{rows[wrong]}: {CHOSEN} must be 0 or 1, got {chosen[wrong]}")
     place: dict[object, int] = {}
     set_N = np.array([place.setdefault(own, len(place)) for own in np.asarray(sets).tolist()])
     _expect_choices(list(place), set_N, chosen.astype(bool), rows)
