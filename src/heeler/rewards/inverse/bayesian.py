@@ -3,8 +3,8 @@ r"""Bayesian inverse reinforcement learning (Ramachandran and Amir 2007): a post
 $$p(a | s, R) \propto e^{\beta Q^*(s, a; R)},\qquad p(R | \text{seen}) \propto p(R) \prod p(a | s, R)$$
 
 Beside the paper: the sampler is elliptical slice sampling (Murray, Adams and MacKay 2010), which has no step size to
-tune, on ellipses of a normal distribution that is put about where the posterior is (Nishihara, Murray and Adams
-2014): that decides how quickly chains come together, and not what they come to.
+tune, in turn on ellipses of a normal distribution put about where the posterior is (Nishihara, Murray and Adams 2014), and
+of one as wide as the prior. That decides how quickly chains come together, and not what they come to.
 
 Shapes: C chains, D draws, N parameters, S states, A actions, T times.
 """
@@ -126,16 +126,17 @@ class Bayesian:
         if not is_small(world, form):
             raise ConfigError(f"method bayesian takes at most {MAX_PARAMETERS} parameters, got {form.num_parameters}")
         likelihood = Likelihood(demonstrations, form, config)
-        target = likelihood.normal_near()
+        near, prior = likelihood.normal_near(), likelihood.normal_prior()
         rng = np.random.default_rng(config.seed)
         # Begun further apart than they will be, so that what R-hat says of them means something.
         spread_CN = 2 * rng.normal(size=(config.num_chains, form.num_parameters))
-        at_CN = target.mean_N + spread_CN @ target.root_NN.T
+        at_CN = near.mean_N + spread_CN @ near.root_NN.T
         draws: list[np.ndarray] = []
         total = config.num_warmup + config.num_draws
-        found_C = likelihood.slice_height(at_CN, target)
+        found_C = likelihood.log_posterior(at_CN)
         for draw in range(total):
-            at_CN, found_C = elliptical_slice(at_CN, found_C, likelihood.slice_height, target, rng)
+            for about in (near, prior):
+                at_CN, found_C = elliptical_slice(at_CN, found_C, likelihood.log_posterior, about, rng)
             if draw >= config.num_warmup:
                 draws.append(at_CN)
             if on_draw is not None:
@@ -191,9 +192,9 @@ class Likelihood:
         scaled_CN = parameter_CN / self._config.prior_scale
         return -(np.square(scaled_CN) / 2 if self._config.prior == "gaussian" else np.abs(scaled_CN)).sum(1)
 
-    def slice_height(self, parameter_CN: np.ndarray, about: Normal) -> np.ndarray:
-        """[C] logarithm of the posterior over a normal density, up to a constant."""
-        return self.of_parameters(parameter_CN) + self.log_prior(parameter_CN) - about.log_density(parameter_CN)
+    def log_posterior(self, parameter_CN: np.ndarray) -> np.ndarray:
+        """[C] up to a constant."""
+        return self.of_parameters(parameter_CN) + self.log_prior(parameter_CN)
 
     def of_parameters(self, parameter_CN: np.ndarray) -> np.ndarray:
         """[C] log-likelihoods."""
@@ -202,6 +203,12 @@ class Likelihood:
         best_CTS1 = scaled_CTSA.max(-1, keepdims=True)
         log_sum_CTS1 = best_CTS1 + np.log(np.exp(scaled_CTSA - best_CTS1).sum(-1, keepdims=True))
         return (self._counts_TSA * (scaled_CTSA - log_sum_CTS1)).sum((1, 2, 3))
+
+    def normal_prior(self) -> Normal:
+        """A normal distribution of the prior's means and spreads."""
+        N, scale = self._form.num_parameters, self._config.prior_scale
+        spread = scale if self._config.prior == "gaussian" else math.sqrt(2) * scale
+        return Normal(mean_N=np.zeros(N), root_NN=spread * np.eye(N))
 
     def normal_near(self) -> Normal:
         """A normal distribution about where the posterior is, by its mode, which scoring finds, and the information."""
@@ -282,22 +289,23 @@ def optimal_values(world: FiniteWorld, dense_SAS: np.ndarray, form: RewardForm, 
 def elliptical_slice(
     at_CN: np.ndarray,
     found_C: np.ndarray,
-    height: Callable[[np.ndarray, Normal], np.ndarray],
+    log_density: Callable[[np.ndarray], np.ndarray],
     about: Normal,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One draw of each chain: (numbers [C, N], their heights [C]).
+    """One draw of each chain: (numbers [C, N], the log-density there [C]).
 
     Args:
         at_CN: where the chains are.
-        found_C: heights there.
-        height: logarithm of what is sampled over the density of `about`, of any number of rows.
+        found_C: log-density there.
+        log_density: of what is sampled, up to a constant, of any number of rows.
         about: the normal distribution whose ellipses are gone along.
         rng: what chance follows from.
     """
     C = len(at_CN)
     centred_CN, other_CN = at_CN - about.mean_N, rng.normal(size=at_CN.shape) @ about.root_NN.T
-    least_C = found_C + np.log(rng.random(C))
+    # What is sampled is as much as the normal distribution times this height, which is what is sliced.
+    least_C = found_C - about.log_density(at_CN) + np.log(rng.random(C))
     angle_C = rng.uniform(0, 2 * math.pi, C)
     low_C, high_C = angle_C - 2 * math.pi, angle_C.copy()
     next_CN, next_found_C = at_CN.copy(), found_C.copy()
@@ -305,8 +313,8 @@ def elliptical_slice(
     for _ in range(_MAX_SHRINKS):
         cosine, sine = np.cos(angle_C[open_c])[:, None], np.sin(angle_C[open_c])[:, None]
         tried = about.mean_N + centred_CN[open_c] * cosine + other_CN[open_c] * sine
-        value = height(tried, about)
-        good = value > least_C[open_c]
+        value = log_density(tried)
+        good = value - about.log_density(tried) > least_C[open_c]
         next_CN[open_c[good]], next_found_C[open_c[good]] = tried[good], value[good]
         open_c = open_c[~good]
         if not len(open_c):
