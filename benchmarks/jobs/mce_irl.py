@@ -1,12 +1,11 @@
 """Heeler's maximum causal entropy IRL: on a world that the peer has written, or on a large grid of its own.
 
 `--world FILE` matches the demonstrators' visits that the file holds, by the peer's stopping rule, and prints
-{"seconds" of learning, "gap": largest difference of a state's visits from the demonstrators', "difference": the same from
-the visits that the peer reached, "visits" of all states, their sum}. `--grid SIDE` takes a grid of SIDE by SIDE cells on
-which moves slip one time in ten, a smooth random reward and the visits of its soft policy, discounted by 0.99 and
-without a horizon; the reward that is learned is a number for each state. It prints "seconds", "gap", "states" and
-"evaluations".
-"""
+{"seconds" of learning, "gap": largest difference of a state's visits from the demonstrators', "difference": the same
+from the visits that the peer reached, "visits" of all states, their sum}. `--grid SIDE` takes a grid of SIDE by SIDE
+cells on which moves slip one time in ten, a smooth random reward and the visits of its soft policy, discounted by
+0.99 and without a horizon; the reward that is learned is a number for each state. It prints "seconds", "gap",
+"states" and "evaluations"."""
 
 import argparse
 import json
@@ -42,9 +41,7 @@ def small(path: str, tolerance: float) -> dict[str, float]:
     """On the peer's world."""
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    world = from_dense(
-        arrays["transitions"], start_S=arrays["start"], discount=1.0, horizon=int(arrays["horizon"])
-    )
+    world = from_dense(arrays["transitions"], start_S=arrays["start"], discount=1.0, horizon=int(arrays["horizon"]))
     fit = matched(world, arrays["demonstrated"], tolerance)
     reached_S = fit.visits.state_S
     return {

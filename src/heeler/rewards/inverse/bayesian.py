@@ -3,8 +3,8 @@ r"""Bayesian inverse reinforcement learning (Ramachandran and Amir 2007): a post
 $$p(a | s, R) \propto e^{\beta Q^*(s, a; R)},\qquad p(R | \text{seen}) \propto p(R) \prod p(a | s, R)$$
 
 Beside the paper: the sampler is elliptical slice sampling (Murray, Adams and MacKay 2010), which has no step size to
-tune, in turn on ellipses of a normal distribution put about where the posterior is (Nishihara, Murray and Adams 2014), and
-of one as wide as the prior. That decides how quickly chains come together, and not what they come to.
+tune, in turn on ellipses of a normal distribution put about where the posterior is (Nishihara, Murray and Adams
+2014), and of one as wide as the prior. That decides how quickly chains come together, and not what they come to.
 
 Shapes: C chains, D draws, N parameters, S states, A actions, T times.
 """
@@ -29,6 +29,7 @@ Prior = Literal["gaussian", "laplace"]
 MAX_STATES = 400
 _MAX_SHRINKS = 200
 _MAX_SCORINGS = 60
+_WIDE_EVERY = 3
 _WIDENED = 1.5
 """Covariance of the normal distribution beside the posterior's own: tails that it lacks are where chains get stuck."""
 
@@ -47,10 +48,10 @@ class BayesianConfig:
     """Beta: how much likelier a better action is; 0 is a coin."""
     num_chains: int = 4
     """At least 2, so that they can be compared."""
-    num_warmup: int = 300
-    """Draws of each chain that are thrown away."""
     num_draws: int = 1000
     """Draws of each chain that are kept."""
+    num_warmup: int | None = None
+    """Draws of each chain before those, which are thrown away; None for a third of `num_draws`."""
     level: float = 0.95
     """Of credible intervals."""
     seed: int = 0
@@ -64,8 +65,8 @@ class BayesianConfig:
         if self.prior not in ("gaussian", "laplace"):
             raise ConfigError(f"prior must be gaussian or laplace, got {self.prior!r}")
         for name, least in (("num_chains", 2), ("num_warmup", 0), ("num_draws", 4)):
-            if getattr(self, name) < least:
-                raise ConfigError(f"{name} must be at least {least}, got {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
         if not 0 < self.level < 1:
             raise ConfigError(f"level must be between 0 and 1, got {self.level}")
 
@@ -132,12 +133,14 @@ class Bayesian:
         spread_CN = 2 * rng.normal(size=(config.num_chains, form.num_parameters))
         at_CN = near.mean_N + spread_CN @ near.root_NN.T
         draws: list[np.ndarray] = []
-        total = config.num_warmup + config.num_draws
+        num_warmup = config.num_draws // 3 if config.num_warmup is None else config.num_warmup
+        total = num_warmup + config.num_draws
         found_C = likelihood.log_posterior(at_CN)
         for draw in range(total):
-            for about in (near, prior):
+            # Wide ellipses are dear where much was seen, and needed where little was.
+            for about in (near, prior) if draw % _WIDE_EVERY == 0 else (near,):
                 at_CN, found_C = elliptical_slice(at_CN, found_C, likelihood.log_posterior, about, rng)
-            if draw >= config.num_warmup:
+            if draw >= num_warmup:
                 draws.append(at_CN)
             if on_draw is not None:
                 on_draw(draw + 1, total)

@@ -43,8 +43,8 @@ def write_example(folder: Path | str, *, seed: int = 0) -> list[Path]:
 
 
 def example_demonstrations(rng: np.random.Generator, *, num: int = 100) -> Demonstrations:
-    """Walks of a soft policy under `LavaGrid`'s reward, sharpened, of at most 60 steps."""
-    world = lava_world(LAYOUT, slip=0.1, discount=0.95, horizon=60)
+    """Walks of a soft policy under `LavaGrid`'s reward, sharpened, of at most 40 steps."""
+    world = lava_world(LAYOUT, slip=0.1, discount=0.95, horizon=40)
     tables = true_tables(world)
     assert tables is not None
     step_SA, end_S = tables

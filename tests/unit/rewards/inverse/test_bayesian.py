@@ -1,4 +1,4 @@
-"""Bayesian inverse reinforcement learning against exact enumeration, and chains that say when they have not come together."""
+"""Bayesian IRL against exact enumeration, and chains that say when they have not come together."""
 
 import math
 from typing import Any
@@ -11,7 +11,6 @@ from heeler.core.errors import ConfigError
 from heeler.rewards.inverse.bayesian import (
     Bayesian,
     BayesianConfig,
-
     Normal,
     elliptical_slice,
     optimal_values,

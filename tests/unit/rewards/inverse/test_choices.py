@@ -85,7 +85,9 @@ def test_least_squares_is_that_of_dummies_for_every_set() -> None:
 def test_intervals_cover_as_often_as_they_say(method: str) -> None:
     rng, covered = np.random.default_rng(2), 0
     config = ChoiceConfig(method=method)  # type: ignore[arg-type]
-    limit = LinearChoices(config).fit(drawn(np.random.default_rng(99), 20_000)).weight_F if method != "logit" else WEIGHTS
+    limit = (
+        LinearChoices(config).fit(drawn(np.random.default_rng(99), 20_000)).weight_F if method != "logit" else WEIGHTS
+    )
     for _ in range(60):
         fit = LinearChoices(config).fit(drawn(rng, 150))
         covered += int(((fit.low_F < limit) & (limit < fit.high_F)).sum())

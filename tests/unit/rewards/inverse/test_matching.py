@@ -1,4 +1,4 @@
-"""Feature matching: margins fall, the mixture's features are what its policies' are together, and it says when no more is to be had."""
+"""Feature matching: margins fall, the mixture is what its policies are together, and it says when no more is to be had."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,9 @@ def test_margins_fall_and_the_mixture_earns_what_demonstrators_earn() -> None:
     policy = plan(world, *(np.repeat((features @ [1.0, 0.3])[:, None], 3, 1), np.zeros(6))).policy_TSA
     seen = sampled(world, policy, 300, np.random.default_rng(1), max_steps=60)
     told: list[float] = []
-    found = FeatureMatching(FeatureMatchingConfig(tolerance=0.01)).fit(seen, on_round=lambda _, margin: told.append(margin))
+    found = FeatureMatching(FeatureMatchingConfig(tolerance=0.01)).fit(
+        seen, on_round=lambda _, margin: told.append(margin)
+    )
     assert found.converged and found.margins[-1] <= 0.01
     assert list(found.margins) == sorted(found.margins, reverse=True) and list(found.margins[1:]) == told
     assert found.weight_R.sum() == pytest.approx(1) and (found.weight_R > 0).all()

@@ -60,9 +60,7 @@ def test_the_likelihood_is_that_of_every_action() -> None:
     seen = shown(world, form)
     point = np.random.default_rng(8).normal(size=6)
     log_policy = plan(world, *form.tables(point)).log_policy_TSA
-    summed = sum(
-        log_policy[t, s, a] for t, s, a in zip(seen.time_X, seen.state_X, seen.action_X, strict=True)
-    )
+    summed = sum(log_policy[t, s, a] for t, s, a in zip(seen.time_X, seen.state_X, seen.action_X, strict=True))
     value = _Search(world, form, 0.0).likelihood(point, seen.counts_by_time(), 40)[0]
     assert value == pytest.approx(-summed / 40)
     assert seen.log_likelihood(log_policy) == pytest.approx(summed)

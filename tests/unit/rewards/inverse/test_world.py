@@ -41,7 +41,10 @@ def test_dense_and_sparse_rows_say_the_same(tmp_path: Path) -> None:
 
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"transitions": DENSE * [[[1.0], [0.9]], [[1.0], [1.0]]]}, r"transitions\[0, 1\] must sum to 1, got 0.9"),
-    ({"transitions": np.where(DENSE == 0.25, np.nan, DENSE)}, r"transitions\[1, 1, 0\] must be a finite number, got nan"),
+    (
+        {"transitions": np.where(DENSE == 0.25, np.nan, DENSE)},
+        r"transitions\[1, 1, 0\] must be a finite number, got nan",
+    ),
     ({"transitions": DENSE - [[[0.6, -0.6]]]}, r"transitions\[0, 0, 0\] must be a probability"),
     ({"transitions": DENSE[:1]}, r"transitions must have shape \(S, A, S\), got \(1, 2, 2\)"),
     ({"transitions": None}, "transitions is missing; give transitions, or next_state and probability"),
@@ -96,7 +99,7 @@ def test_a_torn_file_and_none_at_all_are_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         read_world(tmp_path / "none.npz")
     np.save(tmp_path / "one.npy", DENSE)
-    with pytest.raises(DataError, match="holds one array, as .npy files do"):
+    with pytest.raises(DataError, match=r"holds one array, as \.npy files do"):
         read_world(tmp_path / "one.npy")
 
 

@@ -9,7 +9,9 @@ import numpy as np
 from heeler.rewards.inverse.world import FiniteWorld, from_dense, to_dense
 
 
-def random_world(seed: int, *, num_states: int = 6, num_actions: int = 3, ends: bool = False, **fields: Any) -> FiniteWorld:
+def random_world(
+    seed: int, *, num_states: int = 6, num_actions: int = 3, ends: bool = False, **fields: Any
+) -> FiniteWorld:
     """Each action leads to one to three states; the last state is terminal where episodes end."""
     rng = np.random.default_rng(seed)
     dense = np.zeros((num_states, num_actions, num_states))
