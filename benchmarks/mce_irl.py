@@ -3,7 +3,8 @@
 `occupancy_difference`: the largest difference of a state's visits between what heeler and the peer reach, of all
 worlds; both stop once no state's visits are further than half of the target from the demonstrators', so that two that
 have learned agree. `speed_ratio`: the peer's seconds of learning over heeler's, the median over worlds; start-up does
-not count. `large_s`: seconds on the grid, the worst seed, and `large_gap` how near it comes."""
+not count. `large_s`: seconds on the grid, the worst seed, and `large_gap` how near it comes.
+"""
 
 import statistics
 import sys

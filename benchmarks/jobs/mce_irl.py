@@ -5,7 +5,8 @@
 from the visits that the peer reached, "visits" of all states, their sum}. `--grid SIDE` takes a grid of SIDE by SIDE
 cells on which moves slip one time in ten, a smooth random reward and the visits of its soft policy, discounted by
 0.99 and without a horizon; the reward that is learned is a number for each state. It prints "seconds", "gap",
-"states" and "evaluations"."""
+"states" and "evaluations".
+"""
 
 import argparse
 import json

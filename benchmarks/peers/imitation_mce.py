@@ -4,7 +4,8 @@ The world is seals' `RandomTransitionEnv` with one-hot observations, so that the
 demonstrators are the soft policy of the world's own reward, and what is learned from are their visits in expectation.
 It is undiscounted: with a discount imitation 1.0.1 plans without it while it learns. World, demonstrators' visits and
 the visits reached are written to `--out`; prints {"seconds" of making the learner and of learning, "gap": largest
-difference of a state's visits from the demonstrators', "visits" of all states, their sum}."""
+difference of a state's visits from the demonstrators', "visits" of all states, their sum}.
+"""
 
 import argparse
 import contextlib

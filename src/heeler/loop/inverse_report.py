@@ -108,7 +108,7 @@ def _pictures(result: InverseResult) -> list[Chart]:
             can_S,
             "reward",
             f"Reward {what}",
-            f"Blue is good, orange is bad.{arrows}",
+            f"Blue is good, orange is bad; × cannot be reached.{arrows}",
             result.policy_TSA,
         )
     ]
@@ -155,6 +155,7 @@ def _map(
     traces = [heat]
     if policy_TSA is not None and max(height, width) <= 40:
         traces.append(_arrows(world, policy_TSA[0], [int(s) for s in placed if shown_S[s] and not world.terminal_S[s]]))
+    traces.append(_crosses(world, [int(state) for state in placed if not shown_S[state]]))
     layout = axes("column", "row", legend=False) | {"height": 380, "hovermode": "closest"}
     layout["yaxis"] |= {"autorange": "reversed", "scaleanchor": "x", "showgrid": False, "zeroline": False}
     layout["xaxis"] |= {"showgrid": False, "zeroline": False, "constrain": "domain"}
@@ -177,6 +178,20 @@ def _arrows(world: FiniteWorld, policy_SA: np.ndarray, states: Sequence[int]) ->
         "y": [int(world.cell_S2[state, 0]) for state in states],
         "text": [marks[best[state]] for state in states],
         "textfont": {"color": "@ink"},
+        "hoverinfo": "skip",
+    }
+
+
+def _crosses(world: FiniteWorld, states: Sequence[int]) -> Trace:
+    """Where nobody can come."""
+    assert world.cell_S2 is not None
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "x": [int(world.cell_S2[state, 1]) for state in states],
+        "y": [int(world.cell_S2[state, 0]) for state in states],
+        "text": ["×"] * len(states),
+        "textfont": {"color": "@muted"},
         "hoverinfo": "skip",
     }
 

@@ -1,7 +1,8 @@
 """The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name.
 
 `api-fuzz` needs schemathesis, `mce-irl` imitation, `rl-trl` TRL and `velocity-omnisafe` OmniSafe: they are run where
-the benchmark has made that an environment already."""
+the benchmark has made that an environment already.
+"""
 
 import shutil
 import sys

@@ -15,7 +15,8 @@ from heeler.rewards.inverse.world_files import write_world
 LAYOUT = ("S....", ".LL..", ".L.#.", "...#.", ".LL.G")
 WAY_WEIGHTS = {"steps": -0.4, "lava": -1.5, "turns": -0.2}
 """What the simulated walkers go by."""
-_RATIONALITY = 6.0
+RATIONALITY = 14.0
+"""How much `LavaGrid`'s reward weighs against chance: little enough that walkers wander a bit, and tell more by it."""
 
 
 def write_example(folder: Path | str, *, seed: int = 0) -> list[Path]:
@@ -48,7 +49,7 @@ def example_demonstrations(rng: np.random.Generator, *, num: int = 100) -> Demon
     tables = true_tables(world)
     assert tables is not None
     step_SA, end_S = tables
-    return sampled(world, plan(world, _RATIONALITY * step_SA, _RATIONALITY * end_S).policy_TSA, num, rng)
+    return sampled(world, plan(world, RATIONALITY * step_SA, RATIONALITY * end_S).policy_TSA, num, rng)
 
 
 def example_choices(rng: np.random.Generator, *, num: int = 300) -> ChoiceData:

@@ -182,7 +182,8 @@ class _Search:
         """[N] how far each parameter has to go beside the others, judged by how often it is paid.
 
         Without it a table takes ten times as many steps: a state that is seldom visited bends the dual as little as
-        it is."""
+        it is.
+        """
         made = self.planned(np.zeros(self.form.num_parameters))
         curvature_N = self.form.squares(flow(self.world, made.policy_TSA, dynamics=self.dynamics))
         if self.form.features is None:

@@ -1,4 +1,4 @@
-"""Feature matching: margins fall, the mixture is what its policies are together, and it says when no more is to be had."""
+"""Feature matching: margins fall, the mixture is its policies together, and it says when no more is to be had."""
 
 import numpy as np
 import pytest

@@ -10,7 +10,7 @@ from heeler.core.errors import DataError, RunError
 from heeler.rewards.inverse.bayesian import Bayesian, BayesianConfig
 from heeler.rewards.inverse.choices import LinearChoices
 from heeler.rewards.inverse.demonstrations import Demonstrations, sampled
-from heeler.rewards.inverse.examples import example_choices, example_demonstrations, write_example
+from heeler.rewards.inverse.examples import RATIONALITY, example_choices, example_demonstrations, write_example
 from heeler.rewards.inverse.matching import FeatureMatching, FeatureMatchingConfig
 from heeler.rewards.inverse.max_causal_entropy import MaxCausalEntropy, MaxCausalEntropyConfig
 from heeler.rewards.inverse.result import (
@@ -66,7 +66,7 @@ def test_the_walker_s_reward_is_found_again(seen: Demonstrations) -> None:
     assert result.converged and result.fit["feature_gap"] is not None and result.low_N is not None
     assert result.fit["feature_gap"] < 5e-3
     assert result.fit["distance_to_true_reward"] is not None and result.fit["distance_to_true_reward"] < 0.15
-    true = 6.0 * np.array([1.0, -1.0, -0.05])
+    true = RATIONALITY * np.array([1.0, -1.0, -0.05])
     assert result.high_N is not None and ((result.low_N < true) & (true < result.high_N)).sum() >= 2
 
 
