@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
     "rollback": "releasing:rollback",
     "deploy": "releasing:deploy",
     "explain": "releasing:explain",
+    "infer": "inferring:infer",
     "doctor": "looking:doctor",
 }
 """Of each command its module here and its function there, imported once it is asked for: to stop a run is urgent."""

@@ -1,7 +1,7 @@
 """The smoke tests of the benchmarks that need no peer run to their end and measure what their targets name.
 
-`api-fuzz` needs schemathesis, `rl-trl` TRL and `velocity-omnisafe` OmniSafe: they are run where the benchmark has made
-that an environment already.
+`api-fuzz` needs schemathesis, `mce-irl` imitation, `rl-trl` TRL and `velocity-omnisafe` OmniSafe: they are run where
+the benchmark has made that an environment already.
 """
 
 import shutil
@@ -20,6 +20,8 @@ _HAS_SCHEMATHESIS = (HOME / "schemathesis" / "installed.sha256").exists()
 FUZZ = pytest.param("api-fuzz", marks=pytest.mark.skipif(not _HAS_SCHEMATHESIS, reason="no .peers/schemathesis yet"))
 _HAS_TRL = (HOME / "trl" / "installed.sha256").exists() and rl_trl.MODEL.exists()
 AGAINST_TRL = pytest.param("rl-trl", marks=pytest.mark.skipif(not _HAS_TRL, reason="no .peers/trl or no model yet"))
+_HAS_IMITATION = (HOME / "imitation" / "installed.sha256").exists()
+AGAINST_IMITATION = pytest.param("mce-irl", marks=pytest.mark.skipif(not _HAS_IMITATION, reason="no .peers/imitation"))
 _HAS_OMNISAFE = (HOME / "omnisafe" / "installed.sha256").exists()
 AGAINST_OMNISAFE = pytest.param(
     "velocity-omnisafe", marks=pytest.mark.skipif(not _HAS_OMNISAFE, reason="no .peers/omnisafe yet")
@@ -48,6 +50,7 @@ NAMES = [
     "helpdesk",
     "helpdesk-adversarial",
     "shield",
+    AGAINST_IMITATION,
     AGAINST_TRL,
     "velocity",
     "two-costs",
