@@ -249,7 +249,7 @@ def _people(config: ControlCrowdConfig, seed: int) -> dict[str, PersonKind]:
         "honest": 1.0,
     }
     # Those who are honest fill up what the others leave.
-    kinds = [kind for kind, share in shares.items() for _ in range(round(share * config.num_people))]
+    kinds: list[PersonKind] = [kind for kind, share in shares.items() for _ in range(round(share * config.num_people))]
     order = stream(seed, "control crowd").permutation(config.num_people)
     return {f"person-{number}": kinds[int(place)] for number, place in enumerate(order)}
 

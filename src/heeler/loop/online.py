@@ -82,7 +82,7 @@ class OnlineRun:
         self.shield = Shielded(shield) if shield else None
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
-            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
+            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo), directory.path)
         self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.holding = Holding(config.interventions)
         self.watch = watch_over(config, directory, self.world.cost_names)

@@ -12,6 +12,7 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from heeler import __version__
+from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.loop.evaluations import Interval
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
@@ -71,7 +72,9 @@ def _header(data: ReportData) -> str:
     kind = "finished" if data.is_finished else "going"
     teacher = ""
     if config.preferences is not None:
-        who = "people" if config.preferences.teacher == "people" else "a simulated teacher"
+        asked = config.preferences.teacher
+        is_crowd = isinstance(asked, ControlCrowdConfig)
+        who = "people" if asked == "people" else "a simulated crowd" if is_crowd else "a simulated teacher"
         teacher = f", answers by {who}"
     return f"""<header>
 <h1>{escape(data.name)}</h1>

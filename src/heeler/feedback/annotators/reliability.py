@@ -124,11 +124,15 @@ def reliability(
     best: Reliability | None = None
     for scale in _SCALES if fits_scale else (1.0,):
         scaled_N = np.where(is_free_N, margin_N * scale, margin_N)
-        found = _with_speed(answers, scaled_N, counts_N, config, tie, scale, tau_s)
+        found = _with_speed(answers, scaled_N, counts_N, config, tie, scale, tau_s or 0.0)
         if best is None or found.log_likelihood > best.log_likelihood:
             best = found
     assert best is not None
-    return best
+    if tau_s is not None:
+        return best
+    # Speed is looked for at the scale that was found without it.
+    scaled_N = np.where(is_free_N, margin_N * best.scale, margin_N)
+    return _with_speed(answers, scaled_N, counts_N, config, tie, best.scale, None)
 
 
 def tie_weight(answers: Answers) -> float:
