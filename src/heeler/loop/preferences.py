@@ -50,13 +50,15 @@ class PreferenceLoop(Part):
         self.choice = PairChoice(config, model)
         self.teacher = self._simulated()
         people = self.config.people
-        self.who = None if people is None else WhoAnswers(people, store, folder)
+        self.who = None if people is None else WhoAnswers(people, store, folder, self.schedule.budget)
         """Who answers; None where all are taken at their word."""
         self.answered: set[str] = set()
         """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
         self.asked: set[str] = set()
         """Queries of the simulated teacher; answers to others are of a stretch that was lost, and are not taken in."""
         self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+        self.must_begin_anew = False
+        """What people want has changed."""
         self.num_more_unfitted = 0
         """Answers to questions that somebody else had answered, since the last fit; learned from where `who` is set."""
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
@@ -212,6 +214,8 @@ class PreferenceLoop(Part):
             self.new_answers.add([feedback for _, feedback in found], queries, foretold)
         if self.who is not None:
             self.who.remember(found)
+            if are_new and self.who.has_changed(found, foretold):
+                self.must_begin_anew = True
         position_of = {feedback.key: position for position, feedback in found}
         self.taken |= {position_of[f.key]: f.query_id for f in useful + useful_more}
         silent = [f for f in answers + more if f.value["choice"] == "cant_tell"]
@@ -220,6 +224,12 @@ class PreferenceLoop(Part):
         self.num_cant_tell += len(answers) - len(useful)
         self.num_unfitted += len(useful)
         self.num_more_unfitted += len(useful_more)
+        if self.must_begin_anew:
+            # What the weights learned of what people wanted before is no place to begin from.
+            self.must_begin_anew = False
+            everything = [True] * len(self.taken)
+            self.model_state = self.model.without(self.model_state, everything, self.run_config.seed)
+            self.num_unfitted = self.num_useful
         return len(answers)
 
     def _leave_out_withdrawn(self) -> None:
@@ -292,7 +302,8 @@ class PreferenceLoop(Part):
         for feedback in useful:
             left, right = queries[feedback.query_id].segment_ids
             pairs.append((segments[left], segments[right]))
-        foretold = self._foretold(useful, pairs) if self.new_answers.wanted and self.is_fitted and pairs else {}
+        is_wanted = self.new_answers.wanted or self.who is not None
+        foretold = self._foretold(useful, pairs) if is_wanted and self.is_fitted and pairs else {}
         self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
         return foretold
 

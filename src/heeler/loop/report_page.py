@@ -19,6 +19,7 @@ from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
 from heeler.loop.report_overseers import objections_section
+from heeler.loop.report_people import people_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
 from heeler.rewards.sampled_invariance import MAX_STEPS, SampleCheck
@@ -32,7 +33,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         sections: charts under their headings.
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
-    body += [findings_section(data.findings), objections_section(data.objected)]
+    body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)

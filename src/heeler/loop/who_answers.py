@@ -20,6 +20,7 @@ from heeler.feedback.annotators.known import (
     leave_behind,
 )
 from heeler.feedback.store import Store
+from heeler.loop.drifting import Drifting
 from heeler.rewards.answerers import PeopleConfig, Weighed, weigh
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelState
 from heeler.rewards.unseen import differences, unseen_margins
@@ -35,10 +36,12 @@ class WhoAnswers:
         config: how they are taken into account.
         store: of the run.
         folder: of the run, where what is known of its answers is left; None to leave nothing.
+        num_answers: that the run may ask for.
     """
 
-    def __init__(self, config: PeopleConfig, store: Store, folder: Path | None) -> None:
+    def __init__(self, config: PeopleConfig, store: Store, folder: Path | None, num_answers: int) -> None:
         self.config, self._store, self._folder = config, store, folder
+        self.drifting = None if config.drift is None else Drifting(config.drift, num_answers)
         self._who: dict[int, tuple[str, float | None, str, str]] = {}
         self.num_fitted = 0
         """Rows of the reward's data that it was fitted to."""
@@ -60,6 +63,23 @@ class WhoAnswers:
     def begin_anew(self) -> None:
         """The reward was taken back to nothing."""
         self.num_fitted = 0
+        if self.drifting is not None:
+            self.drifting.begin_anew()
+
+    def has_changed(self, found: Iterable[tuple[int, Feedback]], foretold: Mapping[str, bool]) -> bool:
+        """Whether answers that just came show that what all people want has changed.
+
+        Args:
+            found: with their positions.
+            foretold: by the answer's key, whether the reward would have given it.
+        """
+        if self.drifting is None:
+            return False
+        changed = False
+        for position, feedback in found:
+            if feedback.key in foretold:
+                changed = self.drifting.add(position, feedback.annotator, foretold[feedback.key]) or changed
+        return changed
 
     def fit(
         self,
@@ -94,7 +114,16 @@ class WhoAnswers:
         answers = answers_by_position(list(taken), list(cant_tell), self._who)
         gold_N = gold_outcomes([*taken.values(), *cant_tell.values()], gold_choices(self._store))
         margins = unseen_margins(model, state, self.num_fitted)
-        return weigh(answers, margins, self.config, gold_N=gold_N, feature_QF=differences(state))
+        drifting, everything = self.drifting, [*taken, *cant_tell]
+        return weigh(
+            answers,
+            margins,
+            self.config,
+            gold_N=gold_N,
+            feature_QF=differences(state),
+            forgotten_Q=drifting and drifting.forgotten(list(taken)),
+            since_N=drifting and drifting.tells(everything, [self._who[position][0] for position in everything]),
+        )
 
     def _look_up(self, positions: list[int]) -> None:
         missing = set(positions) - self._who.keys()
@@ -111,6 +140,8 @@ class WhoAnswers:
         count = Counter(one.verdict for one in judged)
         self.told = {"people": float(len(weighed.people.mean_P))}
         self.told |= {f"people_{name}": float(count[name]) for name in _VERDICTS}
+        if self.drifting is not None:
+            self.told["people_changes"] = float(len(self.drifting.changed_after))
         if self._folder is None:
             return
         margins = unseen_margins(model, state, self.num_fitted)
@@ -122,15 +153,18 @@ class WhoAnswers:
                 is_unseen_Q=margins.is_unseen_Q.astype(np.int64),
                 weight_Q=weighed.answerers.weight_Q.numpy().astype(np.float64),
                 feature_QF=differences(state),
-                changed_after=np.zeros(0, np.int64),
+                changed_after=np.array(self.drifting.changed_after if self.drifting else [], np.int64),
             ),
         )
 
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps; nobody is named in them."""
-        return {"num_fitted": self.num_fitted, "told": self.told}
+        drifting = None if self.drifting is None else self.drifting.state()
+        return {"num_fitted": self.num_fitted, "told": self.told, "drifting": drifting}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""
         self._who.clear()
         self.num_fitted, self.told = int(state["num_fitted"]), dict(state["told"])
+        if self.drifting is not None:
+            self.drifting.load(state["drifting"])

@@ -25,6 +25,23 @@ from heeler.feedback.annotators.verdicts import Judged, VerdictConfig, judge
 
 
 @dataclass(frozen=True, kw_only=True)
+class DriftConfig:
+    """What is done where people change what they want."""
+
+    error_rate: float = 0.01
+    """Probability of seeing a change in a whole run in which there is none, of all people and of single ones each."""
+    old_weight: float = 0.05
+    """What an answer from before the last change weighs after it; 1 as any other, 0 nothing. Nothing is weighed down
+    before a change was noticed."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.error_rate < 0.5:
+            raise ConfigError(f"people.drift.error_rate must be above 0 and below 0.5, got {self.error_rate}")
+        if not 0 <= self.old_weight <= 1:
+            raise ConfigError(f"people.drift.old_weight must be between 0 and 1, got {self.old_weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class PeopleConfig:
     """How who answers is taken into account."""
 
@@ -39,6 +56,8 @@ class PeopleConfig:
     """What an answer of somebody spamming, colluding or poisoning weighs, beside the cap; 1 as any other, 0 nothing."""
     num_rounds: int = 3
     """Turns of people and reward at the first fit; later fits go on from what is known, and need one."""
+    drift: DriftConfig | None = field(default_factory=DriftConfig)
+    """What is done where people change what they want; None to look for no change."""
 
     def __post_init__(self) -> None:
         if not 0 < self.influence_cap <= 1:

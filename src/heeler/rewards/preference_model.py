@@ -351,7 +351,7 @@ class PreferenceModel:
 
     @torch.no_grad()
     def _losses(
-        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None
+        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None = None
     ) -> tuple[Tensor, Tensor]:
         """[Q] loss of the ensemble on each comparison, and [Q] its probability of left among left and right."""
         parts = torch.arange(len(feature)).split(_ROWS_AT_ONCE)
@@ -370,7 +370,7 @@ class PreferenceModel:
 
     @torch.no_grad()
     def _evaluate(
-        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None
+        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None = None
     ) -> dict[str, float]:
         loss_Q, left_Q = self._losses(state, feature, data, answerers)
         decided = data.outcome_Q < 2
