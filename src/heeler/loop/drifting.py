@@ -101,7 +101,7 @@ class Drifting:
 
     def _others_stay(self, name: str) -> bool:
         others = [success for _, success, who in self._told if who != name]
-        return len(others) >= _LATELY and np.mean(others[-_LATELY:]) >= np.mean(others) - 0.15
+        return len(others) >= _LATELY and bool(np.mean(others[-_LATELY:]) >= np.mean(others) - 0.15)
 
     def _change(self, told: list[tuple[int, bool]], annotator: str | None) -> None:
         successes = [success for _, success in told]
@@ -143,9 +143,7 @@ class Drifting:
         return {
             "overall": self.overall.state_dict(),
             "told": self._told,
-            "of_person": {
-                name: [num, watch.state_dict(), told] for name, (num, watch, told) in self._of_person.items()
-            },
+            "of_person": {name: [number, one.state_dict(), told] for name, (number, one, told) in of_person},
             "num_came": self._num_came,
             "changed_after": self.changed_after,
             "since": self.since,

@@ -90,7 +90,9 @@ def test_forgotten_answers_weigh_little_and_say_nothing_of_people() -> None:
 def model_and_data(num: int = 200, seed: int = 0):
     """Clips of one step whose first number people like, and an ensemble."""
     rng = np.random.default_rng(seed)
-    config = PreferenceModelConfig(num_members=3, hidden_sizes=(8,), inputs=("observation",), validation_share=0.1)
+    config = PreferenceModelConfig(
+        num_members=3, hidden_sizes=(8,), inputs=("observation",), validation_share=0.1, learning_rate=1e-2
+    )
     model = PreferenceModel(config, 3, 1)
     state = model.init(seed)
     feature = torch.from_numpy(rng.normal(size=(num, 2, 1, 3)).astype(np.float32))
