@@ -1,12 +1,13 @@
 """`heeler people`: who is known to a folder of runs, and how somebody is forgotten."""
 
 from collections.abc import Generator, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from heeler.cli.arguments import OK, Json, print_json, sub_command
+from heeler.cli.arguments import OK, Json, Run, print_json, sub_command
 from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,8 +21,10 @@ BY = "command-line"
 
 
 def people(arguments: Sequence[str]) -> int:
-    """List people, or forget one: heeler people list, heeler people forget ID."""
-    return sub_command("people", {"list": list_, "forget": forget}, arguments, about=people.__doc__ or "")
+    """List people, say whom to trust, or forget one: heeler people list, trust RUN, forget ID."""
+    return sub_command(
+        "people", {"list": list_, "trust": trust, "forget": forget}, arguments, about=people.__doc__ or ""
+    )
 
 
 def list_(*, runs: Path = Path("runs"), json: Json = False) -> int:
@@ -43,6 +46,50 @@ def list_(*, runs: Path = Path("runs"), json: Json = False) -> int:
     for person in found:
         state = "being forgotten" if person.id in leaving else "disabled" if person.disabled_unix_s else ""
         print("  ".join(filter(None, (person.id, f"{person.role.value:<9}", person.name, state))))
+    return OK
+
+
+def trust(run: Run, /, *, out: Path | None = None, json: Json = False) -> int:
+    """Say what is known of everybody who compared anything in a run, those to look at first.
+
+    Args:
+        run: the run's directory.
+        out: a file to write it to, too, as JSON; it names people, and forgetting them does not reach it.
+        json: print the result as JSON.
+    """
+    from heeler.core.rundir import RunDirectory, write_atomically
+    from heeler.feedback.annotators.known import known_people
+    from heeler.feedback.stores import has_store, open_store
+
+    directory = RunDirectory.open(run)
+    if not has_store(directory):
+        raise ConfigError(f"{run} has no store yet, so nobody has answered in it")
+    with open_store(directory) as store:
+        known = known_people(store, directory.path)
+    people = [
+        {"id": one.annotator, "kind": one.kind, "weight": one.weight, "with_others": list(one.with_others)}
+        | {name: value for name, value in vars(one.judgement).items() if name not in ("person", "with_others")}
+        for one in known.people
+    ]
+    told = {
+        "told_by": known.told_by,
+        "num_answers": known.num_answers,
+        "too_fast_s": known.tau_s,
+        "changed_after": list(known.changed_after),
+        "people": people,
+    }
+    if out is not None:
+        write_atomically(out, (dumps(told, indent=2) + "\n").encode())
+    if json:
+        print_json(told)
+        return OK
+    print(f"{known.num_answers:,} answers by {len(people)} people, held against the {known.told_by}.")
+    for position in known.changed_after:
+        print(f"What people want was found to have changed after answer {position:,}.")
+    for one in known.people:
+        judged = one.judgement
+        span = f"{judged.reliability:.0%} ({judged.low:.0%} to {judged.high:.0%})"
+        print(f"{one.annotator}  {judged.verdict:<9}  reliability {span}  weight {one.weight:.1%}  {judged.reason}")
     return OK
 
 

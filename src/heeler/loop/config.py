@@ -17,6 +17,7 @@ from heeler.algorithms.rcpo import RCPO, RCPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig, World
 from heeler.feedback.acquisition import ACQUISITIONS, NEEDS_ENSEMBLE
+from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.postgres import check_run_store
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
@@ -27,6 +28,7 @@ from heeler.loop.settings import refuse_unknown
 from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
 from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.monitors.config import MonitorsConfig
+from heeler.rewards.answerers import PeopleConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.rewards.shaping import ShapingConfig
 from heeler.safety.costs import ANSWERS, CostConfig, all_cost_names
@@ -49,8 +51,11 @@ class PreferencesConfig:
 
     schedule: LabelSchedule
     """How many comparisons are asked for, and when."""
-    teacher: TeacherConfig | Literal["people"]
-    """Who answers: a simulated teacher, or people and programs through the store."""
+    teacher: TeacherConfig | ControlCrowdConfig | Literal["people"]
+    """Who answers: a simulated teacher, a simulated crowd, or people and programs through the store."""
+    people: PeopleConfig | None = None
+    """How it is taken into account who answers, and who of them can be trusted; `{}` for the usual way. None takes
+    everybody at their word, and of each question the first answer alone."""
     segment_length: int = 50
     """Steps of each of the two clips that are compared."""
     acquisition: str = "disagreement"
@@ -84,6 +89,10 @@ class PreferencesConfig:
             raise ConfigError(
                 f"acquisition {self.acquisition!r} compares an ensemble's members: model.num_members must be >= 2, "
                 f"got {self.model.num_members}"
+            )
+        if self.people is not None and isinstance(self.teacher, TeacherConfig):
+            raise ConfigError(
+                "people would tell nothing, as one simulated teacher answers: set it to None, or teacher to a crowd"
             )
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")

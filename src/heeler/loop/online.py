@@ -37,6 +37,7 @@ from heeler.loop.progress import EpisodeReturns, correlation
 from heeler.loop.reading import preference_model
 from heeler.loop.shaping import RunShaping
 from heeler.loop.shielded import Shielded
+from heeler.loop.telling_changes import tell_changes
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.loop.trusted import Trusted
 from heeler.loop.waiting import FirstAnswers
@@ -82,7 +83,7 @@ class OnlineRun:
         self.shield = Shielded(shield) if shield else None
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
-            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo))
+            self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo), directory.path)
         self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.holding = Holding(config.interventions)
         self.watch = watch_over(config, directory, self.world.cost_names)
@@ -141,6 +142,7 @@ class OnlineRun:
         for part in self.parts:
             turn = part.after_rollout(turn)
         if self.preferences:
+            tell_changes(self.preferences, self.directory, self.store, self.step)
             mend = "Lower preferences.model.learning_rate, or preferences.model.weight_decay"
             refuse_broken(self.directory, self.update + 1, self.preferences.not_finite(turn.reward), mend)
         rewarded = time.perf_counter()

@@ -4,6 +4,7 @@ Nothing here waits for an answer. Whoever gives it, the learner reads it from th
 """
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
+from heeler.feedback.control_crowd import ControlCrowd, ControlCrowdConfig
 from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
@@ -22,9 +24,10 @@ from heeler.loop.config import RunConfig
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
+from heeler.loop.who_answers import WhoAnswers
 from heeler.rewards.preference_model import PreferenceModel
 
-_CONSUMER = "learner"
+_CONSUMER = LEARNER = "learner"
 
 
 class PreferenceLoop(Part):
@@ -34,25 +37,30 @@ class PreferenceLoop(Part):
         config: of the run; its `preferences` must be set.
         store: where questions and answers live.
         model: the learned reward.
+        folder: of the run, where what is known of its people is left; None to leave nothing.
     """
 
     name = "preferences"
 
-    def __init__(self, config: RunConfig, store: Store, model: PreferenceModel) -> None:
+    def __init__(self, config: RunConfig, store: Store, model: PreferenceModel, folder: Path | None = None) -> None:
         assert config.preferences is not None
         self.run_config, self.config, self.store, self.model = config, config.preferences, store, model
         self.schedule = self.config.schedule
         self.model_state = model.init(config.seed)
         self.choice = PairChoice(config, model)
-        self.teacher: SimulatedTeacher | None = None
-        if self.config.teacher != "people":
-            self.teacher = SimulatedTeacher(self.config.teacher, config.seed, "simulated")
-            store.add_annotator("simulated", "simulated", "knows the true reward")
+        self.teacher = self._simulated()
+        people = self.config.people
+        self.who = None if people is None else WhoAnswers(people, store, folder, self.schedule.budget)
+        """Who answers; None where all are taken at their word."""
         self.answered: set[str] = set()
         """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
         self.asked: set[str] = set()
         """Queries of the simulated teacher; answers to others are of a stretch that was lost, and are not taken in."""
         self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+        self.must_begin_anew = False
+        """What people want has changed."""
+        self.num_more_unfitted = 0
+        """Answers to questions that somebody else had answered, since the last fit; learned from where `who` is set."""
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
         self.num_asked = 0 if self.teacher else store.clip_comparison_count()
         self.taken: dict[int, str] = {}
@@ -65,6 +73,19 @@ class PreferenceLoop(Part):
         self.last_level: float | None = None
         self.last_disagreement: float | None = None
         self.new_answers = NewAnswers(wanted=config.monitors is not None)
+
+    def _simulated(self) -> SimulatedTeacher | ControlCrowd | None:
+        """Who answers where people do not."""
+        config, seed = self.config.teacher, self.run_config.seed
+        if config == "people":
+            return None
+        if isinstance(config, ControlCrowdConfig):
+            crowd = ControlCrowd(config, seed)
+            for name in crowd.people:
+                self.store.add_annotator(name, "simulated", "one of a simulated crowd")
+            return crowd
+        self.store.add_annotator("simulated", "simulated", "knows the true reward")
+        return SimulatedTeacher(config, seed, "simulated")
 
     @property
     def is_fitted(self) -> bool:
@@ -120,6 +141,9 @@ class PreferenceLoop(Part):
         if self.teacher is not None:
             self.asked |= {query.id for query in queries}
             self.teacher.ask(queries, segments, step)
+        if isinstance(self.teacher, ControlCrowd):
+            for query_id, choice in self.teacher.take_gold().items():
+                self.store.gold.add(query_id, {"choice": choice}, LEARNER)
         return len(queries)
 
     def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
@@ -177,18 +201,35 @@ class PreferenceLoop(Part):
         return num_taken
 
     def _take_in_first(self, found: list[tuple[int, Feedback]], *, are_new: bool = False) -> int:
-        """Take in those that are the first to their query; returns how many."""
-        answers, queries = self._first_answers([feedback for _, feedback in found])
+        """Take in those that are the first to their query, and all others where it matters who answers.
+
+        Returns:
+            How many queries have their first answer now.
+        """
+        answers, more, queries = self._first_answers([feedback for _, feedback in found])
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
-        foretold = self._take_in(useful, queries)
+        useful_more = [f for f in more if f.value["choice"] != "cant_tell"]
+        foretold = self._take_in(useful + useful_more, queries)
         if are_new:
             self.new_answers.add([feedback for _, feedback in found], queries, foretold)
+        if self.who is not None:
+            self.who.remember(found)
+            if are_new and self.who.has_changed(found, foretold):
+                self.must_begin_anew = True
         position_of = {feedback.key: position for position, feedback in found}
-        self.taken |= {position_of[f.key]: f.query_id for f in useful}
-        self.cant_tell |= {position_of[f.key]: f.query_id for f in answers if f.value["choice"] == "cant_tell"}
+        self.taken |= {position_of[f.key]: f.query_id for f in useful + useful_more}
+        silent = [f for f in answers + more if f.value["choice"] == "cant_tell"]
+        self.cant_tell |= {position_of[f.key]: f.query_id for f in silent}
         self.num_answered += len(answers)
         self.num_cant_tell += len(answers) - len(useful)
         self.num_unfitted += len(useful)
+        self.num_more_unfitted += len(useful_more)
+        if self.must_begin_anew:
+            # What the weights learned of what people wanted before is no place to begin from.
+            self.must_begin_anew = False
+            everything = [True] * len(self.taken)
+            self.model_state = self.model.without(self.model_state, everything, self.run_config.seed)
+            self.num_unfitted = self.num_useful
         return len(answers)
 
     def _leave_out_withdrawn(self) -> None:
@@ -199,6 +240,8 @@ class PreferenceLoop(Part):
         newest = self.store.withdrawals.newest()
         if newest == self.seen_withdrawals:
             return
+        if self.who is not None:
+            self.who.forget()
         gone = set(self.store.withdrawals.positions())
         lost = {p: q for p, q in (self.taken | self.cant_tell).items() if p in gone}
         if lost:
@@ -206,15 +249,24 @@ class PreferenceLoop(Part):
             self.model_state = self.model.without(
                 self.model_state, [p not in gone for p in self.taken], self.run_config.seed
             )
-            num_cant_tell = sum(p in gone for p in self.cant_tell)
             self.taken = {p: q for p, q in self.taken.items() if p not in gone}
             self.cant_tell = {p: q for p, q in self.cant_tell.items() if p not in gone}
-            self.answered -= set(lost.values())
-            self.num_answered -= len(lost)
-            self.num_cant_tell -= num_cant_tell
-            self._take_in_first([(p, f) for p, f in self._read_again() if f.query_id in set(lost.values())])
-            self.num_unfitted = self.num_useful
+            self._recount()
+            if self.who is None:
+                self._take_in_first([(p, f) for p, f in self._read_again() if f.query_id in set(lost.values())])
+            else:
+                self.who.begin_anew()
+            self.num_unfitted, self.num_more_unfitted = self.num_useful, len(self.taken) - self.num_useful
         self.seen_withdrawals = newest
+
+    def _recount(self) -> None:
+        """Count from what is left; the first answer to a query says whether it was of use."""
+        first: dict[str, bool] = {}
+        for position in sorted([*self.taken, *self.cant_tell]):
+            is_useful = position in self.taken
+            first.setdefault(self.taken[position] if is_useful else self.cant_tell[position], is_useful)
+        self.answered = set(first)
+        self.num_answered, self.num_cant_tell = len(first), len(first) - sum(first.values())
 
     def _read_again(self) -> list[tuple[int, Feedback]]:
         """All answers that were read before, as they stand now."""
@@ -225,19 +277,23 @@ class PreferenceLoop(Part):
             after = page[-1][0]
         return found
 
-    def _first_answers(self, found: list[Feedback]) -> tuple[list[Feedback], dict[str, Query]]:
-        """One answer a comparison, so that the budget counts comparisons, however many people answer one at once."""
+    def _first_answers(self, found: list[Feedback]) -> tuple[list[Feedback], list[Feedback], dict[str, Query]]:
+        """One answer a comparison, so that the budget counts comparisons, however many people answer one at once; and
+        where it matters who answers, the others of each, which it does not count."""
         known = self.asked if self.teacher else {f.query_id for f in found if f.kind == "preference"}
         queries = {q.id: q for q in self.store.queries([f.query_id for f in found if f.query_id in known])}
         # Others may have put texts into this store; a reward of observations learns nothing from them.
         facts = self.store.segment_facts({i for query in queries.values() for i in query.segment_ids})
         queries = {name: q for name, q in queries.items() if not facts[q.segment_ids[0]].is_text}
         answers: list[Feedback] = []
+        more: list[Feedback] = []
         for feedback in found:
             if feedback.query_id in queries and feedback.query_id not in self.answered:
                 self.answered.add(feedback.query_id)
                 answers.append(feedback)
-        return answers, queries
+            elif feedback.query_id in queries and self.who is not None:
+                more.append(feedback)
+        return answers, more, queries
 
     def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> dict[str, bool]:
         """Hand answers to the model; returns, by their keys, whether it would have given them."""
@@ -246,7 +302,8 @@ class PreferenceLoop(Part):
         for feedback in useful:
             left, right = queries[feedback.query_id].segment_ids
             pairs.append((segments[left], segments[right]))
-        foretold = self._foretold(useful, pairs) if self.new_answers.wanted and self.is_fitted and pairs else {}
+        is_wanted = self.new_answers.wanted or self.who is not None
+        foretold = self._foretold(useful, pairs) if is_wanted and self.is_fitted and pairs else {}
         self.model_state = self.model.add(self.model_state, pairs, [f.value["choice"] for f in useful])
         return foretold
 
@@ -282,9 +339,14 @@ class PreferenceLoop(Part):
         exhausted = self.num_useful >= self.schedule.budget
         at_once = exhausted or (self.has_enough and not self.has_reward)
         fits = self.num_unfitted >= (1 if at_once else self.config.refit_every)
+        # Second answers alone tell less, and are waited for; without them a question would be fitted to once only.
+        fits = fits or self.num_more_unfitted >= self.config.refit_every
         if fits:
-            self.model_state, _ = self.model.fit(self.model_state)
-            self.num_unfitted = 0
+            if self.who is None:
+                self.model_state, _ = self.model.fit(self.model_state)
+            else:
+                self.model_state = self.who.fit(self.model, self.model_state, self.taken, self.cant_tell)
+            self.num_unfitted = self.num_more_unfitted = 0
         if not self.has_reward:
             return None
         raw_MTN = self.model.predict(self.model_state, rollout)
@@ -310,7 +372,8 @@ class PreferenceLoop(Part):
         level = {} if self.last_level is None else {"predicted_reward_mean": self.last_level}
         if self.last_disagreement is not None:
             level["reward_disagreement"] = self.last_disagreement
-        return counts | {"fits": self.model_state.num_fits} | fit | level
+        people = {} if self.who is None else self.who.told
+        return counts | {"fits": self.model_state.num_fits} | fit | level | people
 
     # Saving
 
@@ -342,6 +405,7 @@ class PreferenceLoop(Part):
             "num_fits": self.model_state.num_fits,
             "last_fit": self.model_state.last_fit,
             "reliability": self.model_state.reliability,
+            "people": None if self.who is None else self.who.state() | {"num_more_unfitted": self.num_more_unfitted},
         }
 
     def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
@@ -362,6 +426,9 @@ class PreferenceLoop(Part):
         self.model_state.num_fits = state["num_fits"]
         self.model_state.last_fit = state["last_fit"]
         self.model_state.reliability = state["reliability"]
+        if self.who is not None:
+            self.who.load(state["people"])
+            self.num_more_unfitted = state["people"]["num_more_unfitted"]
         self._load_taken(state)
         self._leave_out_withdrawn()
 

@@ -27,6 +27,7 @@ from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
 from heeler.loop.report_findings import findings_to_show
 from heeler.loop.report_overseers import objections_to_show
+from heeler.loop.report_people import PeopleShown, people_to_show
 from heeler.models.policy import Policy
 from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
@@ -104,6 +105,8 @@ class ReportData:
     """None where no true reward is known or nothing is learned yet."""
     findings: Sequence[Finding] = ()
     """Of monitors, in the order in which they were found."""
+    people: PeopleShown | None = None
+    """Who answered, and whether they can be trusted; None where fewer than two did."""
     objected: Objected | None = None
     """What overseers objected to; None where nothing was."""
 
@@ -160,6 +163,7 @@ def gather(directory: RunDirectory) -> ReportData:
         return ReportData(**shared)
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)
+        shared["people"] = people_to_show(store, directory.path)
         shared["stale_reward_model"] = staleness(directory, store).in_words
         if checkpoint is not None:
             shared["reliability"] = checkpoint.state["preferences"]["reliability"]

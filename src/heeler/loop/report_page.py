@@ -12,12 +12,14 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from heeler import __version__
+from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.loop.evaluations import Interval
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
 from heeler.loop.report_overseers import objections_section
+from heeler.loop.report_people import people_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
 from heeler.rewards.sampled_invariance import MAX_STEPS, SampleCheck
@@ -31,7 +33,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         sections: charts under their headings.
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
-    body += [findings_section(data.findings), objections_section(data.objected)]
+    body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)
@@ -71,7 +73,9 @@ def _header(data: ReportData) -> str:
     kind = "finished" if data.is_finished else "going"
     teacher = ""
     if config.preferences is not None:
-        who = "people" if config.preferences.teacher == "people" else "a simulated teacher"
+        asked = config.preferences.teacher
+        is_crowd = isinstance(asked, ControlCrowdConfig)
+        who = "people" if asked == "people" else "a simulated crowd" if is_crowd else "a simulated teacher"
         teacher = f", answers by {who}"
     return f"""<header>
 <h1>{escape(data.name)}</h1>

@@ -92,10 +92,10 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
     for name, value in values.items():
         if name not in hints:
             raise ConfigError(f"there is no setting {prefix}{name}.{_near(prefix, str(name), hints)}")
-        nested = _dataclass_in(hints[name])
+        nested = _dataclass_for(hints[name], value)
         if nested is not None and isinstance(value, Mapping):
             refuse_unknown(nested, value, f"{prefix}{name}.")
-        listed = _dataclass_in(get_args(hints[name])[0]) if get_origin(hints[name]) is tuple else None
+        listed = _dataclass_for(get_args(hints[name])[0], None) if get_origin(hints[name]) is tuple else None
         if listed is not None and isinstance(value, list | tuple):
             for number, one in enumerate(value):
                 refuse_unknown(listed, one if isinstance(one, Mapping) else {}, f"{prefix}{name}[{number}].")
@@ -105,12 +105,18 @@ def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
     return did_you_mean(name, known).replace("Did you mean '", f"Did you mean '{prefix}")
 
 
-def _dataclass_in(hint: Any) -> type | None:
-    """The dataclass that a type is, or that it may be."""
+def _dataclass_for(hint: Any, value: Any) -> type | None:
+    """The dataclass that a type is, or that it may be: of several the one that has most of the value's settings."""
+    found = _dataclasses_in(hint)
+    given = set[str](value) if isinstance(value, Mapping) else set[str]()
+    return max(found, key=lambda one: len(given & get_type_hints(one).keys()), default=None)
+
+
+def _dataclasses_in(hint: Any) -> list[type]:
     if isinstance(hint, type) and dataclasses.is_dataclass(hint):
-        return hint
+        return [hint]
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
-    return next((found for found in map(_dataclass_in, options) if found is not None), None)
+    return [found for option in options for found in _dataclasses_in(option)]
 
 
 def assign(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:

@@ -39,6 +39,46 @@ def choice_log_probs(
     return torch.logaddexp(log_probs + torch.log1p(torch.tensor(-lapse)), floor)
 
 
+def person_choice_log_probs(
+    advantage: Float[Tensor, "*batch"],
+    *,
+    reliability: Float[Tensor, "*batch"],
+    lean: Float[Tensor, "*batch"],
+    looked: Float[Tensor, "*batch"],
+    log_tie: Float[Tensor, ""] | None = None,
+    lapse: float = 0.0,
+) -> Float[Tensor, "*batch outcomes"]:
+    r"""Log-probabilities of the outcomes where whoever answers may be mistaken on purpose, lean, or not have looked.
+
+    $$P(o) = w\,[\eta\,D(o \mid \Delta + b) + (1 - \eta)\,D(o \mid -\Delta + b)] + (1 - w)\,D(o \mid b)$$
+
+    with D as in `choice_log_probs`. Without lean and at w = 1 it is Crowd-BT (Chen et al. 2013, WSDM). Its gradient by
+    the advantage shrinks with (2η − 1) w, so that answers of people who are as good as coins move nothing.
+
+    Args:
+        advantage: Δ, the left segment's return less the right one's.
+        reliability: η, above 0 and below 1.
+        lean: b, above 0 to the left.
+        looked: w, the probability that the answer was given by looking.
+        log_tie: log ν, or None where "equal" is not an answer.
+        lapse: share of answers given at random, at least 0 and below 1.
+
+    Returns:
+        Two outcomes a row, or three with ties; each row sums to one in probability.
+    """
+    honest = choice_log_probs(advantage + lean, log_tie=log_tie) + reliability.log()[..., None]
+    hostile = choice_log_probs(-advantage + lean, log_tie=log_tie) + torch.log1p(-reliability)[..., None]
+    unseen = choice_log_probs(lean.expand_as(advantage), log_tie=log_tie)
+    # Not infinitely unlikely either way: an infinite logarithm has no gradient.
+    looked = looked.clamp(1e-6, 1 - 1e-6)[..., None]
+    seen = torch.logaddexp(honest, hostile) + looked.log()
+    log_probs = torch.logaddexp(seen, unseen + torch.log1p(-looked))
+    if lapse == 0:
+        return log_probs
+    floor = torch.full_like(log_probs, lapse / log_probs.shape[-1]).log()
+    return torch.logaddexp(log_probs + torch.log1p(torch.tensor(-lapse)), floor)
+
+
 def expected_calibration_error(
     probability_B: Float[Tensor, " B"], outcome_B: Float[Tensor, " B"], *, num_bins: int = 10
 ) -> tuple[float, Float[Tensor, "bins 3"]]:

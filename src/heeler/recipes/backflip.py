@@ -5,7 +5,7 @@ from heeler.envs import EnvConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, RunConfig
 from heeler.models.policy import PolicyConfig
-from heeler.recipes.teachers import teacher_named
+from heeler.recipes.teachers import people_of, teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 # Height, pitch, its rate and the contacts: what one sees of a flip. Joints and the rest would have to be learned to be
@@ -28,7 +28,8 @@ def backflip(
         budget: comparisons that are asked for.
         total_steps: environment steps of the whole run.
         teacher: who answers: `people`, or a simulated teacher: `oracle`, `noisy`, `mistaken`, `skipping`, `myopic`,
-            `indifferent`, `slow`, `biased` or `backflip`, which is noisy with 10 % mistakes.
+            `indifferent`, `slow`, `biased` or `backflip`, which is noisy with 10 % mistakes; or a simulated crowd:
+            `crowd`, `careless-crowd`, `hostile-crowd`, `colluding-crowd`, `drifting-crowd` or `two-groups`.
         acquisition: how pairs worth asking about are chosen: `random`, `disagreement`, `entropy`, `information_gain` or
             `coverage`.
     """
@@ -51,6 +52,7 @@ def backflip(
             # A clean landing is not there to be judged before a third of the run is over: questions are left for it.
             schedule=LabelSchedule(budget=budget, initial_share=0.25, decay_share=0.2),
             teacher=teacher_named(teacher),
+            people=people_of(teacher),
             segment_length=25,
             acquisition=acquisition,
             num_candidates=20,

@@ -7,7 +7,7 @@ from heeler.envs.config import Setting
 from heeler.feedback.schedule import LabelSchedule
 from heeler.loop.config import PreferencesConfig, RunConfig
 from heeler.recipes.settings import settings_for
-from heeler.recipes.teachers import teacher_named
+from heeler.recipes.teachers import people_of, teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 # What came of an action says more of it than what was there before: a speed, a distance.
@@ -37,7 +37,8 @@ def preferences(
         budget: comparisons that are asked for.
         total_steps: environment steps of the whole run.
         teacher: who answers: `people`, or a simulated teacher: `oracle`, `noisy`, `mistaken`, `skipping`, `myopic`,
-            `indifferent`, `slow`, `biased` or `backflip`, which is noisy with 10 % mistakes.
+            `indifferent`, `slow`, `biased` or `backflip`, which is noisy with 10 % mistakes; or a simulated crowd:
+            `crowd`, `careless-crowd`, `hostile-crowd`, `colluding-crowd`, `drifting-crowd` or `two-groups`.
         acquisition: how pairs worth asking about are chosen: `random`, `disagreement`, `entropy`, `information_gain` or
             `coverage`.
     """
@@ -52,6 +53,7 @@ def preferences(
         preferences=PreferencesConfig(
             schedule=LabelSchedule(budget=budget),
             teacher=teacher_named(teacher),
+            people=people_of(teacher),
             segment_length=settings.segment_length,
             acquisition=acquisition,
             exploration=settings.exploration,

@@ -24,7 +24,8 @@ from heeler.models.flat import FlatParameters
 from heeler.models.moments import RunningMoments
 from heeler.models.optimizers import Adam
 from heeler.models.policy import Activation
-from heeler.ops.preferences import choice_log_probs, expected_calibration_error
+from heeler.ops.preferences import choice_log_probs, expected_calibration_error, person_choice_log_probs
+from heeler.rewards.answerers import Answerers
 from heeler.rewards.step_features import StepFeatures, StepInput, normalized
 
 # What a processor's cache holds: in two halves, a fit to 700 comparisons took a fifth longer.
@@ -228,8 +229,14 @@ class PreferenceModel:
     def _segment_features(self, segment: Segment) -> Tensor:
         return self.features(segment.observation, segment.action, segment.next_observation)
 
-    def fit(self, state: PreferenceModelState) -> tuple[PreferenceModelState, dict[str, float]]:
+    def fit(
+        self, state: PreferenceModelState, answerers: Answerers | None = None
+    ) -> tuple[PreferenceModelState, dict[str, float]]:
         """Fit all members to all comparisons so far, going on from the weights they have.
+
+        Args:
+            state: holds the comparisons.
+            answerers: how whoever gave each answer gives answers, and what it weighs; None takes all at their word.
 
         Returns:
             The state, and losses and accuracy on training and validation comparisons, calibration on the latter.
@@ -250,38 +257,81 @@ class PreferenceModel:
             num_epochs += 1
             order = train[torch.randperm(len(train), generator=state.generator)]
             for rows in order.split(self.config.minibatch_size):
-                self._step(state, feature[rows], data.outcome_Q[rows], data.weight_MQ[:, rows])
-            loss = self._losses(state, feature, data)[0][judged_Q]
+                self._step(state, feature, data, rows, answerers)
+            loss = self._losses(state, feature, data, answerers)[0][judged_Q]
             waited = waited + 1 if _is_clearly_worse(loss, best_loss) else 0
             if loss.mean() < best_loss.mean():
                 best_loss, best = loss, _copy(state)
         if waited == self.config.patience:
             _restore(state, best)
         state.num_fits += 1
-        state.last_fit = self._evaluate(state, feature, data) | {"epochs": float(num_epochs)}
+        state.last_fit = self._evaluate(state, feature, data, answerers) | {"epochs": float(num_epochs)}
         return state, state.last_fit
 
-    def _step(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, weight_MB: Tensor) -> None:
-        share_MB = weight_MB / weight_MB.sum(1, keepdim=True).clamp_min(1)
+    def _step(
+        self,
+        state: PreferenceModelState,
+        feature: Tensor,
+        data: Comparisons,
+        rows_B: Tensor,
+        answerers: Answerers | None,
+    ) -> None:
+        weight_MB = data.weight_MQ[:, rows_B]
+        if answerers is None:
+            share_MB = weight_MB / weight_MB.sum(1, keepdim=True).clamp_min(1)
+        else:
+            share_MB = weight_MB * answerers.share_B(rows_B, among=~data.validation_Q)
         state.parameters.zero_grad()
         state.log_tie.grad = None
-        halves = zip(feature.tensor_split(2), outcome_B.tensor_split(2), share_MB.tensor_split(2, 1), strict=True)
+        halves = zip(rows_B.tensor_split(2), share_MB.tensor_split(2, 1), strict=True)
         # Both add to one gradient. Whichever is first, the sum of two numbers is the same, bit for bit.
-        list(self._threads.map(lambda half: self._differentiate(state, *half), halves))
+        list(self._threads.map(lambda half: self._differentiate(state, feature, data, answerers, *half), halves))
         state.optimizer.step()
         state.tie_optimizer.step()
 
-    def _differentiate(self, state: PreferenceModelState, feature: Tensor, outcome_B: Tensor, share_MB: Tensor) -> None:
+    def _differentiate(
+        self,
+        state: PreferenceModelState,
+        feature: Tensor,
+        data: Comparisons,
+        answerers: Answerers | None,
+        rows_B: Tensor,
+        share_MB: Tensor,
+    ) -> None:
         """Add the gradient of these comparisons' loss; `share_MB` is what each counts for in a member's mean."""
-        outcome_MB1 = outcome_B.expand(len(share_MB), -1)[..., None]
-        log_prob_MB = self._outcome_log_probs(state, feature).gather(-1, outcome_MB1).squeeze(-1)
+        outcome_MB1 = data.outcome_Q[rows_B].expand(len(share_MB), -1)[..., None]
+        of_rows = None if answerers is None else answerers.rows(rows_B)
+        log_prob_MB = self._outcome_log_probs(state, feature[rows_B], of_rows).gather(-1, outcome_MB1).squeeze(-1)
         (-(log_prob_MB * share_MB).sum()).backward()
 
-    def _outcome_log_probs(self, state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
-        return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
-        advantage_MB = return_MB2[..., 0] - return_MB2[..., 1]
+    def _outcome_log_probs(
+        self, state: PreferenceModelState, feature_B2LF: Tensor, answerers: Answerers | None = None
+    ) -> Tensor:
+        advantage_MB = self._advantages(state, feature_B2LF)
         log_tie = state.log_tie if self._has_ties(state) else None
-        return choice_log_probs(advantage_MB, log_tie=log_tie, lapse=self.config.lapse)
+        if answerers is None:
+            return choice_log_probs(advantage_MB, log_tie=log_tie, lapse=self.config.lapse)
+        return person_choice_log_probs(
+            advantage_MB,
+            reliability=answerers.reliability_Q,
+            lean=answerers.lean_Q,
+            looked=answerers.looked_Q,
+            log_tie=log_tie,
+            lapse=self.config.lapse,
+        )
+
+    @staticmethod
+    def _advantages(state: PreferenceModelState, feature_B2LF: Tensor) -> Tensor:
+        return_MB2 = state.network(feature_B2LF.flatten(0, 2)).unflatten(1, feature_B2LF.shape[:3]).sum(-1)
+        return return_MB2[..., 0] - return_MB2[..., 1]
+
+    @torch.no_grad()
+    def advantages(self, state: PreferenceModelState) -> Tensor:
+        """[M, Q]: how much better every member finds the left of each comparison, in log-odds."""
+        assert state.comparisons is not None
+        feature = self._normalize(state, state.comparisons.feature_Q2LF)
+        judge = torch.no_grad()(lambda rows: self._advantages(state, rows))
+        return torch.cat(list(self._threads.map(judge, feature.split(_ROWS_AT_ONCE))), 1)
 
     @staticmethod
     def _has_ties(state: PreferenceModelState) -> bool:
@@ -300,18 +350,29 @@ class PreferenceModel:
         return broken
 
     @torch.no_grad()
-    def _losses(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> tuple[Tensor, Tensor]:
+    def _losses(
+        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None = None
+    ) -> tuple[Tensor, Tensor]:
         """[Q] loss of the ensemble on each comparison, and [Q] its probability of left among left and right."""
-        judge = torch.no_grad()(lambda rows: self._outcome_log_probs(state, rows))
-        log_prob_MQ3 = torch.cat(list(self._threads.map(judge, feature.split(_ROWS_AT_ONCE))), 1)
+        parts = torch.arange(len(feature)).split(_ROWS_AT_ONCE)
+        judge = torch.no_grad()(
+            lambda rows: self._outcome_log_probs(
+                state, feature[rows], None if answerers is None else answerers.rows(rows)
+            )
+        )
+        log_prob_MQ3 = torch.cat(list(self._threads.map(judge, parts)), 1)
         # The log of the members' mean probability; in logs, so that a sure and wrong answer costs much, not infinity.
         log_prob_Q3 = log_prob_MQ3.logsumexp(0) - math.log(self.config.num_members)
         loss_Q = -log_prob_Q3.gather(1, data.outcome_Q[:, None]).squeeze(1)
+        if answerers is not None:
+            loss_Q = loss_Q * answerers.weight_Q
         return loss_Q, torch.sigmoid(log_prob_Q3[:, 0] - log_prob_Q3[:, 1])
 
     @torch.no_grad()
-    def _evaluate(self, state: PreferenceModelState, feature: Tensor, data: Comparisons) -> dict[str, float]:
-        loss_Q, left_Q = self._losses(state, feature, data)
+    def _evaluate(
+        self, state: PreferenceModelState, feature: Tensor, data: Comparisons, answerers: Answerers | None = None
+    ) -> dict[str, float]:
+        loss_Q, left_Q = self._losses(state, feature, data, answerers)
         decided = data.outcome_Q < 2
         right_way = ((left_Q > 0.5) == (data.outcome_Q == 0)).float()
         figures: dict[str, float] = {}

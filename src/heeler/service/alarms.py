@@ -62,6 +62,8 @@ class RunFacts:
     """How interventions hold the run: level, since_step, reason; None while it is free."""
     warned: Mapping[str, Any] | None = None
     """Of what a rule of intervention warned last: step, reason."""
+    drifted: Mapping[str, Any] | None = None
+    """How what people want was found to have changed last: step, reason; None where it never was."""
 
 
 def alarms(rows: Rows, facts: RunFacts) -> list[Alarm]:
@@ -247,6 +249,43 @@ def _found(rows: Rows, facts: RunFacts) -> Alarm | None:
     )
 
 
+def _drifted(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """What people want has changed lately."""
+    if facts.drifted is None or not rows:
+        return None
+    step, reason = int(facts.drifted["step"]), str(facts.drifted["reason"])
+    if int(rows[max(0, len(rows) - _FOUND_UPDATES)].get("step", 0)) > step:
+        return None
+    return Alarm(
+        name="drifted",
+        severity="warn",
+        since_step=step,
+        words=f"{reason[0].upper()}{reason[1:]}.",
+        advice=(
+            "The reward is fitted anew, and answers from before weigh little. See whether people were told something "
+            "else, or somebody else answers; raise the budget if it is nearly used up."
+        ),
+    )
+
+
+def _untrusted(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """People whose answers speak against them, as of the newest fit."""
+    newest = next((row for row in reversed(rows) if "people" in row), None)
+    if newest is None:
+        return None
+    found = {name: int(newest.get(f"people_{name}", 0)) for name in ("hostile", "colluding", "poisoning", "spamming")}
+    told = ", ".join(f"{number} {name}" for name, number in found.items() if number)
+    if not told:
+        return None
+    return Alarm(
+        name="untrusted",
+        severity="warn",
+        since_step=_last_step(rows),
+        words=f"Of {int(newest['people'])} people who answered: {told}.",
+        advice="heeler people trust RUN says who and why. Their influence is capped already; look before you judge.",
+    )
+
+
 def _unanswered(rows: Rows, facts: RunFacts) -> Alarm | None:
     if not facts.asks_people or not facts.num_open_queries or facts.last_answer_unix_s is None:
         return None
@@ -301,6 +340,8 @@ _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _agreement,
     _reward_without_agreement,
     _stale_reward,
+    _drifted,
+    _untrusted,
     _unanswered,
     _unstable,
     _slower,

@@ -50,6 +50,7 @@ from heeler.service.routes import (
     releases,
     session,
     shown,
+    trust,
 )
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
@@ -78,6 +79,7 @@ _ROUTES = (
     flags,
     queries,
     gold,
+    trust,
     pay,
     forgetting,
     health,

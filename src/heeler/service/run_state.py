@@ -15,6 +15,8 @@ HELD = "held"
 """Setting of a store that says how interventions hold the run; None while it is free."""
 WARNED = "warned"
 """Setting of a store that says of what a rule of intervention warned last."""
+DRIFTED = "drifted"
+"""Setting of a store that says how what people want was found to have changed last."""
 WAITING = "waiting_for_people"
 """Setting of a store that says since when its learner waits for people's answers."""
 

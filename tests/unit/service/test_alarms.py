@@ -202,3 +202,17 @@ def test_a_warning_stands_while_its_step_is_among_the_newest():
 
 def test_a_run_that_somebody_stopped_hard_raises_none():
     assert names(clean(), replace(GOOD, state="stopped", last_act="run.hard_stop")) == []
+
+
+def test_a_change_of_what_people_want_is_told_for_a_while():
+    rows = clean(100)
+    facts = replace(GOOD, drifted={"step": 90_000, "reason": "what people want has changed after answer 300"})
+    assert only(rows, facts).name == "drifted"
+    assert names(rows, replace(facts, drifted={"step": 10_000, "reason": "long ago"})) == []
+
+
+def test_people_who_cannot_be_trusted_are_told_of_and_careless_ones_are_not():
+    people = {"people": lambda n: 20.0, "people_careless": lambda n: 5.0}
+    assert names(clean(100, **people)) == []
+    alarm = only(clean(100, **people, people_hostile=lambda n: 2.0, people_colluding=lambda n: 3.0))
+    assert alarm.name == "untrusted" and "2 hostile, 3 colluding" in alarm.words

@@ -56,6 +56,7 @@ TABLE = {
     ("POST", "/runs/{run}/gold"): Permission.SETTINGS,
     ("GET", "/runs/{run}/gold"): Permission.SETTINGS,
     ("GET", "/runs/{run}/gold-results"): Permission.SETTINGS,
+    ("GET", "/runs/{run}/trust"): Permission.READ_FEEDBACK,
     ("DELETE", "/runs/{run}/gold/{query_id}"): Permission.SETTINGS,
     ("GET", "/tasks"): ANSWER,
     ("POST", "/runs/{run}/leases"): ANSWER,

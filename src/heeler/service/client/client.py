@@ -7,7 +7,7 @@ from heeler.service.bodies import HealthOut, MeOut
 from heeler.service.client.account import Account
 from heeler.service.client.answering import Answering
 from heeler.service.client.chat import Chat
-from heeler.service.client.managing import Audit, Flags, Gold, Queries, Releases
+from heeler.service.client.managing import Audit, Flags, Gold, Queries, Releases, Trust
 from heeler.service.client.operating import Operating
 from heeler.service.client.people import Care, People
 from heeler.service.client.transport import Transport
@@ -42,6 +42,8 @@ class Client(Answering, Operating):
         """What runs ask, and what is set aside."""
         self.gold = Gold(self._transport)
         """Queries whose right answer is known."""
+        self.trust = Trust(self._transport)
+        """Who can be trusted."""
         self.flags = Flags(self._transport)
         """Queries that not everybody wants to see."""
         self.audit = Audit(self._transport)

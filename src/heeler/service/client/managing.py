@@ -9,6 +9,7 @@ from heeler.service.bodies_care import AskedOut, FlagOut, QueryOut, SetAsideOut
 from heeler.service.bodies_gold import GoldOut, GoldResultOut
 from heeler.service.bodies_operate import AuditCheckOut, AuditEntryOut, AuditPageOut, OperatorOut, ReleaseOut
 from heeler.service.bodies_shown import ShownOut
+from heeler.service.bodies_trust import TrustOut
 from heeler.service.client.calls import Calls
 from heeler.service.client.transport import Repeat, at
 
@@ -101,6 +102,14 @@ class Gold(Calls):
     def results(self, run: str) -> list[GoldResultOut]:
         """How everybody did who was asked any."""
         return self._transport.read("GET", at("/runs/{run}/gold-results", run=run), Page[GoldResultOut]).items
+
+
+class Trust(Calls):
+    """Who can be trusted, for operators."""
+
+    def of(self, run: str) -> TrustOut:
+        """What is known of everybody who answered in a run, those to look at first."""
+        return self._transport.read("GET", at("/runs/{run}/trust", run=run), TrustOut)
 
 
 class Flags(Calls):

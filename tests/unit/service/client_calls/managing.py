@@ -150,3 +150,8 @@ def _(w: World) -> None:
 @calls.of("GET /operators")
 def _(w: World) -> None:
     assert {"olga", "omar"} <= {person.name for person in w.boss.audit.operators()}
+
+
+@calls.of("GET /runs/{run}/trust")
+def _(w: World) -> None:
+    assert w.boss.trust.of("cart").people == []

@@ -1,0 +1,51 @@
+"""Whom to trust in a run, for operators: never for those who answer, who could learn from it how to seem careful."""
+
+from fastapi import Request
+
+from heeler.core.errors import DataError
+from heeler.feedback.annotators.known import known_people
+from heeler.service.bodies_trust import TrustedOut, TrustOut
+from heeler.service.context import service_of
+from heeler.service.permissions import Permission
+from heeler.service.routes.table import Entry
+
+
+def get_trust(request: Request, run: str) -> TrustOut:
+    """What is known of everybody who compared anything, those to look at first; nobody where nobody has."""
+    opened = service_of(request).runs.open(run)
+    try:
+        known = known_people(opened.store, opened.directory.path)
+    except DataError:
+        return TrustOut(told_by="nothing", num_answers=0, too_fast_s=0.0, changed_after=[], people=[])
+    people = [
+        TrustedOut(
+            person_id=one.annotator,
+            kind=one.kind,
+            verdict=one.judgement.verdict,
+            reason=one.judgement.reason,
+            num_answers=one.judgement.num_answers,
+            reliability=one.judgement.reliability,
+            low=one.judgement.low,
+            high=one.judgement.high,
+            hostile=one.judgement.hostile,
+            lean=one.judgement.lean,
+            looked=one.judgement.looked,
+            weight=one.weight,
+            with_others=list(one.with_others),
+        )
+        for one in known.people
+    ]
+    return TrustOut(
+        told_by=known.told_by,
+        num_answers=known.num_answers,
+        too_fast_s=known.tau_s,
+        changed_after=list(known.changed_after),
+        people=people,
+    )
+
+
+ROUTES = (
+    Entry(
+        method="GET", path="/runs/{run}/trust", permission=Permission.READ_FEEDBACK, endpoint=get_trust, answer=TrustOut
+    ),
+)
