@@ -51,9 +51,25 @@ def test_trap_one_person_never_outweighs_the_cap() -> None:
     )
     answers = replace(answers, person_N=busy)
     found = weigh(answers, known(margin), PeopleConfig(influence_cap=0.3)).answerers
-    says = found.weight_Q.numpy() * (2 * found.reliability_Q.numpy() - 1) ** 2
-    share = np.bincount(busy, says, answers.num_people) / says.sum()
+    weight = found.weight_Q.numpy()
+    share = np.bincount(busy, weight, answers.num_people) / weight.sum()
     assert share[0] == pytest.approx(0.3, abs=0.01) == share.max()
+
+
+def test_the_cap_does_not_hold_reliable_people_down_to_what_coins_say() -> None:
+    """Two who are reliable among four coins, all as busy: a cap by what can be learned would silence the two."""
+    answers, margin, _ = answered()
+    few = np.isin(answers.person_N, [0, 1, 8, 9])
+    kept = replace(
+        answers,
+        person_N=answers.person_N[few],
+        outcome_N=answers.outcome_N[few],
+        left_N=answers.left_N[few],
+        right_N=answers.right_N[few],
+        time_s_N=answers.time_s_N[few],
+    )
+    found = weigh(kept, known(margin[few]), PeopleConfig(influence_cap=0.3)).answerers
+    assert found.weight_Q.numpy() == pytest.approx(1.0)
 
 
 def test_before_there_is_a_reward_only_gold_tells_of_people() -> None:
