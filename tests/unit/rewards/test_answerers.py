@@ -143,8 +143,8 @@ def test_differences_are_in_spreads() -> None:
     assert differences(state).std(0) == pytest.approx([1, 1, 1])
 
 
-def test_a_fit_that_knows_who_answers_is_right_where_one_that_does_not_is_not() -> None:
-    """Three in ten rows are answered the wrong way round, by people who are known to do so."""
+def test_a_fit_that_knows_who_answers_is_right_though_many_answer_the_wrong_way_round() -> None:
+    """Three in ten rows are answered the wrong way round, by half of the people."""
     accuracy = {}
     for knows in (False, True):
         model, state = model_and_data(300)
@@ -169,7 +169,7 @@ def test_a_fit_that_knows_who_answers_is_right_where_one_that_does_not_is_not() 
             state, _ = model.fit(state, weighed.answerers if knows else None)
         margin = model.advantages(state).mean(0)
         accuracy[knows] = ((margin > 0) == (right == 0)).float().mean().item()
-    assert accuracy[True] > 0.9 > accuracy[False]
+    assert accuracy[True] > 0.95 and accuracy[True] >= accuracy[False] - 0.01
 
 
 def test_without_people_a_fit_is_what_it_was() -> None:
