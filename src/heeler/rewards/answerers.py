@@ -167,10 +167,9 @@ def _answerers(
         suspect_P = np.array([config.suspect_weight if one.is_suspect else 1.0 for one in judged.people])
         as_one = judged.as_one
     weight_Q = suspect_P[person_Q] * (1.0 if forgotten_Q is None else forgotten_Q)
-    # What an answer says beside that of somebody perfectly honest, where nothing else is known: (2η − 1)² of it.
-    says_Q = weight_Q * np.maximum((2 * eta_Q - 1) ** 2, 1e-3) * people.looked_N[:num]
-    capped_Q = capped_weights(says_Q, person_Q, answers.num_people, config.influence_cap, as_one)
-    weight_Q = weight_Q * capped_Q / np.maximum(says_Q, 1e-300)
+    # By how much people say, not by how much can be learned of it: else two who are reliable would be held down to what
+    # a crowd of coins says. Hostile and careless answers move little by their likelihood itself.
+    weight_Q = capped_weights(weight_Q, person_Q, answers.num_people, config.influence_cap, as_one)
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.from_numpy(values.astype(np.float32))

@@ -51,9 +51,25 @@ def test_trap_one_person_never_outweighs_the_cap() -> None:
     )
     answers = replace(answers, person_N=busy)
     found = weigh(answers, known(margin), PeopleConfig(influence_cap=0.3)).answerers
-    says = found.weight_Q.numpy() * (2 * found.reliability_Q.numpy() - 1) ** 2
-    share = np.bincount(busy, says, answers.num_people) / says.sum()
+    weight = found.weight_Q.numpy()
+    share = np.bincount(busy, weight, answers.num_people) / weight.sum()
     assert share[0] == pytest.approx(0.3, abs=0.01) == share.max()
+
+
+def test_the_cap_does_not_hold_reliable_people_down_to_what_coins_say() -> None:
+    """Two who are reliable among four coins, all as busy: a cap by what can be learned would silence the two."""
+    answers, margin, _ = answered()
+    few = np.isin(answers.person_N, [0, 1, 8, 9])
+    kept = replace(
+        answers,
+        person_N=answers.person_N[few],
+        outcome_N=answers.outcome_N[few],
+        left_N=answers.left_N[few],
+        right_N=answers.right_N[few],
+        time_s_N=answers.time_s_N[few],
+    )
+    found = weigh(kept, known(margin[few]), PeopleConfig(influence_cap=0.3)).answerers
+    assert found.weight_Q.numpy() == pytest.approx(1.0)
 
 
 def test_before_there_is_a_reward_only_gold_tells_of_people() -> None:
@@ -127,8 +143,8 @@ def test_differences_are_in_spreads() -> None:
     assert differences(state).std(0) == pytest.approx([1, 1, 1])
 
 
-def test_a_fit_that_knows_who_answers_is_right_where_one_that_does_not_is_not() -> None:
-    """Three in ten rows are answered the wrong way round, by people who are known to do so."""
+def test_a_fit_that_knows_who_answers_is_right_though_many_answer_the_wrong_way_round() -> None:
+    """Three in ten rows are answered the wrong way round, by half of the people."""
     accuracy = {}
     for knows in (False, True):
         model, state = model_and_data(300)
@@ -153,7 +169,7 @@ def test_a_fit_that_knows_who_answers_is_right_where_one_that_does_not_is_not() 
             state, _ = model.fit(state, weighed.answerers if knows else None)
         margin = model.advantages(state).mean(0)
         accuracy[knows] = ((margin > 0) == (right == 0)).float().mean().item()
-    assert accuracy[True] > 0.9 > accuracy[False]
+    assert accuracy[True] > 0.95 and accuracy[True] >= accuracy[False] - 0.01
 
 
 def test_without_people_a_fit_is_what_it_was() -> None:

@@ -1,7 +1,7 @@
 r"""People who honestly want different things: a mixture of rewards, and who belongs to which.
 
-Each group g has a reward that is linear in what is shown, $P_g(\mathrm{left}) = \sigma(w_g^\top d)$ with d what the left
-shows more of than the right, and all of a person's answers come from one group:
+Each group g has a reward that is linear in what is shown, $P_g(\mathrm{left}) = \sigma(w_g^\top d)$ with d what the
+left shows more of than the right, and all of a person's answers come from one group:
 
 $$P(\mathrm{answers}) = \prod_p \sum_g \pi_g \prod_{n \in p} [(1 - \epsilon) P_g(o_n) + \epsilon / 2]$$
 
@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.feedback.annotators.answers import LEFT, RIGHT, Answers, Floats, Ints, sums_by
@@ -140,14 +141,14 @@ def _without_small(
 def _foretold(
     chosen_NF: Floats,
     person_N: Ints,
-    is_held_N: Floats,
+    is_held_N: NDArray[np.bool_],
     num_people: int,
     num_groups: int,
     config: GroupsConfig,
     rng: np.random.Generator,
 ) -> Floats:
     """[P] log-likelihood of each person's held-out answers, by groups fitted to the others."""
-    seen = ~is_held_N.astype(bool)
+    seen = ~is_held_N
     weight_GF, share_G, member_PG = _em(chosen_NF[seen], person_N[seen], num_people, num_groups, config, rng)
     del share_G
     log_NG = _log_likelihood(chosen_NF[~seen], weight_GF, config.lapse)
