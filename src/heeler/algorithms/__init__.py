@@ -1,5 +1,5 @@
-"""Learners, one file each. `ALGORITHMS` lists those of control, `IMITATORS` those that learn from demonstrations alone, and
-`TEXT_ALGORITHMS` those of language models; the conformance tests go through all three."""
+"""Learners, one file each. `ALGORITHMS` lists those of control, `IMITATORS` those that learn from demonstrations alone,
+and `TEXT_ALGORITHMS` those of language models; the conformance tests go through all three."""
 
 from heeler.algorithms.bc import BC, BCConfig
 from heeler.algorithms.dagger import DAgger, DAggerConfig

@@ -317,5 +317,5 @@ def chosen(logits_BL: Tensor, action_BA: Tensor, num_choices: tuple[int, ...]) -
 def _steps_of(rollout: Rollout) -> Batch:
     """The steps of a rollout with the actions that were executed; at an end with the terminal observation."""
     parts = (rollout.observation[:-1], rollout.executed, rollout.next_observation)
-    flat = [torch.from_numpy(array.reshape(-1, array.shape[-1])) for array in parts]
-    return Batch(*flat, torch.from_numpy(rollout.terminated.ravel().astype(np.float32)))
+    before, action, after = (torch.from_numpy(array.reshape(-1, array.shape[-1])) for array in parts)
+    return Batch(before, action, after, torch.from_numpy(rollout.terminated.ravel().astype(np.float32)))

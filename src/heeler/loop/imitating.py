@@ -106,7 +106,6 @@ class Imitation(Part):
             "demonstrations": None if self.shown is None else self.shown.fingerprint,
             "expert": self._expert_sha256,
             "random_return": self.random_return,
-            "form": None if self.reward is None else self.reward.form,
         }
         return to_arrays(self.reward.tensors(self.state)) if self.reward else {}, state
 
@@ -119,8 +118,8 @@ class Imitation(Part):
         now = None if self.shown is None else self.shown.fingerprint
         if state["demonstrations"] != now:
             raise CheckpointError(
-                f"imitation.demonstrations: {self.config.demonstrations} does not hold what it did when this checkpoint "
-                "was saved; put the old demonstrations back, or begin another run"
+                f"imitation.demonstrations: {self.config.demonstrations} does not hold what it did when this "
+                "checkpoint was saved; put the old demonstrations back, or begin another run"
             )
         if state["expert"] != self._expert_sha256:
             assert self.config.expert is not None
@@ -201,7 +200,6 @@ class MovedReward(Part):
             )
         self.source, self.fingerprint, self._space = config.reward_of, checkpoint.sha256, space
         self._reward = its.imitation.reward(policy.observation_size, policy.action_space, None, its.algorithm.discount)
-        self._reward.form = checkpoint.state[Imitation.name]["form"]
         tensors = to_tensors(under(f"{Imitation.name}.", checkpoint.tensors))
         self._state = self._reward.load_tensors(self._reward.init(its.seed), tensors)
         self._mean = 0.0

@@ -18,7 +18,6 @@ from heeler.core.rollout import Rollout
 from heeler.envs import World
 from heeler.feedback.episodes import read_demonstrations
 from heeler.models.policy import Policy
-from heeler.ops.imitation import RewardForm
 from heeler.rewards.airl import AIRL, AIRLConfig
 from heeler.rewards.density import Density, DensityConfig
 from heeler.rewards.discriminator import StepBatch
@@ -32,8 +31,6 @@ class StepReward(Protocol):
     """A reward that is made from demonstrations. State in, state out."""
 
     space: StepSpace
-    form: RewardForm
-    """What steps are paid."""
 
     def init(self, seed: int) -> Any:
         """A fresh state."""
@@ -224,7 +221,7 @@ class ImitationConfig:
             discount: gamma, the learner's.
         """
         if self.gail is not None:
-            return GAIL(self.gail, observation_size, action_space, shown)
+            return GAIL(self.gail, observation_size, action_space, shown, discount=discount)
         if self.airl is not None:
             return AIRL(self.airl, observation_size, action_space, shown, discount=discount)
         assert self.density is not None

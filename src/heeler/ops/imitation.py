@@ -3,6 +3,7 @@ r"""Adversarial imitation and soft values as plain functions of tensors.
 A discriminator's logit is $\log D/(1 - D)$, D the probability that a step is the expert's. Shapes: B steps, L logits.
 """
 
+import math
 from typing import Literal
 
 import torch
@@ -15,8 +16,8 @@ RewardForm = Literal["survive", "finish", "logit"]
 def gail_reward(logit: Float[Tensor, "*B"], form: RewardForm) -> Float[Tensor, "*B"]:
     r"""What a step is paid for looking like the expert's.
 
-    `survive` is $-\log(1 - D) \geq 0$, which pays for staying alive; `finish` is $\log D \leq 0$, which pays for ending;
-    `logit` is $\log D - \log(1 - D)$, which does neither where D is a half.
+    `survive` is $-\log(1 - D) \geq 0$, which pays for staying alive; `finish` is $\log D \leq 0$, which pays for
+    ending; `logit` is $\log D - \log(1 - D)$, which does neither where D is a half.
 
     Args:
         logit: of D.
@@ -45,6 +46,33 @@ def discriminator_loss(expert_logit: Float[Tensor, " E"], learner_logit: Float[T
         learner_logit: of the learner's; there may be more or fewer of them.
     """
     return 0.5 * (nn.functional.softplus(-expert_logit).mean() + nn.functional.softplus(learner_logit).mean())
+
+
+def end_logit(
+    expert_ends: float, expert_steps: float, learner_ends: float, learner_steps: float, *, discount: float
+) -> float:
+    r"""$\log p - \log q$ of the state that follows a terminal one, p and q the shares of steps spent there.
+
+    An end counts as the $1/(1 - \gamma)$ steps that are worth as much as all that follow it; one step on either side
+    keeps the logarithm finite where nobody ended.
+
+    Args:
+        expert_ends: episodes of the expert's that ended by themselves.
+        expert_steps: its steps.
+        learner_ends: the same of the learner.
+        learner_steps: the same of the learner.
+        discount: gamma, below 1.
+
+    Example:
+        >>> round(end_logit(1, 9, 1, 9, discount=0.9), 6)
+        0.0
+    """
+    weight = 1 / (1 - discount)
+    shares = [
+        (weight * ends + 1) / (weight * ends + steps + 2)
+        for ends, steps in ((expert_ends, expert_steps), (learner_ends, learner_steps))
+    ]
+    return math.log(shares[0]) - math.log(shares[1])
 
 
 def airl_value(

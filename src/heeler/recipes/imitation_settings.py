@@ -74,12 +74,14 @@ def imitation_settings_for(env: str, method: str) -> ImitationSettings:
         return ImitationSettings(
             way=way, algorithm=algorithm, num_envs=num_envs, num_steps=num_steps, total_steps=total_steps
         )
+    algorithm = replace(world.algorithm, minibatch_size=256) if is_cartpole else world.algorithm
     return ImitationSettings(
         way=way,
-        algorithm=world.algorithm,
-        num_envs=world.num_envs,
+        algorithm=algorithm,
+        # Fewer steps between two updates: both sides learn, and neither may run far ahead of the other.
+        num_envs=32 if is_cartpole else world.num_envs,
         num_steps=world.num_steps,
-        total_steps=300_000 if is_cartpole else 1_000_000,
+        total_steps=200_000 if is_cartpole else 1_000_000,
     )
 
 

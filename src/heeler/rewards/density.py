@@ -16,9 +16,8 @@ from heeler.core.demonstrations import Demonstrations
 from heeler.core.errors import ConfigError
 from heeler.core.rollout import Rollout
 from heeler.models.policy import Policy
-from heeler.ops.imitation import RewardForm
 from heeler.rewards.discriminator import StepBatch
-from heeler.rewards.gail import check_inputs, form_for
+from heeler.rewards.gail import check_inputs
 from heeler.rewards.shown_steps import StepSpace
 from heeler.rewards.step_features import StepInput
 
@@ -39,17 +38,17 @@ class DensityConfig:
     """For the kernel: its reach, in spreads of a number times the root of how many there are."""
     max_steps: int = 2000
     """For the kernel: shown steps that are kept; more than these are thinned out evenly."""
-    form: Literal["auto", "survive", "finish"] = "auto"
+    form: Literal["survive", "finish"] = "survive"
     """Log-densities know no nought. `survive` counts from a low one of the untrained policy, so that most steps are
-    paid and staying alive is; `finish` counts from the highest shown, so that no step is. `auto` takes `finish` where
-    most episodes that were shown ended by themselves."""
+    paid, and so is staying alive; `finish` counts from the highest shown, so that every step costs and ending is what
+    pays: for worlds in which it is the goal that ends an episode."""
 
     def __post_init__(self) -> None:
         check_inputs(self.inputs)
         if self.kind not in ("kernel", "gaussian"):
             raise ConfigError(f"kind must be kernel or gaussian, got {self.kind!r}")
-        if self.form not in ("auto", "survive", "finish"):
-            raise ConfigError(f"form must be auto, survive or finish, got {self.form!r}")
+        if self.form not in ("survive", "finish"):
+            raise ConfigError(f"form must be survive or finish, got {self.form!r}")
         if not 0 < self.bandwidth < math.inf:
             raise ConfigError(f"bandwidth must be > 0 and finite, got {self.bandwidth}")
         if self.max_steps < 1:
@@ -97,11 +96,6 @@ class Density:
         self.config, self.space = config, StepSpace(observation_size, action_space)
         self.demonstrations = demonstrations
         self.columns = self.space.columns(config.inputs)
-        self.form: RewardForm = "survive"
-        if config.form != "auto":
-            self.form = config.form
-        elif demonstrations is not None:
-            self.form = form_for(demonstrations)
 
     def init(self, seed: int) -> DensityState:
         """Estimate; there is nothing random in it."""
@@ -142,9 +136,9 @@ class Density:
     def step_reward(self, state: DensityState, batch: StepBatch) -> Tensor:
         """[B]: log-density in spreads of what was shown, from where it counts."""
         log_B = self._log_density(state, self._seen(batch))
-        nought = state.top if self.form == "finish" else (state.floor or 0.0)
+        nought = state.top if self.config.form == "finish" else (state.floor or 0.0)
         value_B = (log_B - nought) / state.spread
-        return value_B.clamp(max=0.0) if self.form == "finish" else value_B
+        return value_B.clamp(max=0.0) if self.config.form == "finish" else value_B
 
     def _seen(self, batch: StepBatch) -> Tensor:
         whole = torch.cat([batch.observation_BO, batch.action_BK, batch.next_observation_BO], -1)

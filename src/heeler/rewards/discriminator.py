@@ -124,6 +124,31 @@ class DiscriminatorState:
     num_updates: int = 0
 
 
+def fresh_state(
+    networks: nn.Module,
+    config: DiscriminatorConfig,
+    *,
+    observation_size: int,
+    action_size: int,
+    is_box: bool,
+    seed: int,
+) -> DiscriminatorState:
+    """With fresh networks, and nothing seen yet.
+
+    Args:
+        networks: that the logit is made of.
+        config: settings.
+        observation_size: O.
+        action_size: K.
+        is_box: whether actions are numbers, which are normalised.
+        seed: of the minibatches.
+    """
+    parameters = FlatParameters(networks)
+    optimizer = Adam(parameters.flat, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
+    scale = Scale.of(observation_size, action_size, is_box=is_box)
+    return DiscriminatorState(networks, parameters, optimizer, scale, torch.Generator().manual_seed(seed))
+
+
 Logit = Callable[[Tensor, StepBatch], Tensor]
 """[B] of steps [B, X] as networks see them, and of the same steps before normalisation."""
 

@@ -6,13 +6,13 @@ Shapes: B steps, O observation numbers, A action numbers, K action numbers with 
 import gymnasium
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from heeler.core.demonstrations import Demonstrations
 from heeler.core.rollout import Rollout
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
-from heeler.rewards.discriminator import StepBatch
+from heeler.rewards.discriminator import DiscriminatorConfig, DiscriminatorState, StepBatch, fresh_state
 from heeler.rewards.step_features import StepInput
 
 
@@ -35,6 +35,17 @@ class StepSpace:
     def is_box(self) -> bool:
         """Whether actions are numbers, not choices."""
         return not self.num_choices
+
+    def fresh_state(self, networks: nn.Module, config: DiscriminatorConfig, seed: int) -> DiscriminatorState:
+        """Of a discriminator between steps of this kind."""
+        return fresh_state(
+            networks,
+            config,
+            observation_size=self.observation_size,
+            action_size=self.coded_size,
+            is_box=self.is_box,
+            seed=seed,
+        )
 
     @property
     def described(self) -> dict[str, object]:

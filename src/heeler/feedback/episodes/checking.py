@@ -4,7 +4,7 @@ Shapes: T steps of an episode, O observation numbers, A action numbers.
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
@@ -80,6 +80,8 @@ def _reward(reward: np.ndarray, where: str, num_steps: int) -> np.ndarray:
 
 def _action(action: np.ndarray, where: str, space: Space[Any]) -> np.ndarray:
     action = _numbers(action, where)
+    if not isinstance(space, Box | Discrete | MultiDiscrete):
+        raise DataError(f"{where}: expected a world whose actions are Box, Discrete or MultiDiscrete, got {space}")
     size = 1 if isinstance(space, Discrete) else int(np.prod(space.shape or ()))
     if action.ndim == 1 and size == 1:
         action = action[:, None]
@@ -88,15 +90,15 @@ def _action(action: np.ndarray, where: str, space: Space[Any]) -> np.ndarray:
             f"{where}: expected {size} numbers each, as {space} has, got shape {list(action.shape)}; use "
             "demonstrations of the same world"
         )
+    known: Any = cast(Any, space)
     if isinstance(space, Box):
-        low, high = (np.asarray(bound, np.float64) for bound in (space.low, space.high))
+        low, high = (np.asarray(bound, np.float64) for bound in (known.low, known.high))
         room = _ROUNDING * np.maximum(1.0, np.where(np.isfinite(high - low), high - low, 1.0))
-        _refuse_outside((action < low - room) | (action > high + room), action, where, str(space))
+        _refuse_outside((action < low - room) | (action > high + room), action, where, str(known))
         return np.clip(action, low, high).astype(np.float32)
-    if not isinstance(space, Discrete | MultiDiscrete):
-        raise DataError(f"{where}: expected a world whose actions are Box, Discrete or MultiDiscrete, got {space}")
-    counts = np.array([space.n]) if isinstance(space, Discrete) else np.asarray(space.nvec)
-    _refuse_outside((action != np.floor(action)) | (action < 0) | (action >= counts), action, where, str(space))
+    counts = np.array([known.n]) if isinstance(space, Discrete) else np.asarray(known.nvec)
+    outside = (action != np.floor(action)) | (action < 0) | (action >= counts)
+    _refuse_outside(outside, action, where, str(known))
     return action.astype(np.int64)
 
 

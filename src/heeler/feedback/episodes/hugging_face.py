@@ -6,7 +6,7 @@ it is known; `infos` is not read.
 
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -42,11 +42,7 @@ def load_hugging_face(source: str) -> Demonstrations:
     # Whatever the package raises: of the network, of files, of names.
     except Exception as error:
         raise DataError(f"{source}: cannot be read as a Hugging Face dataset: {error}") from error
-    # A dataset with several splits is a dict of them.
-    splits: list[str] = [str(name) for name in found] if isinstance(found, dict) else []
-    if splits and "train" not in splits:
-        raise DataError(f"{source}: expected a split called train, got {', '.join(splits)}")
-    rows: Any = found["train"] if splits else found
+    rows = _rows(found, source)
     columns: list[str] = list(rows.column_names)
     for name in _NEEDED:
         if name not in columns:
@@ -56,6 +52,16 @@ def load_hugging_face(source: str) -> Demonstrations:
     kept: Any = rows.select_columns([name for name in (*_NEEDED, "rews") if name in columns])
     episodes = tuple(_episode(row, f"{source}, episode {index}") for index, row in enumerate(kept))
     return Demonstrations(episodes=episodes, source=source)
+
+
+def _rows(found: Any, source: str) -> Any:
+    """Of a dataset with several splits, which is a dict of them, those of `train`."""
+    if not isinstance(found, dict):
+        return found
+    splits = cast(dict[str, Any], found)
+    if "train" not in splits:
+        raise DataError(f"{source}: expected a split called train, got {', '.join(splits)}")
+    return splits["train"]
 
 
 def _open(datasets: Any, source: str) -> Any:
