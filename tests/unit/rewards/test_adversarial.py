@@ -154,7 +154,7 @@ def test_the_gradient_of_airls_loss_is_by_enumeration_what_it_is_by_differences(
     state = airl.init(0)
     for parameter in state.discriminator.networks.parameters():
         parameter.data = parameter.data.double()
-    batches = [airl.space.shown(some(2, seed=0), None), airl.space.acted(rollout(seed=1), None)]
+    batches = [airl.space.shown(some(2), None), airl.space.acted(rollout(seed=1), None)]
     batches = [StepBatch._make(tensor.double() for tensor in batch) for batch in batches]
     seen = [torch.cat([b.observation_BO, b.action_BK, b.next_observation_BO], -1) for b in batches]
 
@@ -198,7 +198,7 @@ def test_steps_of_both_sides_are_normalised_by_the_same_numbers():
     scale = state.discriminator.scale
     shown, acted = scale(gail.space.shown(far, None))[:, :3], scale(gail.space.acted(rollout(), None))[:, :3]
     assert shown.mean() > 0.5 and acted.mean() < -0.5
-    assert abs(float(torch.cat([shown, acted]).mean())) < 0.6
+    assert abs(float(shown.mean() + acted.mean())) < 0.2
 
 
 # What an end is worth
@@ -300,7 +300,7 @@ def test_ends_against_a_count():
 def test_what_lasts_for_ever_needs_a_discount():
     for made in (GAIL, AIRL):
         config = GAILConfig() if made is GAIL else AIRLConfig()
-        with pytest.raises(ConfigError, match="count_ends needs an algorithm.discount below 1"):
+        with pytest.raises(ConfigError, match="count_ends needs an algorithm"):
             made(config, 3, BOX, some(2), discount=1.0)  # type: ignore[arg-type]
 
 
