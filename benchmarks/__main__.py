@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    airl_transfer,
     annotator_time,
     api_fuzz,
     backflip,
@@ -25,6 +26,7 @@ from benchmarks import (
     helpdesk,
     helpdesk_adversarial,
     hh_reward_model,
+    imitation,
     ingest,
     mujoco_batch,
     over_optimisation,
@@ -62,6 +64,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_cartpole.BENCHMARK,
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
+    imitation.BENCHMARK,
+    airl_transfer.BENCHMARK,
     over_optimisation.BENCHMARK,
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,
