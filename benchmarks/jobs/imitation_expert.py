@@ -1,6 +1,6 @@
 """An expert for the benchmark `imitation`: PPO on the true reward, and episodes of its policy as demonstrations.
 
-The run and the file of demonstrations stay in `--folder`, where other jobs read them. Prints {"demonstrations", "expert":
+The run and the demonstrations stay in `--folder`, where other jobs read them. Prints {"demonstrations", "expert":
 the run's directory, "sha256": of the file, "expert_return", "random_return", "episodes", "steps", "train_wall_s",
 "files": the sources that all this depends on}.
 """

@@ -13,7 +13,7 @@ import torch
 from heeler.algorithms.ppo import PPOConfig
 from heeler.core.demonstrations import Demonstrations
 from heeler.core.errors import CheckpointError, ConfigError, DataError
-from heeler.core.nouns import Feedback, Query
+from heeler.core.nouns import Feedback, PolicyVersion, Query
 from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig, make
 from heeler.feedback.episodes import load_npz, read_demonstrations, save_npz
@@ -29,6 +29,8 @@ from heeler.loop.running import resume, run
 from heeler.models.policy import Policy, PolicyConfig
 from heeler.recipes import imitation, ppo
 from heeler.safety.costs import CostConfig
+from heeler.service.driving import Drive
+from heeler.service.worlds import look_at
 from tests.shown import some
 from tests.unit.loop.tiny import CARTPOLE_SHOWN, tiny_imitation, tiny_ppo
 
@@ -275,15 +277,11 @@ def test_box_actions_are_shown_within_their_bounds():
 
 def test_what_people_drive_in_the_browser_is_learned_from(tmp_path: Path):
     """A demonstration that was posted to a run's store is read whole, and cloned."""
-    from heeler.service.driving import Drive
-    from heeler.service.worlds import world_facts
-
     asking = RunDirectory.create(tmp_path / "asked", to_dict(tiny_ppo()))
-    facts = world_facts(asking)
+    facts = look_at(to_dict(tiny_ppo()))
+    assert facts is not None
     with open_store(asking) as store:
         store.add_annotator("alice", "person", "")
-        from heeler.core.nouns import PolicyVersion
-
         store.add_policy_version(PolicyVersion(version=0, step=0))
         driven = []
         for seed in range(3):
