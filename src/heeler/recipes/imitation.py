@@ -13,7 +13,7 @@ from heeler.recipes.imitation_settings import imitation_settings_for
 def imitation(
     *,
     env: str,
-    demonstrations: str = "",
+    demonstrations: str,
     method: Literal["bc", "dagger", "gail", "airl", "sqil", "density"] = "bc",
     episodes: int | None = None,
     expert: str = "",
@@ -27,7 +27,7 @@ def imitation(
     Args:
         env: the world's id, or `module:Class`.
         demonstrations: a file .npz, a run's directory in whose store people showed something, the folder of a Minari
-            data set or of a Hugging Face dataset, or hf:OWNER/NAME.
+            data set or of a Hugging Face dataset, or hf:OWNER/NAME; none for dagger to begin without any.
         method: how: bc clones what was done, dagger asks an expert about what the policy does, gail and airl learn a
             reward that tells the two apart, sqil and density reward being where the demonstrations were.
         episodes: learn from the first so many; None takes all.
@@ -54,7 +54,7 @@ def imitation(
         algorithm=settings.algorithm,
         imitation=ImitationConfig.of(
             method,
-            demonstrations=demonstrations,
+            demonstrations="" if demonstrations == "none" else demonstrations,
             num_demonstrations=episodes,
             expert=ExpertConfig(source=expert) if expert else None,
             **{method: way},

@@ -39,7 +39,10 @@ def test_a_policy_shows_and_what_it_showed_is_learned_from(
         (["demonstrate", "EXPERT", "--output", "demos.txt"], "must be a file whose name ends in .npz"),
         (["demonstrate", "EXPERT", "--output", "x.npz", "--episodes", "0"], "episodes must be >= 1"),
         (["demonstrate", "nowhere", "--output", "x.npz"], "nowhere"),
-        (["run", "imitation", "--env", "CartPole-v1"], "imitation.demonstrations must say where they are"),
+        (
+            ["run", "imitation", "--env", "CartPole-v1", "--demonstrations", "none"],
+            "imitation.demonstrations must say where they are",
+        ),
         (
             ["run", "imitation", "--env", "CartPole-v1", "--demonstrations", "none.npz"],
             "none.npz: there is no such file",

@@ -21,13 +21,14 @@ FORMAT = 1
 _NEEDED = ("format", "env_id", "length", "terminated", "observation", "action")
 
 
-def save_npz(path: Path, demonstrations: Demonstrations) -> None:
+def save_npz(path: Path | str, demonstrations: Demonstrations) -> None:
     """Write the file aside and rename it; one that is there is replaced.
 
     Raises:
         DataError: there is no episode, or they differ in their sizes.
         RunError: the file cannot be written.
     """
+    path = Path(path)
     if path.suffix != ".npz":
         raise DataError(f"{path}: expected a name that ends in .npz")
     if not demonstrations.episodes:
@@ -63,12 +64,13 @@ def save_npz(path: Path, demonstrations: Demonstrations) -> None:
         ) from error
 
 
-def load_npz(path: Path) -> Demonstrations:
+def load_npz(path: Path | str) -> Demonstrations:
     """Read what `save_npz` wrote.
 
     Raises:
         DataError: it is missing, torn or of another kind, or its arrays do not fit each other; names the array.
     """
+    path = Path(path)
     arrays = _arrays(path)
     for name in _NEEDED:
         if name not in arrays:
@@ -110,5 +112,6 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error
-    except (OSError, ValueError, EOFError, BadZipFile, ZlibError, AttributeError) as error:
+    # The last where the file holds one array alone.
+    except (OSError, ValueError, EOFError, BadZipFile, ZlibError, TypeError) as error:
         raise DataError(f"{path}: cannot be read as a file .npz of plain arrays: {error}") from error

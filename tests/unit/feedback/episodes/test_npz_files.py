@@ -52,6 +52,13 @@ def test_altered_bytes_are_refused(tmp_path: Path):
             assert again.fingerprint == some(3).fingerprint
 
 
+def test_one_array_alone_is_no_file_of_episodes(tmp_path: Path):
+    with (tmp_path / "demos.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    with pytest.raises(DataError, match=r"demos\.npz: cannot be read"):
+        load_npz(str(tmp_path / "demos.npz"))
+
+
 def test_pickled_arrays_are_refused(tmp_path: Path):
     path = tmp_path / "demos.npz"
     with path.open("wb") as file:
