@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from benchmarks import (
     acquisition,
+    airl_transfer,
     annotator_time,
     annotators,
     api_fuzz,
@@ -28,6 +29,7 @@ from benchmarks import (
     helpdesk,
     helpdesk_adversarial,
     hh_reward_model,
+    imitation,
     ingest,
     mce_irl,
     mujoco_batch,
@@ -67,6 +69,8 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     ppo_hopper.BENCHMARK,
     preferences_imitation.BENCHMARK,
     mce_irl.BENCHMARK,
+    imitation.BENCHMARK,
+    airl_transfer.BENCHMARK,
     over_optimisation.BENCHMARK,
     exploited_reward.BENCHMARK,
     release_gate.BENCHMARK,

@@ -111,3 +111,39 @@ class Corridor(BatchedWorld):
 
     def _load(self, state: dict[str, np.ndarray]) -> None:
         self.place[:] = state["place"]
+
+
+class TwoPlaces(BatchedWorld):
+    """Two places, one after the other: choice 0 goes to the other, choice 1 ends the episode in the second place.
+
+    In the first place either choice goes on. An episode is cut after twenty steps.
+    """
+
+    def __init__(self, num_envs: int) -> None:
+        super().__init__(
+            "TwoPlaces",
+            num_envs,
+            observation_space=Box(0.0, 1.0, (2,), np.float32),
+            action_space=Discrete(2),
+            max_episode_steps=20,
+        )
+        self.place = np.zeros(num_envs, np.int64)
+
+    def _advance(self, actions: np.ndarray, observation: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ends = (self.place == 1) & (actions == 1)
+        self.place = 1 - self.place
+        observation[:] = np.eye(2)[self.place]
+        return ends.astype(np.float64), ends
+
+    def _begin(self, rows: np.ndarray, observation: np.ndarray) -> None:
+        self.place[rows] = 0
+        observation[rows] = np.eye(2)[0]
+
+    def snapshot(self) -> np.ndarray:
+        return self.place[:, None].astype(np.float32)
+
+    def _save(self) -> dict[str, np.ndarray]:
+        return {"place": self.place.copy()}
+
+    def _load(self, state: dict[str, np.ndarray]) -> None:
+        self.place[:] = state["place"]

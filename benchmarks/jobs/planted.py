@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from heeler.algorithms.ppo import PPO
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.seeding import stream
 from heeler.feedback.teachers import SimulatedTeacher
@@ -307,6 +308,7 @@ def _dead_model(run: OnlineRun, since: int) -> None:
 def _set_learning_rate(times: float, *, updates: int | None = None) -> Plant:
     def plant(run: OnlineRun, since: int) -> None:
         usual = run.config.algorithm
+        assert isinstance(run.ppo, PPO)
         is_on = updates is None or since < updates
         run.ppo.config = replace(usual, learning_rate=usual.learning_rate * times) if is_on else usual
 

@@ -18,13 +18,14 @@ from heeler.core import rundir
 from heeler.loop.config import RunConfig
 from heeler.loop.running import resume, run
 from heeler.recipes import backflip
-from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
+from tests.unit.loop.tiny import tiny_imitation, tiny_ppo, tiny_preferences
 
-KINDS = ("backflip", "discrete", "foreign")
+KINDS = ("backflip", "discrete", "foreign", "gail", "sqil")
 
 
 def config(kind: str = "backflip") -> RunConfig:
-    """Learned rewards in a world of heeler's own; true rewards and discrete actions; a world that cannot be saved.
+    """Learned rewards in a world of heeler's own; true rewards and discrete actions; a world that cannot be saved; a
+    reward, and another learner, made from demonstrations.
 
     Each removes a checkpoint, as it keeps two of more.
     """
@@ -33,6 +34,8 @@ def config(kind: str = "backflip") -> RunConfig:
     if kind == "foreign":
         foreign = tiny_preferences("Pendulum-v1", checkpoint_every=3, keep_checkpoints=2)
         return replace(foreign, env=replace(foreign.env, num_envs=4, vectorization="sync"), total_steps=12 * 4 * 64)
+    if kind in ("gail", "sqil"):
+        return tiny_imitation(kind, checkpoint_every=2, keep_checkpoints=2)
     full = backflip(budget=24, teacher="slow")
     assert full.preferences is not None
     teacher = replace(full.preferences.teacher, delay_steps=600)

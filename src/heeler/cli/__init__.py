@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "watch": "looking:watch",
     "report": "looking:report",
     "export": "looking:export",
+    "demonstrate": "demonstrating:demonstrate",
     "feedback": "feedback:feedback",
     "backup": "looking:backup",
     "recipes": "looking:recipes",

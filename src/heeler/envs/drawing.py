@@ -17,6 +17,7 @@ from heeler.envs.scenes_classic import (
     draw_mountain_car,
     draw_mountain_car_continuous,
     draw_pendulum,
+    draw_point_maze,
 )
 from heeler.envs.scenes_courses import NUM_NUMBERS as COURSE_NUMBERS
 from heeler.envs.scenes_courses import draw_car, draw_point
@@ -64,6 +65,7 @@ _PLAIN_SCENES: Mapping[str, tuple[int, DrawOne]] = {
     "MountainCarContinuous-v0": (2, draw_mountain_car_continuous),
     "Pendulum-v1": (2, draw_pendulum),
     "PointGoal": (COURSE_NUMBERS, draw_point),
+    "PointMaze": (3, draw_point_maze),
 }
 DRAWN_IDS: tuple[str, ...] = (*_MUJOCO_SCENES, *_PLAIN_SCENES)
 """The worlds that `draw` knows."""

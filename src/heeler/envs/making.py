@@ -16,6 +16,7 @@ from heeler.envs.mujoco_batch import BatchedMujoco
 from heeler.envs.mujoco_planar import HalfCheetah, Hopper, Swimmer, Walker2d
 from heeler.envs.mujoco_spatial import Ant, Humanoid
 from heeler.envs.pettingzoo_adapter import AgentsWorld
+from heeler.envs.point_maze import PointMaze
 from heeler.envs.speed_limits import AntVelocity, HalfCheetahVelocity, HopperVelocity, SwimmerVelocity, Walker2dVelocity
 from heeler.envs.world import World
 
@@ -44,6 +45,7 @@ CLASSIC_WORLDS: Mapping[str, Callable[..., World]] = {
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "Pendulum-v1": Pendulum,
+    "PointMaze": PointMaze,
 }
 GRID_WORLDS: Mapping[str, Callable[..., World]] = {"LavaGrid": LavaGrid}
 WORLD_IDS: tuple[str, ...] = (*MUJOCO_WORLDS, *CLASSIC_WORLDS, *GRID_WORLDS)

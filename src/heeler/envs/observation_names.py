@@ -38,6 +38,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "HopperVelocity": _HOPPER,
     "MountainCar-v0": _CAR,
     "MountainCarContinuous-v0": _CAR,
+    "PointMaze": ("x", "y"),
     "Pendulum-v1": ("cosine of the angle", "sine of the angle", "angular velocity"),
     "Swimmer-v5": _SWIMMER,
     "SwimmerVelocity": _SWIMMER,

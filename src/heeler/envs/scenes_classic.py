@@ -6,6 +6,9 @@ import numpy as np
 
 from heeler.envs.canvas import BLUE, GREY, GROUND, GROUND_LINE, INK, ORANGE, RED, SHADOW, SKY_BLUE, Canvas
 
+MAZE_GOAL, MAZE_GAP_END = (0.0, 0.7), 0.3
+"""Where a point maze's goal is, and how far from its middle the wall ends."""
+
 
 def draw_cart_pole(snapshot: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """`snapshot`: place of the cart, its velocity, angle of the pole from upright, its velocity."""
@@ -85,4 +88,15 @@ def draw_acrobot(snapshot: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     for joint in ((0.0, 0.0), elbow):
         canvas.disc(joint, 0.06, INK)
     canvas.disc(tip, 0.08, ORANGE)
+    return canvas.frame()
+
+
+def draw_point_maze(snapshot: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """`snapshot`: x, y, and on which side the wall is open, -1 for the left."""
+    x, y, side = (float(value) for value in snapshot)
+    canvas = Canvas(size, 2.3, (0.0, 0.0))
+    canvas.line([(-1.05, -1.05), (1.05, -1.05), (1.05, 1.05), (-1.05, 1.05), (-1.05, -1.05)], 0.04, GROUND_LINE)
+    canvas.line([(-side * 1.05, 0.0), (side * MAZE_GAP_END, 0.0)], 0.06, GREY)
+    canvas.disc(MAZE_GOAL, 0.09, RED)
+    canvas.disc((x, y), 0.07, BLUE)
     return canvas.frame()

@@ -10,6 +10,7 @@ from heeler.algorithms.constrained import ConstrainedPPO
 from heeler.algorithms.cpo import CPO, CPOConfig
 from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
 from heeler.algorithms.focops import FOCOPS, FOCOPSConfig
+from heeler.algorithms.learner import Learner
 from heeler.algorithms.p3o import P3O, P3OConfig
 from heeler.algorithms.ppo import PPO, PPOConfig
 from heeler.algorithms.ppo_lagrangian import PPOLagrangian, PPOLagrangianConfig
@@ -23,6 +24,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.imitation_config import ImitationConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
@@ -215,6 +217,11 @@ class RunConfig:
     """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
     """How the reward is learned; without it the learner sees the true reward."""
+    imitation: ImitationConfig | None = None
+    """How the run learns from demonstrations, in place of a reward; without it there are none."""
+    reward_of: str = ""
+    """The directory of a run that made a reward from demonstrations: that reward is learned from here, as it was at the
+    newest checkpoint there, and no longer changes."""
     interventions: InterventionsConfig | None = None
     """What is done about what monitors find; without it only people intervene."""
     monitors: MonitorsConfig | None = None
@@ -260,6 +267,7 @@ class RunConfig:
         check_seed(self.seed)
         check_store(self.store, self.store_patience_s)
         check_gate(self.gate, self.limits.costs if self.limits else ())
+        self._check_sources()
         if self.shaping is not None:
             self.shaping.check_discount(self.algorithm.discount)
         answers = None if self.limits is None else self.limits.answers
@@ -286,8 +294,29 @@ class RunConfig:
                 f"num_steps {self.num_steps}), got {self.total_steps}"
             )
 
-    def learner(self, world: World) -> PPO:
-        """The learner for a world of this run."""
+    def _check_sources(self) -> None:
+        """Refuse two rewards, and settings beside a learner that would ignore them."""
+        sources = [name for name in ("preferences", "imitation", "reward_of") if getattr(self, name)]
+        if len(sources) > 1:
+            raise ConfigError(f"one reward alone is learned from; got {' and '.join(sources)}, leave out all but one")
+        if self.imitation is None:
+            return
+        self.imitation.check_algorithm(self.algorithm)
+        if not self.imitation.is_reward:
+            for name in ("limits", "shaping"):
+                if getattr(self, name) is not None:
+                    raise ConfigError(
+                        f"{name} would be ignored, as {self.imitation.method} looks at no reward; leave it out"
+                    )
+        expert = self.imitation.expert
+        if self.imitation.asks_people and expert and expert.segment_length > self.num_steps:
+            raise ConfigError(
+                f"imitation.expert.segment_length must be <= num_steps ({self.num_steps}): clips are cut from one "
+                f"stretch; got {expert.segment_length}"
+            )
+
+    def learner(self, world: World) -> Learner:
+        """The learner for a world of this run, where it learns from a reward."""
         if self.limits is not None:
             return self.limits.learner(self.algorithm, world)
         return PPO(self.algorithm, world.observation_size, world.single_action_space)
@@ -298,8 +327,15 @@ class RunConfig:
         return 0 if self.preferences is None else max(1, self.preferences.schedule.target(0, self.total_steps))
 
     @property
+    def learns_reward(self) -> bool:
+        """Whether the learner learns from another reward than the world's."""
+        return self.preferences is not None or bool(self.reward_of) or bool(self.imitation and self.imitation.is_reward)
+
+    @property
     def asks_people(self) -> bool:
         """Whether people or programs are to answer, through the store."""
+        if self.imitation is not None and self.imitation.asks_people:
+            return True
         asking = (self.preferences, None if self.limits is None else self.limits.answers)
         return any(one is not None and one.teacher == "people" for one in asking)
 

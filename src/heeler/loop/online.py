@@ -22,10 +22,12 @@ from heeler.envs import make
 from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
+from heeler.loop.corrections import Corrections
 from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.diverging import refuse_broken
 from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_changed_config
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
+from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import find_trusted
 from heeler.loop.live import LiveRecorder
 from heeler.loop.overseers.acting import ActionReview
@@ -42,6 +44,7 @@ from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.loop.trusted import Trusted
 from heeler.loop.waiting import FirstAnswers
 from heeler.loop.watching import MAY_CHANGE, watch_over
+from heeler.models.policy import Policy
 from heeler.rollouts.collector import CalledOff, Collector
 from heeler.safety.shields.shield import make_shield
 
@@ -66,7 +69,9 @@ class OnlineRun:
         shield = make_shield(config.shield, config.env, self.world)
         self.collector = Collector(self.world, config.num_steps, record_snapshots=False, shield=shield)
         self.collector.is_called_off = Attention(directory.path).is_called
-        self.ppo = config.learner(self.world)
+        self.returns = EpisodeReturns(self.world.num_envs)
+        self.imitation = Imitation(config, self.world, self.returns) if config.imitation else None
+        self.ppo = learner_of(config, self.world, self.imitation)
         self.learner = self.ppo.init(config.seed, self.world.num_envs)
         self.noise = torch.Generator().manual_seed(config.seed + 1)
         self.trusted: Trusted | None = None
@@ -79,21 +84,23 @@ class OnlineRun:
         self.collector.review = self.overseers
         self.objections = ObjectionLog(directory, self.overseers) if self.overseers else None
         self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
-        self.returns = EpisodeReturns(self.world.num_envs)
         self.shield = Shielded(shield) if shield else None
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo), directory.path)
+        self.corrections = Corrections(config, store) if config.imitation and config.imitation.asks_people else None
+        moved = MovedReward(config, self.world) if config.reward_of else None
         self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.holding = Holding(config.interventions)
         self.watch = watch_over(config, directory, self.world.cost_names)
         live = LiveRecorder(directory.path, self.world)
         # In the order in which they take in a rollout: what it cost and returned first, what it is rewarded with last.
-        taking_in = (self.overseers, self.costs, self.returns, self.shield, live, self.preferences, self.shaping)
+        taking_in = (self.overseers, self.costs, self.returns, self.shield, live)
+        taking_in += (self.preferences, self.imitation, self.corrections, moved, self.shaping)
         self.parts = [part for part in (place, *taking_in, self.holding, self.watch) if part is not None]
         self._moved_by_acting: list[Part] = [place, self.overseers] if self.overseers else [place]
         asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
-        self._first_answers = FirstAnswers(store, asking)
+        self._first_answers = FirstAnswers(store, [*asking, *([self.corrections] if self.corrections else [])])
 
     def begin(self) -> list[str]:
         """Start afresh, or go on from the newest sound checkpoint; returns why newer ones were refused.
@@ -168,17 +175,23 @@ class OnlineRun:
         # Each is asked, as it may have to know.
         self.collector.record_snapshots = any([part.wants_snapshots() for part in self.parts])
         try:
-            return self.collector.collect(self.trusted or self.learner.policy, self.noise, self.update)
+            return self.collector.collect(self.trusted or self._actor(), self.noise, self.update)
         except CalledOff:
             self._put_back()
             if not self.world.exact_state:
                 self._begin_episodes_anew()
             return None
 
+    def _actor(self) -> Policy:
+        policy = self.learner.policy
+        return self.imitation.actor(policy, self.config.progress(self.update)) if self.imitation else policy
+
     def _learn(self, turn: Turn) -> Metrics:
         if turn.reward is None or not self.holding.learns or not (self.costs is None or self.costs.is_ready):
             return {}
         self.learner.pace = self.holding.pace
+        if self.corrections:
+            self.learner = self.corrections.hand_over(self.ppo, self.learner)
         reward = self.shaping.add(turn.rollout, turn.reward, turn.step) if self.shaping else turn.reward
         self.learner, learned = self.ppo.update(self.learner, turn.rollout, reward, progress=turn.progress)
         broken = [name for name, value in learned.items() if not math.isfinite(value)]
@@ -193,7 +206,7 @@ class OnlineRun:
         row: Metrics = {"step": self.step, "update": self.update, "elapsed_s": round(self.elapsed_s, 3)}
         row |= self.returns.means()
         row["true_reward_mean"] = float(turn.rollout.true_reward.mean())
-        if turn.reward is not None and self.preferences:
+        if turn.reward is not None and self.config.learns_reward:
             row["reward_correlation"] = correlation(turn.reward, turn.rollout.true_reward)
         told = reduce(or_, (part.metrics() for part in self.parts), figures)
         # What a learner says of itself does not take the place of what was measured.
@@ -211,7 +224,7 @@ class OnlineRun:
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
-        figures = [part.metrics() for part in (self.preferences, self.costs) if part]
+        figures = [part.metrics() for part in (self.preferences, self.corrections, self.costs) if part]
         return reduce(or_, figures, {"step": self.step, "update": self.update})
 
     def beat(self) -> None:

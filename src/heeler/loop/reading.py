@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from heeler.algorithms.learner import Learner
 from heeler.algorithms.ppo import PPO
 from heeler.core.errors import CheckpointError, ConfigError, RunError
 from heeler.core.named import under
@@ -127,7 +128,7 @@ def evaluate_policy(
             shield.close()
 
 
-def preference_model(config: RunConfig, ppo: PPO) -> PreferenceModel:
+def preference_model(config: RunConfig, ppo: Learner) -> PreferenceModel:
     """The learned reward that fits a run's world."""
     assert config.preferences is not None
     head = action_head(ppo.action_space)

@@ -10,6 +10,7 @@ from heeler.evaluation.agreement import wilson_interval
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.loop.report_chart import Chart, Trace, axes, band, column, line, numbers, over_steps, rows_with
 from heeler.loop.report_data import Labels, ReportData, SegmentReturns
+from heeler.loop.report_imitation import imitation_charts
 from heeler.loop.words import OWN_MEANS, number
 
 _NORMAL_95 = 1.96
@@ -21,6 +22,7 @@ def charts(data: ReportData) -> dict[str, list[Chart]]:
     """The charts of each section, in the order of the page; what a run knows nothing of is left out."""
     sections = {
         "Learning": [return_chart(data), *count_charts(data), reward_chart(data), correlation_chart(data)],
+        "Demonstrations": imitation_charts(data),
         "Reward model": [
             accuracy_chart(data),
             reliability_chart(data.reliability),
@@ -70,7 +72,7 @@ def return_chart(data: ReportData) -> Chart | None:
         id="return",
         title="True return",
         caption=f"Mean of the latest 100 episodes and its 95 % interval, while it explores: from {number(mean[0])} to "
-        f"{number(mean[-1])}." + (" Learning never sees it." if data.config.preferences else ""),
+        f"{number(mean[-1])}." + (" Learning never sees it." if data.config.learns_reward else ""),
         traces=[*band(steps, mean - half, mean + half, "blue"), line(steps, mean, "mean return", "blue")],
         layout=over_steps(data.step, "true return of an episode", legend=False),
     )

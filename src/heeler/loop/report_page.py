@@ -18,6 +18,7 @@ from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
+from heeler.loop.report_imitation import imitation_tiles
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.report_people import people_section
 from heeler.loop.settings import dotted
@@ -125,6 +126,7 @@ def _tiles(data: ReportData) -> str:
             agree = data.segment_returns.correlation
             if agree == agree:
                 tiles.append(("Learned against true", f"{agree:.2f}", "correlation over whole clips"))
+    tiles += imitation_tiles(data)
     per_second = data.step / data.elapsed_s if data.elapsed_s > 0 else 0.0
     tiles.append(("Environment steps", f"{data.step:,}", f"{per_second:,.0f} a second"))
     tiles.append(("Time", duration(data.elapsed_s), "acting, rewarding and learning"))

@@ -19,10 +19,12 @@ from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.control_gating import offers
 from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
+from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import Intervened
 from heeler.loop.online import OnlineRun
 from heeler.loop.overseers.acting import check_overseers
 from heeler.loop.parts import Metrics
+from heeler.loop.progress import EpisodeReturns
 from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
 from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
@@ -96,7 +98,10 @@ def _check(config: RunConfig) -> None:
     check_trackers(config)
     world = make(config.env.single(), config.seed)
     try:
-        ppo = config.learner(world)
+        imitation = Imitation(config, world, EpisodeReturns(1)) if config.imitation else None
+        if config.reward_of:
+            MovedReward(config, world)
+        ppo = learner_of(config, world, imitation)
         state = ppo.init(config.seed, num_envs=1)
         check_trusted(config, state.policy)
         if config.preferences:

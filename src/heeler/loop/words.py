@@ -1,6 +1,15 @@
 """Figures as people read them."""
 
-OWN_MEANS = frozenset(("true_return_mean", "episode_length_mean", "true_reward_mean", "predicted_reward_mean"))
+OWN_MEANS = frozenset(
+    (
+        "true_return_mean",
+        "episode_length_mean",
+        "true_reward_mean",
+        "predicted_reward_mean",
+        "learned_reward_mean",
+        "log_density_mean",
+    )
+)
 """Means in `metrics.jsonl` that every run has; any other mean is something that the world counts in an episode."""
 
 

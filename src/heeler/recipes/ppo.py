@@ -5,14 +5,17 @@ from heeler.loop.config import RunConfig
 from heeler.recipes.settings import settings_for
 
 
-def ppo(*, env: str, seed: int = 0, total_steps: int = 1_000_000, num_envs: int | None = None) -> RunConfig:
-    """PPO on the true reward of any world.
+def ppo(
+    *, env: str, seed: int = 0, total_steps: int = 1_000_000, num_envs: int | None = None, reward: str = ""
+) -> RunConfig:
+    """PPO on the true reward of any world, or on one that was learned elsewhere.
 
     Args:
         env: the world's id, or `module:Class`.
         seed: everything random in the run follows from it.
         total_steps: environment steps of the whole run.
         num_envs: copies of the world that step together; None takes what suits the world.
+        reward: the directory of a run that made a reward from demonstrations, to learn from that in the world's place.
     """
     settings = settings_for(env)
     return RunConfig(
@@ -22,4 +25,5 @@ def ppo(*, env: str, seed: int = 0, total_steps: int = 1_000_000, num_envs: int 
         num_steps=settings.num_steps,
         seed=seed,
         algorithm=settings.algorithm,
+        reward_of=reward,
     )

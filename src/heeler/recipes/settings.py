@@ -56,6 +56,19 @@ _SETTINGS: Mapping[str, WorldSettings] = {
         algorithm=PPOConfig(learning_rate=1e-3, entropy_coefficient=0.01, num_epochs=4, minibatch_size=1024),
         segment_length=10,
     ),
+    # The gap lies aside of the straight way: noise that lasts comes upon it.
+    "PointMaze": WorldSettings(
+        num_envs=64,
+        num_steps=40,
+        algorithm=PPOConfig(
+            policy=PolicyConfig(noise_correlation=0.8),
+            learning_rate=2e-3,
+            entropy_coefficient=0.01,
+            num_epochs=6,
+            minibatch_size=640,
+            target_kl=None,
+        ),
+    ),
     "Pendulum-v1": WorldSettings(
         num_envs=32,
         num_steps=64,

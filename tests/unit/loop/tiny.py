@@ -1,10 +1,12 @@
 """Runs that take a second or two, for the tests of what is made of a run."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from heeler.algorithms import BCConfig, DAggerConfig, SQILConfig
 from heeler.loop.config import RunConfig
-from heeler.recipes import ppo, preferences
+from heeler.recipes import imitation, ppo, preferences
 
 
 def tiny_ppo(env: str = "CartPole-v1", **settings: Any) -> RunConfig:
@@ -12,6 +14,26 @@ def tiny_ppo(env: str = "CartPole-v1", **settings: Any) -> RunConfig:
     config = replace(ppo(env=env, num_envs=8), num_steps=64, total_steps=6 * 8 * 64)
     settings = {"checkpoint_every": 3, "num_evaluation_episodes": 4, **settings}
     return replace(config, algorithm=replace(config.algorithm, num_epochs=1), **settings)
+
+
+CARTPOLE_SHOWN = Path(__file__).parents[2] / "data" / "cartpole.npz"
+"""Six short episodes of a policy that holds the pole."""
+
+
+def tiny_imitation(method: str, **settings: Any) -> RunConfig:
+    """Six updates of learning CartPole from a file of demonstrations."""
+    settings = {"demonstrations": str(CARTPOLE_SHOWN)} | settings
+    named = {name: settings.pop(name) for name in ("demonstrations", "expert", "state_only") if name in settings}
+    config = imitation(env="CartPole-v1", method=method, num_envs=8, total_steps=6 * 8 * 32, **named)
+    assert config.imitation is not None
+    small = {
+        "bc": BCConfig(num_epochs=2, validation_share=0.2),
+        "dagger": DAggerConfig(cloning=BCConfig(num_epochs=1, validation_share=0.2), initial_expert_share=0.0),
+        "sqil": SQILConfig(num_gradient_steps=4, capacity=500),
+    }
+    way = config.imitation if method not in small else replace(config.imitation, **{method: small[method]})
+    settings = {"checkpoint_every": 3, "num_evaluation_episodes": 4, **settings}
+    return replace(config, num_steps=32, imitation=way, **settings)
 
 
 def tiny_preferences(env: str = "Pendulum-v1", *, teacher: str = "oracle", **settings: Any) -> RunConfig:
