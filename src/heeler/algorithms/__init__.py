@@ -1,6 +1,9 @@
-"""Learners, one file each. `ALGORITHMS` lists those of control and `TEXT_ALGORITHMS` those of language models; the
-conformance tests go through both."""
+"""Learners, one file each. `ALGORITHMS` lists those of control, `EVALUATIVE_ALGORITHMS` those that learn from good and
+bad, and `TEXT_ALGORITHMS` those of language models; the conformance tests go through all."""
 
+from heeler.algorithms.coach import COACH, COACHConfig
+from heeler.algorithms.deep_coach import DeepCOACH, DeepCOACHConfig
+from heeler.algorithms.deep_tamer import DeepTAMER, DeepTAMERConfig
 from heeler.algorithms.dpo import DPO, DPOConfig
 from heeler.algorithms.grpo import GRPO, GRPOConfig
 from heeler.algorithms.kl_penalty import KLConfig
@@ -10,8 +13,16 @@ from heeler.algorithms.ppo import PPO, PPOConfig
 from heeler.algorithms.ppo_text import TextPPO, TextPPOConfig
 from heeler.algorithms.rloo import RLOO, RLOOConfig
 from heeler.algorithms.sft import SFT, SFTConfig
+from heeler.algorithms.tamer import TAMER, TAMERConfig
 
 ALGORITHMS: tuple[tuple[type[PPO], type[PPOConfig]], ...] = ((PPO, PPOConfig),)
+
+EVALUATIVE_ALGORITHMS = (
+    (TAMER, TAMERConfig),
+    (DeepTAMER, DeepTAMERConfig),
+    (COACH, COACHConfig),
+    (DeepCOACH, DeepCOACHConfig),
+)
 
 TEXT_ALGORITHMS = (
     (SFT, SFTConfig),
@@ -25,14 +36,22 @@ TEXT_ALGORITHMS = (
 
 __all__ = [
     "ALGORITHMS",
+    "COACH",
     "DPO",
+    "EVALUATIVE_ALGORITHMS",
     "GRPO",
     "KTO",
     "PPO",
     "RLOO",
     "SFT",
+    "TAMER",
     "TEXT_ALGORITHMS",
+    "COACHConfig",
     "DPOConfig",
+    "DeepCOACH",
+    "DeepCOACHConfig",
+    "DeepTAMER",
+    "DeepTAMERConfig",
     "GRPOConfig",
     "KLConfig",
     "KTOConfig",
@@ -41,6 +60,7 @@ __all__ = [
     "PPOConfig",
     "RLOOConfig",
     "SFTConfig",
+    "TAMERConfig",
     "TextPPO",
     "TextPPOConfig",
 ]
