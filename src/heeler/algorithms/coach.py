@@ -3,7 +3,8 @@
 It takes the place of the advantage in a policy gradient, and eligibility traces carry it to what came before. Beside
 the paper, in which a delay is a number of steps, the trace is as late as the credit of the steps says; and a trace's
 gradients are of the policy as it is now, divided by the probability with which it acted then (`ratio_limit`), as in
-Deep COACH. Where nothing was learned meanwhile the ratio is 1, and the update is the paper's.
+Deep COACH. Where nothing was learned meanwhile the ratio is 1, and the update is the paper's. As in `tamer`, weights may be averaged
+for what is done where nobody watches.
 Shapes: B observations, O observation numbers, A action numbers, F features, L policy outputs, M signals, K steps.
 """
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from heeler.algorithms.evaluative import Choice, Metrics, SignalBatch, as_batch, flat_box
+from heeler.algorithms.tamer import averaged
 from heeler.core.errors import ConfigError
 from heeler.core.signals import CreditedSignal
 from heeler.models.actions import ActionHead, CategoricalHead, action_head
@@ -40,8 +42,12 @@ class COACHConfig:
     """The most that a step counts which the policy would take more often now than when it took it."""
     log_std: float = -0.5
     """Logarithm of the spread of Box actions, which stays as it is."""
+    num_averaged: int = 1
+    """How many of the newest weights, about, are averaged for what is done where nobody watches; 1 for the last."""
 
     def __post_init__(self) -> None:
+        if self.num_averaged < 1:
+            raise ConfigError(f"num_averaged must be >= 1, got {self.num_averaged}")
         if not 0 < self.step_size < math.inf:
             raise ConfigError(f"step_size must be > 0 and finite, got {self.step_size}")
         check_policy_settings(self.trace_decay, self.ratio_limit, self.log_std)
@@ -67,6 +73,9 @@ class COACHState:
 
     weight_LF: Tensor
     """The policy's outputs are its product with the features."""
+    mean_LF: Tensor
+    """Of the newest weights."""
+    num_signals: int = 0
 
 
 class COACH:
@@ -91,34 +100,36 @@ class COACH:
 
     def init(self, seed: int) -> COACHState:
         """A policy that takes every choice alike; the seed is not needed."""
-        return COACHState(weight_LF=torch.zeros(self.head.num_outputs, self.basis.size))
+        nothing_LF = torch.zeros(self.head.num_outputs, self.basis.size)
+        return COACHState(weight_LF=nothing_LF, mean_LF=nothing_LF)
 
-    def output(self, state: COACHState, observation_BO: Tensor) -> Tensor:
+    def output(self, weight_LF: Tensor, observation_BO: Tensor) -> Tensor:
         """[..., L] of [..., O]: what the head makes actions of."""
-        return self.basis(observation_BO) @ state.weight_LF.T
+        return self.basis(observation_BO) @ weight_LF.T
 
     def choose(self, state: COACHState, observation_O: np.ndarray, generator: torch.Generator) -> Choice:
         """An action drawn from the policy."""
-        return drawn(self.head, self.output(state, torch.from_numpy(observation_O[None])), self.log_std_A, generator)
+        output_1L = self.output(state.weight_LF, torch.from_numpy(observation_O[None]))
+        return drawn(self.head, output_1L, self.log_std_A, generator)
 
     def best(self, state: COACHState, observation_BO: np.ndarray) -> np.ndarray:
         """[B, A] the likeliest actions."""
-        return self.head.mode(self.output(state, torch.from_numpy(observation_BO))).numpy()
+        return self.head.mode(self.output(state.mean_LF, torch.from_numpy(observation_BO))).numpy()
 
     def learn(self, state: COACHState, signal: CreditedSignal) -> tuple[COACHState, Metrics]:
         r"""$\theta \leftarrow \theta + \alpha\,f \sum_k w_k\,\rho_k\,\nabla_\theta \log \pi_\theta(a_k \mid s_k)$."""
         weight_LF = state.weight_LF.clone().requires_grad_()
         batch = as_batch(signal)
-        output_MKL = self.output(COACHState(weight_LF=weight_LF), batch.observation_MKO)
+        output_MKL = self.output(weight_LF, batch.observation_MKO)
         aim_M, entropy = aims(
             self.head, output_MKL, self.log_std_A, batch, self.config.trace_decay, self.config.ratio_limit
         )
         (gradient_LF,) = torch.autograd.grad(aim_M.sum(), weight_LF)
         moved_LF = state.weight_LF + self.config.step_size * gradient_LF
-        return COACHState(weight_LF=moved_LF), {
-            "entropy": float(entropy.detach()),
-            "gradient": float(gradient_LF.norm()),
-        }
+        num_signals = state.num_signals + 1
+        mean_LF = averaged(state.mean_LF, moved_LF, num_signals, self.config.num_averaged)
+        moved = COACHState(weight_LF=moved_LF, mean_LF=mean_LF, num_signals=num_signals)
+        return moved, {"entropy": float(entropy.detach()), "gradient": float(gradient_LF.norm())}
 
     def rehearse(self, state: COACHState) -> tuple[COACHState, Metrics]:
         """Nothing: each signal is learned from once."""
@@ -126,11 +137,15 @@ class COACH:
 
     def tensors(self, state: COACHState) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        return {"weight": state.weight_LF}
+        return {"weight": state.weight_LF, "mean": state.mean_LF, "num_signals": torch.tensor(state.num_signals)}
 
     def load_tensors(self, state: COACHState, tensors: dict[str, Tensor]) -> COACHState:
         """Go on from what `tensors` returned."""
-        return COACHState(weight_LF=tensors["weight"].clone())
+        return COACHState(
+            weight_LF=tensors["weight"].clone(),
+            mean_LF=tensors["mean"].clone(),
+            num_signals=int(tensors["num_signals"]),
+        )
 
 
 def num_trace_steps(trace_decay: float) -> int:

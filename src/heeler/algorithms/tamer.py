@@ -1,7 +1,8 @@
 """TAMER (Knox and Stone 2009): a linear model of what people will say of an action, acted on greedily.
 
-A signal's target is the sum of what the model says of the steps that it may be about, each by its credit. Left out of
-the paper: nothing of its algorithm; the features are a choice of `Basis`.
+A signal's target is the sum of what the model says of the steps that it may be about, each by its credit. Beside
+the paper, what is done where nobody watches may go by an average of the newest weights (Polyak and Juditsky 1992), as
+single signals move them far.
 Shapes: B observations, O observation numbers, L choices, F features, K steps of a signal.
 """
 
@@ -28,7 +29,12 @@ class TAMERConfig:
     """Share of the error that one signal corrects, where all its credit lies on one step and squares of features sum to
     1."""
 
+    num_averaged: int = 1
+    """How many of the newest weights, about, are averaged for what is done where nobody watches; 1 for the last."""
+
     def __post_init__(self) -> None:
+        if self.num_averaged < 1:
+            raise ConfigError(f"num_averaged must be >= 1, got {self.num_averaged}")
         if not 0 < self.step_size < 2:
             raise ConfigError(f"step_size must be above 0 and below 2, beyond which errors grow, got {self.step_size}")
 
@@ -39,6 +45,14 @@ class TAMERState:
 
     weight_LF: Tensor
     """H(s, a) is the product of a's row with the features of s."""
+    mean_LF: Tensor
+    """Of the newest weights."""
+    num_signals: int = 0
+
+
+def averaged(mean: Tensor, newest: Tensor, num_signals: int, num_averaged: int) -> Tensor:
+    """The mean of about the `num_averaged` newest weights, of which `newest` is that after signal `num_signals`."""
+    return mean + (newest - mean) / min(num_signals, num_averaged)
 
 
 class TAMER:
@@ -62,7 +76,8 @@ class TAMER:
 
     def init(self, seed: int) -> TAMERState:
         """A model that expects nothing of anything; the seed is not needed."""
-        return TAMERState(weight_LF=torch.zeros(self.num_choices, self.basis.size))
+        nothing_LF = torch.zeros(self.num_choices, self.basis.size)
+        return TAMERState(weight_LF=nothing_LF, mean_LF=nothing_LF)
 
     def human_reward(self, state: TAMERState, observation_BO: np.ndarray) -> Tensor:
         """[B, L]: H, what people are expected to say of each choice."""
@@ -74,7 +89,8 @@ class TAMER:
 
     def best(self, state: TAMERState, observation_BO: np.ndarray) -> np.ndarray:
         """[B, 1] the choices of which most is expected."""
-        return self.human_reward(state, observation_BO).argmax(-1, keepdim=True).numpy()
+        expected_BL = self.basis(torch.from_numpy(observation_BO)) @ state.mean_LF.T
+        return expected_BL.argmax(-1, keepdim=True).numpy()
 
     def learn(self, state: TAMERState, signal: CreditedSignal) -> tuple[TAMERState, Metrics]:
         r"""$w \leftarrow w + \alpha\,(h - w \cdot f)\, f$ with $f = \sum_k c_k\, \phi(s_k, a_k)$."""
@@ -84,7 +100,9 @@ class TAMER:
         credited_LF.index_add_(0, torch.from_numpy(signal.action[:, 0]), feature_KF * credit_K[:, None])
         error = signal.sign - float((state.weight_LF * credited_LF).sum())
         weight_LF = state.weight_LF + self.config.step_size * error * credited_LF
-        return TAMERState(weight_LF=weight_LF), {"error": error}
+        num_signals = state.num_signals + 1
+        mean_LF = averaged(state.mean_LF, weight_LF, num_signals, self.config.num_averaged)
+        return TAMERState(weight_LF=weight_LF, mean_LF=mean_LF, num_signals=num_signals), {"error": error}
 
     def rehearse(self, state: TAMERState) -> tuple[TAMERState, Metrics]:
         """Nothing: each signal is learned from once."""
@@ -92,11 +110,15 @@ class TAMER:
 
     def tensors(self, state: TAMERState) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        return {"weight": state.weight_LF}
+        return {"weight": state.weight_LF, "mean": state.mean_LF, "num_signals": torch.tensor(state.num_signals)}
 
     def load_tensors(self, state: TAMERState, tensors: dict[str, Tensor]) -> TAMERState:
         """Go on from what `tensors` returned."""
-        return TAMERState(weight_LF=tensors["weight"].clone())
+        return TAMERState(
+            weight_LF=tensors["weight"].clone(),
+            mean_LF=tensors["mean"].clone(),
+            num_signals=int(tensors["num_signals"]),
+        )
 
 
 def greedy_choice(expected_L: Tensor, generator: torch.Generator) -> Choice:

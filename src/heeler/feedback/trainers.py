@@ -30,6 +30,9 @@ class TrainerConfig:
     tolerance: float = 0.1
     """Share of the difference between the best and the worst action: for `values` what a good action may lack of the
     best, for `policy` below what nothing is said."""
+    doubt: float = 0.3
+    """For `policy`: share of any action alike in their idea of what the agent does, who cannot be sure that it always
+    does the same. Without it nothing would be said any more of somebody who always does what is bad."""
     notice: float = 0.5
     """Steps of which the best and the worst action differ by less than this share of what they differ by on average are
     passed over: nobody says anything of what hardly matters."""
@@ -55,8 +58,9 @@ class TrainerConfig:
                 raise ConfigError(f"teacher.{name} must be at least 0 and below 1, got {getattr(self, name)}")
         if not 0 <= self.mistake <= 1:
             raise ConfigError(f"teacher.mistake must be a probability, got {self.mistake}")
-        if not 0 <= self.tolerance <= 1:
-            raise ConfigError(f"teacher.tolerance must be 0 to 1, got {self.tolerance}")
+        for name in ("tolerance", "doubt"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"teacher.{name} must be 0 to 1, got {getattr(self, name)}")
         if not 0 <= self.notice < math.inf:
             raise ConfigError(f"teacher.notice must be >= 0 and finite, got {self.notice}")
         if not 0 <= self.low_delay_s <= self.high_delay_s < math.inf:
@@ -149,7 +153,8 @@ class ScriptedTrainer:
             return 1 if mine >= best - self.config.tolerance * spread else -1
         if probability_L is None:
             raise DataError("a trainer who goes by the policy must be told its probabilities; set teacher.by to action")
-        ahead = mine - float(probability_L @ value_L)
+        usual = (1 - self.config.doubt) * float(probability_L @ value_L) + self.config.doubt * float(value_L.mean())
+        ahead = mine - usual
         return 0 if abs(ahead) <= self.config.tolerance * spread else int(math.copysign(1, ahead))
 
     def ready(self, until_s: float) -> list[Signal]:

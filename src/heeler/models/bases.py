@@ -24,8 +24,8 @@ class BasisConfig:
     """Which features."""
 
     kind: BasisKind = "plain"
-    """`plain`: the numbers themselves; in a grid world, whose numbers are 0 and 1, a weight for each cell. `scaled`: the
-    numbers from -1 to 1 between their bounds, and 1. `tiles`: overlapping grids, each of which says in which of its
+    """`plain`: the numbers themselves; in a grid world, whose numbers are 0 and 1, a weight for each cell. `scaled`:
+    the numbers from -1 to 1 between their bounds, and 1. `tiles`: overlapping grids, each of which says in which of its
     cells a state lies (Sutton and Barto 2018, 9.5.4). `radial`: how near a state is to each point of a grid (the same,
     9.5.5)."""
     columns: tuple[int, ...] | None = None

@@ -138,6 +138,8 @@ def test_actions_that_cannot_be_compared_are_refused():
     [
         (TAMERConfig, {"step_size": 2.0}),
         (TAMERConfig, {"step_size": math.nan}),
+        (TAMERConfig, {"num_averaged": 0}),
+        (COACHConfig, {"num_averaged": 0}),
         (DeepTAMERConfig, {"learning_rate": 0.0}),
         (DeepTAMERConfig, {"hidden_sizes": ()}),
         (DeepTAMERConfig, {"capacity": 0}),
@@ -178,7 +180,8 @@ def test_tamer_by_hand():
 def test_tamer_update_is_the_gradient_of_its_squared_error():
     learner = TAMER(TAMERConfig(step_size=0.3), SEEN, Discrete(3))
     rng = np.random.default_rng(0)
-    state = TAMERState(weight_LF=torch.from_numpy(rng.normal(size=(3, 3)).astype(np.float32)))
+    weights = torch.from_numpy(rng.normal(size=(3, 3)).astype(np.float32))
+    state = TAMERState(weight_LF=weights, mean_LF=weights)
     signal = credited(rng.normal(size=(5, 3)), rng.integers(3, size=5), rng.dirichlet(np.ones(5)), -1)
     weight = state.weight_LF.clone().requires_grad_()
     expected = sum(
@@ -199,6 +202,19 @@ def test_tamer_breaks_ties_by_chance_and_only_ties():
     choices = [learner.choose(state, seen, generator) for _ in range(20)]
     assert {int(choice.action_A[0]) for choice in choices} == {1}
     assert choices[0].probability_L is not None and choices[0].probability_L.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_averaged_weights_are_what_is_done_where_nobody_watches():
+    """Three signals, of which the last is a mistake: the newest weights follow it, their mean does not."""
+    learner = TAMER(TAMERConfig(step_size=1.0, num_averaged=3), SEEN, Discrete(2))
+    state, weights = learner.init(0), []
+    for action, sign in ((1, 1), (1, 1), (1, -1)):
+        state, _ = learner.learn(state, credited([[1, 0, 0]], [action], [1.0], sign))
+        weights.append(state.weight_LF)
+    torch.testing.assert_close(state.mean_LF, torch.stack(weights).mean(0))
+    seen = np.array([[1, 0, 0]], np.float32)
+    assert learner.best(state, seen).tolist() == [[1]]
+    assert learner.choose(state, seen[0], torch.Generator().manual_seed(0)).action_A.tolist() == [0]
 
 
 # Deep TAMER
@@ -267,9 +283,10 @@ def test_eligibility_traces_against_the_algorithm_of_the_paper():
     rng = np.random.default_rng(3)
     observations, actions, late, decay = rng.normal(size=(12, 3)), rng.integers(3, size=12), 2, 0.8
     learner = COACH(COACHConfig(step_size=0.7, trace_decay=decay), SEEN, Discrete(3))
-    state = COACHState(weight_LF=torch.from_numpy(rng.normal(size=(3, 3)).astype(np.float32)))
+    weights = torch.from_numpy(rng.normal(size=(3, 3)).astype(np.float32))
+    state = COACHState(weight_LF=weights, mean_LF=weights)
     weight = state.weight_LF.clone().requires_grad_()
-    log_probs = torch.log_softmax(learner.output(COACHState(weight_LF=weight), torch.tensor(observations).float()), -1)
+    log_probs = torch.log_softmax(learner.output(weight, torch.tensor(observations).float()), -1)
     trace = torch.zeros_like(state.weight_LF)
     for t in range(12):
         trace = decay * trace
@@ -288,10 +305,11 @@ def test_gradient_by_enumeration_of_a_tiny_policy():
     reward = torch.tensor([[[0.3, -0.2], [1.0, 0.1]], [[0.0, 2.0], [0.7, -1.0]]])  # [first, second state, action]
     learner = COACH(COACHConfig(step_size=1.0, trace_decay=0.0), Box(0, 1, (2,), np.float32), Discrete(2))
     rng = np.random.default_rng(0)
-    state = COACHState(weight_LF=torch.from_numpy(rng.normal(size=(2, 2)).astype(np.float32)))
+    weights = torch.from_numpy(rng.normal(size=(2, 2)).astype(np.float32))
+    state = COACHState(weight_LF=weights, mean_LF=weights)
     weight = state.weight_LF.clone().requires_grad_()
     states = torch.eye(2)
-    probability = torch.softmax(learner.output(COACHState(weight_LF=weight), states), -1)
+    probability = torch.softmax(learner.output(weight, states), -1)
     # From state 0 an action leads to the state of its own number, where the second and last step is made.
     second_value = (probability * reward[1]).sum(-1)
     first_q = reward[0, 0] + second_value

@@ -41,6 +41,12 @@ def test_by_the_policy_the_same_action_is_praised_and_then_no_more():
     assert one.verdict(VALUES, 2, np.array([0.5, 0.5, 0.0])) == -1
 
 
+def test_who_always_does_what_is_bad_is_told_so():
+    one = trainer(by="policy")
+    assert one.verdict(VALUES, 2, np.array([0.0, 0.0, 1.0])) == -1
+    assert trainer(by="policy", doubt=0.0).verdict(VALUES, 2, np.array([0.0, 0.0, 1.0])) == 0
+
+
 def test_nothing_is_said_where_actions_do_not_differ():
     for by in ("action", "values", "policy"):
         assert trainer(by=by).verdict(np.zeros(3), 1, np.full(3, 1 / 3)) == 0
@@ -129,6 +135,7 @@ def test_a_policy_is_needed_where_they_go_by_it():
     [
         {"by": "mood"},
         {"tolerance": 1.5},
+        {"doubt": 1.1},
         {"notice": -1.0},
         {"low_delay_s": 3.0},
         {"high_delay_s": float("inf")},
