@@ -50,6 +50,7 @@ from heeler.service.routes import (
     releases,
     session,
     shown,
+    watch,
 )
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
@@ -66,6 +67,7 @@ _ROUTES = (
     chat,
     leases,
     shown,
+    watch,
     drive,
     events,
     commands,
