@@ -18,6 +18,7 @@ from benchmarks import (
     console_latency,
     console_overhead,
     crash_soak,
+    evaluative,
     exploited_reward,
     faults,
     gpu_lm,
@@ -81,6 +82,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     velocity.BENCHMARK,
     two_costs.BENCHMARK,
     velocity_omnisafe.BENCHMARK,
+    evaluative.BENCHMARK,
 )
 
 

@@ -2,9 +2,11 @@
 
 Time is the trainer's: what was shown, at the pace at which it was shown. Every few seconds of it the policy plays
 episodes that nobody sees; once they pass twice, training ends, as it does with people who are content. It is solved if
-other episodes pass too. Solved: by Gymnasium's thresholds, a mean return of 475 in CartPole-v1 and of -110 in MountainCar-v0;
-in the grid, the shortest way. `--credit wrong` gives all credit to the step that is on the screen when a button is
-pressed; `--credit none` lets nobody press any.
+other episodes pass too. Solved: by Gymnasium's thresholds, a mean return of 475 in CartPole-v1 and of -110 in
+MountainCar-v0; in the grid, the shortest way.
+
+`--credit wrong` gives all credit to the step that is on the screen when a button is pressed; `--credit none` lets
+nobody press any.
 Prints {"solved": 0 or 1, "human_minutes": until it was, or all of them, "return": of the other episodes, "signals",
 "files"}.
 """
@@ -24,7 +26,7 @@ from heeler.loop.evaluative.outcome import play
 from heeler.loop.evaluative.session import Session
 from heeler.recipes import evaluative
 
-THRESHOLDS = {"CartPole-v1": 475.0, "MountainCar-v0": -110.0, "LavaGrid": 0.6 - 1e-6}
+THRESHOLDS = {"CartPole-v1": 475.0, "MountainCar-v0": -110.0, "LavaGrid": 0.7 - 1e-6}
 NUM_EPISODES, LOOKS = 100, 2
 CREDITS = ("right", "wrong", "none")
 
@@ -56,7 +58,8 @@ def train(config: EvaluativeRunConfig, *, credit: str, every_s: float) -> dict[s
     assert config.teacher != "people"
     world = make(config.env, config.seed)
     delay = DelayConfig(low_s=0.0, high_s=config.step_s) if credit == "wrong" else config.delay
-    session = Session(world, config.learner(world), delay, step_s=config.step_s, seed=config.seed)
+    timing = {"step_s": config.step_s, "hold_steps": config.hold_steps}
+    session = Session(world, config.learner(world), delay, seed=config.seed, **timing)
     trainer, judge = ScriptedTrainer(config.teacher, config.seed, "trainer"), judge_of(config.env)
     num_signals = num_passed = 0
     look = max(1, round(every_s * config.steps_per_second))

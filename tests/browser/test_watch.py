@@ -134,9 +134,7 @@ def test_on_a_telephone_both_buttons_are_large_and_in_reach(
     page.close()
 
 
-def test_presses_without_a_network_are_kept_and_sent_later(
-    browsers: Browsers, place: Place, learner: Learner
-) -> None:
+def test_presses_without_a_network_are_kept_and_sent_later(browsers: Browsers, place: Place, learner: Learner) -> None:
     page = opened(browsers)
     before = len(marks(place))
     page.context.set_offline(True)

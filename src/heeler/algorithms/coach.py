@@ -3,8 +3,8 @@
 It takes the place of the advantage in a policy gradient, and eligibility traces carry it to what came before. Beside
 the paper, in which a delay is a number of steps, the trace is as late as the credit of the steps says; and a trace's
 gradients are of the policy as it is now, divided by the probability with which it acted then (`ratio_limit`), as in
-Deep COACH. Where nothing was learned meanwhile the ratio is 1, and the update is the paper's. As in `tamer`, weights may be averaged
-for what is done where nobody watches.
+Deep COACH. Where nothing was learned meanwhile the ratio is 1, and the update is the paper's. As in `tamer`, weights
+may be averaged for what is done where nobody watches.
 Shapes: B observations, O observation numbers, A action numbers, F features, L policy outputs, M signals, K steps.
 """
 

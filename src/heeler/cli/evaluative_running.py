@@ -128,5 +128,6 @@ def _in_words(result: "EvaluativeResult") -> str:
     outcome, mean = result.outcome, result.outcome.episode_return
     return (
         f"Learned from {outcome.num_signals:,} signals in {outcome.minutes:.1f} minutes; "
-        f"{outcome.num_episodes} fresh episodes: return {mean.mean:.1f} (95 % interval {mean.low:.1f} to {mean.high:.1f})"
+        f"{outcome.num_episodes} fresh episodes: return {mean.mean:.1f} "
+        f"(95 % interval {mean.low:.1f} to {mean.high:.1f})"
     )

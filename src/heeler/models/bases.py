@@ -28,6 +28,9 @@ class BasisConfig:
     the numbers from -1 to 1 between their bounds, and 1. `tiles`: overlapping grids, each of which says in which of its
     cells a state lies (Sutton and Barto 2018, 9.5.4). `radial`: how near a state is to each point of a grid (the same,
     9.5.5)."""
+    constant: bool = True
+    """Whether a 1 stands beside `scaled` numbers. Without it nothing is done alike on both sides of the middle, which
+    is what is right where left and right are mirror images."""
     columns: tuple[int, ...] | None = None
     """Which numbers of an observation are seen, by their places; None for all."""
     num_cells: int = 8
@@ -45,6 +48,10 @@ class BasisConfig:
         for name in ("num_cells", "num_tilings"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"basis.{name} must be >= 1, got {getattr(self, name)}")
+        if not self.constant and self.kind != "scaled":
+            raise ConfigError(
+                f"basis.constant is for scaled numbers and would be ignored with {self.kind}; leave it out"
+            )
         if self.columns is not None and (not self.columns or len(set(self.columns)) != len(self.columns)):
             raise ConfigError(f"basis.columns must be places, each once, or None for all, got {self.columns}")
         if (self.low is None) != (self.high is None):
@@ -69,7 +76,7 @@ class Basis:
         num_seen = len(self._columns)
         self.low, self.high = _bounds(config, space) if _needs_bounds(config) else (torch.zeros(0), torch.ones(0))
         if config.kind in ("plain", "scaled"):
-            self.size = num_seen + (config.kind == "scaled")
+            self.size = num_seen + (config.kind == "scaled" and config.constant)
             return
         side = config.num_cells + 1 if config.kind == "tiles" else config.num_cells
         cells = side**num_seen
@@ -90,7 +97,10 @@ class Basis:
             return seen
         place = ((seen - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
         if self.config.kind == "scaled":
-            return torch.cat([2 * place - 1, torch.ones_like(place[..., :1])], -1)
+            from_middle = 2 * place - 1
+            if not self.config.constant:
+                return from_middle
+            return torch.cat([from_middle, torch.ones_like(place[..., :1])], -1)
         return self._tiles(place) if self.config.kind == "tiles" else self._radial(place)
 
     def _tiles(self, place: Tensor) -> Tensor:

@@ -10,16 +10,16 @@ from heeler.algorithms.deep_coach import DeepCOACHConfig
 from heeler.algorithms.deep_tamer import DeepTAMERConfig
 from heeler.algorithms.delay import DelayConfig
 from heeler.algorithms.tamer import TAMERConfig
-from heeler.core.errors import ConfigError
+from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig
 from heeler.envs.config import Setting
-from heeler.feedback.trainers import TrainerConfig
+from heeler.feedback.trainers import By, TrainerConfig
 from heeler.loop.evaluative.config import EvaluativeRunConfig
 from heeler.models.bases import BasisConfig
 
-Method = Literal["tamer", "deep-tamer", "coach", "deep-coach"]
-GRID = ("S....", "..#..", ".##..", "...#.", "..#.G")
-"""The grid of LavaGrid here, the same in every episode: one that is drawn anew each time has nothing to learn by heart."""
+METHODS, TEACHERS = ("tamer", "deep-tamer", "coach", "deep-coach"), ("scripted", "people")
+GRID = ("S...", ".#..", "..#.", "...G")
+"""The grid of LavaGrid here, the same in every episode: one that is drawn anew has nothing to learn by heart."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,41 +32,46 @@ class EvaluativeSettings:
     """What learners see."""
     kwargs: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world."""
+    hold_steps: int = 1
+    """Steps for which what a policy has drawn is kept; what is best is done anew in each."""
+    coach_by: By = "policy"
+    """What a scripted trainer goes by who teaches a learner of advantages."""
     tamer: TAMERConfig = field(default_factory=TAMERConfig)
     deep_tamer: DeepTAMERConfig = field(default_factory=DeepTAMERConfig)
     coach: COACHConfig = field(default_factory=COACHConfig)
     deep_coach: DeepCOACHConfig = field(default_factory=DeepCOACHConfig)
 
 
-# Whoever can look at single steps judges single steps: what a trace would give those before is not theirs.
-_SINGLE = {"trace_decay": 0.0}
+# Without traces: whoever can look at single steps judges single steps, and what went before has no part in that.
 _SETTINGS: Mapping[str, EvaluativeSettings] = {
     "CartPole-v1": EvaluativeSettings(
         steps_per_second=4.0,
         # What a pole that is being balanced does, and not all that it may do before it falls.
-        basis=BasisConfig(kind="scaled", low=(-1.2, -1.5, -0.1, -1.5), high=(1.2, 1.5, 0.1, 1.5)),
+        basis=BasisConfig(kind="scaled", low=(-1.2, -1.5, -0.1, -1.5), high=(1.2, 1.5, 0.1, 1.5), constant=False),
         tamer=TAMERConfig(step_size=0.2, num_averaged=20),
         deep_tamer=DeepTAMERConfig(num_rehearsals=2),
-        coach=COACHConfig(step_size=1.0, num_averaged=20, **_SINGLE),
-        deep_coach=DeepCOACHConfig(**_SINGLE),
+        coach=COACHConfig(step_size=1.0, num_averaged=20, trace_decay=0.0),
+        deep_coach=DeepCOACHConfig(trace_decay=0.0),
     ),
     "MountainCar-v0": EvaluativeSettings(
         steps_per_second=4.0,
         basis=BasisConfig(kind="scaled", low=(-1.2, -0.03), high=(0.6, 0.03)),
         tamer=TAMERConfig(step_size=0.3, num_averaged=20),
         deep_tamer=DeepTAMERConfig(num_rehearsals=2),
-        coach=COACHConfig(step_size=0.3, num_averaged=20, **_SINGLE),
-        deep_coach=DeepCOACHConfig(learning_rate=1e-2, **_SINGLE),
+        hold_steps=8,
+        coach=COACHConfig(step_size=2.0, num_averaged=20, trace_decay=0.0),
+        deep_coach=DeepCOACHConfig(learning_rate=1e-2, trace_decay=0.0),
     ),
     "LavaGrid": EvaluativeSettings(
         steps_per_second=1.0,
         # The cell that the agent is on; all else is always the same.
-        basis=BasisConfig(columns=tuple(range(25))),
-        kwargs={"layout": GRID, "max_episode_steps": 40},
+        basis=BasisConfig(columns=tuple(range(16))),
+        kwargs={"layout": GRID, "max_episode_steps": 30},
         tamer=TAMERConfig(step_size=0.5),
-        deep_tamer=DeepTAMERConfig(num_rehearsals=2),
-        coach=COACHConfig(step_size=1.0, **_SINGLE),
-        deep_coach=DeepCOACHConfig(learning_rate=1e-2, **_SINGLE),
+        deep_tamer=DeepTAMERConfig(learning_rate=1e-2, num_rehearsals=8),
+        coach_by="action",
+        coach=COACHConfig(step_size=2.0, trace_decay=0.0),
+        deep_coach=DeepCOACHConfig(learning_rate=2e-2, entropy_coefficient=0.05, trace_decay=0.0),
     ),
 }
 
@@ -90,13 +95,18 @@ def evaluative(
         minutes: for how long the agent is shown.
         seed: everything random in the run follows from it.
     """
+    for argument, value, known in (("method", method, METHODS), ("teacher", teacher, TEACHERS)):
+        if value not in known:
+            near = did_you_mean(value, known)
+            raise ConfigError(f"{argument} must be one of {', '.join(known)}, got {value!r}.{near}")
     if not 0 < minutes < math.inf:
         raise ConfigError(f"minutes must be > 0 and finite, got {minutes}")
     settings = _SETTINGS.get(env, EvaluativeSettings())
     name = method.replace("-", "_")
     learner = replace(getattr(settings, name), basis=settings.basis)
     # Somebody who thinks of values goes with a learner of values, and of advantages with one of those.
-    by = "policy" if method in ("coach", "deep-coach") else "action"
+    draws = method in ("coach", "deep-coach")
+    by = settings.coach_by if draws else "action"
     num_steps = max(1, round(settings.steps_per_second))
     return EvaluativeRunConfig(
         recipe="evaluative",
@@ -105,6 +115,7 @@ def evaluative(
         steps_per_second=settings.steps_per_second,
         total_steps=max(num_steps, round(minutes * 60 * settings.steps_per_second)),
         num_steps=num_steps,
+        hold_steps=settings.hold_steps if draws else 1,
         delay=DelayConfig(low_s=0.2, high_s=2.0),
         seed=seed,
         **{name: learner},

@@ -51,6 +51,7 @@ NAMES = [
     AGAINST_TRL,
     "velocity",
     "two-costs",
+    "evaluative",
     AGAINST_OMNISAFE,
 ]
 

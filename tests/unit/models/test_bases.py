@@ -34,6 +34,12 @@ def test_scaled_numbers_go_from_minus_one_to_one():
     assert basis("scaled")(torch.tensor([[0.5, 3.0], [9.0, -9.0]])).tolist() == [[0.5, 0.5, 1.0], [1.0, -1.0, 1.0]]
 
 
+def test_without_a_constant_the_middle_is_nothing():
+    made = basis("scaled", constant=False)
+    assert made.size == 2
+    assert made(torch.tensor([0.0, 2.0])).tolist() == [0.0, 0.0]
+
+
 def test_one_tiling_of_two_cells_by_hand():
     """Cells are 1 wide along the first number and 2 along the second; number 1 is at an upper bound, of its last."""
     one = basis("tiles", num_cells=2, num_tilings=1)
@@ -93,7 +99,15 @@ def test_what_does_not_fit_is_refused(config, space, words):
 
 @pytest.mark.parametrize(
     "bad",
-    [{"kind": "fourier"}, {"columns": ()}, {"columns": (1, 1)}, {"num_cells": 0}, {"num_tilings": 0}, {"low": (0.0,)}],
+    [
+        {"kind": "fourier"},
+        {"columns": ()},
+        {"columns": (1, 1)},
+        {"constant": False},
+        {"num_cells": 0},
+        {"num_tilings": 0},
+        {"low": (0.0,)},
+    ],
 )
 def test_bad_settings_are_refused(bad):
     with pytest.raises(ConfigError, match="basis"):

@@ -36,6 +36,9 @@ class EvaluativeRunConfig:
     """Steps of the whole run."""
     num_steps: int
     """Steps between two updates: what is shown as one stretch, if no episode ends in it."""
+    hold_steps: int = 1
+    """Steps for which an action is kept that was chosen. Where a policy draws each one anew, a late signal is about a
+    mixture of all of them; what is kept for as long as reactions take can be told apart."""
     delay: DelayConfig = field(default_factory=DelayConfig)
     """How long reactions are supposed to take."""
     tamer: TAMERConfig | None = None
@@ -58,7 +61,7 @@ class EvaluativeRunConfig:
     torch_threads: int = 1
     """Threads of torch; a run on one can be repeated bit for bit."""
     store: str = ""
-    """Where answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of the run's own."""
+    """Where answers are kept: empty for `heeler.db` in the run's directory, or a PostgreSQL database of its own."""
     store_patience_s: float = DEFAULT_STORE_PATIENCE_S
     """For how long the learner waits for the server of its store when that is away. Only for a store on PostgreSQL."""
 
@@ -73,6 +76,7 @@ class EvaluativeRunConfig:
         for name in (
             "total_steps",
             "num_steps",
+            "hold_steps",
             "checkpoint_every",
             "keep_checkpoints",
             "num_evaluation_episodes",

@@ -103,6 +103,7 @@ class Learned:
     config: EvaluativeRunConfig
     learner: EvaluativeLearner
     state: Any
+    observation_size: int
     checkpoint_sha256: str
 
 
@@ -120,9 +121,15 @@ def learned_in(path: Path) -> Learned:
     config, checkpoint = evaluative_config_from_dict(values), newest_sound_checkpoint(directory)
     world = make(config.env, config.seed)
     try:
-        learner = config.learner(world)
+        learner, observation_size = config.learner(world), world.observation_size
     finally:
         world.close()
     tensors = to_tensors(under("learner.", checkpoint.tensors))
     state = learner.load_tensors(learner.init(config.seed), tensors)
-    return Learned(config=config, learner=learner, state=state, checkpoint_sha256=checkpoint.sha256)
+    return Learned(
+        config=config,
+        learner=learner,
+        state=state,
+        observation_size=observation_size,
+        checkpoint_sha256=checkpoint.sha256,
+    )

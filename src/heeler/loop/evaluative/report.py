@@ -16,10 +16,20 @@ from heeler.loop.words import number
 Rows = list[dict[str, Any]]
 _SECTIONS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
     "What people saw": (
-        ("episode_return", "Return", "True return of the episodes that were shown; nothing is learned from it.", "return"),
+        (
+            "episode_return",
+            "Return",
+            "True return of the episodes that were shown; nothing is learned from it.",
+            "return",
+        ),
         ("signals", "Signals", "Presses so far.", "signals"),
         ("good_signals", "Good", "Of those, the good ones.", "signals"),
-        ("unheard_signals", "Unheard", "Of those, the ones that came too late, or were about nothing shown.", "signals"),
+        (
+            "unheard_signals",
+            "Unheard",
+            "Of those, the ones that came too late, or were about nothing shown.",
+            "signals",
+        ),
     ),
     "Learning": (
         ("learning/error", "Error", "What was said, less what was expected of it.", "signal"),

@@ -1,4 +1,4 @@
-"""The loop of an agent that learns from good and bad while it acts. Whoever reads `EvaluativeRun.iterate` sees it whole.
+"""The loop of an agent that learns from good and bad while it acts; `EvaluativeRun.iterate` is all of it.
 
 Like every run it can be killed at any moment. What is acted is saved before it is shown, so that whatever people have
 seen, and said of it, is known when the run goes on; what they say is a row of the store before it is acknowledged, and
@@ -7,7 +7,6 @@ a checkpoint says up to which row it was learned from.
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 
@@ -54,7 +53,8 @@ class EvaluativeRun:
         self.directory, self.config, self.store = directory, config, store
         self.world = make(config.env, config.seed)
         learner = config.learner(self.world)
-        self.session = Session(self.world, learner, config.delay, step_s=config.step_s, seed=config.seed)
+        timing = {"step_s": config.step_s, "hold_steps": config.hold_steps}
+        self.session = Session(self.world, learner, config.delay, seed=config.seed, **timing)
         self.trainer: ScriptedTrainer | None = None
         self.judge: Judge | None = None
         if config.teacher != "people":

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from heeler.algorithms.delay import DelayConfig
-from heeler.algorithms.evaluative import EvaluativeLearner, Metrics
+from heeler.algorithms.evaluative import Choice, EvaluativeLearner, Metrics
 from heeler.core.named import under
 from heeler.core.signals import CreditedSignal, Signal
 from heeler.envs import World
@@ -63,12 +63,22 @@ class Session:
         delay: how late signals are supposed to be.
         step_s: seconds for which each step is shown.
         seed: of the run.
+        hold_steps: steps for which an action is kept that was chosen.
     """
 
     def __init__(
-        self, world: World, learner: EvaluativeLearner, delay: DelayConfig, *, step_s: float, seed: int
+        self,
+        world: World,
+        learner: EvaluativeLearner,
+        delay: DelayConfig,
+        *,
+        step_s: float,
+        seed: int,
+        hold_steps: int = 1,
     ) -> None:
         assert world.num_envs == 1
+        self._hold_steps = hold_steps
+        self._choice: Choice | None = None
         self.world, self.learner, self.delay, self.step_s = world, learner, delay, step_s
         self.state = learner.init(seed)
         self.generator = torch.Generator().manual_seed(seed + 1)
@@ -88,7 +98,9 @@ class Session:
         """
         seen = self.observation[0].copy()
         drawn = self.world.snapshot() if snapshot else None
-        choice = self.learner.choose(self.state, seen, self.generator)
+        if self._choice is None or self.place % self._hold_steps == 0:
+            self._choice = self.learner.choose(self.state, seen, self.generator)
+        choice = self._choice
         executed = within_bounds(self.world.single_action_space, choice.action_A)
         taken = as_taken(self.world.single_action_space, executed[None])
         self.observation, reward, terminated, truncated, infos = self.world.step(taken)
@@ -175,13 +187,23 @@ class Session:
             arrays |= {f"world.{name}": np.asarray(array) for name, array in self.world.state_dict().items()}
         arrays |= {f"window.{name}": array for name, array in self._window_arrays().items()}
         arrays |= {"observation": self.observation, "generator": self.generator.get_state().numpy()}
-        return arrays, {"num_steps": self.num_steps, "episode": self.episode, "place": self.place}
+        state: dict[str, Any] = {"num_steps": self.num_steps, "episode": self.episode, "place": self.place}
+        if self._choice is not None:
+            arrays["held"] = self._choice.action_A
+            probability_L = self._choice.probability_L
+            state["held"] = [self._choice.log_prob, None if probability_L is None else probability_L.tolist()]
+        return arrays, state
 
     def restore(self, arrays: Arrays, state: dict[str, Any]) -> None:
         """Go on from what `kept` returned; a world that cannot be saved begins a new episode."""
         self.state = self.learner.load_tensors(self.state, to_tensors(under("learner.", arrays)))
         self.generator.set_state(torch.from_numpy(arrays["generator"].copy()))
         self.num_steps, self.episode, self.place = state["num_steps"], state["episode"], state["place"]
+        self._choice = None
+        if "held" in arrays:
+            log_prob, probability = state["held"]
+            probability_L = None if probability is None else np.array(probability)
+            self._choice = Choice(arrays["held"].copy(), log_prob, probability_L)
         self._load_window(under("window.", arrays))
         if self.world.exact_state:
             self.world.load_state_dict(under("world.", arrays))

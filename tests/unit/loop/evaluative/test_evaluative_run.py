@@ -1,5 +1,6 @@
 """Runs that learn from good and bad: whole, cut short, steered, and with people who watch."""
 
+import itertools
 import threading
 import time
 from dataclasses import replace
@@ -46,7 +47,10 @@ def test_a_run_from_its_beginning_to_its_end(tmp_path, method):
     assert result.outcome.num_signals == rows[-1]["signals"] - rows[-1]["unheard_signals"]
     assert saved_outcome(RunDirectory(tmp_path / "run")) == result.outcome
     assert verify(tmp_path / "run" / AUDIT_NAME).problems == ()
-    assert [entry.act for entry in entries(tmp_path / "run" / AUDIT_NAME, after=0, limit=100)] == ["run.begin", "run.finish"]
+    assert [entry.act for entry in entries(tmp_path / "run" / AUDIT_NAME, after=0, limit=100)] == [
+        "run.begin",
+        "run.finish",
+    ]
     page = write_report(tmp_path / "run").read_text()
     assert method in page and "a scripted trainer" in page
     assert learned_in(tmp_path / "run").config.method == method
@@ -65,7 +69,7 @@ def test_what_a_scripted_trainer_pressed_stands_in_the_store(tmp_path):
         assert 0 <= mark["time_s"] <= len(segment) / 2 and mark["sign"] in (-1, 1)
     # Stretches lie end to end, and none goes on beyond its episode.
     firsts = sorted((int(query.score), len(segments[query.segment_ids[0]])) for query in queries.values())
-    assert all(first + long == later for (first, long), (later, _) in zip(firsts, firsts[1:], strict=False))
+    assert all(first + long == later for (first, long), (later, _) in itertools.pairwise(firsts))
     assert sum(long for _, long in firsts) == 36
 
 
