@@ -21,6 +21,7 @@ from benchmarks import (
     console_overhead,
     crash_soak,
     drift,
+    evaluative,
     exploited_reward,
     faults,
     gpu_lm,
@@ -93,6 +94,7 @@ BENCHMARKS: tuple[Benchmark, ...] = (
     velocity.BENCHMARK,
     two_costs.BENCHMARK,
     velocity_omnisafe.BENCHMARK,
+    evaluative.BENCHMARK,
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from heeler.core.live import LIVE
 from heeler.core.nouns import AnySegment, FeedbackKind, Message, Query, Segment, TextSegment, stable_id
 from heeler.envs import EnvConfig, make
 from tests.unit.feedback.helpers import open_store
@@ -58,5 +59,29 @@ def make_asking_run(
             asked = tuple(next(ids) for _ in range(2 if kind == "preference" else 1))
             query_id = stable_id(name, place)
             queries.append(Query(id=query_id, kind=kind, segment_ids=asked, policy_version=0, asked_step=0))
+        store.add_queries(queries)
+    return queries
+
+
+def make_watched_run(folder: Path, name: str, *, num_stretches: int = 2, num_steps: int = 3) -> list[Query]:
+    """A run that is watched while it acts, two steps a second, and what it has shown so far."""
+    path = folder / name
+    path.mkdir()
+    config = "recipe: evaluative\nseed: 7\nteacher: people\nsteps_per_second: 2.0\ntotal_steps: 360\nnum_steps: 3\n"
+    (path / "config.yaml").write_text(f"{config}env:\n  id: LavaGrid\n  num_envs: 1\n")
+    with open_store(path) as store:
+        queries: list[Query] = []
+        for place, segment in enumerate(stretches("LavaGrid", num_stretches, num_steps)):
+            store.add_segments([segment])
+            query_id, asked = stable_id(name, place), (place + 1) * num_steps
+            query = Query(
+                id=query_id,
+                kind="evaluation",
+                segment_ids=(segment.id,),
+                policy_version=0,
+                asked_step=asked,
+                acquisition=LIVE,
+            )
+            queries.append(query)
         store.add_queries(queries)
     return queries

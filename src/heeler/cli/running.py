@@ -21,6 +21,7 @@ from heeler.cli.arguments import (
     resume_command,
 )
 from heeler.cli.console import ServeFlags, console_beside
+from heeler.cli.evaluative_running import resume_from_signals, run_from_signals
 from heeler.cli.language_running import resume_language_model, run_language_model
 from heeler.cli.offline_running import resume_from_data, run_from_data
 from heeler.cli.recipe_flags import (
@@ -63,6 +64,7 @@ def run_recipe(arguments: Sequence[str]) -> int:
 
 def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     from heeler.loop.config import from_dict, to_dict
+    from heeler.loop.evaluative.config import EvaluativeRunConfig
     from heeler.loop.language.config import LanguageRunConfig
     from heeler.loop.offline.config import OfflineRunConfig
     from heeler.loop.reward_config import RewardRunConfig
@@ -78,6 +80,8 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     if isinstance(config, OfflineRunConfig):
         return run_from_data(config, arguments, settings)
     _refuse_several_processes(recipe.name)
+    if isinstance(config, EvaluativeRunConfig):
+        return run_from_signals(config, arguments, settings)
     if isinstance(config, RewardRunConfig):
         return run_reward(config, arguments, settings)
     if isinstance(config, LanguageRunConfig):
@@ -132,6 +136,7 @@ def resume(
 
     directory = RunDirectory.open(run)
     from heeler.loop.config import REWARD_MODEL, from_dict
+    from heeler.loop.evaluative.config import is_evaluative_config
     from heeler.loop.language.config import is_language_config
     from heeler.loop.offline.config import is_offline_config
     from heeler.loop.running import resume as go_on
@@ -142,6 +147,8 @@ def resume(
     flags = ServeFlags(serve=serve, no_serve=no_serve, port=port, open=open)
     if directory.config().get("recipe") == REWARD_MODEL:
         return resume_reward(run, json=json, flags=flags)
+    if is_evaluative_config(directory.config()):
+        return resume_from_signals(run, json=json, flags=flags)
     if is_offline_config(directory.config()):
         return resume_from_data(run, json=json, flags=flags)
     if is_language_config(directory.config()):

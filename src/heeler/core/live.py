@@ -16,6 +16,9 @@ from safetensors.numpy import load, save
 
 from heeler.core.errors import RunError
 
+LIVE = "live"
+"""How a question was chosen whose stretch is shown while the agent goes on: it is asked on the page that shows it, and
+put to nobody later."""
 WATCHED_FOR_S = 30.0
 """Who has not said for so long that they watch, watches no more."""
 
@@ -48,10 +51,10 @@ def say_watching(run: Path) -> None:
         raise RunError(f"cannot write {path}: {error.strerror or error}; make it writable") from error
 
 
-def is_watched(run: Path) -> bool:
-    """Whether somebody watches the run; takes microseconds."""
+def is_watched(run: Path, *, within_s: float = WATCHED_FOR_S) -> bool:
+    """Whether somebody has said in the last seconds that they watch the run; takes microseconds."""
     try:
-        return abs(time.time() - (run / "media" / _WATCHED).stat().st_mtime) < WATCHED_FOR_S
+        return abs(time.time() - (run / "media" / _WATCHED).stat().st_mtime) < within_s
     except OSError:
         return False
 

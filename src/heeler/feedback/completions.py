@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
 
 from heeler.core.errors import DataError
+from heeler.core.live import LIVE
 from heeler.core.privacy import Redacted
 from heeler.feedback import rows, schema
 from heeler.feedback.database import Database
@@ -111,6 +112,11 @@ class Completions:
 def is_of_chat() -> ColumnElement[bool]:
     """Whether a row of `queries` is about an answer of a chat, and so asked of nobody else."""
     return schema.queries.c.acquisition == CHAT
+
+
+def is_asked_elsewhere() -> ColumnElement[bool]:
+    """Whether a row of `queries` is put to people where they chat, or where they watch a run live, and not in turn."""
+    return schema.queries.c.acquisition.in_((CHAT, LIVE))
 
 
 def kept_part(marks: Marks, start: int, end: int) -> tuple[int, int]:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from heeler.core.errors import ConflictError
 from heeler.core.nouns import Feedback, Lease
 from heeler.feedback import rows, schema
-from heeler.feedback.completions import is_of_chat
+from heeler.feedback.completions import is_asked_elsewhere
 from heeler.feedback.flags import any_flags, hidden
 from heeler.feedback.gold import gold_among, mix_in
 from heeler.feedback.withdrawal import is_given
@@ -120,7 +120,7 @@ def _fresh(
         select(_QUERIES.c.id)
         # The first condition is implied by the second; it is what the index is for.
         .where(_QUERIES.c.num_answers < overlap, _QUERIES.c.num_answers + leased < overlap, ~seen, ~is_gold, *shown)
-        .where(~is_of_chat())
+        .where(~is_asked_elsewhere())
         .order_by(_QUERIES.c.number)
         .limit(limit)
     )

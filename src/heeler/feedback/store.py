@@ -17,7 +17,7 @@ from heeler.core.nouns import TEXT, AnySegment, Command, Feedback, Lease, Policy
 from heeler.feedback import commands, leasing, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
-from heeler.feedback.completions import Completions, is_of_chat
+from heeler.feedback.completions import Completions, is_asked_elsewhere
 from heeler.feedback.database import Database
 from heeler.feedback.facts import Facts
 from heeler.feedback.flags import Flags, is_set_aside
@@ -298,7 +298,7 @@ class Store:
         given = select(schema.feedback.c.position).where(schema.feedback.c.query_id == table.c.id, is_given())
         answered = given.exists()
         with self._database.reading() as connection:
-            waiting = (~answered, ~is_set_aside(), ~is_of_chat())
+            waiting = (~answered, ~is_set_aside(), ~is_asked_elsewhere())
             wanted = select(table.c.id).where(*waiting).order_by(table.c.number).limit(limit)
             ids = connection.execute(wanted).scalars().all()
             found = rows.queries_by_id(connection, ids)
@@ -484,7 +484,7 @@ class Store:
         """How many queries wait for an answer, and when the newest answer came (Unix seconds; None where none has)."""
         queries, answers = schema.queries, schema.feedback
         newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
-        waiting = (queries.c.num_answers == 0, ~is_set_aside(), ~is_of_chat())
+        waiting = (queries.c.num_answers == 0, ~is_set_aside(), ~is_asked_elsewhere())
         unanswered = select(func.count()).select_from(queries).where(*waiting)
         with self._database.reading() as connection:
             return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()

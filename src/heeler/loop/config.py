@@ -437,6 +437,10 @@ def from_dict(values: Mapping[str, Any]) -> RunConfig:
         raise ConfigError(
             "this is the run of a reward model, in which nothing acts: heeler run, resume and report are for it"
         )
+    if "steps_per_second" in values:
+        raise ConfigError(
+            "this is a run that learns from good and bad: heeler run, resume and report are for it, and the page Watch"
+        )
     if "sft" in values:
         raise ConfigError(
             "this is the run of a language model that learns from data: heeler run, resume, report and serve are for it"

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.loop.config import REWARD_MODEL
+from heeler.loop.evaluative.config import is_evaluative_config
+from heeler.loop.evaluative.report import write_evaluative_report
 from heeler.loop.language.config import is_language_config
 from heeler.loop.language.report import write_language_report
 from heeler.loop.offline.config import is_offline_config
@@ -31,6 +33,8 @@ def write_report(run: Path | str) -> Path:
     directory = RunDirectory.open(Path(run))
     if directory.config().get("recipe") == REWARD_MODEL:
         return write_reward_report(directory.path)
+    if is_evaluative_config(directory.config()):
+        return write_evaluative_report(directory.path)
     if is_offline_config(directory.config()):
         return write_offline_report(directory.path)
     if is_language_config(directory.config()):

@@ -6,6 +6,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from heeler.algorithms.deep_tamer import DeepTAMER
+from heeler.algorithms.tamer import TAMER
 from heeler.core.errors import CheckpointError, ConfigError, DataError
 from heeler.core.rollout import Rollout
 from heeler.core.rundir import RunDirectory
@@ -13,10 +15,17 @@ from heeler.core.seeding import stream
 from heeler.envs import World
 from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.evaluative.outcome import learned_in
 from heeler.loop.made_up import made_up, made_up_steps
 from heeler.loop.parts import Arrays, Kept, Part
 from heeler.loop.reading import newest_sound_checkpoint, policy_of
-from heeler.rewards.potentials import DemonstrationPotential, FunctionPotential, Potential, ValuePotential
+from heeler.rewards.potentials import (
+    DemonstrationPotential,
+    FunctionPotential,
+    LearnedPotential,
+    Potential,
+    ValuePotential,
+)
 from heeler.rewards.sampled_invariance import LEAST_STEPS, SampleCheck, check_samples
 from heeler.rewards.shaping import Bonus, PotentialShaping, ShapingConfig, rollout_steps
 from heeler.rewards.step_functions import StepFunction
@@ -113,13 +122,14 @@ class RunShaping(Part):
 
 
 def _named(config: ShapingConfig) -> str:
-    return config.function or config.demonstrations or config.run or config.bonus
+    return config.function or config.demonstrations or config.run or config.feedback or config.bonus
 
 
 def _source(config: ShapingConfig, discount: float, world: World) -> PotentialShaping | Bonus:
     if config.bonus:
         return Bonus(StepFunction(config.bonus, what="shaping.bonus"), weight=config.weight)
-    return PotentialShaping(_potential(config, world.observation_size), weight=config.weight, discount=discount)
+    potential = _potential(config, world.observation_size)
+    return PotentialShaping(potential, weight=config.weight, discount=discount, decay_steps=config.decay_steps)
 
 
 def _potential(config: ShapingConfig, observation_size: int) -> Potential:
@@ -127,6 +137,8 @@ def _potential(config: ShapingConfig, observation_size: int) -> Potential:
         return FunctionPotential(StepFunction(config.function, what="shaping.function"))
     if config.run:
         return _value_of(Path(config.run), observation_size)
+    if config.feedback:
+        return _said_of(Path(config.feedback), observation_size)
     potential = DemonstrationPotential(_demonstrations(Path(config.demonstrations)), bandwidth=config.bandwidth)
     if potential.size != observation_size:
         raise ConfigError(
@@ -150,6 +162,29 @@ def _value_of(path: Path, observation_size: int) -> ValuePotential:
         fingerprint=checkpoint.sha256,
         observation_size=observation_size,
     )
+
+
+def _said_of(path: Path, observation_size: int) -> LearnedPotential:
+    """The most that a run expects people to say of anything that may be done in a state."""
+    learned = learned_in(path)
+    learner = learned.learner
+    if not isinstance(learner, TAMER | DeepTAMER):
+        raise ConfigError(
+            f"shaping.feedback: {path} learned a policy by {learned.config.method}, and no values of states; name a "
+            "run of tamer or deep-tamer"
+        )
+    size = learned.observation_size
+    if size != observation_size:
+        raise ConfigError(
+            f"shaping.feedback: it knows observations of {size} numbers, and this world has {observation_size}; name a "
+            "run in the same world"
+        )
+
+    def most(observation: np.ndarray) -> np.ndarray:
+        seen = np.ascontiguousarray(observation, np.float32)
+        return learner.human_reward(learned.state, seen).max(-1).values.numpy()
+
+    return LearnedPotential(most, fingerprint=learned.checkpoint_sha256, observation_size=size)
 
 
 def _demonstrations(path: Path) -> list[np.ndarray]:

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Mapping
 
 from heeler.loop.config import RunConfig
+from heeler.loop.evaluative.config import EvaluativeRunConfig
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.offline.config import OfflineRunConfig
 from heeler.loop.reward_config import RewardRunConfig
@@ -13,6 +14,7 @@ from heeler.recipes.backflip import backflip
 from heeler.recipes.chat import chat
 from heeler.recipes.course import course
 from heeler.recipes.dpo import dpo
+from heeler.recipes.evaluative import evaluative
 from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.imitation import imitation
 from heeler.recipes.ppo import ppo
@@ -21,11 +23,13 @@ from heeler.recipes.reward_model import reward_model
 from heeler.recipes.sft import sft
 from heeler.recipes.velocity import velocity
 
-RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunConfig | OfflineRunConfig]] = {
+AnyRunConfig = RunConfig | RewardRunConfig | LanguageRunConfig | OfflineRunConfig | EvaluativeRunConfig
+RECIPES: Mapping[str, Callable[..., AnyRunConfig]] = {
     "backflip": backflip,
     "chat": chat,
     "course": course,
     "dpo": dpo,
+    "evaluative": evaluative,
     "helpdesk": helpdesk,
     "imitation": imitation,
     "preferences": preferences,
@@ -37,10 +41,12 @@ RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunCon
 
 __all__ = [
     "RECIPES",
+    "AnyRunConfig",
     "backflip",
     "chat",
     "course",
     "dpo",
+    "evaluative",
     "helpdesk",
     "imitation",
     "ppo",

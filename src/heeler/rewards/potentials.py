@@ -4,7 +4,7 @@ Shapes: B states, O observation numbers, K states of demonstrations.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +37,23 @@ class FunctionPotential:
     def __call__(self, observation: np.ndarray, *, where: Where) -> np.ndarray:
         """What the function gives."""
         return self.function(observation, where=where)
+
+
+class LearnedPotential:
+    """Phi as something learned says it of observations.
+
+    Args:
+        value: `f(observation [B, O]) -> [B]`.
+        fingerprint: of what was learned.
+        observation_size: O that it knows.
+    """
+
+    def __init__(self, value: Callable[[np.ndarray], np.ndarray], *, fingerprint: str, observation_size: int) -> None:
+        self._value, self.fingerprint, self.size = value, fingerprint, observation_size
+
+    def __call__(self, observation: np.ndarray, *, where: Where) -> np.ndarray:
+        """What was learned of them."""
+        return self._value(observation).astype(np.float64)
 
 
 class DemonstrationPotential:

@@ -14,7 +14,7 @@ from heeler.core.rollout import Rollout
 from heeler.rewards.potentials import Potential
 from heeler.rewards.step_functions import StepFunction, Where
 
-SOURCES = ("function", "demonstrations", "run", "bonus")
+SOURCES = ("function", "demonstrations", "run", "feedback", "bonus")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,17 @@ class ShapingConfig:
     file `.npz` with an array [T, O] of observations for each, from the first to the last."""
     run: str = ""
     """Directory of an earlier, finished run: the potential is what its newest critic expects."""
+    feedback: str = ""
+    """Directory of a run that learned from good and bad by `tamer` or `deep-tamer`: the potential is the most that it
+    expects people to say of anything that may be done in a state."""
     bonus: str = ""
     """`FILE.py:NAME` or `MODULE:NAME` of any other extra reward, added as it is: `f(observation, action,
     next_observation) -> [B]`. Whether a potential explains it is measured in every update, and told."""
     weight: float = 1.0
     """What the potential, or the bonus, is multiplied by. A learned reward has a spread of 1."""
+    decay_steps: int | None = None
+    """Environment steps over which the weight of a potential falls linearly to nothing; None to keep it. The best
+    policy stays as it is all the same (Devlin and Kudenko 2012)."""
     bandwidth: float = 0.3
     """For `demonstrations`: how far likeness reaches, in spreads of a number of their observations."""
     discount: float | None = None
@@ -47,6 +53,10 @@ class ShapingConfig:
             )
         if not math.isfinite(self.weight) or self.weight == 0:
             raise ConfigError(f"shaping.weight must be a finite number other than 0, got {self.weight}")
+        if self.decay_steps is not None and self.decay_steps < 1:
+            raise ConfigError(f"shaping.decay_steps must be >= 1, or None to keep the weight, got {self.decay_steps}")
+        if self.decay_steps is not None and self.bonus:
+            raise ConfigError("shaping.decay_steps is for potentials and would be ignored with a bonus; leave it out")
         if not 0 < self.bandwidth < math.inf:
             raise ConfigError(f"shaping.bandwidth must be > 0 and finite, got {self.bandwidth}")
         if self.bandwidth != ShapingConfig.bandwidth and not self.demonstrations:
@@ -110,14 +120,20 @@ def rollout_place(rollout: Rollout, step: int) -> Where:
 class PotentialShaping:
     """Adds the difference of a potential.
 
+    Where its weight falls, each state's potential is of the moment at which it is left: of two that follow one another,
+    the one that is gained at a step is the very one that is given back at the next, so that a whole episode earns what
+    its first state was worth when it began, whatever is done in it (Devlin and Kudenko 2012, "Dynamic Potential-Based
+    Reward Shaping").
+
     Args:
         potential: phi.
-        weight: of it.
+        weight: of it, at the run's first step.
         discount: gamma, the learner's.
+        decay_steps: environment steps over which the weight falls to nothing; None to keep it.
     """
 
-    def __init__(self, potential: Potential, *, weight: float, discount: float) -> None:
-        self.potential, self.weight, self.discount = potential, weight, discount
+    def __init__(self, potential: Potential, *, weight: float, discount: float, decay_steps: int | None = None) -> None:
+        self.potential, self.weight, self.discount, self.decay_steps = potential, weight, discount, decay_steps
 
     @property
     def fingerprint(self) -> str:
@@ -131,7 +147,18 @@ class PotentialShaping:
         shape = rollout.terminated.shape
         potential = self.potential(observation, where=where).reshape(shape)
         next_potential = self.potential(following, where=where).reshape(shape)
-        return self.weight * shaping_term(potential, next_potential, rollout.terminated, discount=self.discount)
+        weight = self.weights(shape, step)
+        return shaping_term(
+            weight[:-1] * potential, weight[1:] * next_potential, rollout.terminated, discount=self.discount
+        )
+
+    def weights(self, shape: tuple[int, ...], step: int) -> np.ndarray:
+        """[T + 1, 1] of the moments before the steps of a rollout [T, N] that ends at the run's `step`, and after."""
+        num_steps, num_envs = shape
+        if self.decay_steps is None:
+            return np.full((num_steps + 1, 1), self.weight)
+        at = step - num_envs * np.arange(num_steps, -1, -1)
+        return self.weight * np.clip(1 - at / self.decay_steps, 0.0, 1.0)[:, None]
 
 
 class Bonus:

@@ -51,6 +51,7 @@ from heeler.service.routes import (
     session,
     shown,
     trust,
+    watch,
 )
 from heeler.service.routes import runs as run_routes
 from heeler.service.routes.table import route_of, schemas_of
@@ -67,6 +68,7 @@ _ROUTES = (
     chat,
     leases,
     shown,
+    watch,
     drive,
     events,
     commands,

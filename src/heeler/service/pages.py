@@ -31,6 +31,7 @@ MENU: Sequence[ConsolePage] = (
     ConsolePage(path="/operate", title="Operate", template="operate.html", permission=Permission.READ_RUNS),
     ConsolePage(path="/chat", title="Chat", template="chat.html", permission=Permission.CHAT, needs_chat=True),
     ConsolePage(path="/answer", title="Answer", template="answer.html", permission=Permission.ANSWER),
+    ConsolePage(path="/watch", title="Watch", template="watch.html", permission=Permission.ANSWER),
     ConsolePage(path="/reports", title="Reports", template="reports.html", permission=Permission.READ_FEEDBACK),
     ConsolePage(path="/admin", title="Admin", template="admin.html", permission=Permission.PEOPLE),
     ConsolePage(path="/person", title="Person", template="person.html", permission=Permission.CARE, in_menu=False),

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from heeler.core.errors import HeelerError, RunError, StoreError
+from heeler.core.nouns import Feedback
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import has_store, open_store, store_identity
 from heeler.feedback.writing import Outcome
@@ -95,6 +96,21 @@ class OpenRun:
         if not self._people.isdisjoint(post[0].annotator for post in posts):
             self._book.note(self.name)
         return outcomes
+
+    def keep_mark(self, answer: Feedback) -> int:
+        """Keep what somebody pressed while they watched, and returns its position once it is on the disk.
+
+        One person may say something of one stretch more than once, and as many people as watch.
+
+        Raises:
+            HeelerError: as `Store.add_feedback`.
+        """
+        (outcome,) = self.store.add_posts([[answer]], overlap=None, before_commit=self.note)
+        if isinstance(outcome, Exception):
+            raise outcome
+        if answer.annotator in self._people:
+            self._book.note(self.name)
+        return outcome[0]
 
     def note(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """One line for all answers of a commit: how many of whom, and a hash of their bodies, in order."""

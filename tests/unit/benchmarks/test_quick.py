@@ -54,6 +54,7 @@ NAMES = [
     AGAINST_TRL,
     "velocity",
     "two-costs",
+    "evaluative",
     AGAINST_OMNISAFE,
 ]
 

@@ -13,11 +13,13 @@ from heeler.core.nouns import Feedback, PolicyVersion, Query, Segment, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.evaluative.running import run_evaluative
 from heeler.loop.online import OnlineRun
 from heeler.loop.report import write_report
 from heeler.loop.running import resume, run
 from heeler.rewards.shaping import ShapingConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
+from tests.unit.loop.evaluative.tiny import GRID, tiny_evaluative
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 
@@ -188,3 +190,38 @@ def test_the_configuration_goes_through_a_file(mine):
     assert from_dict(to_dict(config)) == config
     with pytest.raises(ConfigError, match=r"shaping.functoin.* Did you mean 'shaping.function'"):
         from_dict(to_dict(config) | {"shaping": {"functoin": "x"}})
+
+
+def test_what_people_said_shapes_another_run_in_the_same_world(tmp_path):
+    """The learned expectation of good and bad as a potential that fades, combined with the task's own reward."""
+    run_evaluative(tiny_evaluative(), tmp_path / "taught")
+    config = tiny_ppo("LavaGrid")
+    config = replace(config, env=replace(config.env, kwargs=GRID))
+    source = str(tmp_path / "taught")
+    rows, plain = [], []
+    run(shaped(config, feedback=source, weight=2.0, decay_steps=2000), tmp_path / "shaped", on_metrics=rows.append)
+    run(config, tmp_path / "plain", on_metrics=plain.append)
+    assert rows[0]["shaping_per_step"] != 0
+    # Gone after 2,000 steps: updates are of 512.
+    assert [row["shaping_per_step"] == 0 for row in rows] == [False] * 4 + [True] * 2
+    assert final_weights(tmp_path / "shaped") != final_weights(tmp_path / "plain")
+    assert rows[0]["true_reward_mean"] == plain[0]["true_reward_mean"]
+
+
+@pytest.mark.parametrize(
+    ("method", "world", "message"),
+    [("coach", "LavaGrid", "learned a policy by coach"), ("tamer", "CartPole-v1", "observations of 45 numbers")],
+)
+def test_runs_that_give_no_potential_are_refused(tmp_path, method, world, message):
+    run_evaluative(tiny_evaluative(method), tmp_path / "taught")
+    config = tiny_ppo(world)
+    if world == "LavaGrid":
+        config = replace(config, env=replace(config.env, kwargs=GRID))
+    with pytest.raises(ConfigError, match=message):
+        run(shaped(config, feedback=str(tmp_path / "taught")), tmp_path / "run")
+
+
+def test_a_run_that_learned_from_no_signals_is_no_source(tmp_path):
+    run(tiny_ppo(), tmp_path / "other")
+    with pytest.raises(ConfigError, match="no run that learned from good and bad"):
+        run(shaped(tiny_ppo(), feedback=str(tmp_path / "other")), tmp_path / "run")

@@ -11,6 +11,7 @@ from heeler.core.errors import ConfigError
 from heeler.envs import make
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.evaluative.config import evaluative_config_from_dict
 from heeler.loop.language.config import language_config_from_dict
 from heeler.loop.offline.config import offline_config_from_dict
 from heeler.loop.reward_config import reward_config_from_dict
@@ -28,6 +29,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "dpo": {"model": "first", "data": "texts.jsonl"},
     "velocity": {},
     "course": {},
+    "evaluative": {"env": "CartPole-v1"},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -59,8 +61,11 @@ OTHER: dict[str, Any] = {
     "method": "cpo",
     "hazards": 11.0,
     "vases": 3.0,
+    "minutes": 1.5,
 }
 """A value of each argument that is nobody's default."""
+OTHER_OF: dict[tuple[str, str], Any] = {("evaluative", "method"): "deep-coach"}
+"""The same where a recipe's argument takes other values than another's of that name."""
 
 
 READ: dict[str, Callable[..., Any]] = {
@@ -69,6 +74,7 @@ READ: dict[str, Callable[..., Any]] = {
     "chat": language_config_from_dict,
     "sft": offline_config_from_dict,
     "dpo": offline_config_from_dict,
+    "evaluative": evaluative_config_from_dict,
 }
 """How a configuration is read that is no run's in a world."""
 WORLDS = [name for name in RECIPES if name not in READ]
@@ -131,9 +137,10 @@ ARGUMENTS = [(name, argument) for name, recipe in RECIPES.items() for argument i
 
 @pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
 def test_no_argument_is_ignored(name, argument):
-    plain, changed = flat(made(name)), flat(made(name, **{argument: OTHER[argument]}))
+    other = OTHER_OF.get((name, argument), OTHER[argument])
+    plain, changed = flat(made(name)), flat(made(name, **{argument: other}))
     differing = {key for key in plain.keys() | changed.keys() if plain.get(key) != changed.get(key)}
-    assert differing, f"{argument}={OTHER[argument]!r} changes nothing"
+    assert differing, f"{argument}={other!r} changes nothing"
 
 
 @pytest.mark.parametrize("name", WORLDS)
@@ -183,5 +190,11 @@ def test_a_learner_or_loss_that_there_is_not_is_refused():
         made("chat", learner="reinforce")
     with pytest.raises(ConfigError, match="loss must be one of dpo"):
         made("dpo", loss="hinge")
+    with pytest.raises(ConfigError, match=r"method must be one of tamer, .* Did you mean 'tamer'"):
+        made("evaluative", method="tammer")
+    with pytest.raises(ConfigError, match="teacher must be one of scripted, people"):
+        made("evaluative", teacher="oracle")
+    with pytest.raises(ConfigError, match="minutes must be > 0"):
+        made("evaluative", minutes=0.0)
     with pytest.raises(ConfigError, match=r"no learner 'cpoo' keeps budgets; .* Did you mean 'cpo'"):
         made("velocity", method="cpoo")

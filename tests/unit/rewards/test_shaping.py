@@ -90,6 +90,43 @@ def test_the_best_policy_of_a_random_world_does_not_change(seed: int, discount: 
     assert (with_shaping.argmax(1) == plain.argmax(1))[~table.terminal].all()
 
 
+def test_a_falling_weight_against_a_loop():
+    """Two environments, a weight of 3 that is gone after 10 steps of the run; this rollout ends at step 12."""
+    made = ending(terminated=True)
+    shaping = PotentialShaping(Sum(), weight=3.0, discount=0.9, decay_steps=10)
+    got = shaping.term(made, 12)
+    for t in range(T):
+        for n in range(N):
+            now, later = (3.0 * max(0.0, 1 - at / 10) for at in (12 - (T - t) * N, 12 - (T - t - 1) * N))
+            before, after = made.observation[t, n].sum(), made.observation[t + 1, n].sum()
+            after = 0.0 if (t, n) == (2, 0) else after
+            assert got[t, n] == pytest.approx(0.9 * later * after - now * before, rel=1e-5, abs=1e-5)
+
+
+def test_a_falling_weight_leaves_the_best_policy_as_it_is():
+    """Whatever is done, an episode earns the same through the shaping: minus what its first state was worth when it
+    began. All ways of four steps through three states, the last of which ends it, over the edge of a rollout: the
+    first two steps are of one rollout, the others of the next."""
+    worth, discount = np.array([2.0, -1.0, 5.0]), 0.8
+    weight = PotentialShaping(Sum(), weight=1.5, discount=discount, decay_steps=3).weights
+    totals = set()
+    for way in np.ndindex(3, 3, 3):
+        states = (0, *way, 2)
+        total = 0.0
+        for t in range(4):
+            first, end = (0, 2) if t < 2 else (2, 4)
+            now, later = weight((end - first, 1), end)[t - first : t - first + 2, 0]
+            term = shaping_term(
+                np.array([[now * worth[states[t]]]]),
+                np.array([[later * worth[states[t + 1]]]]),
+                np.array([[t == 3]]),
+                discount=discount,
+            )
+            total += discount**t * float(term[0, 0])
+        totals.add(round(total, 9))
+    assert totals == {-1.5 * 2.0}
+
+
 def test_another_discount_or_a_terminal_potential_can_change_the_best_policy():
     """What is refused, and what is set to nothing, would do harm: found in random worlds."""
     changed = {"discount": 0, "terminal": 0}
@@ -213,10 +250,12 @@ def test_a_function_whose_file_was_changed_is_another(tmp_path: Path):
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ({}, "exactly one source of function, demonstrations, run, bonus; got none"),
+        ({}, "exactly one source of function, demonstrations, run, feedback, bonus; got none"),
         ({"function": "a.py:f", "run": "runs/x"}, "got function and run"),
         ({"function": "a.py:f", "weight": 0.0}, "weight must be a finite number other than 0"),
         ({"demonstrations": "a.npz", "bandwidth": 0.0}, "bandwidth must be > 0"),
+        ({"feedback": "runs/x", "decay_steps": 0}, "decay_steps must be >= 1"),
+        ({"bonus": "a.py:f", "decay_steps": 9}, "decay_steps is for potentials and would be ignored"),
         ({"function": "a.py:f", "bandwidth": 1.0}, "bandwidth is for demonstrations and would be ignored"),
     ],
 )

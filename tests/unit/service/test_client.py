@@ -18,7 +18,7 @@ from heeler.service import app
 from heeler.service.accounts.accounts import Accounts
 from heeler.service.client import Client, Conflict, Invalid, NotFound, Unavailable, Unreachable
 from heeler.service.client import transport as client_transport
-from tests.shown_runs import make_asking_run, stretches
+from tests.shown_runs import make_asking_run, make_watched_run, stretches
 from tests.unit.service.chatting import make_talks
 from tests.unit.service.client_calls import CALLS, World
 from tests.unit.service.helpers import PASSWORD, Served, make_keys
@@ -36,6 +36,7 @@ def make_runs(folder: Path) -> None:
     hopper = stretches("Hopper-v5", 80, num_steps=5)
     make_asking_run(folder, "run", ["preference"] * 40, hopper)
     make_asking_run(folder, "cart", ["demonstration"], stretches("CartPole-v1", 1, num_steps=5), env_id="CartPole-v1")
+    make_watched_run(folder, "grid")
     path = folder / "run"
     (path / "metrics.jsonl").write_text("".join(f'{{"step": {step}, "update": {step}}}\n' for step in range(1, 8)))
     for step in (100, 200):

@@ -50,7 +50,7 @@ def test_who_is_not_signed_in_is_led_to_sign_in(client: TestClient) -> None:
 def test_the_menu_shows_what_may_be_seen(client: TestClient, service: Service) -> None:
     add_person(service, "ann", "annotator")
     links = re.findall(r"<nav.*?</nav>", signed_in(client, "ann").get("/answer").text, re.S)[0]
-    assert re.findall(r'href="([^"]+)"', links) == ["/answer", "/me"]
+    assert re.findall(r'href="([^"]+)"', links) == ["/answer", "/watch", "/me"]
     assert all((FOLDER / "templates" / page.template).is_file() for page in MENU)
 
 

@@ -11,6 +11,7 @@ from heeler.service.client.managing import Audit, Flags, Gold, Queries, Releases
 from heeler.service.client.operating import Operating
 from heeler.service.client.people import Care, People
 from heeler.service.client.transport import Transport
+from heeler.service.client.watching import Watching
 
 
 class Client(Answering, Operating):
@@ -36,6 +37,8 @@ class Client(Answering, Operating):
         """People and their keys."""
         self.care = Care(self._transport)
         """Limits, breaks, the text of the consent, time and pay."""
+        self.watching = Watching(self._transport)
+        """Runs that are taught while they act."""
         self.releases = Releases(self._transport)
         """Checkpoints that were proposed for release."""
         self.queries = Queries(self._transport)

@@ -12,7 +12,7 @@ calls = Calls()
 
 @calls.of("GET /tasks")
 def _(w: World) -> None:
-    assert w.ann.tasks() == ["cart", "run", "talks"]
+    assert w.ann.tasks() == ["cart", "grid", "run", "talks"]
 
 
 @calls.of("POST /runs/{run}/leases")

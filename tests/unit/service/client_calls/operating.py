@@ -9,7 +9,7 @@ calls = Calls()
 
 @calls.of("GET /runs")
 def _(w: World) -> None:
-    assert [run.name for run in w.boss.runs()] == ["cart", "run", "talks"]
+    assert [run.name for run in w.boss.runs()] == ["cart", "grid", "run", "talks"]
 
 
 @calls.of("GET /runs/{run}")

@@ -1,0 +1,1 @@
+"""Runs that learn from good and bad, said while the agent acts."""
