@@ -1,8 +1,9 @@
 """Careless, hostile and colluding people who compare arms, and what is learned from them, by three ways.
 
 `crowd_bt`: people and items fitted together, and once more without who was found to spam, collude or poison; `uniform`:
-Bradley–Terry that takes all at their word; `majority`: the share of duels that an arm wins, each decided by majority. Prints, for each kind of
-crowd, the value of the policy by each way (1 for the best arm, 0 for chance), and who was named hostile and who was so.
+Bradley–Terry that takes all at their word; `majority`: the share of duels that an arm wins, each decided by majority.
+Prints, for each kind of crowd, the value of the policy by each way (1 for the best arm, 0 for chance), who was named
+hostile, and who was so.
 """
 
 import argparse

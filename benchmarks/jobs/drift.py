@@ -11,7 +11,7 @@ import json
 
 import numpy as np
 
-from benchmarks.jobs.trust_world import NUM_ARMS, NUM_FEATURES, arm_world
+from benchmarks.jobs.trust_world import NUM_ARMS, NUM_FEATURES, ArmWorld, arm_world
 from heeler.loop.drifting import Drifting
 from heeler.rewards.answerers import DriftConfig
 
@@ -29,19 +29,27 @@ def fit(feature_NF: np.ndarray, left_N: np.ndarray, weight_N: np.ndarray) -> np.
     return weight_F
 
 
+def reward(world: ArmWorld, weight_F: np.ndarray) -> np.ndarray:
+    """[K] of every arm, brought to a spread of two, as the loop brings every learned reward to one spread."""
+    score_K = world.feature_KF @ weight_F
+    return 2 * score_K / max(float(score_K.std()), 1e-9)
+
+
 def one_way(seed: int, num_before: int, *, forgets: bool) -> tuple[int, int]:
     """Answers until noticed, and from there until recovered; `MOST_AFTER` where that never was."""
     world, rng = arm_world(seed), np.random.default_rng([seed, 79])
+    # Half of the way from the opposite to something else altogether.
+    new_F = (world.other_F - world.goal_F) / np.sqrt(2)
     drifting = Drifting(DriftConfig(), num_before + MOST_AFTER)
     features, lefts, weight_F = list[np.ndarray](), list[bool](), np.zeros(NUM_FEATURES)
     noticed: int | None = None
     # What can be had: a reward that was fitted to the new goal alone.
     pairs = rng.integers(NUM_ARMS, size=(300, 2))
     asked = world.feature_KF[pairs[:, 0]] - world.feature_KF[pairs[:, 1]]
-    said = rng.random(300) < 1 / (1 + np.exp(-asked @ world.other_F))
-    best = world.value(world.feature_KF @ fit(asked, said.astype(float), np.ones(300)), world.other_F)
+    said = rng.random(300) < 1 / (1 + np.exp(-asked @ new_F))
+    best = world.value(reward(world, fit(asked, said.astype(float), np.ones(300))), new_F)
     for number in range(1, num_before + MOST_AFTER + 1):
-        goal_F = world.goal_F if number <= num_before else world.other_F
+        goal_F = world.goal_F if number <= num_before else new_F
         a, b = rng.choice(NUM_ARMS, 2, replace=False)
         shown = world.feature_KF[a] - world.feature_KF[b]
         left = bool(rng.random() < 1 / (1 + np.exp(-shown @ goal_F)))
@@ -53,7 +61,7 @@ def one_way(seed: int, num_before: int, *, forgets: bool) -> tuple[int, int]:
         if changed or number % REFIT_EVERY == 0:
             count = drifting.forgotten(list(range(1, number + 1))) if forgets else np.ones(number)
             weight_F = fit(np.array(features), np.array(lefts, float), count)
-        is_there = world.value(world.feature_KF @ weight_F, world.other_F) >= 0.9 * best
+        is_there = world.value(reward(world, weight_F), new_F) >= 0.9 * best
         if number > num_before and noticed is not None and is_there:
             return noticed - num_before, number - noticed
     return (MOST_AFTER if noticed is None else noticed - num_before), MOST_AFTER
