@@ -115,7 +115,8 @@ def soft_value(logits: Float[Tensor, "*B L"], num_choices: tuple[int, ...]) -> F
         >>> round(soft_value(torch.zeros(1, 5), (2, 3)).exp().item(), 4)
         6.0
     """
-    return torch.stack([part.logsumexp(-1) for part in logits.split(num_choices, -1)]).sum(0)
+    parts: tuple[Tensor, ...] = torch.split(logits, num_choices, -1)
+    return torch.stack([torch.logsumexp(part, -1) for part in parts]).sum(0)
 
 
 def soft_target(
