@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 from benchmarks.harness import ROOT, Job, run_job, stop_jobs
 
 KEPT = ROOT / "build" / "benchmarks"
+TIMEOUT_S = 8 * 3600.0
+"""Of one job: long enough for millions of steps on a slow machine with other work beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,19 +57,23 @@ def run_plan(name: str, plan: Sequence[PlannedJob], *, kept: "KeptJobs | None" =
         planned = plan[index]
         estimate = f"; about {_duration(left * seconds / done / at_once)} left" if done else ""
         _say(f"{name} {index + 1}/{len(plan)}: {planned.label}{estimate}")
-        jobs[index] = job = run_job(planned.command, live=True, threads=threads)
+        jobs[index] = job = run_job(planned.command, live=True, threads=threads, timeout_s=TIMEOUT_S)
         with lock:
             done, left, seconds = done + planned.size, left - planned.size, seconds + job.wall_s
             if kept:
                 kept.add(planned.command, job)
 
     with ThreadPoolExecutor(at_once) as pool:
+        futures = [pool.submit(run, index) for index in wanting]
         try:
-            for future in as_completed([pool.submit(run, index) for index in wanting]):
+            for future in as_completed(futures):
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            stop_jobs()
+            # A thread may have been about to start its next job.
+            while not all(future.done() for future in futures):
+                stop_jobs()
+                time.sleep(0.05)
             raise
     return [jobs[index] for index in range(len(plan))]
 

@@ -112,9 +112,11 @@ def test_jobs_at_once_run_beside_one_another_and_come_back_in_their_order(reposi
 
 
 def test_where_a_job_fails_those_beside_it_are_stopped(repository: Path) -> None:
-    hanging = planned(repository / "a", code="import time; time.sleep(600)")
+    hanging = [planned(repository / name, code="import time; time.sleep(600)") for name in "acd"]
     with pytest.raises(BenchmarkError, match="exit code 3"):
-        run_plan("example", [hanging, planned(repository / "b", code="raise SystemExit(3)")], at_once=2)
+        run_plan(
+            "example", [hanging[0], planned(repository / "b", code="raise SystemExit(3)"), *hanging[1:]], at_once=2
+        )
 
 
 @pytest.mark.parametrize(
