@@ -30,6 +30,7 @@ NEEDED: dict[str, dict[str, Any]] = {
     "velocity": {},
     "course": {},
     "evaluative": {"env": "CartPole-v1"},
+    "imitation": {"env": "Hopper-v5", "demonstrations": "shown.npz"},
 }
 """Arguments without a default."""
 OTHER: dict[str, Any] = {
@@ -62,10 +63,20 @@ OTHER: dict[str, Any] = {
     "hazards": 11.0,
     "vases": 3.0,
     "minutes": 1.5,
+    "reward": "runs/other",
+    "demonstrations": "others.npz",
+    "episodes": 4,
+    "expert": "runs/other",
+    "state_only": True,
 }
 """A value of each argument that is nobody's default."""
-OTHER_OF: dict[tuple[str, str], Any] = {("evaluative", "method"): "deep-coach"}
+OTHER_OF: dict[tuple[str, str], Any] = {("evaluative", "method"): "deep-coach", ("imitation", "method"): "gail"}
 """The same where a recipe's argument takes other values than another's of that name."""
+WITH: dict[tuple[str, str], dict[str, Any]] = {
+    ("imitation", "expert"): {"method": "dagger", "expert": "people"},
+    ("imitation", "state_only"): {"method": "airl"},
+}
+"""What else has to be said for an argument that would be refused by itself."""
 
 
 READ: dict[str, Callable[..., Any]] = {
@@ -138,7 +149,8 @@ ARGUMENTS = [(name, argument) for name, recipe in RECIPES.items() for argument i
 @pytest.mark.parametrize(("name", "argument"), ARGUMENTS)
 def test_no_argument_is_ignored(name, argument):
     other = OTHER_OF.get((name, argument), OTHER[argument])
-    plain, changed = flat(made(name)), flat(made(name, **{argument: other}))
+    given = WITH.get((name, argument), {})
+    plain, changed = flat(made(name, **given)), flat(made(name, **(given | {argument: other})))
     differing = {key for key in plain.keys() | changed.keys() if plain.get(key) != changed.get(key)}
     assert differing, f"{argument}={other!r} changes nothing"
 
