@@ -55,6 +55,10 @@ NAMES = [
     "velocity",
     "two-costs",
     "evaluative",
+    "annotators",
+    "drift",
+    "groups",
+    "airl-transfer",
     AGAINST_OMNISAFE,
 ]
 
