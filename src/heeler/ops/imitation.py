@@ -115,7 +115,7 @@ def soft_value(logits: Float[Tensor, "*B L"], num_choices: tuple[int, ...]) -> F
         >>> round(soft_value(torch.zeros(1, 5), (2, 3)).exp().item(), 4)
         6.0
     """
-    parts: tuple[Tensor, ...] = torch.split(logits, num_choices, -1)
+    parts: tuple[Tensor, ...] = torch.split(logits, list(num_choices), -1)
     return torch.stack([torch.logsumexp(part, -1) for part in parts]).sum(0)
 
 
