@@ -105,6 +105,6 @@ def _command(name: str) -> Callable[..., int]:
 
 
 def _help() -> str:
-    lines = [f"  {name:<10}{(_command(name).__doc__ or '').splitlines()[0]}" for name in COMMANDS]
+    lines = [f"  {name:<13}{(_command(name).__doc__ or '').splitlines()[0]}" for name in COMMANDS]
     head = "usage: heeler COMMAND [arguments]\n\nAgents that go on learning from people while they work.\n\nCommands:"
     return "\n".join([head, *lines, "\nheeler COMMAND --help tells what a command takes."])

@@ -4,10 +4,11 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.loop.acts import Acts
 from heeler.loop.preferences import PreferenceLoop
-from heeler.service.run_state import DRIFTED
 
 DRIFT = "preferences.drift"
 """The act of the audit log that a change is."""
+DRIFTED = "drifted"
+"""Setting of a store that says what was told last; the service reads it by this name."""
 
 
 def tell_changes(preferences: PreferenceLoop, directory: RunDirectory, store: Store, step: int) -> None:

@@ -22,6 +22,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.feedback.teachers import TEACHERS
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.evaluative.config import evaluative_config_from_dict
 from heeler.loop.language.config import language_config_from_dict
 from heeler.loop.offline.config import offline_config_from_dict
 from heeler.loop.reward_config import reward_config_from_dict
@@ -288,6 +289,7 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     wanted = {"backflip": {}, "helpdesk": {}, "reward-model": {"data": "DATA"}}
     wanted["chat"] = {"model": "MODEL", "prompts": "PROMPTS"}
     wanted["velocity"] = wanted["course"] = {}
+    wanted["imitation"] = {"env": "ENV", "demonstrations": "DEMONSTRATIONS"}
     wanted["dpo"] = wanted["sft"] = {"model": "MODEL", "data": "DATA"}
     needed = wanted.get(name, {"env": "ENV"})
     config = to_dict(RECIPES[name](**needed))
@@ -297,6 +299,7 @@ def test_recipes_lists_every_setting_of_one(name: str, capsys: pytest.CaptureFix
     shown = re.findall(r"^(\S+ = .*)  \(.*\)$", capsys.readouterr().out, re.M)
     assert len(shown) == len(settings)
     readers = {"reward-model": reward_config_from_dict, "helpdesk": language_config_from_dict}
+    readers["evaluative"] = evaluative_config_from_dict
     readers |= {"chat": language_config_from_dict, "dpo": offline_config_from_dict, "sft": offline_config_from_dict}
     read = readers.get(name, from_dict)
     assert to_dict(read(assign(config, [line.replace(" = ", "=", 1) for line in shown]))) == config

@@ -34,6 +34,7 @@ def test_the_source_tells_what_the_function_is(name: str) -> None:
 def test_a_recipe_takes_what_its_flags_give(name: str) -> None:
     recipe = read_recipes()[name]
     values = {"env": "Hopper-v5", "seed": "4", "data": "pairs.jsonl", "model": "first", "prompts": "prompts.jsonl"}
+    values["demonstrations"] = "shown.npz"
     given = [part for a in recipe.arguments if a.name in values for part in (f"--{a.name}", values[a.name])]
     filled = tyro.cli(argument_class(recipe), args=[*given, "--set", "a=1", "b=2", "--set", "c=3", "--json"])
     arguments = run_arguments(recipe, filled)
