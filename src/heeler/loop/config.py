@@ -22,6 +22,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.kinds.config import KindsConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
@@ -205,7 +206,9 @@ class RunConfig:
     overseers: OverseersConfig | None = None
     """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
-    """How the reward is learned; without it the learner sees the true reward."""
+    """How the reward is learned from comparisons; without it, and without `kinds`, the learner sees the true reward."""
+    kinds: KindsConfig | None = None
+    """How the reward is learned from every kind of answer, in place of `preferences`."""
     interventions: InterventionsConfig | None = None
     """What is done about what monitors find; without it only people intervene."""
     monitors: MonitorsConfig | None = None
@@ -259,14 +262,24 @@ class RunConfig:
                 f"limits.answers.segment_length must be <= num_steps ({self.num_steps}): clips are cut from one "
                 f"stretch; got {answers.segment_length}"
             )
-        if self.preferences and self.preferences.segment_length > self.num_steps:
+        if self.preferences and self.kinds:
+            raise ConfigError(
+                "preferences and kinds each learn the reward, and there is one: leave one of them out; comparisons are "
+                "among the kinds"
+            )
+        if self.asking and self.asking.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
-                f"got {self.preferences.segment_length}"
+                f"got {self.asking.segment_length}"
+            )
+        if self.kinds and answers and answers.kind in self.kinds.kinds:
+            raise ConfigError(
+                f"limits.answers asks by {answers.kind} what is unsafe, and kinds.kinds by the same what is good: an "
+                "answer would be taken for both; leave it out of kinds.kinds, or set limits.answers.kind"
             )
         if self.interventions is not None:
             self.interventions.check_watched(self.monitors)
-        if self.preferences and self.shield and self.shield.check and self.shield.check.foresight:
+        if self.asking and self.shield and self.shield.check and self.shield.check.foresight:
             raise ConfigError(
                 "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "
                 "see; set it to 0"
@@ -289,9 +302,14 @@ class RunConfig:
         return 0 if self.preferences is None else max(1, self.preferences.schedule.target(0, self.total_steps))
 
     @property
+    def asking(self) -> PreferencesConfig | KindsConfig | None:
+        """How the reward is learned from answers; None where the learner sees the true one."""
+        return self.preferences or self.kinds
+
+    @property
     def asks_people(self) -> bool:
         """Whether people or programs are to answer, through the store."""
-        asking = (self.preferences, None if self.limits is None else self.limits.answers)
+        asking = (self.asking, None if self.limits is None else self.limits.answers)
         return any(one is not None and one.teacher == "people" for one in asking)
 
     @property
@@ -307,7 +325,7 @@ class RunConfig:
     @property
     def restart_update(self) -> int | None:
         """Updates before a fresh policy takes over; None where the first stays."""
-        share = self.preferences.restart_share if self.preferences else None
+        share = self.asking.restart_share if self.asking else None
         update = round(share * self.num_updates) if share is not None else 0
         return update if 0 < update < self.num_updates else None
 
@@ -355,7 +373,8 @@ def check_learns(config: RunConfig) -> None:
         ConfigError: names what is too long, and how many steps would do.
     """
     answers = None if config.limits is None else config.limits.answers
-    for place, asking in (("preferences", config.preferences), ("limits.answers", answers)):
+    every = (("preferences", config.preferences), ("kinds", config.kinds), ("limits.answers", answers))
+    for place, asking in every:
         if asking is not None:
             delay = 0 if asking.teacher == "people" else asking.teacher.delay_steps
             _check_first_answers(config, place, asking.num_warmup_rollouts, delay)

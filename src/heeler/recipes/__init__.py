@@ -14,6 +14,7 @@ from heeler.recipes.chat import chat
 from heeler.recipes.course import course
 from heeler.recipes.dpo import dpo
 from heeler.recipes.helpdesk import helpdesk
+from heeler.recipes.kinds import kinds
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
@@ -26,6 +27,7 @@ RECIPES: Mapping[str, Callable[..., RunConfig | RewardRunConfig | LanguageRunCon
     "course": course,
     "dpo": dpo,
     "helpdesk": helpdesk,
+    "kinds": kinds,
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
@@ -40,6 +42,7 @@ __all__ = [
     "course",
     "dpo",
     "helpdesk",
+    "kinds",
     "ppo",
     "preferences",
     "reward_model",

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.named import under
+from heeler.core.nouns import Segment
 from heeler.core.rollout import Rollout
 from heeler.models.ensemble import EnsembleMLP
 from heeler.models.flat import FlatParameters
@@ -140,7 +141,9 @@ class JointModel:
         fresh = self.init(seed)
         kept = [key not in gone for key in state.answers]
         fresh.generator, fresh.evidence = state.generator, state.evidence.only(torch.tensor(kept, dtype=torch.bool))
-        fresh.people = state.people
+        # Whoever has no answer left is nobody that is known.
+        known, fresh.evidence.person_I = torch.unique(fresh.evidence.person_I, return_inverse=True)
+        fresh.people = [state.people[place] for place in known.tolist()]
         fresh.noise.meet(len(fresh.people))
         fresh.answers = [key for key, stays in zip(state.answers, kept, strict=True) if stays]
         fresh.bits = [bits for bits, stays in zip(state.bits, kept, strict=True) if stays]
@@ -245,6 +248,7 @@ class JointModel:
                 foretold = log_probs.exp().mean(0).argmax(-1) == evidence.outcome_I[items[places]]
                 figures[f"{name}_loss_{kind}"] = float(loss_B[places].mean())
                 figures[f"{name}_accuracy_{kind}"] = float(foretold.float().mean())
+                figures[f"{name}_number_{kind}"] = float(len(places))
                 figures[f"precision_{kind}"] = float(state.noise.log_beta_K[ITEM_KINDS.index(kind)].exp())
         return figures
 
@@ -304,6 +308,21 @@ class JointModel:
         feature = self.features(rollout.observation[:-1], rollout.executed, rollout.next_observation)
         raw_MB = state.network(normalized(feature, state.moments).flatten(0, 1))
         return raw_MB.unflatten(1, feature.shape[:2])
+
+    @torch.no_grad()
+    def segment_returns(self, state: JointModelState, segments: Sequence[Segment]) -> Tensor:
+        """[M, K]: every member's raw return of each of K segments, which may differ in length."""
+        feature = [self.features(each.observation, each.action, each.next_observation) for each in segments]
+        raw_MP = state.network(normalized(torch.cat(feature), state.moments))
+        owner_P = torch.repeat_interleave(torch.arange(len(segments)), torch.tensor([len(each) for each in feature]))
+        return torch.zeros(len(raw_MP), len(segments)).index_add(1, owner_P, raw_MP)
+
+    @staticmethod
+    def bits_by_kind(state: JointModelState) -> dict[ItemKind, float]:
+        """What all answers of each kind said when they came, in bits; those before the first fit count for nothing."""
+        bits = np.nan_to_num(np.array(state.bits))
+        kind_I = state.evidence.kind_I.numpy()
+        return {ITEM_KINDS[place]: float(bits[kind_I == place].sum()) for place in np.unique(kind_I)}
 
     def precision_of_people(self, state: JointModelState) -> dict[str, float]:
         """How precise each person is; 1 is usual."""
