@@ -16,7 +16,14 @@ from heeler.rewards.joint.model import JointModelConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 
 _REWARD = PreferenceModelConfig(
-    num_members=5, inputs=("observation", "action"), learning_rate=3e-3, weight_decay=1e-2, lapse=0.05
+    num_members=5,
+    inputs=("observation", "action"),
+    learning_rate=3e-3,
+    weight_decay=1e-2,
+    lapse=0.05,
+    minibatch_size=16,
+    max_epochs=40,
+    patience=8,
 )
 
 

@@ -342,7 +342,7 @@ def test_questions_that_members_disagree_on_are_expected_to_say_more() -> None:
 
 
 def test_a_kind_that_tells_nothing_new_gains_nothing() -> None:
-    items = asked("preference", 150, 1) + asked("rating", 150, 2) + asked("evaluation", 60, 3, beta=0.0)
+    items = asked("preference", 40, 1) + asked("rating", 200, 2) + asked("evaluation", 60, 3, beta=0.0)
     model, state = fitted(items)
     gains = model.held_out_gains(state, 0)
     assert set(gains) == {"preference", "rating", "evaluation"}

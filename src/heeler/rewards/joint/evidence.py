@@ -85,6 +85,14 @@ class Evidence:
         """Entries of each row."""
         return _lengths(self.first_entry_R, len(self.step_E))
 
+    def mean_weight_K(self) -> Tensor:
+        """Of each kind of `ITEM_KINDS`: the sum of weights, signs left out, of a row on average; 0 without a row."""
+        row_E = torch.repeat_interleave(torch.arange(len(self.first_entry_R)), self.num_entries_R)
+        weight_R = torch.zeros(len(self.first_entry_R)).index_add(0, row_E, self.weight_E.abs())
+        kind_R = torch.repeat_interleave(self.kind_I, self.num_rows_I)
+        total_K = torch.zeros(len(ITEM_KINDS)).index_add(0, kind_R, weight_R)
+        return total_K / torch.bincount(kind_R, minlength=len(ITEM_KINDS)).clamp_min(1)
+
     def append(self, items: Sequence[Item], people: Sequence[int], count_MI: Tensor) -> None:
         """Take in items.
 

@@ -161,6 +161,7 @@ class JointModel:
             raise DataError("there is no answer to fit the reward to; answer some first, or lower validation_share")
         state.moments = RunningMoments(self.features.size)
         state.moments.update(evidence.feature_PF)
+        state.noise.measure(evidence.mean_weight_K())
         feature_PF = self._normalized(state)
         weights, noise = FlatParameters(state.network), FlatParameters(state.noise)
         steps = (
@@ -168,7 +169,7 @@ class JointModel:
             Adam(noise.flat, learning_rate=self.config.noise_learning_rate),
         )
         judged = torch.nonzero(evidence.validation_I).squeeze(1) if evidence.validation_I.any() else train
-        best_loss, best, waited, epoch = math.inf, _weights(state), 0, 0
+        best_loss_B, best, waited, epoch = torch.full((len(judged),), math.inf), _weights(state), 0, 0
         while epoch < reward.max_epochs and waited < reward.patience:
             epoch += 1
             for items in train[torch.randperm(len(train), generator=state.generator)].split(reward.minibatch_size):
@@ -177,12 +178,13 @@ class JointModel:
                 self._loss(state, feature_PF, items, len(train)).backward()
                 for optimizer in steps:
                     optimizer.step()
-            loss = float(self._ensemble_losses(state, feature_PF, judged).mean())
-            waited = 0 if loss < best_loss else waited + 1
-            if loss < best_loss:
-                best_loss, best = loss, _weights(state)
-        for module, kept in zip((state.network, state.noise), best, strict=True):
-            module.load_state_dict(kept)
+            loss_B = self._ensemble_losses(state, feature_PF, judged)
+            waited = waited + 1 if _is_clearly_worse(loss_B, best_loss_B) else 0
+            if loss_B.mean() < best_loss_B.mean():
+                best_loss_B, best = loss_B, _weights(state)
+        if waited == reward.patience:
+            for module, kept in zip((state.network, state.noise), best, strict=True):
+                module.load_state_dict(kept)
         state.num_fits += 1
         state.last_fit = self._evaluate(state, feature_PF) | {"epochs": float(epoch)}
         return state
@@ -249,7 +251,7 @@ class JointModel:
                 figures[f"{name}_loss_{kind}"] = float(loss_B[places].mean())
                 figures[f"{name}_accuracy_{kind}"] = float(foretold.float().mean())
                 figures[f"{name}_number_{kind}"] = float(len(places))
-                figures[f"precision_{kind}"] = float(state.noise.log_beta_K[ITEM_KINDS.index(kind)].exp())
+                figures[f"precision_{kind}"] = state.noise.precision(kind)
         return figures
 
     @torch.no_grad()
@@ -266,6 +268,7 @@ class JointModel:
         state.noise.meet(anybody + 1)
         people = [number.get(question.person, anybody) for question in questions]
         asked.append(questions, people, torch.zeros(self.config.reward.num_members, len(questions)))
+        state.noise.measure(asked.mean_weight_K())
         bits = np.zeros(len(questions))
         feature_PF, items = normalized(asked.feature_PF, state.moments), torch.arange(len(questions))
         for _, places, log_probs in self._outcomes(state, asked, feature_PF, items):
@@ -368,6 +371,12 @@ class JointModel:
         bits = [None if math.isnan(one) else one for one in state.bits]
         names = ("people", "answers", "num_fits", "last_fit")
         return {name: getattr(state, name) for name in names} | {"bits": bits}
+
+
+def _is_clearly_worse(loss_B: Tensor, best_B: Tensor) -> bool:
+    """Whether losses on the same items are higher by more than a standard error of the mean difference."""
+    worse_B = loss_B - best_B
+    return bool(worse_B.mean() > worse_B.std(correction=0) / math.sqrt(len(worse_B)))
 
 
 def _weights(state: JointModelState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
