@@ -216,6 +216,8 @@ def test_a_critique_of_a_span(page: Page, place: Place, asking: Asking) -> None:
     page.get_by_label("From").fill("4")
     page.get_by_label("To", exact=True).fill("9")
     page.get_by_label("Your words").fill("It leans ← too far, <b>here</b>")
+    page.get_by_role("button", name="Good").click()
+    page.get_by_role("button", name="Bad").click()
     page.keyboard.press("Control+Enter")
     shown(page, queries[1])
     box = page.locator(".strip").bounding_box()
@@ -227,7 +229,7 @@ def test_a_critique_of_a_span(page: Page, place: Place, asking: Asking) -> None:
     page.get_by_label("Your words").fill("dragged")
     page.get_by_role("button", name="Send").click()
     found = wait_for(page, place, run, 2)
-    assert dict(found[0].value) == {"text": "It leans ← too far, <b>here</b>", "start": 3, "end": 9}
+    assert dict(found[0].value) == {"text": "It leans ← too far, <b>here</b>", "start": 3, "end": 9, "sign": -1}
     assert dict(found[1].value) == {"text": "dragged", "start": 5, "end": 13}
 
 

@@ -70,7 +70,7 @@ def return_chart(data: ReportData) -> Chart | None:
         id="return",
         title="True return",
         caption=f"Mean of the latest 100 episodes and its 95 % interval, while it explores: from {number(mean[0])} to "
-        f"{number(mean[-1])}." + (" Learning never sees it." if data.config.preferences else ""),
+        f"{number(mean[-1])}." + (" Learning never sees it." if data.config.asking else ""),
         traces=[*band(steps, mean - half, mean + half, "blue"), line(steps, mean, "mean return", "blue")],
         layout=over_steps(data.step, "true return of an episode", legend=False),
     )

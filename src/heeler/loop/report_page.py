@@ -17,6 +17,7 @@ from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
+from heeler.loop.report_kinds import kinds_section
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
@@ -32,6 +33,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [findings_section(data.findings), objections_section(data.objected)]
+    body += [kinds_section(data.kinds, data.stopped)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)
@@ -70,8 +72,8 @@ def _header(data: ReportData) -> str:
     state = "finished" if data.is_finished else f"{data.step / total:.0%} done"
     kind = "finished" if data.is_finished else "going"
     teacher = ""
-    if config.preferences is not None:
-        who = "people" if config.preferences.teacher == "people" else "a simulated teacher"
+    if config.asking is not None:
+        who = "people" if config.asking.teacher == "people" else "a simulated teacher"
         teacher = f", answers by {who}"
     return f"""<header>
 <h1>{escape(data.name)}</h1>
@@ -121,6 +123,9 @@ def _tiles(data: ReportData) -> str:
             agree = data.segment_returns.correlation
             if agree == agree:
                 tiles.append(("Learned against true", f"{agree:.2f}", "correlation over whole clips"))
+    if data.config.kinds is not None:
+        used, budget = data.last("seconds_used") or 0.0, data.config.kinds.schedule.budget
+        tiles.append(("People's time", duration(used), f"of a budget of {duration(budget)}"))
     per_second = data.step / data.elapsed_s if data.elapsed_s > 0 else 0.0
     tiles.append(("Environment steps", f"{data.step:,}", f"{per_second:,.0f} a second"))
     tiles.append(("Time", duration(data.elapsed_s), "acting, rewarding and learning"))
