@@ -29,6 +29,8 @@ NAMES = [
     "backflip",
     "preferences",
     "acquisition",
+    "kinds",
+    "asking",
     "mujoco-batch",
     "console-overhead",
     "ingest",
