@@ -13,13 +13,13 @@ import torch
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.kinds import AIDS
 from heeler.feedback.kinds_teacher_config import KindAnswers, KindsTeacherConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import open_store
 from heeler.loop.config import from_dict, to_dict
 from heeler.loop.kinds.config import EnoughConfig, KindsConfig
-from heeler.loop.kinds.kinds_loop import AIDS
 from heeler.loop.running import resume, run
 from heeler.rewards.preference_model import is_validation
 from tests.unit.loop.kinds_stage import REWARD, KindsStage, stage_config

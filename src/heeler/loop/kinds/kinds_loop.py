@@ -15,6 +15,7 @@ from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
 from heeler.envs import World
 from heeler.feedback.answer_times import AnswerTimes
+from heeler.feedback.kinds import AIDS
 from heeler.feedback.kinds_teacher import KindsTeacher, Question
 from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
@@ -33,8 +34,6 @@ from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.rewards.joint.model import JointModel
 from heeler.rewards.joint.readings import Reader
 
-AIDS = "aids"
-"""Setting of the store that names kinds of question that people find hard to judge: they are shown aids with them."""
 _NUM_RANKED, _LOOK_EVERY = 64, 10
 
 
