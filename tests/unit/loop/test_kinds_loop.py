@@ -18,10 +18,17 @@ from heeler.feedback.kinds_teacher_config import KindAnswers, KindsTeacherConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import open_store
-from heeler.loop.config import from_dict, to_dict
+from heeler.feedback.unsafe import UnsafeTeacherConfig
+from heeler.loop.config import LimitsConfig, from_dict, to_dict
+from heeler.loop.cost_config import UnsafeAnswersConfig
 from heeler.loop.kinds.config import EnoughConfig, KindsConfig
+from heeler.loop.kinds.enough import Enough, rank_correlation
+from heeler.loop.report import write_report
+from heeler.loop.report_kinds import worth_of_kinds
 from heeler.loop.running import resume, run
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.preference_model import is_validation
+from heeler.safety.costs import CostConfig
 from tests.unit.loop.kinds_stage import REWARD, KindsStage, stage_config
 from tests.unit.loop.tiny import tiny_kinds, tiny_preferences
 
@@ -341,3 +348,77 @@ def test_corrections_need_a_reward_of_what_is_done_and_a_world_whose_actions_are
         stage_config(kinds=("correction",), model=replace(model, reward=replace(REWARD, inputs=("next_observation",))))
     with pytest.raises(ConfigError, match="can correct only where it is known what an action earns"):
         run(tiny_kinds("CartPole-v1", of="correction"), tmp_path / "run")
+
+
+def test_the_report_says_what_answers_of_each_kind_were_worth(tmp_path):
+    config = tiny_kinds(of="preference,rating")
+    assert config.kinds is not None
+    never = EnoughConfig(bits_per_s=10.0, rank=-1.0, num_fits=1)
+    run(replace(config, kinds=replace(config.kinds, enough=never)), tmp_path / "run")
+    page = write_report(tmp_path / "run").read_text("utf-8")
+    section = page.split("What answers were worth</h2>")[1].split("</section>")[0]
+    assert "<td>preference</td>" in section
+    assert "<td>rating</td>" in section
+    assert "answers no longer change what is learned" in section
+    assert "answers by a simulated teacher" in page
+    assert "People&#x27;s time" in page
+    checkpoint, _ = RunDirectory.open(tmp_path / "run").newest_checkpoint()
+    assert checkpoint is not None
+    worth = worth_of_kinds(config, checkpoint, RunDirectory.open(tmp_path / "run").metrics()[-1])
+    assert {one.kind: one.answered > 0 for one in worth} == {"preference": True, "rating": True}
+    assert sum(one.bits for one in worth) > 0
+    assert all(one.gain is None or math.isfinite(one.gain) for one in worth)
+
+
+def test_a_kind_by_which_costs_are_asked_is_no_kind_of_the_reward():
+    answers = UnsafeAnswersConfig(
+        schedule=LabelSchedule(budget=10), teacher=UnsafeTeacherConfig(cost="lava"), kind="rating", segment_length=10
+    )
+    cost = CostConfig(name="lava", source="answers", budget=1.0)
+    limits = LimitsConfig.of("ppo_lagrangian", (cost,), answers)
+    with pytest.raises(ConfigError, match="asks by rating what is unsafe"):
+        replace(tiny_kinds("LavaGrid"), limits=limits)
+
+
+def test_a_run_of_all_kinds_keeps_budgets_and_is_watched(tmp_path):
+    """With limits and monitors beside it, to the end."""
+    limits = LimitsConfig.of("ppo_lagrangian", (CostConfig(name="lava", budget=1.0),))
+    config = tiny_kinds("LavaGrid", limits=limits, monitors=MonitorsConfig(), total_steps=4 * 16 * 64)
+    assert config.kinds is not None
+    rows = []
+    run(replace(config, kinds=replace(config.kinds, segment_length=8)), tmp_path / "run", on_metrics=rows.append)
+    assert rows[-1]["seconds_used"] > 20
+    assert any(name.startswith("cost_lava") for name in rows[-1])
+
+
+# Enough
+
+
+def test_ranks_by_hand():
+    assert rank_correlation(np.array([1.0, 2.0, 3.0]), np.array([3.0, 2.0, 1.0])) == -1.0
+    assert rank_correlation(np.array([1.0, 1.0]), np.array([1.0, 2.0])) == 0.0
+    # Ranks 0, 1.5, 1.5, 3 against 0, 1, 2, 3.
+    found = rank_correlation(np.array([0.0, 5.0, 5.0, 9.0]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert found == pytest.approx(4.5 / math.sqrt(4.5 * 5.0))
+
+
+def test_asking_stops_only_where_both_hold_and_begins_again_at_twice_the_rate():
+    alike, other = np.array([1.0, 2.0, 3.0, 4.0]), np.array([4.0, 1.0, 3.0, 2.0])
+    enough = Enough(config=EnoughConfig(bits_per_s=0.01, rank=0.9, num_fits=2))
+    assert enough.fitted(alike, alike) is None, "nothing was scored yet"
+    enough.asked(0.005)
+    assert enough.fitted(alike, alike) is None
+    assert enough.fitted(alike, other) is None, "it is ranked otherwise"
+    assert enough.fitted(alike, alike) is None
+    enough.asked(0.02)
+    assert enough.fitted(alike, alike) is None, "a question says enough"
+    enough.asked(0.005)
+    assert enough.fitted(alike, alike) is None
+    assert "less than 0.01" in (enough.fitted(alike, alike) or "")
+    again = Enough(config=enough.config)
+    again.load(json.loads(json.dumps(enough.state())))
+    for each in (enough, again):
+        assert each.asked(0.019) is None
+        assert each.is_over
+        assert "something new to learn" in (each.asked(0.02) or "")
+        assert not each.is_over

@@ -316,6 +316,35 @@ def test_members_see_all_marks_of_an_answer_or_none() -> None:
         assert (state.evidence.count_MI[:, places] == state.evidence.count_MI[:, places[:1]]).all()
 
 
+def test_kinds_begin_in_units_in_which_independent_steps_are_as_large() -> None:
+    """By hand: a comparison of 8 steps weighs 16 of them, a rating 8 and a mark 1; later kinds do not move these."""
+    model, state = fitted(asked("preference", 5, 1) + asked("evaluation", 5, 2))
+    unit = {kind: float(state.noise.unit_K[place]) for place, kind in enumerate(ITEM_KINDS)}
+    assert unit["preference"] == 1.0
+    assert unit["evaluation"] == pytest.approx(4.0)
+    assert unit["rating"] == 0.0, "not seen yet"
+    model.expected_bits(state, asked("rating", 3, 3))
+    assert float(state.noise.unit_K[ITEM_KINDS.index("rating")]) == pytest.approx(math.sqrt(2))
+    assert float(state.noise.unit_K[ITEM_KINDS.index("preference")]) == 1.0
+
+
+def test_segment_returns_are_sums_over_steps_whatever_their_length() -> None:
+    model, state = fitted(asked("rating", 10, 1))
+    rng = np.random.default_rng(1)
+    segments = [segment(rng, 1, 3), segment(rng, 2, 8)]
+    found = model.segment_returns(state, segments)
+    for place, one in enumerate(segments):
+        feature = normalized(FEATURES(one.observation, one.action, one.next_observation), state.moments)
+        torch.testing.assert_close(found[:, place], state.network(feature).sum(1))
+
+
+def test_bits_are_counted_by_kind() -> None:
+    model, state = fitted(asked("preference", 20, 1))
+    assert model.bits_by_kind(state) == {"preference": 0.0}, "nothing was known that they could change"
+    model.add(state, asked("rating", 5, 2))
+    assert model.bits_by_kind(state)["rating"] == pytest.approx(sum(state.bits[20:]))
+
+
 # What answers are worth
 
 
