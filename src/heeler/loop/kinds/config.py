@@ -19,11 +19,17 @@ class AnswerSeconds:
     """How long an answer of each kind is taken to last before anybody gave one; the times taken are learned from."""
 
     preference: float = 4.0
+    """Seconds of a comparison."""
     rating: float = 3.0
+    """Of a score."""
     evaluation: float = 4.0
+    """Of watching a clip and pressing good or bad."""
     critique: float = 10.0
+    """Of marking a part and saying something of it."""
     correction: float = 12.0
+    """Of finding a step and a better action there."""
     demonstration: float = 20.0
+    """Of showing how it is done."""
 
     def __post_init__(self) -> None:
         for kind in FEEDBACK_KINDS:

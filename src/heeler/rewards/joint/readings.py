@@ -23,7 +23,9 @@ class Delay:
     """How long after a step people press good or bad for it: evenly between two times (Knox and Stone 2009)."""
 
     least_s: float = 0.2
+    """A mark is for nothing that was shown less than so many seconds before it."""
     most_s: float = 0.6
+    """And for nothing that was shown more than so many before it."""
 
     def weights(self, mark_s: float, num_steps: int, step_s: float) -> np.ndarray:
         """[L] for how much of a mark each step stands; they sum to 1, or are all 0 where it is about none of them.
