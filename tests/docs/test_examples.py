@@ -136,6 +136,7 @@ def serve_for_a_moment(words: list[str]) -> int:
 
 
 @pytest.mark.parametrize("doc", DOCS, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.timeout(900)
 def test_commands_and_programs_do_what_is_said(doc: Path, workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     @functools.cache
     def finished() -> Path:
