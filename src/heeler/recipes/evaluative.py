@@ -48,7 +48,7 @@ _SETTINGS: Mapping[str, EvaluativeSettings] = {
         steps_per_second=4.0,
         # What a pole that is being balanced does, and not all that it may do before it falls.
         basis=BasisConfig(kind="scaled", low=(-1.2, -1.5, -0.1, -1.5), high=(1.2, 1.5, 0.1, 1.5), constant=False),
-        tamer=TAMERConfig(step_size=0.2, num_averaged=20),
+        tamer=TAMERConfig(step_size=0.1, num_averaged=20),
         deep_tamer=DeepTAMERConfig(num_rehearsals=2),
         coach=COACHConfig(step_size=1.0, num_averaged=20, trace_decay=0.0),
         deep_coach=DeepCOACHConfig(trace_decay=0.0),
