@@ -68,7 +68,7 @@ def test_hostile_people_are_found_while_the_reward_is_learned(tmp_path: Path) ->
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path: Path) -> None:
     class Stopped(Exception):
-        pass
+        """Where the run is cut short."""
 
     def stop(row) -> None:
         if row["update"] == 6:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 from heeler.algorithms.ppo import PPO, PPOConfig
 from heeler.core.demonstrations import Demonstration, Demonstrations
@@ -333,7 +334,6 @@ FIELDS = tuple(NAMES)
 
 
 def test_the_gaussian_against_scipy():
-    stats = pytest.importorskip("scipy.stats")
     shown = some(6)
     density = Density(DensityConfig(kind="gaussian", inputs=("observation",), form="finish"), 3, BOX, shown)
     state = density.init(0)

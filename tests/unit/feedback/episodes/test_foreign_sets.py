@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
+import h5py
 import numpy as np
 import pytest
 
@@ -16,7 +18,6 @@ SHOWN = some(11)
 
 def write_minari(folder: Path, *, leave_out: str = "", in_parts: bool = False) -> Path:
     """A data set as Minari stores one; eleven episodes, as `episode_10` comes after `episode_9`, not after 1."""
-    h5py = pytest.importorskip("h5py")
     data = folder / "data"
     data.mkdir(parents=True)
     spec = {"id": "Toy-v0", "entry_point": "toy:Toy"}
@@ -85,7 +86,6 @@ def rows(**changes: Any) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("how", ["disk", "splits", "parquet"])
 def test_hugging_face_datasets_are_read_from_folders(tmp_path: Path, how: str):
-    datasets = pytest.importorskip("datasets")
     made = datasets.Dataset.from_dict(rows())
     folder = tmp_path / "set"
     if how == "parquet":
@@ -111,7 +111,6 @@ def test_hugging_face_datasets_are_read_from_folders(tmp_path: Path, how: str):
     ],
 )
 def test_hugging_face_rows_that_do_not_hold_are_named(tmp_path: Path, changes: dict[str, Any], message: str):
-    datasets = pytest.importorskip("datasets")
     folder = tmp_path / "set"
     datasets.Dataset.from_dict(rows(**changes)).save_to_disk(str(folder))
     with pytest.raises(DataError, match=message):
@@ -119,7 +118,6 @@ def test_hugging_face_rows_that_do_not_hold_are_named(tmp_path: Path, changes: d
 
 
 def test_hugging_face_choices_come_as_flat_lists(tmp_path: Path):
-    datasets = pytest.importorskip("datasets")
     acts = [[0, 1, 2, 1], [0] * 5, [2] * 6]
     datasets.Dataset.from_dict(rows(acts=acts)).save_to_disk(str(tmp_path / "set"))
     read = read_demonstrations(str(tmp_path / "set"), 3, CHOICES)
@@ -127,7 +125,6 @@ def test_hugging_face_choices_come_as_flat_lists(tmp_path: Path):
 
 
 def test_a_dataset_without_a_train_split_and_a_damaged_one_are_refused(tmp_path: Path):
-    datasets = pytest.importorskip("datasets")
     datasets.DatasetDict(test=datasets.Dataset.from_dict(rows())).save_to_disk(str(tmp_path / "set"))
     with pytest.raises(DataError, match="expected a split called train, got test"):
         read_demonstrations(str(tmp_path / "set"), 3, BOX)

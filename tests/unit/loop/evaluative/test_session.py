@@ -58,8 +58,9 @@ def test_a_signal_about_nothing_that_was_shown_is_not_heard(time_s):
 def test_steps_of_an_earlier_episode_are_credited_too():
     """Whoever reacts to a fall reacts after the next episode has begun."""
     one = session(seed=1)
-    while not (step := one.act()).ended:
-        pass
+    step = one.act()
+    while not step.ended:
+        step = one.act()
     for _ in range(3):
         one.act()
     credited = one.credited(Signal(time_s=(step.number + 1) * STEP_S + 0.6, sign=-1))

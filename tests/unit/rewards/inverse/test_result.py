@@ -52,7 +52,9 @@ def test_a_result_is_written_and_read_by_any_program(method: str, seen: Demonstr
     told = json.loads(files[0].read_text("utf-8"))
     assert [one["name"] for one in told["parameters"]] == list(result.parameter_names)
     assert told["identification"]["num_parameters"] == 3
-    assert read_parameters(tmp_path / "out") == pytest.approx(dict(zip(result.parameter_names, result.parameter_N)))  # noqa: B905
+    assert read_parameters(tmp_path / "out") == pytest.approx(
+        dict(zip(result.parameter_names, result.parameter_N, strict=True))
+    )
     with np.load(files[1], allow_pickle=False) as arrays:
         np.testing.assert_array_equal(arrays["parameters"], result.parameter_N)
         if method != "logit":
