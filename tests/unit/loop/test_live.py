@@ -1,5 +1,8 @@
 """A run is recorded while somebody watches it, and then only; what it learns is the same."""
 
+import os
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -28,11 +31,13 @@ def test_a_run_that_is_watched_leaves_clips_and_learns_the_same(tmp_path, monkey
         assert torch.equal(a, b)
 
 
-def test_nobody_watches_a_run_that_was_watched_long_ago(tmp_path, monkeypatch):
+def test_nobody_watches_a_run_that_was_watched_long_ago(tmp_path):
     files.say_watching(tmp_path)
     assert files.is_watched(tmp_path)
-    monkeypatch.setattr(files, "WATCHED_FOR_S", -1.0)
+    long_ago = time.time() - files.WATCHED_FOR_S - 1
+    os.utime(tmp_path / "media" / ".watched", (long_ago, long_ago))
     assert not files.is_watched(tmp_path)
+    assert files.is_watched(tmp_path, within_s=files.WATCHED_FOR_S + 60)
     assert not files.is_watched(tmp_path / "nowhere")
 
 
