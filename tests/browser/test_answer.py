@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from heeler.core.nouns import FeedbackKind, Query
+from heeler.feedback.kinds import AIDS
 from heeler.feedback.sides import is_flipped
 from tests.browser.conftest import HOPPER, Asking, Browsers
 from tests.browser.helpers import PHONE, Place, answers, is_too_wide, look, open_run, shown, violations, wait_for
@@ -216,6 +217,8 @@ def test_a_critique_of_a_span(page: Page, place: Place, asking: Asking) -> None:
     page.get_by_label("From").fill("4")
     page.get_by_label("To", exact=True).fill("9")
     page.get_by_label("Your words").fill("It leans ← too far, <b>here</b>")
+    page.get_by_role("button", name="Good").click()
+    page.get_by_role("button", name="Bad").click()
     page.keyboard.press("Control+Enter")
     shown(page, queries[1])
     box = page.locator(".strip").bounding_box()
@@ -227,8 +230,24 @@ def test_a_critique_of_a_span(page: Page, place: Place, asking: Asking) -> None:
     page.get_by_label("Your words").fill("dragged")
     page.get_by_role("button", name="Send").click()
     found = wait_for(page, place, run, 2)
-    assert dict(found[0].value) == {"text": "It leans ← too far, <b>here</b>", "start": 3, "end": 9}
+    assert dict(found[0].value) == {"text": "It leans ← too far, <b>here</b>", "start": 3, "end": 9, "sign": -1}
     assert dict(found[1].value) == {"text": "dragged", "start": 5, "end": 13}
+
+
+def test_what_is_hard_to_judge_is_shown_slowly_and_with_the_numbers_behind_it(
+    page: Page, place: Place, asking: Asking
+) -> None:
+    run, queries = asking(["rating"])
+    page.goto(f"/answer?run={run}")
+    shown(page, queries[0])
+    usual = page.locator(".pace").inner_text()
+    expect(page.locator(".clips canvas")).to_have_count(1)
+    with store_of(place.folder, run) as store:
+        store.set_setting(AIDS, ["rating"])
+    page.reload()
+    shown(page, queries[0])
+    expect(page.get_by_role("img", name="The clip: the numbers behind the clip")).to_be_visible()
+    assert page.locator(".pace").inner_text() != usual
 
 
 def test_a_correction_of_an_action(page: Page, place: Place, asking: Asking) -> None:

@@ -54,8 +54,13 @@ def shrunk(recipe: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
             schedule = replace(asking.schedule, budget=min(asking.schedule.budget, 16))
             model = replace(asking.model, max_epochs=2)
             asking = replace(asking, schedule=schedule, model=model, num_warmup_rollouts=1)
+        every = config.kinds
+        if every is not None:
+            schedule = replace(every.schedule, budget=min(every.schedule.budget, 40))
+            reward = replace(every.model.reward, max_epochs=2)
+            every = replace(every, schedule=schedule, model=replace(every.model, reward=reward), num_warmup_rollouts=1)
         steps = 2 * 8 * config.num_steps
-        return replace(config, env=env, total_steps=steps, num_evaluation_episodes=2, preferences=asking)
+        return replace(config, env=env, total_steps=steps, num_evaluation_episodes=2, preferences=asking, kinds=every)
 
     return small
 

@@ -35,6 +35,12 @@ def figures(row: Mapping[str, float], budget: int | None, *, people: bool = Fals
             words.append(f"{name.removesuffix('_mean').replace('_', ' ')} {number(value)}")
     if "reward_model_validation_accuracy" in row:
         words.append(f"reward model right {row['reward_model_validation_accuracy']:.0%}")
+    if "seconds_used" in row:
+        words.append(f"{row['seconds_used']:,.0f} s of people's time")
+        if row.get("asking_stopped"):
+            words.append("nobody is asked any more")
+        elif people:
+            words.append(f"{row.get('answered', 0):,.0f} of {row.get('asked', 0):,.0f} questions answered")
     if budget is not None:
         words.append(f"labels {row.get('labels_used', 0):,.0f} of {budget:,}")
         asked, answered = row.get("asked", 0.0), row.get("answered", 0.0)
@@ -56,7 +62,7 @@ class RunDisplay:
 
     def __init__(self, config: RunConfig, stream: TextIO, address: Callable[[], str | None] = lambda: None) -> None:
         self.budget = config.preferences.schedule.budget if config.preferences else None
-        self.people = config.preferences is not None and config.preferences.teacher == "people"
+        self.people = config.asking is not None and config.asking.teacher == "people"
         self._num_first = config.num_first_answers if self.people else 0
         self._patience_s = config.store_patience_s
         self._address = address

@@ -185,7 +185,7 @@ class Feedback:
         preference: {"choice": "left" | "right" | "equal" | "cant_tell"}
         rating: {"score": float, "low": float, "high": float}
         evaluation: {"marks": [{"time_s": float, "sign": -1 | 1}, ...]}
-        critique: {"text": str, "start": int, "end": int}  (steps or characters, end excluded)
+        critique: {"text": str, "start": int, "end": int}  (steps or characters, end excluded), perhaps "sign": -1 | 1
         correction: {"step": int, "action": [...]} or {"text": str}
         demonstration: {"segment_id": str}
     """

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Query
-from heeler.feedback.form import Control, Form, SegmentFacts, check_fields, check_number
+from heeler.feedback.form import Control, Form, SegmentFacts, check_fields, check_number, check_sign
 
 MAX_MARKS = 10_000
 
@@ -33,10 +33,8 @@ def _mark(mark: object, field: str, earliest_s: float) -> tuple[float, int]:
     if not isinstance(mark, Mapping) or set(cast(Mapping[Any, Any], mark)) != {"time_s", "sign"}:
         raise DataError(f"{field}: expected an object with 'time_s', 'sign', got {mark!r}")
     fields = cast(Mapping[Any, Any], mark)
-    sign = fields["sign"]
-    if isinstance(sign, bool) or sign not in (-1, 1):
-        raise DataError(f"{field}.sign: expected -1 or 1, got {sign!r}")
-    return check_number(fields["time_s"], f"{field}.time_s", low=earliest_s), int(sign)
+    sign = check_sign(fields["sign"], f"{field}.sign")
+    return check_number(fields["time_s"], f"{field}.time_s", low=earliest_s), sign
 
 
 FORM = Form(

@@ -39,9 +39,9 @@ class Control:
     field: str
     """Field of `Feedback.value` that it fills."""
     label: str
-    input: Literal["choice", "number", "text", "steps", "marks", "action", "segment"]
+    input: Literal["choice", "number", "text", "steps", "marks", "action", "segment", "sign"]
     choices: tuple[tuple[str, str], ...] = ()
-    """(value, label) of each button, for `choice`."""
+    """(value, label) of each button, for `choice`, `marks` and `sign`; of a sign none may be chosen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +57,8 @@ class Form:
     """(value, query, facts of segments by id) -> the value in plain JSON types; raises DataError naming the field."""
 
 
-def check_fields(value: object, required: Sequence[str]) -> Mapping[str, Any]:
-    """`value` itself, once it is a mapping with exactly the fields `required`.
+def check_fields(value: object, required: Sequence[str], optional: Sequence[str] = ()) -> Mapping[str, Any]:
+    """`value` itself, once it is a mapping with the fields `required`, and no others but those that are `optional`.
 
     Raises:
         DataError: it is no mapping, lacks a field, or has one that is not known.
@@ -67,9 +67,9 @@ def check_fields(value: object, required: Sequence[str]) -> Mapping[str, Any]:
         raise DataError(f"value: expected an object with {_listed(required)}, got {value!r}")
     fields = cast(Mapping[Any, Any], value)
     for name in fields:
-        if name not in required:
-            hint = did_you_mean(str(name), required)
-            raise DataError(f"value.{name}: unknown field; expected {_listed(required)}.{hint}")
+        if name not in required and name not in optional:
+            hint = did_you_mean(str(name), [*required, *optional])
+            raise DataError(f"value.{name}: unknown field; expected {_listed([*required, *optional])}.{hint}")
     for name in required:
         if name not in fields:
             raise DataError(f"value.{name}: missing; expected an object with {_listed(required)}")
@@ -100,6 +100,17 @@ def _is_finite(value: numbers.Real | float) -> bool:
     except OverflowError:
         # A whole number of more than 308 digits.
         return False
+
+
+def check_sign(value: object, field: str) -> int:
+    """-1 or 1.
+
+    Raises:
+        DataError: it is neither (a bool is none).
+    """
+    if isinstance(value, bool) or value not in (-1, 1):
+        raise DataError(f"{field}: expected -1 or 1, got {value!r:.80}")
+    return 1 if value == 1 else -1
 
 
 def check_whole(value: object, field: str, *, low: float = -math.inf, high: float = math.inf) -> int:

@@ -55,7 +55,7 @@ def _num_withdrawn(directory: RunDirectory, step: int, withdrawn: set[int]) -> i
     of_run: dict[str, Any] = state.get("costs") or {}
     costs: dict[str, Any] | None = of_run.get("answers")
     of_costs = 0 if costs is None else sum(position in withdrawn for position, _ in costs["taken"])
-    return of_costs + _of_reward(state.get("preferences"), withdrawn)
+    return of_costs + _of_reward(state.get("preferences") or state.get("kinds"), withdrawn)
 
 
 def _of_reward(people: dict[str, Any] | None, withdrawn: set[int]) -> int:

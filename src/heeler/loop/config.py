@@ -25,6 +25,7 @@ from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.cost_config import UnsafeAnswersConfig
 from heeler.loop.imitation_config import ImitationConfig
+from heeler.loop.kinds.config import KindsConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import refuse_unknown
 from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
@@ -216,7 +217,9 @@ class RunConfig:
     overseers: OverseersConfig | None = None
     """Who looks at each step before it is carried out; None for nobody."""
     preferences: PreferencesConfig | None = None
-    """How the reward is learned; without it the learner sees the true reward."""
+    """How the reward is learned from comparisons; without it, and without `kinds`, the learner sees the true reward."""
+    kinds: KindsConfig | None = None
+    """How the reward is learned from every kind of answer, in place of `preferences`."""
     imitation: ImitationConfig | None = None
     """How the run learns from demonstrations, in place of a reward; without it there are none."""
     reward_of: str = ""
@@ -276,14 +279,24 @@ class RunConfig:
                 f"limits.answers.segment_length must be <= num_steps ({self.num_steps}): clips are cut from one "
                 f"stretch; got {answers.segment_length}"
             )
-        if self.preferences and self.preferences.segment_length > self.num_steps:
+        if self.preferences and self.kinds:
+            raise ConfigError(
+                "preferences and kinds each learn the reward, and there is one: leave one of them out; comparisons are "
+                "among the kinds"
+            )
+        if self.asking and self.asking.segment_length > self.num_steps:
             raise ConfigError(
                 f"segment_length must be <= num_steps ({self.num_steps}): clips are cut from one stretch; "
-                f"got {self.preferences.segment_length}"
+                f"got {self.asking.segment_length}"
+            )
+        if self.kinds and answers and answers.kind in self.kinds.kinds:
+            raise ConfigError(
+                f"limits.answers asks by {answers.kind} what is unsafe, and kinds.kinds by the same what is good: an "
+                "answer would be taken for both; leave it out of kinds.kinds, or set limits.answers.kind"
             )
         if self.interventions is not None:
             self.interventions.check_watched(self.monitors)
-        if self.preferences and self.shield and self.shield.check and self.shield.check.foresight:
+        if self.asking and self.shield and self.shield.check and self.shield.check.foresight:
             raise ConfigError(
                 "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "
                 "see; set it to 0"
@@ -327,16 +340,21 @@ class RunConfig:
         return 0 if self.preferences is None else max(1, self.preferences.schedule.target(0, self.total_steps))
 
     @property
+    def asking(self) -> PreferencesConfig | KindsConfig | None:
+        """How the reward is learned from answers; None where it is not."""
+        return self.preferences or self.kinds
+
+    @property
     def learns_reward(self) -> bool:
         """Whether the learner learns from another reward than the world's."""
-        return self.preferences is not None or bool(self.reward_of) or bool(self.imitation and self.imitation.is_reward)
+        return self.asking is not None or bool(self.reward_of) or bool(self.imitation and self.imitation.is_reward)
 
     @property
     def asks_people(self) -> bool:
         """Whether people or programs are to answer, through the store."""
         if self.imitation is not None and self.imitation.asks_people:
             return True
-        asking = (self.preferences, None if self.limits is None else self.limits.answers)
+        asking = (self.asking, None if self.limits is None else self.limits.answers)
         return any(one is not None and one.teacher == "people" for one in asking)
 
     @property
@@ -352,7 +370,7 @@ class RunConfig:
     @property
     def restart_update(self) -> int | None:
         """Updates before a fresh policy takes over; None where the first stays."""
-        share = self.preferences.restart_share if self.preferences else None
+        share = self.asking.restart_share if self.asking else None
         update = round(share * self.num_updates) if share is not None else 0
         return update if 0 < update < self.num_updates else None
 
@@ -400,7 +418,8 @@ def check_learns(config: RunConfig) -> None:
         ConfigError: names what is too long, and how many steps would do.
     """
     answers = None if config.limits is None else config.limits.answers
-    for place, asking in (("preferences", config.preferences), ("limits.answers", answers)):
+    every = (("preferences", config.preferences), ("kinds", config.kinds), ("limits.answers", answers))
+    for place, asking in every:
         if asking is not None:
             delay = 0 if asking.teacher == "people" else asking.teacher.delay_steps
             _check_first_answers(config, place, asking.num_warmup_rollouts, delay)

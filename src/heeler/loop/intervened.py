@@ -56,16 +56,16 @@ class Intervened:
         self._run.roll_back(step)
 
     def set_budget(self, budget: int) -> int:
-        """Ask for so many comparisons in all from now on; returns how many it were.
+        """Ask for so many comparisons, or seconds of people's time, in all from now on; returns how many it were.
 
         Raises:
             ConfigError: this run asks nothing.
         """
-        preferences = self._run.preferences
-        if preferences is None:
+        people = self._run.people
+        if people is None:
             raise ConfigError("this run learns from its world's own reward and asks nothing")
-        was = preferences.schedule.budget
-        preferences.set_budget(budget)
+        was = people.schedule.budget
+        people.set_budget(budget)
         return was
 
     def hold(self, level: Level, *, by: By, reason: str) -> str:

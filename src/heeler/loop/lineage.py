@@ -147,7 +147,7 @@ def _given(store: Store, *, up_to: int | None) -> Iterator[tuple[int, Feedback]]
 
 def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[LearnedAnswer, ...], int]:
     """Answers that a checkpoint's learner had taken in, and how many of them were withdrawn since."""
-    if not has_store(directory) or not (state.get("preferences") or state.get("asking")):
+    if not has_store(directory) or not (state.get("preferences") or state.get("kinds") or state.get("asking")):
         return (), 0
     with open_store(directory) as store:
         withdrawn = set(store.withdrawals.positions())
@@ -161,7 +161,7 @@ def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[L
             found = [one for one in found if queries[one[1].query_id].acquisition != HELD_OUT]
             gone = sum(position <= up_to for position in withdrawn)
         else:
-            people = state["preferences"]
+            people = state.get("preferences") or state["kinds"]
             # Checkpoints of earlier versions say only how far they had read.
             read = range(1, people["counts"][-1] + 1)
             told = [position for name in ("taken", "cant_tell") for position, _ in people.get(name, ())]
@@ -172,7 +172,7 @@ def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[L
 
 
 def _reward(tensors: bytes, state: Mapping[str, Any]) -> RewardLineage | None:
-    people = state.get("preferences")
+    people = state.get("preferences") or state.get("kinds")
     sha256 = hashlib.sha256(tensors).hexdigest()
     if people:
         _, num_answered, num_cant_tell, num_unfitted, _ = people["counts"]

@@ -20,6 +20,7 @@ from heeler.core.rollout import Rollout
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.store import Store
+from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
 from heeler.loop.corrections import Corrections
@@ -29,6 +30,7 @@ from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_chan
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import find_trusted
+from heeler.loop.kinds.kinds_loop import KindsLoop
 from heeler.loop.live import LiveRecorder
 from heeler.loop.overseers.acting import ActionReview
 from heeler.loop.overseers.telling import ObjectionLog
@@ -36,7 +38,7 @@ from heeler.loop.parts import Metrics, Part, Turn, kept_of, restore
 from heeler.loop.place import Place
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.progress import EpisodeReturns, correlation
-from heeler.loop.reading import preference_model
+from heeler.loop.reading import joint_model, preference_model
 from heeler.loop.shaping import RunShaping
 from heeler.loop.shielded import Shielded
 from heeler.loop.telling_changes import tell_changes
@@ -88,6 +90,12 @@ class OnlineRun:
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo), directory.path)
+        self.kinds: KindsLoop | None = None
+        if config.kinds:
+            note = Acts(directory).note
+            self.kinds = KindsLoop(config, store, joint_model(config, self.ppo), self.world, note)
+        self.people = self.preferences or self.kinds
+        """Whoever asks people, and learns the reward from them."""
         self.corrections = Corrections(config, store) if config.imitation and config.imitation.asks_people else None
         moved = MovedReward(config, self.world) if config.reward_of else None
         self.shaping = RunShaping(config, self.world) if config.shaping else None
@@ -96,10 +104,10 @@ class OnlineRun:
         live = LiveRecorder(directory.path, self.world)
         # In the order in which they take in a rollout: what it cost and returned first, what it is rewarded with last.
         taking_in = (self.overseers, self.costs, self.returns, self.shield, live)
-        taking_in += (self.preferences, self.imitation, self.corrections, moved, self.shaping)
+        taking_in += (self.people, self.imitation, self.corrections, moved, self.shaping)
         self.parts = [part for part in (place, *taking_in, self.holding, self.watch) if part is not None]
         self._moved_by_acting: list[Part] = [place, self.overseers] if self.overseers else [place]
-        asking = [one for one in (self.preferences, self.costs and self.costs.answers) if one and one.teacher is None]
+        asking = [one for one in (self.people, self.costs and self.costs.answers) if one and one.teacher is None]
         self._first_answers = FirstAnswers(store, [*asking, *([self.corrections] if self.corrections else [])])
 
     def begin(self) -> list[str]:
@@ -150,8 +158,10 @@ class OnlineRun:
             turn = part.after_rollout(turn)
         if self.preferences:
             tell_changes(self.preferences, self.directory, self.store, self.step)
-            mend = "Lower preferences.model.learning_rate, or preferences.model.weight_decay"
-            refuse_broken(self.directory, self.update + 1, self.preferences.not_finite(turn.reward), mend)
+        if self.people:
+            of = "preferences.model" if self.preferences else "kinds.model.reward"
+            mend = f"Lower {of}.learning_rate, or {of}.weight_decay"
+            refuse_broken(self.directory, self.update + 1, self.people.not_finite(turn.reward), mend)
         rewarded = time.perf_counter()
         learned = self._learn(turn)
         self.update += 1
@@ -212,7 +222,7 @@ class OnlineRun:
         # What a learner says of itself does not take the place of what was measured.
         row |= {name: float(value) for name, value in told.items() if name not in row}
         if self.watch:
-            asked = self.preferences
+            asked = self.people
             row |= self.watch.look(row, rollout=turn.rollout, reward=turn.reward, returns=self.returns, people=asked)
             self.holding.findings += self.watch.findings
         self.holding.decide(self.update)
@@ -224,7 +234,7 @@ class OnlineRun:
 
     def waiting(self) -> Metrics:
         """Where the run stands while it waits for people; no update's metrics."""
-        figures = [part.metrics() for part in (self.preferences, self.corrections, self.costs) if part]
+        figures = [part.metrics() for part in (self.people, self.corrections, self.costs) if part]
         return reduce(or_, figures, {"step": self.step, "update": self.update})
 
     def beat(self) -> None:
@@ -256,7 +266,7 @@ class OnlineRun:
             self._begin_episodes_anew()
         learned = {f"learner.{name}": array for name, array in to_arrays(self.ppo.tensors(self.learner)).items()}
         arrays, states = kept_of(self.parts)
-        answers = self.preferences.num_answered if self.preferences else 0
+        answers = self.people.num_answered if self.people else 0
         state = {
             "config": config_text(self.config),
             "lineage": {"policy_version": self.update, "answers": answers},

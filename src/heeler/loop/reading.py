@@ -19,7 +19,9 @@ from heeler.loop.parts import Kept
 from heeler.loop.tensors import to_tensors
 from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.policy import Policy
+from heeler.rewards.joint.model import JointModel, JointModelState
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelState
+from heeler.rewards.step_features import StepFeatures
 from heeler.safety.shields.shield import Shield, make_shield
 
 
@@ -134,6 +136,24 @@ def preference_model(config: RunConfig, ppo: Learner) -> PreferenceModel:
     head = action_head(ppo.action_space)
     num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
     return PreferenceModel(config.preferences.model, ppo.observation_size, head.action_size, num_choices)
+
+
+def joint_model(config: RunConfig, ppo: Learner) -> JointModel:
+    """The reward learned from every kind of answer that fits a run's world."""
+    assert config.kinds is not None
+    head, reward = action_head(ppo.action_space), config.kinds.model.reward
+    num_choices = head.num_choices if isinstance(head, CategoricalHead) else ()
+    features = StepFeatures(
+        reward.inputs, reward.observation_columns, ppo.observation_size, head.action_size, num_choices
+    )
+    return JointModel(config.kinds.model, features)
+
+
+def learned_kinds(checkpoint: Checkpoint, config: RunConfig, policy: Policy) -> tuple[JointModel, JointModelState]:
+    """The reward learned from every kind of answer of a checkpoint whose policy is `policy`."""
+    model = joint_model(config, PPO(config.algorithm, policy.observation_size, policy.action_space))
+    tensors = to_tensors(under("kinds.", checkpoint.tensors))
+    return model, model.load_tensors(model.init(config.seed), tensors, checkpoint.state["kinds"])
 
 
 def learned_preferences(

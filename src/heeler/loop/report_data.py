@@ -25,7 +25,8 @@ from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
-from heeler.loop.report_findings import findings_to_show
+from heeler.loop.report_findings import findings_to_show, stops_to_show
+from heeler.loop.report_kinds import KindWorth, worth_of_kinds
 from heeler.loop.report_overseers import objections_to_show
 from heeler.loop.report_people import PeopleShown, people_to_show
 from heeler.models.policy import Policy
@@ -110,6 +111,11 @@ class ReportData:
     objected: Objected | None = None
     """What overseers objected to; None where nothing was."""
 
+    kinds: Sequence[KindWorth] = ()
+    """What the answers of each kind were worth; nothing where not all kinds are learned from."""
+    stopped: Sequence[str] = ()
+    """Why asking stopped, or began again, the oldest first."""
+
     @property
     def step(self) -> int:
         """Environment steps so far."""
@@ -159,6 +165,11 @@ def gather(directory: RunDirectory) -> ReportData:
         "objected": objections_to_show(directory.path),
         "gates": GateRecords(directory).all(),
     }
+    if config.kinds is not None and has_store(directory):
+        with open_store(directory) as store:
+            shared["stale_reward_model"] = staleness(directory, store).in_words
+        shared["kinds"] = worth_of_kinds(config, checkpoint, rows[-1]) if checkpoint is not None else ()
+        shared["stopped"] = stops_to_show(directory.path)
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)
     with open_store(directory) as store:

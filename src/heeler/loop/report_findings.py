@@ -37,6 +37,15 @@ def findings_to_show(run: Path) -> list[Finding]:
         return [Finding(monitor="audit log", step=0, reason=str(error))]
 
 
+def stops_to_show(run: Path) -> list[str]:
+    """Why a run stopped asking people, or began again, the oldest first; nothing of a log that is damaged."""
+    try:
+        every = entries(run / AUDIT_NAME, after=0, limit=_MAX_ENTRIES)
+        return [str(each.details["reason"]) for each in every if each.act in ("asking.stop", "asking.begin_again")]
+    except RunError:
+        return []
+
+
 def findings_section(findings: Sequence[Finding]) -> str:
     """What monitors found, the newest first: HTML; nothing where they found nothing."""
     if not findings:

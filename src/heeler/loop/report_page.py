@@ -19,6 +19,7 @@ from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
 from heeler.loop.report_imitation import imitation_tiles
+from heeler.loop.report_kinds import kinds_section
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.report_people import people_section
 from heeler.loop.settings import dotted
@@ -35,6 +36,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
+    body += [kinds_section(data.kinds, data.stopped)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)
@@ -73,8 +75,8 @@ def _header(data: ReportData) -> str:
     state = "finished" if data.is_finished else f"{data.step / total:.0%} done"
     kind = "finished" if data.is_finished else "going"
     teacher = ""
-    if config.preferences is not None:
-        asked = config.preferences.teacher
+    if config.asking is not None:
+        asked = config.asking.teacher
         is_crowd = isinstance(asked, ControlCrowdConfig)
         who = "people" if asked == "people" else "a simulated crowd" if is_crowd else "a simulated teacher"
         teacher = f", answers by {who}"
@@ -127,6 +129,9 @@ def _tiles(data: ReportData) -> str:
             if agree == agree:
                 tiles.append(("Learned against true", f"{agree:.2f}", "correlation over whole clips"))
     tiles += imitation_tiles(data)
+    if data.config.kinds is not None:
+        used, budget = data.last("seconds_used") or 0.0, data.config.kinds.schedule.budget
+        tiles.append(("People's time", duration(used), f"of a budget of {duration(budget)}"))
     per_second = data.step / data.elapsed_s if data.elapsed_s > 0 else 0.0
     tiles.append(("Environment steps", f"{data.step:,}", f"{per_second:,.0f} a second"))
     tiles.append(("Time", duration(data.elapsed_s), "acting, rewarding and learning"))

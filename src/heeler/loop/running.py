@@ -21,11 +21,12 @@ from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import Intervened
+from heeler.loop.kinds.action_rewards import action_reward
 from heeler.loop.online import OnlineRun
 from heeler.loop.overseers.acting import check_overseers
 from heeler.loop.parts import Metrics
 from heeler.loop.progress import EpisodeReturns
-from heeler.loop.reading import evaluate_policy, newest_sound_checkpoint, preference_model
+from heeler.loop.reading import evaluate_policy, joint_model, newest_sound_checkpoint, preference_model
 from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
@@ -106,6 +107,10 @@ def _check(config: RunConfig) -> None:
         check_trusted(config, state.policy)
         if config.preferences:
             preference_model(config, ppo)
+        if config.kinds:
+            joint_model(config, ppo)
+            if config.kinds.teacher != "people" and "correction" in config.kinds.kinds:
+                action_reward(config.env.id)
         check_overseers(config.overseers, world)
         if shield := make_shield(config.shield, config.env.single(), world):
             shield.close()

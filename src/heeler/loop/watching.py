@@ -223,9 +223,16 @@ def setup_of(
         num_updates=config.num_updates,
         cost_names=tuple(cost_names),
         budgets=budgets,
-        learns_reward=config.preferences is not None,
-        num_answers=config.preferences.schedule.budget if config.preferences else 0,
+        learns_reward=config.asking is not None,
+        num_answers=_num_answers(config),
     )
+
+
+def _num_answers(config: RunConfig) -> int:
+    """That the run may ask for: of all kinds about as many as there is time for."""
+    if config.kinds:
+        return config.kinds.expected_answers(config.kinds.schedule.budget)
+    return config.preferences.schedule.budget if config.preferences else 0
 
 
 def watched(watch: Watch | None, run: HasStep, *, for_stalls: bool = True) -> AbstractContextManager[None]:

@@ -17,6 +17,7 @@ from heeler.recipes.dpo import dpo
 from heeler.recipes.evaluative import evaluative
 from heeler.recipes.helpdesk import helpdesk
 from heeler.recipes.imitation import imitation
+from heeler.recipes.kinds import kinds
 from heeler.recipes.ppo import ppo
 from heeler.recipes.preferences import preferences
 from heeler.recipes.reward_model import reward_model
@@ -32,6 +33,7 @@ RECIPES: Mapping[str, Callable[..., AnyRunConfig]] = {
     "evaluative": evaluative,
     "helpdesk": helpdesk,
     "imitation": imitation,
+    "kinds": kinds,
     "preferences": preferences,
     "ppo": ppo,
     "reward-model": reward_model,
@@ -49,6 +51,7 @@ __all__ = [
     "evaluative",
     "helpdesk",
     "imitation",
+    "kinds",
     "ppo",
     "preferences",
     "reward_model",

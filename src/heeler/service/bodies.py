@@ -243,6 +243,7 @@ class LeaseOut(BaseModel):
     segments: list[ShownSegmentOut]
     expires_unix_s: float
     flip: bool = Field(description="show the second segment on the left; answers name the sides as `segments` does")
+    aids: bool = Field(description="people find this kind hard to judge: show it slowly, and the numbers behind them")
 
 
 class TaskOut(BaseModel):

@@ -1,9 +1,7 @@
-"""Traps of learning from text. `TRAPS` lists them, with the tests that notice who falls in, here and elsewhere."""
+"""Traps of learning from text; `tests/unit/test_traps.py` lists them with those that are tested elsewhere."""
 
 import math
-import re
 from dataclasses import replace
-from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
@@ -35,85 +33,6 @@ from tests.text_rounds import arguments, differentiated, prompts, rewards, shown
 from tests.tiny_models import tiny_llama
 from tests.unit.models.language.batches import own_logprobs
 
-TESTS = Path(__file__).parents[2]
-HERE, ACCUMULATION = "unit/algorithms/test_text_traps.py", "unit/algorithms/test_text_conformance.py"
-KL, LOSSES, REWARD_MODEL = (
-    "unit/ops/test_text_kl.py",
-    "unit/ops/test_text_losses.py",
-    "unit/rewards/test_language_model.py",
-)
-
-TRAPS = {
-    "only completion tokens in the loss": [(HERE, "test_trap_only_tokens_of_completions_are_in_the_loss")],
-    "same mask in numerator and denominator": [
-        (HERE, "test_trap_same_mask_in_numerator_and_denominator"),
-        (LOSSES, "test_trap_same_mask_in_numerator_and_denominator"),
-        ("unit/algorithms/test_sft_mask.py", "test_trap_same_mask_in_numerator_and_denominator"),
-    ],
-    "end of text learned: mask by length, not by token": [
-        (HERE, "test_trap_end_of_text_is_learned_where_it_is_also_the_padding")
-    ],
-    "truncated completions handled by an explicit choice": [
-        (HERE, "test_trap_truncated_completions_are_kept_or_masked_as_was_chosen"),
-        (HERE, "test_trap_truncated_completions_count_in_the_baseline_either_way"),
-        (HERE, "test_trap_truncated_completions_may_get_another_reward_in_online_dpo"),
-    ],
-    "no length bias: token mean or constant divisor": [
-        (HERE, "test_trap_token_mean_and_constant_divisor_have_no_length_bias"),
-        (HERE, "test_trap_no_length_bias_by_default"),
-        (LOSSES, "test_trap_no_length_bias_by_token_mean_or_constant_divisor"),
-    ],
-    "RLOO's baseline excludes the completion itself": [
-        ("unit/ops/test_group_advantages.py", "test_trap_rloo_baseline_excludes_the_completion_itself")
-    ],
-    "groups without spread counted": [(HERE, "test_trap_groups_without_spread_are_counted_and_teach_nothing")],
-    "rewards that are None left out of the baseline": [
-        (HERE, "test_trap_rewards_that_are_none_are_as_if_the_completion_were_not_there"),
-        ("unit/ops/test_group_advantages.py", "test_trap_rewards_that_are_none_are_left_out_of_the_baseline"),
-        ("unit/rewards/text/test_compose.py", "test_none_is_not_applicable_and_left_out_of_the_baseline"),
-    ],
-    "several rewards normalised before they are summed": [
-        ("unit/rewards/text/test_compose.py", "test_several_rewards_are_normalised_before_they_are_summed")
-    ],
-    "E[k1] = E[k3] = KL on policy": [(KL, "test_trap_mean_of_k1_and_of_k3_is_the_kl_on_policy")],
-    "k2 has the right gradient when differentiated": [(KL, "test_trap_k2_has_the_right_gradient_when_differentiated")],
-    "k1 in the loss has none": [(KL, "test_trap_k1_in_the_loss_has_no_gradient")],
-    "log-ratios clamped, expm1": [
-        (KL, "test_trap_log_ratios_are_clamped_and_small_ones_keep_their_digits"),
-        (LOSSES, "test_trap_ratios_of_far_models_stay_finite"),
-    ],
-    "same temperature in sampling and log-probabilities, first ratio 1": [
-        (HERE, "test_trap_first_ratio_is_one_at_every_temperature"),
-        (LOSSES, "test_trap_first_ratio_is_one"),
-        ("unit/models/language/test_architectures.py", "test_trap_first_step_ratio_is_one"),
-    ],
-    "left-padding invariance": [("unit/models/language/test_architectures.py", "test_trap_left_padding_invariance")],
-    "accumulation and data-parallel splits give the gradient of one batch": [
-        (ACCUMULATION, "test_trap_gradient_accumulation_gives_the_gradient_of_one_batch"),
-        ("unit/algorithms/test_text_parallel.py", "test_trap_data_parallel_learning_gives_the_gradient_of_one_batch"),
-    ],
-    "token-in-token-out": [
-        ("unit/models/language/test_tokens.py", "test_trap_token_in_token_out"),
-        ("unit/rollouts/test_sampler.py", "test_trap_a_completion_is_the_tokens_that_were_sampled"),
-    ],
-    "chosen and rejected share the prompt's tokens": [
-        (REWARD_MODEL, "test_trap_chosen_and_rejected_share_the_prompts_tokens"),
-        ("unit/ops/test_micro_batches.py", "test_trap_chosen_and_rejected_share_the_prompt_s_tokens"),
-    ],
-    "reward models invariant to a shift: centred": [
-        (REWARD_MODEL, "test_trap_reward_models_are_invariant_to_a_shift"),
-        (
-            "unit/ops/test_preference_losses.py",
-            "test_trap_a_pairwise_loss_does_not_change_with_a_shift_and_centring_holds_it",
-        ),
-    ],
-    "resume bit-identical, at epoch boundaries too": [
-        (ACCUMULATION, "test_trap_resume_is_bit_identical"),
-        (REWARD_MODEL, "test_trap_resume_is_bit_identical_at_epoch_boundaries_too"),
-    ],
-}
-"""Trap to (file, test)."""
-
 NO_KL = KLConfig(coefficient=0.0)
 MAKERS = {RLOO: RLOOConfig, GRPO: GRPOConfig, TextPPO: TextPPOConfig}
 
@@ -132,18 +51,6 @@ def learner(request):
 def policy_part(gradient, *shape):
     """Of the table; what follows is the value head's."""
     return gradient[: math.prod(shape)].view(shape)
-
-
-def test_every_trap_has_its_tests_and_every_test_of_a_trap_is_listed():
-    pattern = re.compile(r"^def (test_\w+)", re.MULTILINE)
-    found = {
-        (str(path.relative_to(TESTS)), name)
-        for path in TESTS.rglob("test_*.py")
-        for name in pattern.findall(path.read_text(encoding="utf-8"))
-    }
-    listed = {test for tests in TRAPS.values() for test in tests}
-    assert listed <= found
-    assert {test for test in found if test[1].startswith("test_trap_")} <= listed
 
 
 @pytest.mark.parametrize("fast", [True, False], ids=["rows that share", "rows of their own"])

@@ -31,6 +31,8 @@ NAMES = [
     "backflip",
     "preferences",
     "acquisition",
+    "kinds",
+    "asking",
     "mujoco-batch",
     "console-overhead",
     "ingest",

@@ -6,7 +6,7 @@ from typing import Any
 
 from heeler.algorithms import BCConfig, DAggerConfig, SQILConfig
 from heeler.loop.config import RunConfig
-from heeler.recipes import imitation, ppo, preferences
+from heeler.recipes import imitation, kinds, ppo, preferences
 
 
 def tiny_ppo(env: str = "CartPole-v1", **settings: Any) -> RunConfig:
@@ -48,5 +48,28 @@ def tiny_preferences(env: str = "Pendulum-v1", *, teacher: str = "oracle", **set
         env=replace(config.env, num_envs=16),
         algorithm=replace(config.algorithm, num_epochs=1),
         preferences=asking,
+        **settings,
+    )
+
+
+def tiny_kinds(env: str = "Pendulum-v1", *, of: str = "preference,rating", **settings: Any) -> RunConfig:
+    """A few fits of a small reward model to two minutes of people's time."""
+    config = kinds(env=env, budget_s=120, total_steps=12 * 16 * 64, kinds=of)
+    assert config.kinds is not None
+    reward = replace(config.kinds.model.reward, max_epochs=3, hidden_sizes=(8,), validation_share=0.3)
+    asking = replace(
+        config.kinds,
+        refit_every=6,
+        num_warmup_rollouts=2,
+        segment_length=20,
+        num_candidates=3,
+        model=replace(config.kinds.model, reward=reward),
+    )
+    settings = {"checkpoint_every": 4, "num_evaluation_episodes": 4, **settings}
+    return replace(
+        config,
+        env=replace(config.env, num_envs=16),
+        algorithm=replace(config.algorithm, num_epochs=1),
+        kinds=asking,
         **settings,
     )

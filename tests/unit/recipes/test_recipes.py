@@ -20,6 +20,7 @@ from heeler.recipes.preferences import fixed_length_settings
 
 NEEDED: dict[str, dict[str, Any]] = {
     "backflip": {},
+    "kinds": {"env": "Hopper-v5"},
     "preferences": {"env": "Hopper-v5"},
     "ppo": {"env": "Hopper-v5"},
     "reward-model": {"data": "pairs.jsonl", "model": "first"},
@@ -37,6 +38,9 @@ OTHER: dict[str, Any] = {
     "env": "Walker2d-v5",
     "seed": 5,
     "budget": 333,
+    "budget_s": 333,
+    "kinds": "rating,correction",
+    "asking": "uniform",
     "total_steps": 777_777,
     "teacher": "people",
     "acquisition": "entropy",

@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -381,3 +382,73 @@ def test_bad_settings_are_refused(config_class: Any, bad: dict[str, Any]):
 def test_settings_of_the_kernel_are_refused_for_the_gaussian():
     with pytest.raises(ConfigError, match="bandwidth is for the kernel and would be ignored"):
         DensityConfig(kind="gaussian", bandwidth=1.0)
+
+
+NUM_PLACES, WANTED = 7, np.eye(7)[3]
+STEPS_ON = {"as shown": (-1, 1), "the other way round": (1, -1)}
+
+
+def soft_values(paid_SA: np.ndarray, moves: tuple[int, int]) -> np.ndarray:
+    """[S, A] of a ring on which each action moves by its own number, by value iteration."""
+    places, value_S = np.arange(NUM_PLACES), np.zeros(NUM_PLACES)
+    for _ in range(500):
+        after_SA = np.stack([value_S[(places + move) % NUM_PLACES] for move in moves], 1)
+        q_SA = paid_SA + 0.9 * after_SA
+        value_S = np.log(np.exp(q_SA).sum(1))
+    return q_SA - value_S[:, None]
+
+
+def walked(log_policy_SA: np.ndarray, num_steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """([T+1, S] places as vectors, [T, 1] actions)."""
+    generator, place, places, actions = np.random.default_rng(seed), 0, [0], []
+    for _ in range(num_steps):
+        actions.append(int(generator.random() < np.exp(log_policy_SA[place, 1])))
+        place = (place + STEPS_ON["as shown"][actions[-1]]) % NUM_PLACES
+        places.append(place)
+    return np.eye(NUM_PLACES, dtype=np.float32)[places], np.array(actions)[:, None]
+
+
+def as_rollout(observation: np.ndarray, action: np.ndarray) -> Any:
+    made = rollout(num_steps=len(action), num_envs=1, action=action[:, None], executed=action[:, None])
+    return replace(made, observation=observation[:, None], final_observation=np.zeros((0, NUM_PLACES), np.float32))
+
+
+@pytest.mark.parametrize("inputs", [("observation",), ("observation", "action")], ids=["states", "states and actions"])
+def test_airl_transfers_only_with_a_state_only_reward_tested_under_changed_dynamics(inputs: Any):
+    """At AIRL's optimum, where learner and expert do the same; then the two actions change places."""
+    expert_SA = soft_values(np.tile(WANTED[:, None], 2), STEPS_ON["as shown"])
+    observation, action = walked(expert_SA, 4000, 1)
+    shown = Demonstrations(episodes=(Demonstration(observation=observation, action=action, terminated=False),))
+    acted = as_rollout(*walked(expert_SA, 4000, 2))
+    space = gymnasium.spaces.Discrete(2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        policy = Policy(PolicyConfig(hidden_sizes=(NUM_PLACES,)), NUM_PLACES, space)
+    with torch.no_grad():
+        # One unit for each place: a table.
+        policy.actor.layers[0].weight.copy_(torch.eye(NUM_PLACES))
+        policy.actor.layers[0].bias.zero_()
+        policy.actor.layers[-1].weight.copy_(torch.tensor(expert_SA.T / np.tanh(1.0)))
+        policy.actor.layers[-1].bias.zero_()
+    # A reward that sees actions can do without a potential: what it has taken up of the dynamics is nobody's choice.
+    units = (32, 32) if inputs == ("observation",) else (1,)
+    config = AIRLConfig(
+        inputs=inputs,
+        potential_hidden_sizes=units,
+        discriminator=replace(PLAIN, num_gradient_steps=400, minibatch_size=256),
+    )
+    airl = AIRL(config, NUM_PLACES, space, shown, discount=0.9)
+    state, _ = airl.update(airl.init(0), acted, policy)
+    every_place = np.eye(NUM_PLACES, dtype=np.float32)[[*np.repeat(range(NUM_PLACES), 2), 0]]
+    each = as_rollout(every_place, np.tile([0, 1], NUM_PLACES)[:, None])
+    learned_SA = airl.step_reward(state, airl.space.acted(each, None))
+    paid_SA = learned_SA.view(NUM_PLACES, 2).numpy().astype(float)
+    off = {}
+    for name, moves in STEPS_ON.items():
+        wanted_SA = soft_values(np.tile(WANTED[:, None], 2), moves)
+        off[name] = np.abs(np.exp(soft_values(paid_SA, moves)) - np.exp(wanted_SA)).mean()
+    assert off["as shown"] < 0.06
+    if inputs == ("observation",):
+        assert off["the other way round"] < 0.06
+    else:
+        assert off["the other way round"] > 0.1

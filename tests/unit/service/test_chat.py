@@ -471,6 +471,11 @@ def kept_feedback(place: Place) -> list[tuple[str, Any, str]]:
         ("rating", {"stars": 4}, {"score": 4.0, "low": 1.0, "high": 5.0}),
         ("correction", {"text": "Better."}, {"text": "Better."}),
         ("critique", {"text": "too long", "start": 0, "end": 5}, {"text": "too long", "start": 0, "end": 5}),
+        (
+            "critique",
+            {"text": "just so", "start": 0, "end": 5, "sign": 1},
+            {"text": "just so", "start": 0, "end": 5, "sign": 1},
+        ),
     ],
 )
 def test_every_kind_of_feedback(place: Place, kind: str, value: dict[str, Any], kept: dict[str, Any]) -> None:

@@ -64,7 +64,7 @@ def compared(said: Said) -> TextPair | None:
 def sign_of(said: Said) -> int | None:
     """Whether one text was liked (1) or not (-1); None where nothing of the kind was said.
 
-    A rating in the middle says nothing. What is criticised is not liked, and words on a part
+    A rating in the middle says nothing. Of a part without a sign: what is criticised is not liked, and words on a part
     are criticism unless they are plainly praise.
     """
     value = said.feedback.value
@@ -76,7 +76,7 @@ def sign_of(said: Said) -> int | None:
             middle = (value["low"] + value["high"]) / 2
             return (value["score"] > middle) - (value["score"] < middle) or None
         case "critique":
-            return 1 if is_praise(value["text"]) else -1
+            return value.get("sign") or (1 if is_praise(value["text"]) else -1)
         case _:
             return None
 

@@ -43,8 +43,8 @@ def _questions(kind: FeedbackKind) -> list[dict[str, Any]]:
     if kind == "evaluation":
         return [_labels(kind, ("good", "bad", NEITHER))]
     if kind == "critique":
-        label = {"value": "part", "text": "part", "description": None}
-        span = {"type": "span", "field": "completion", "options": [label], "allow_overlapping": False}
+        labels = [{"value": name, "text": name, "description": None} for name in ("part", "good", "bad")]
+        span = {"type": "span", "field": "completion", "options": labels, "allow_overlapping": False}
         return [_named("part", span, required=False), _text("critique")]
     return [_text(kind)]
 

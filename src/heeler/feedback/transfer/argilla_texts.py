@@ -7,7 +7,8 @@ A kind of question has these answers, whose questions `argilla_settings` gives f
     preference     a label of `preference`: left, right, equal or cant_tell
     rating         a whole number from 0 to 10 as `rating`; else the number as text in `score`
     evaluation     a label of `evaluation`: good, bad or neither
-    critique       a span of `part` over the completion, and the text of `critique`
+    critique       a span of `part` over the completion, labelled good, bad or part (nobody said which), and the text of
+                   `critique`
     correction     the text of `correction`
     demonstration  the text of `demonstration`
 
@@ -28,7 +29,14 @@ from heeler.feedback.transfer.items import Left, check_list, check_object, shown
 from heeler.feedback.transfer.segment_fields import message_fields
 from heeler.feedback.transfer.shown_texts import Shown, side_of
 from heeler.feedback.transfer.tally import Tally
-from heeler.feedback.transfer.text_answers import evaluation_of, evaluation_word, kind_of_text, rating_of
+from heeler.feedback.transfer.text_answers import (
+    evaluation_of,
+    evaluation_word,
+    kind_of_text,
+    part_label,
+    rating_of,
+    sign_of_label,
+)
 from heeler.feedback.transfer.text_positions import from_utf16, to_utf16
 
 RATINGS = (0, 10)
@@ -117,7 +125,7 @@ def _given(kind: FeedbackKind, value: Mapping[str, Any], completion: str) -> dic
         return {"evaluation": evaluation_word(value)}
     if kind == "critique":
         ends = {end: to_utf16(completion, value[end]) for end in ("start", "end")}
-        return {"part": [{"label": "part", **ends}], "critique": value["text"]}
+        return {"part": [{"label": part_label(value), **ends}], "critique": value["text"]}
     return {kind: value["text"]}
 
 
@@ -209,7 +217,7 @@ def _critiques(value: object, words: str | None, completion: str, where: str) ->
         text = span.get("label") if words is None else words
         if not isinstance(text, str):
             raise DataError(f"{field}.label: expected text, got {shown(text)}")
-        yield "critique", {"text": text, **ends}
+        yield "critique", {"text": text, **ends, **sign_of_label([span.get("label")])}
 
 
 def _number(value: str, where: str) -> float:

@@ -32,7 +32,7 @@ _BODIES: Mapping[FeedbackKind, str] = {
   </Choices>
 """,
     "critique": f"""\
-  <Labels name="part" toName="completion"><Label value="part"/></Labels>
+  <Labels name="part" toName="completion"><Label value="part"/><Label value="good"/><Label value="bad"/></Labels>
 {_TEXT}\
   <TextArea name="critique" toName="completion" perRegion="true" maxSubmissions="1" required="true"/>
 """,

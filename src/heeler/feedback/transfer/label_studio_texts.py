@@ -7,7 +7,8 @@ these results, whose tags `label_studio_settings` gives as the configuration of 
     preference     a pairwise of `preference`; for neither side a choice of `neither`: equal or cant_tell
     rating         stars of `rating` on the scale from 1 to 5; else the number `score`
     evaluation     a choice of `evaluation`: good, bad or neither
-    critique       a region of `part` over the completion, and the text of `critique` for that region
+    critique       a region of `part` over the completion, labelled good, bad or part (nobody said which), and the text
+                   of `critique` for that region
     correction     the text of `correction`
     demonstration  the text of `demonstration`
 
@@ -27,7 +28,15 @@ from heeler.feedback.transfer.carried import asked_fields, carried_fields, scale
 from heeler.feedback.transfer.items import Left, check_list, check_object, check_string, shown
 from heeler.feedback.transfer.segment_fields import message_fields
 from heeler.feedback.transfer.shown_texts import Shown, side_of
-from heeler.feedback.transfer.text_answers import evaluation_of, evaluation_word, kind_of_text, prompt_text, rating_of
+from heeler.feedback.transfer.text_answers import (
+    evaluation_of,
+    evaluation_word,
+    kind_of_text,
+    part_label,
+    prompt_text,
+    rating_of,
+    sign_of_label,
+)
 from heeler.feedback.transfer.text_positions import from_utf16, to_utf16
 
 STARS = (1.0, 5.0)
@@ -126,7 +135,7 @@ def _results(kind: FeedbackKind, value: Mapping[str, Any], completion: str, name
         start, end = value["start"], value["end"]
         region = {"start": start, "end": end, "text": completion[start:end]}
         return [
-            result("part", "completion", "labels", {**region, "labels": ["part"]}),
+            result("part", "completion", "labels", {**region, "labels": [part_label(value)]}),
             result("critique", "completion", "textarea", {**region, "text": [value["text"]]}),
         ]
     return [result(kind, "completion", "textarea", {"text": [value["text"]]})]
@@ -202,7 +211,7 @@ def _critique(value: Mapping[str, Any], words: Mapping[str, Any] | None, complet
         text = ", ".join(check_string(label, f"{field}.labels") for label in labels)
     else:
         text = "\n\n".join(_texts(check_object(words.get("value"), field), field))
-    return {"text": text, "start": start, "end": end}
+    return {"text": text, "start": start, "end": end, **sign_of_label(value.get("labels"))}
 
 
 def _part(value: Mapping[str, Any], completion: str, field: str) -> tuple[int, int]:

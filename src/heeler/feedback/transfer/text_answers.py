@@ -1,7 +1,7 @@
 """Answers about texts in the words of other programs: what their questions and tags are called, and what good is."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import FeedbackKind, Message
@@ -24,6 +24,17 @@ def kind_of_text(name: str) -> FeedbackKind | None:
         (_CRITIQUES, "critique"),
     )
     return next((kind for words, kind in kinds if word in words), None)
+
+
+def part_label(value: Mapping[str, Any]) -> str:
+    """What the marked part of a critique is called: `good`, `bad`, or `part` where nobody said which."""
+    return {1: "good", -1: "bad"}.get(value.get("sign", 0), "part")
+
+
+def sign_of_label(labels: object) -> dict[str, Any]:
+    """The sign that the label of a marked part gives a critique; nothing where it is none of `good` and `bad`."""
+    names = cast(list[Any], labels) if isinstance(labels, list) else []
+    return {"sign": {"good": 1, "bad": -1}[names[0]]} if len(names) == 1 and names[0] in ("good", "bad") else {}
 
 
 def evaluation_word(value: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ from heeler.oversight.monitors.entropy_collapse import EntropyCollapse
 from heeler.oversight.monitors.fast_answers import FastAnswers
 from heeler.oversight.monitors.feedback_stops import FeedbackStops
 from heeler.oversight.monitors.gradients import Gradients
+from heeler.oversight.monitors.hard_questions import HardQuestions
 from heeler.oversight.monitors.kl_spike import KlSpike
 from heeler.oversight.monitors.monitor import Monitor, Setup
 from heeler.oversight.monitors.observations import Observations
@@ -62,6 +63,7 @@ MONITORS: tuple[type[Monitor], ...] = (
     DisagreeingPerson,
     AgreementDrift,
     FeedbackStops,
+    HardQuestions,
     SlowUpdates,
     Resources,
     Checkpoints,

@@ -20,6 +20,7 @@ MONITOR_NAMES: tuple[str, ...] = (
     "fast_answers",
     "feedback_stops",
     "gradients",
+    "hard_questions",
     "kl_spike",
     "observations",
     "one_sided_answers",

@@ -29,7 +29,8 @@ def query_and_value(
             rating: {"stars": 1 to 5}
             preference: {"other": id, "other_choice": int, "better": "this" | "other" | "equal" | "cant_tell"}
             correction: {"text": the whole answer as it should be}
-            critique: {"text": what is said, "start": int, "end": int}, in characters of the answer as it was shown
+            critique: {"text": what is said, "start": int, "end": int}, in characters of the answer as it was shown, and
+                "sign": 1 for a good part or -1 for a bad one, where the person said which
 
     Raises:
         DataError: naming the field that does not hold.
@@ -56,11 +57,12 @@ def query_and_value(
 
 
 def _critique(completion: Completion, value: Mapping[str, Any]) -> dict[str, Any]:
-    fields = check_fields(value, ["text", "start", "end"])
+    fields = check_fields(value, ["text", "start", "end"], optional=["sign"])
     start = check_whole(fields["start"], "value.start", low=0, high=2**31)
     end = check_whole(fields["end"], "value.end", low=start + 1, high=2**31)
     kept_start, kept_end = kept_part(completion.marks, start, end)
-    return {"text": fields["text"], "start": kept_start, "end": kept_end}
+    said = {"text": fields["text"], "start": kept_start, "end": kept_end}
+    return said | ({"sign": fields["sign"]} if "sign" in fields else {})
 
 
 def _preference(

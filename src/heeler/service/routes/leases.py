@@ -4,7 +4,7 @@ from fastapi import Request
 
 from heeler.core.nouns import Lease
 from heeler.feedback.form import Form
-from heeler.feedback.kinds import KINDS
+from heeler.feedback.kinds import AIDS, KINDS
 from heeler.feedback.sides import is_flipped
 from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, Page, ShownSegmentOut
 from heeler.service.care import check_day, require_consent, today_of
@@ -39,7 +39,8 @@ def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
     )
     facts = opened.store.segment_facts({i for lease in leases for i in lease.query.segment_ids})
     num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
-    return Page(items=[_lease_out(lease, num_steps) for lease in leases], next=None)
+    hard = opened.store.setting(AIDS, [])
+    return Page(items=[_lease_out(lease, num_steps, aids=lease.query.kind in hard) for lease in leases], next=None)
 
 
 def give_back(request: Request, run: str, query_id: str) -> None:
@@ -47,7 +48,7 @@ def give_back(request: Request, run: str, query_id: str) -> None:
     service_of(request).runs.open(run).store.give_back(caller_of(request).person.id, [query_id])
 
 
-def _lease_out(lease: Lease, num_steps: dict[str, int]) -> LeaseOut:
+def _lease_out(lease: Lease, num_steps: dict[str, int], *, aids: bool) -> LeaseOut:
     query = lease.query
     return LeaseOut(
         query_id=query.id,
@@ -56,6 +57,7 @@ def _lease_out(lease: Lease, num_steps: dict[str, int]) -> LeaseOut:
         segments=[ShownSegmentOut(id=i, num_steps=num_steps[i]) for i in query.segment_ids],
         expires_unix_s=lease.expires_unix_s,
         flip=len(query.segment_ids) == 2 and is_flipped(query.id, lease.annotator),
+        aids=aids,
     )
 
 

@@ -77,7 +77,7 @@ def get_clip_sheet(request: Request, run: str, step: int) -> Response:
 
 def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> RunFacts:
     config, now_s = directory.config(), time.time()
-    asking = config.get("preferences")
+    asking = config.get("preferences") or config.get("kinds")
     num_open, last_answer_s, stale, held, warned, drifted = 0, None, None, None, None, None
     if has_store(directory):
         store = runs.open(directory.path.name).store

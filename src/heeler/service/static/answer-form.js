@@ -131,6 +131,43 @@ class MarksInput {
   }
 }
 
+// Good, bad, or neither said; a second press takes it back.
+class SignInput {
+  constructor(item, page, control) {
+    this.field = control.field;
+    this.sign = null;
+    this.buttons = control.choices.map(([value, label]) => {
+      const sign = Number(value);
+      const key = sign > 0 ? "g" : "b";
+      const button = keyButton(label, key, () => this.choose(sign), sign > 0 ? "choice good" : "choice bad");
+      button.setAttribute("aria-pressed", "false");
+      return [sign, button];
+    });
+    const buttons = this.buttons.map(([, button]) => button);
+    this.element = element(
+      "div",
+      { class: "stack", role: "group", "aria-label": control.label },
+      element("p", { class: "hint", text: `${control.label}:` }),
+      element("div", { class: "choices two" }, ...buttons),
+    );
+  }
+
+  choose(sign) {
+    this.sign = this.sign === sign ? null : sign;
+    for (const [value, button] of this.buttons) button.setAttribute("aria-pressed", String(value === this.sign));
+  }
+
+  key(event) {
+    const sign = { g: 1, "+": 1, b: -1, "-": -1 }[event.key];
+    if (sign !== undefined && !event.repeat) this.choose(sign);
+    return sign !== undefined;
+  }
+
+  read() {
+    return this.sign === null ? {} : { [this.field]: this.sign };
+  }
+}
+
 class TextInput {
   constructor(item, page, control) {
     this.field = control.field;
@@ -161,6 +198,7 @@ const INPUTS = {
   steps: StepInput,
   action: ActionInput,
   segment: DriveInput,
+  sign: SignInput,
 };
 
 // A button that says which key does the same.

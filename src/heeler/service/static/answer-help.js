@@ -5,7 +5,7 @@ const KEYS = {
   preference: [["← →", "the left or the right one is better"], ["↓", "equally good"], ["↑", "cannot tell"]],
   rating: [["0 – 9", "the score"], ["+", "the score 10"]],
   evaluation: [["g or +", "good, at this moment"], ["b or −", "bad, at this moment"], ["⌫", "remove the last mark"]],
-  critique: [],
+  critique: [["g or +", "the part is good"], ["b or −", "the part is bad"]],
   correction: [],
   demonstration: [["arrows, digits", "drive, as the buttons say"], ["Space", "let time pass"]],
 };

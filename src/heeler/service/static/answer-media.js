@@ -22,6 +22,11 @@ export class Clip {
     else drawCurves(context, this.curves, this.numSteps, step);
   }
 
+  // Draw the numbers behind what there is to see.
+  drawNumbers(context, step) {
+    drawCurves(context, this.curves, this.numSteps, step);
+  }
+
   // The action that was executed at a step.
   actionAt(step) {
     return this.curves.action[lastUpTo(this.curves.steps, step)];

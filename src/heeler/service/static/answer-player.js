@@ -4,6 +4,7 @@ import { PICTURE } from "./answer-media.js";
 
 const LOOP_AT_LEAST_S = 2;
 const REST_S = 0.4;
+const AIDED_SPEED = 1 / 2;
 const FASTEST = 4;
 const SLOWEST = 1 / 64;
 
@@ -14,6 +15,7 @@ export class Player {
     this.onStep = onStep;
     this.clips = [];
     this.canvases = [];
+    this.numbers = [];
     this.timeS = 0;
     this.speed = 1;
     this.isPlaying = false;
@@ -42,23 +44,30 @@ export class Player {
     requestAnimationFrame(this.tick);
   }
 
-  // Show other clips from their beginning.
-  show(clips, labels) {
+  // Show other clips from their beginning; slowly, and with the numbers behind them, where that is wanted.
+  show(clips, labels, { slow = false, numbers = false } = {}) {
     this.root.hidden = false;
     this.clips = clips;
     const steps = clips.map((clip) => `${clip.numSteps} steps`);
     const figures = clips.map((clip, place) => {
       const canvas = element("canvas", { width: PICTURE * 2, height: PICTURE * 2, role: "img" });
       canvas.setAttribute("aria-label", `${labels[place]}: a clip of ${steps[place]}`);
-      return element("figure", {}, element("figcaption", { text: labels[place] }), canvas);
+      const made = element("figure", {}, element("figcaption", { text: labels[place] }), canvas);
+      if (numbers && clips[place].film !== null) {
+        const behind = element("canvas", { width: PICTURE * 2, height: PICTURE, class: "numbers", role: "img" });
+        behind.setAttribute("aria-label", `${labels[place]}: the numbers behind the clip`);
+        made.append(behind);
+      }
+      return made;
     });
     this.canvases = figures.map((figure) => figure.querySelector("canvas"));
+    this.numbers = figures.map((figure) => figure.querySelector("canvas.numbers"));
     fill(this.pictures, ...figures);
     this.pictures.classList.toggle("two", clips.length === 2);
     this.numSteps = Math.max(...clips.map((clip) => clip.numSteps));
     this.stepS = clips[0].stepS;
     const durationS = this.numSteps * this.stepS;
-    this.speed = Math.min(1, durationS / LOOP_AT_LEAST_S);
+    this.speed = Math.min(1, durationS / LOOP_AT_LEAST_S) * (slow ? AIDED_SPEED : 1);
     this.slider.max = String(this.numSteps - 1);
     this.timeS = 0;
     this.shownStep = -1;
@@ -143,7 +152,10 @@ export class Player {
     if (step === this.shownStep) return;
     this.shownStep = step;
     this.clips.forEach((clip, place) => {
-      clip.draw(this.canvases[place].getContext("2d"), Math.min(step, clip.numSteps - 1));
+      const shown = Math.min(step, clip.numSteps - 1);
+      clip.draw(this.canvases[place].getContext("2d"), shown);
+      const numbers = this.numbers[place];
+      if (numbers !== null) clip.drawNumbers(numbers.getContext("2d"), shown);
     });
     this.slider.value = String(step);
     this.place.textContent = `${step + 1} / ${this.numSteps}`;

@@ -134,6 +134,7 @@ PLANTED: list[tuple[str, Any]] = [
         ),
     ),
     ("feedback_stops", with_row(num_open=3)),
+    ("hard_questions", with_row(**{"kinds/preference/cannot_judge": 1.0, "kinds/preference/silent_share": 0.6})),
     ("slow_updates", with_row(acting_s=0.5)),
     ("resources", with_row(machine={"free_disk_mb": 100.0})),
     ("resources", with_row(machine={"memory_mb": 9000.0})),
