@@ -1,0 +1,115 @@
+"""What people answered in a run, and which of it the reward did not learn from. Shapes: Q comparisons, K clips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from heeler.core.errors import RunError
+from heeler.core.nouns import Feedback, Segment
+from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.feedback.store import Store
+from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.loop.config import RunConfig
+from heeler.rewards.preference_model import is_validation
+
+MAX_CLIPS = 1500
+_CHOICE: Mapping[str, float] = {"left": 1.0, "right": 0.0, "equal": 0.5}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HeldOut:
+    """Comparisons that the reward did not learn from."""
+
+    by: str
+    """What keeps them apart, in words."""
+    left_Q: np.ndarray
+    """Place of the left clip among all."""
+    right_Q: np.ndarray
+    choice_Q: np.ndarray
+    """1 left, 0 right, 0.5 equally good."""
+    step_Q: np.ndarray
+    """At which each was asked."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Answers:
+    """What a run was told."""
+
+    clips: list[Segment]
+    """That people judged: those of all held-out comparisons, and of others as many as there is room for."""
+    held_out: HeldOut
+    num_answers: int
+
+
+def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint) -> Answers:
+    """The answers that a checkpoint knows of.
+
+    Raises:
+        RunError: there are none.
+        DataError: a clip is missing or altered.
+    """
+    learned, apart = _positions(config, checkpoint)
+    if not has_store(directory) or not learned:
+        raise RunError(f"{directory.path} learned from no answer yet; answer some questions first")
+    with open_store(directory) as store:
+        given = _given(store, learned | apart)
+        queries = {query.id: query for query in store.queries(list({f.query_id for f in given.values()}))}
+        shown = list(dict.fromkeys(i for query in queries.values() for i in query.segment_ids))
+        segments = control_segments(store, shown)
+    if not segments:
+        raise RunError(
+            f"{directory.path}: every answer that it learned from was withdrawn; there is nothing to look at"
+        )
+    rows: list[tuple[str, str, float, int]] = []
+    for position, feedback in given.items():
+        choice = _CHOICE.get(str(feedback.value.get("choice"))) if feedback.kind == "preference" else None
+        query = queries.get(feedback.query_id)
+        if choice is None or query is None:
+            continue
+        left, right = query.segment_ids
+        if position in apart or (not apart and _kept_for_validation(config, segments[left], segments[right])):
+            rows.append((left, right, choice, query.asked_step))
+    first = dict.fromkeys(name for left, right, _, _ in rows for name in (left, right))
+    names = list(first) + [name for name in segments if name not in first]
+    names = names[: max(MAX_CLIPS, len(first))] if len(names) > MAX_CLIPS else names
+    place = {name: number for number, name in enumerate(names)}
+    by = "answers of people who are held out" if apart else "answers about trajectories kept for validation"
+    return Answers(
+        clips=[segments[name] for name in names],
+        held_out=HeldOut(
+            by=by,
+            left_Q=np.array([place[left] for left, _, _, _ in rows], np.int64),
+            right_Q=np.array([place[right] for _, right, _, _ in rows], np.int64),
+            choice_Q=np.array([choice for _, _, choice, _ in rows]),
+            step_Q=np.array([step for _, _, _, step in rows], np.int64),
+        ),
+        num_answers=len(learned),
+    )
+
+
+def _positions(config: RunConfig, checkpoint: Checkpoint) -> tuple[set[int], set[int]]:
+    """Of answers that were handed to the reward, and of those by people who are held out."""
+    if config.preferences is not None:
+        state: Mapping[str, Any] = checkpoint.state["preferences"]
+        return {p for p, _ in state.get("taken", [])}, {p for p, _ in state.get("held_out", [])}
+    return {position for position, *rest in checkpoint.state["kinds"]["answers"]}, set()
+
+
+def _kept_for_validation(config: RunConfig, *segments: Segment) -> bool:
+    if config.preferences is not None:
+        share = config.preferences.model.validation_share
+    else:
+        assert config.kinds is not None
+        share = config.kinds.model.reward.validation_share
+    return any(is_validation(segment.trajectory_id, share) for segment in segments)
+
+
+def _given(store: Store, positions: set[int]) -> dict[int, Feedback]:
+    found: dict[int, Feedback] = {}
+    after = 0
+    while page := store.feedback_after(after, limit=10_000, up_to_step=None):
+        found |= {position: feedback for position, feedback in page if position in positions}
+        after = page[-1][0]
+    return found
