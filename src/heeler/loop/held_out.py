@@ -27,6 +27,6 @@ def check_held_out(people: Collection[str], seed: int, share: float) -> None:
     number = sum(is_held_out_person(person, seed, share) for person in people)
     if share and number in (0, len(people)):
         raise ConfigError(
-            f"preferences.held_out_people: {share} holds out {number} of the crowd's {len(people)} people, by their ids "
-            "and the seed; set another share or seed, or make the crowd larger"
+            f"preferences.held_out_people: {share} holds out {number} of the crowd's {len(people)} people, by their "
+            "ids and the seed; set another share or seed, or make the crowd larger"
         )

@@ -91,10 +91,8 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
 
 def _positions(config: RunConfig, checkpoint: Checkpoint) -> tuple[set[int], set[int]]:
     """Of answers that were handed to the reward, and of those by people who are held out."""
-    if config.preferences is not None:
-        state: Mapping[str, Any] = checkpoint.state["preferences"]
-        return {p for p, _ in state.get("taken", [])}, {p for p, _ in state.get("held_out", [])}
-    return {position for position, *rest in checkpoint.state["kinds"]["answers"]}, set()
+    state: Mapping[str, Any] = checkpoint.state["preferences" if config.preferences is not None else "kinds"]
+    return {position for position, _ in state["taken"]}, {position for position, _ in state.get("held_out", [])}
 
 
 def _kept_for_validation(config: RunConfig, *segments: Segment) -> bool:

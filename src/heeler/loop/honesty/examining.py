@@ -25,8 +25,8 @@ from heeler.loop.honesty.unlike import look_in, seen_clips, seen_episodes
 from heeler.loop.reading import newest_sound_checkpoint, policy_of, shield_state
 
 NO_HINTS = (
-    "hints: no question of this run records who suggested an answer or what a helper said of it, so that whether people "
-    "follow a hint cannot be told; the side and the newer policy are looked at"
+    "hints: no question of this run records who suggested an answer or what a helper said of it, so that whether "
+    "people follow a hint cannot be told; the side and the newer policy are looked at"
 )
 FEW_ANSWERS = 20
 
@@ -174,8 +174,8 @@ def _missing(config: RunConfig, answers: Answers | None, num_points: int, *, has
     found: list[str] = []
     if num_points < 5:
         found.append(
-            f"over-optimisation: {num_points - 1} policies of this run are still on disk, and a curve needs 4; begin runs "
-            "with a larger keep_checkpoints"
+            f"over-optimisation: {num_points - 1} policies of this run are still on disk, and a curve needs 4; begin "
+            "runs with a larger keep_checkpoints"
         )
     if not has_ends:
         found.append("shortcuts: no episode was terminated, so that staying alive cannot be told apart")

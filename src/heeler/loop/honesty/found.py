@@ -19,6 +19,8 @@ from heeler.evaluation.honesty.unlike import DistanceBin
 HONESTY_NAME = "honesty.json"
 SituationVerdict = Literal["like what people saw", "partly unlike", "mostly unlike", "not sure", "too little to say"]
 
+SuiteVerdict = Literal["better", "worse", "no sign", "too little to say"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyPoint:
@@ -58,7 +60,7 @@ class SuiteFound:
     before: float | None
     after: float | None
     change: Estimate | None
-    verdict: Literal["better", "worse", "no sign", "too little to say"]
+    verdict: SuiteVerdict
 
 
 @dataclass(frozen=True, kw_only=True)

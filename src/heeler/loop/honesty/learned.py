@@ -5,9 +5,13 @@ Shapes: M members, T steps, N environments, K clips.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from heeler.core.errors import RunError
 from heeler.core.named import under
@@ -58,29 +62,49 @@ def _from_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkp
     if config.preferences is not None:
         model, state = learned_preferences(checkpoint, config, policy)
         is_fitted = checkpoint.state["preferences"]["num_fits"] > 0
-        offset_M, scale_M = state.offset_M, state.scale_M
+        found = _scaled(partial(model.predict, state), partial(model.segment_returns, state), state, model.features)
     else:
-        model, state = learned_kinds(checkpoint, config, policy)
-        is_fitted, offset_M, scale_M = state.num_fits > 0, state.scale.offset_M, state.scale.scale_M
+        joint, known = learned_kinds(checkpoint, config, policy)
+        is_fitted = known.num_fits > 0
+        found = _scaled(
+            partial(joint.predict, known), partial(joint.segment_returns, known), known.scale, joint.features
+        )
     if not is_fitted:
         raise RunError(f"{directory.path} has not fitted its reward to an answer yet; let it run until it has")
-    # Each pair of model and state is of one kind, which the type checker cannot tell.
-    learner, held = _untyped(model), _untyped(state)
+    return found
+
+
+class _Scale(Protocol):
+    """What is taken off each member's raw prediction, and what it is then multiplied by."""
+
+    offset_M: Tensor
+    scale_M: Tensor
+
+
+def _scaled(
+    predict: Callable[[Rollout], Tensor],
+    returns: Callable[[Sequence[Segment]], Tensor],
+    scale: _Scale,
+    features: StepFeatures,
+) -> LearnedReward:
+    """From raw predictions to what the learner is paid.
+
+    Args:
+        predict: [M, T, N] raw predictions of a rollout.
+        returns: [M, K] raw returns of clips.
+        scale: of the reward.
+        features: that it sees.
+    """
 
     def of_steps(rollout: Rollout, _: Policy) -> np.ndarray:
-        raw_MTN = learner.predict(held, rollout)
-        return ((raw_MTN - offset_M[:, None, None]) * scale_M[:, None, None]).numpy().astype(np.float64)
+        raw_MTN = predict(rollout)
+        return ((raw_MTN - scale.offset_M[:, None, None]) * scale.scale_M[:, None, None]).numpy().astype(np.float64)
 
     def of_clips(segments: Sequence[Segment]) -> np.ndarray:
-        length_K = np.array([len(segment) for segment in segments])
-        mean_MK = learner.segment_returns(held, segments).numpy() / length_K
-        return ((mean_MK - offset_M[:, None].numpy()) * scale_M[:, None].numpy()).mean(0).astype(np.float64)
+        mean_MK = returns(segments) / torch.tensor([len(segment) for segment in segments])
+        return ((mean_MK - scale.offset_M[:, None]) * scale.scale_M[:, None]).mean(0).numpy().astype(np.float64)
 
-    return LearnedReward(of_steps=of_steps, of_clips=of_clips, features=model.features)
-
-
-def _untyped(value: object) -> object:
-    return value
+    return LearnedReward(of_steps=of_steps, of_clips=of_clips, features=features)
 
 
 def _from_demonstrations(config: RunConfig, checkpoint: Checkpoint) -> LearnedReward:

@@ -58,7 +58,7 @@ def windows(rollout: Rollout, paid_TN: np.ndarray, env_id: str) -> Judged:
                     next_observation=following[rows, n],
                     env_id=env_id,
                     policy_version=rollout.policy_version,
-                    trajectory_id=f"environment {n}",
+                    trajectory_id=f"environment {n}, episode {rollout.episode_index[t, n]}",
                     start_step=int(rollout.episode_step[t, n]),
                 )
             )
