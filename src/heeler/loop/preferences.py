@@ -246,9 +246,11 @@ class PreferenceLoop(Part):
         share, seed = self.config.held_out_people, self.run_config.seed
         if not share:
             return found
-        theirs = [(p, f) for p, f in found if is_held_out_person(f.annotator, seed, share)]
-        self.held_out |= {p: f.query_id for p, f in theirs if f.kind == "preference" and self._is_known(f.query_id)}
-        return [(p, f) for p, f in found if not is_held_out_person(f.annotator, seed, share)]
+        # Whoever is forgotten may leave answers under another name, and these are what they were.
+        theirs = {p for p, f in found if p in self.held_out or is_held_out_person(f.annotator, seed, share)}
+        known = [(p, f) for p, f in found if f.kind == "preference" and self._is_known(f.query_id)]
+        self.held_out |= {p: f.query_id for p, f in known if p in theirs}
+        return [(p, f) for p, f in found if p not in theirs]
 
     def _is_known(self, query_id: str) -> bool:
         """Whether an answer to it counts: a simulated one may be to a question of a stretch that was lost."""

@@ -12,7 +12,7 @@ from heeler.evaluation.agreement import Share, accuracy
 from heeler.evaluation.honesty.resampling import Estimate, resampled
 
 FollowingVerdict = Literal["follows", "no sign", "too little to say"]
-MIN_EACH = 10
+MIN_ANSWERS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def followed(name: str, margin_Q: np.ndarray, choice_Q: np.ndarray, is_left_Q: n
     """
     people_Q = (choice_Q == 1) == is_left_Q
     reward_Q = np.where(margin_Q == 0, 0.5, (margin_Q > 0) == is_left_Q).astype(float)
-    enough = min(int(people_Q.sum()), int((~people_Q).sum())) >= MIN_EACH
+    enough = len(people_Q) >= MIN_ANSWERS
     sums = np.column_stack([np.ones(len(people_Q)), reward_Q - people_Q])
     excess = resampled(lambda s: s[..., 1] / s[..., 0], sums, seed=seed) if enough else None
     verdict: FollowingVerdict = "too little to say"
