@@ -127,7 +127,7 @@ def distance_chart(found: Honesty) -> Chart | None:
         title="Beyond what people saw",
         caption="Share of steps farther than 99 % of what people saw; 1 % where nothing is unlike.",
         traces=[trace],
-        layout=axes("situation", "share of steps", legend=False, y_format=".0%", y_from_zero=True),
+        layout=axes("situation", "share of steps", legend=False, y_format=".1%", y_from_zero=True),
     )
 
 
@@ -136,7 +136,7 @@ def _knows_true(found: Honesty) -> bool:
 
 
 def _titled(title: str, rows: Sequence[Sequence[str]]) -> str:
-    return f"<h3>{escape(title)}</h3>{_table(rows)}"
+    return f'<h3 class="sub">{escape(title)}</h3>{_table(rows)}'
 
 
 def _words(text: str) -> str:

@@ -12,6 +12,7 @@ from heeler.evaluation.text_suites import Scored, Suite
 from heeler.loop.chat_releases import MODEL_PREFIX, put_weights
 from heeler.loop.honesty.examining import Effort
 from heeler.loop.honesty.found import Honesty, SuiteFound, SuiteVerdict
+from heeler.loop.honesty.texts import text_shortcuts
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.offering import suite_seed
 from heeler.loop.language.worlds import world_named
@@ -43,7 +44,10 @@ def examine_language(directory: RunDirectory, effort: Effort) -> Honesty:
     first, newest = _model(directory, config, None), _model(directory, config, checkpoint)
     suites = world.suites(effort.num_envs, seed=suite_seed(seed) + _OTHERS)
     found = tuple(_beside(suite, first, newest, config, seed) for suite in suites)
-    missing = ["shortcuts: of texts only the length of answers is followed, in the report's section The model"]
+    shortcuts, num_held_out = text_shortcuts(directory, config, checkpoint, first, seed=seed)
+    missing = (
+        [] if shortcuts else ["shortcuts: this run has no reward learned from comparisons that could be looked at"]
+    )
     absent = [name for name in SYCOPHANCY if name not in {suite.name for suite in suites}]
     if absent:
         missing.append(
@@ -54,8 +58,9 @@ def examine_language(directory: RunDirectory, effort: Effort) -> Honesty:
         step=checkpoint.step,
         checkpoint_sha256=checkpoint.sha256,
         seed=seed,
-        held_out_by="",
-        num_held_out=0,
+        held_out_by="answers about fresh texts, which only the watch goes by" if shortcuts else "",
+        num_held_out=num_held_out,
+        shortcuts=shortcuts,
         suites=found,
         missing=tuple(missing),
     )

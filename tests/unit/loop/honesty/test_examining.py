@@ -98,7 +98,7 @@ def test_a_run_that_went_on_says_that_the_findings_are_old(copied: Path):
 
 def test_what_was_kept_and_is_damaged_is_told(copied: Path):
     (copied / HONESTY_NAME).write_text('{"step": "many"}')
-    with pytest.raises(RunError, match="cannot be read .* remove it, and run heeler honesty again"):
+    with pytest.raises(RunError, match=r"cannot be read .* remove it, and run heeler honesty again"):
         saved_honesty(RunDirectory.open(copied))
 
 
