@@ -9,6 +9,7 @@ import numpy as np
 from heeler.core.errors import RunError
 from heeler.core.nouns import Feedback, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.feedback.sides import is_flipped
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop.config import RunConfig
@@ -31,6 +32,8 @@ class HeldOut:
     """1 left, 0 right, 0.5 equally good."""
     step_Q: np.ndarray
     """At which each was asked."""
+    as_named_Q: np.ndarray
+    """Whether the left clip stood on the left of whoever answered, too."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,11 +61,12 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
         queries = {query.id: query for query in store.queries(list({f.query_id for f in given.values()}))}
         shown = list(dict.fromkeys(i for query in queries.values() for i in query.segment_ids))
         segments = control_segments(store, shown)
+        people = {name for name, one in store.bulk.annotators().items() if one.kind == "person"}
     if not segments:
         raise RunError(
             f"{directory.path}: every answer that it learned from was withdrawn; there is nothing to look at"
         )
-    rows: list[tuple[str, str, float, int]] = []
+    rows: list[tuple[str, str, float, int, bool]] = []
     for position, feedback in given.items():
         choice = _CHOICE.get(str(feedback.value.get("choice"))) if feedback.kind == "preference" else None
         query = queries.get(feedback.query_id)
@@ -70,8 +74,10 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
             continue
         left, right = query.segment_ids
         if position in apart or (not apart and _kept_for_validation(config, segments[left], segments[right])):
-            rows.append((left, right, choice, query.asked_step))
-    first = dict.fromkeys(name for left, right, _, _ in rows for name in (left, right))
+            # People see sides in turns; a simulated teacher sees them as they are named.
+            is_turned = feedback.annotator in people and is_flipped(query.id, feedback.annotator)
+            rows.append((left, right, choice, query.asked_step, not is_turned))
+    first = dict.fromkeys(name for left, right, *_ in rows for name in (left, right))
     names = list(first) + [name for name in segments if name not in first]
     names = names[: max(MAX_CLIPS, len(first))] if len(names) > MAX_CLIPS else names
     place = {name: number for number, name in enumerate(names)}
@@ -80,10 +86,11 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
         clips=[segments[name] for name in names],
         held_out=HeldOut(
             by=by,
-            left_Q=np.array([place[left] for left, _, _, _ in rows], np.int64),
-            right_Q=np.array([place[right] for _, right, _, _ in rows], np.int64),
-            choice_Q=np.array([choice for _, _, choice, _ in rows]),
-            step_Q=np.array([step for _, _, _, step in rows], np.int64),
+            left_Q=np.array([place[row[0]] for row in rows], np.int64),
+            right_Q=np.array([place[row[1]] for row in rows], np.int64),
+            choice_Q=np.array([row[2] for row in rows]),
+            step_Q=np.array([row[3] for row in rows], np.int64),
+            as_named_Q=np.array([row[4] for row in rows], bool),
         ),
         num_answers=len(learned),
     )

@@ -28,6 +28,11 @@ NO_HINTS = (
     "hints: no question of this run records who suggested an answer or what a helper said of it, so that whether "
     "people follow a hint cannot be told; the side and the newer policy are looked at"
 )
+VIEWS_UNKNOWN = (
+    "hints: who is asked what is hard to judge may unfold what the reward thinks of it (kinds.shows_view), and no "
+    "answer says whether somebody did, so that whether people follow it cannot be told; the side and the newer policy "
+    "are looked at"
+)
 FEW_ANSWERS = 20
 
 
@@ -116,9 +121,8 @@ def _followed(answers: Answers, margin_Q: np.ndarray, seed: int) -> tuple[Follow
     version = np.array([clip.policy_version for clip in answers.clips], np.int64)
     newer_Q = np.sign(version[held.left_Q] - version[held.right_Q]) if len(margin_Q) else np.zeros(0)
     mixed = decided & (newer_Q != 0)
-    left = np.ones(int(decided.sum()), bool)
     return (
-        followed("the left side", margin_Q[decided], held.choice_Q[decided], left, seed=seed),
+        followed("the left side", margin_Q[decided], held.choice_Q[decided], held.as_named_Q[decided], seed=seed),
         followed(NEWER, margin_Q[mixed], held.choice_Q[mixed], newer_Q[mixed] > 0, seed=seed),
     )
 
@@ -191,4 +195,5 @@ def _missing(config: RunConfig, answers: Answers | None, num_points: int, *, has
             "people held out: there are none, so that answers of the same people about other trajectories are used; "
             "set preferences.held_out_people for answers of others"
         )
-    return (*found, NO_HINTS)
+    shows_view = config.kinds is not None and config.kinds.shows_view
+    return (*found, VIEWS_UNKNOWN if shows_view else NO_HINTS)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import torch
 from heeler.core.errors import RunError
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import EnvConfig
+from heeler.feedback.sides import is_flipped
+from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.honesty.acting import UNLIKE, Disturbed, Situation, Stage, first_episodes, kl_of_step
 from heeler.loop.honesty.answers import read_answers
@@ -122,6 +125,22 @@ def test_held_out_answers_are_none_that_the_reward_learned_from(crowd_run: Path,
     kept = checkpoint.tensors["preferences.comparisons.validation_Q"]
     assert len(by_validation.held_out.choice_Q) == kept.sum()
     assert by_validation.held_out.by == "answers about trajectories kept for validation"
+
+
+def test_the_side_of_people_is_the_one_that_they_were_shown(copied: Path):
+    directory, config, checkpoint = opened(copied)
+    with open_store(directory) as store:
+        answers = dict(store.feedback_after(0, limit=10_000, up_to_step=None))
+        names = sorted({feedback.annotator for feedback in answers.values()})
+    assert read_answers(directory, config, checkpoint).held_out.as_named_Q.all(), "nothing is turned for a crowd"
+    with sqlite3.connect(copied / "heeler.db") as database:
+        database.execute("update annotators set kind = 'person'")
+    held = [answers[position] for position, _ in checkpoint.state["preferences"]["held_out"]]
+    expected = [not is_flipped(f.query_id, f.annotator) for f in held if f.value["choice"] != "cant_tell"]
+    found = read_answers(directory, config, checkpoint).held_out.as_named_Q
+    assert names
+    np.testing.assert_array_equal(found, expected)
+    assert 0 < found.mean() < 1
 
 
 def test_without_people_held_out_the_split_by_trajectories_is_used_and_said_so(preferences_run: Path):
