@@ -18,7 +18,7 @@ from torch import Tensor, cat
 from heeler.core.named import under
 from heeler.core.nouns import Segment
 from heeler.core.rollout import Rollout
-from heeler.evaluation.fairness import NOWHERE, placed_in, shown_groups
+from heeler.evaluation.fairness import placed_in, shown_groups
 from heeler.feedback.annotators.answers import Answers, Floats
 from heeler.feedback.annotators.deciding import Deciding, begin, decide
 from heeler.feedback.annotators.groups import Groups, find_groups
@@ -83,6 +83,7 @@ class Grouping:
         """Steps of the untrained policy."""
         self.news: list[GroupsChange] = []
         """That nobody was told of yet."""
+        self._num_told = 1
         self._let_go()
         self._must_look = False
 
@@ -140,7 +141,7 @@ class Grouping:
         # By chance one look in forty finds a group too many: a new number counts once it was found twice in a row.
         is_sure = self._must_look or found.num_groups == self._last_found
         self._last_found, self._must_look = found.num_groups, False
-        if is_sure and found.num_groups != self.num_groups:
+        if is_sure and {found.num_groups} != {self.num_groups, self._num_told}:
             self._take(model, answers.people, found, shared)
 
     def _take(self, model: PreferenceModel, people: Sequence[str], found: Groups, shared: PreferenceModelState) -> None:
@@ -171,6 +172,7 @@ class Grouping:
         shown = shown_groups(sizes, self.config.min_people)
         told = tuple(size if is_shown else None for size, is_shown in zip(sizes, shown, strict=True))
         self.news.append(GroupsChange(sizes=told, rule=self.config.rule))
+        self._num_told = self.num_groups
 
     def take_news(self) -> list[GroupsChange]:
         """Changes since it was last called."""
@@ -227,7 +229,6 @@ class Grouping:
         people = np.bincount([int(np.argmax(row)) for row in self.member.values()], minlength=len(self.states))
         if self.is_on and people.min() < self.config.min_people:
             self.begin_anew()
-            self._tell()
 
     def left_behind(
         self, model: PreferenceModel, shared: PreferenceModelState, answers: Answers, positions: Sequence[int]
@@ -323,7 +324,9 @@ class Grouping:
         for group, is_shown in enumerate(shown_groups(self.sizes(), self.config.min_people)):
             if is_shown:
                 figures[f"group_weight/{group + 1}"] = float(weight_G[group])
-                figures[f"group_return/{group + 1}"] = float(self.return_G[group])
+                # Before all had their turn it is not known what each could have.
+                if self.turn is None:
+                    figures[f"group_return/{group + 1}"] = float(self.return_G[group])
         return figures
 
     def not_finite(self, model: PreferenceModel) -> list[str]:
@@ -350,6 +353,7 @@ class Grouping:
         return {
             "counts": [self._num_rollouts, self._num_looks, self._num_at_look, self._num_fitted, self._last_found],
             "must_look": self._must_look,
+            "num_told": self._num_told,
             "has_learned": self.has_learned,
             "member": self.member,
             "share": self.share_G.tolist(),
@@ -365,6 +369,7 @@ class Grouping:
         counts = state["counts"]
         self._num_rollouts, self._num_looks, self._num_at_look, self._num_fitted, self._last_found = counts
         self._must_look, self.has_learned = state["must_look"], state["has_learned"]
+        self._num_told = state["num_told"]
         self.member, self.share_G = dict(state["member"]), np.array(state["share"])
         self.return_G, self.turns_left = np.array(state["returns"]), list(state["turns_left"])
         told = state["deciding"]

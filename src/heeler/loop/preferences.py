@@ -343,7 +343,7 @@ class PreferenceLoop(Part):
         """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before `has_reward`.
 
         Every rollout is labelled by the newest reward: none outlives the fit that made it. `progress` is the share of
-        the policy's updates that is over, by which `exploration` declines; `is_own`, whether the learner's policy acted.
+        the policy's updates that is over, by which `exploration` declines; `is_own`, whether its own policy acted.
         """
         if self.grouping is not None and is_own:
             self.grouping.saw(self.model, rollout)
