@@ -43,15 +43,19 @@ class TwoWishes(gymnasium.Env[np.ndarray, np.ndarray]):
         return np.array([x, y, x * x], np.float32)
 
 
-def targets_worth() -> np.ndarray:
-    """[G, K] mean reward a step, in units of each group, of going straight to each of K places and staying there.
+def worth_of_places(num_steps: int = LENGTH) -> tuple[np.ndarray, np.ndarray]:
+    """What groups get who go straight to each of K places, and stay there, from the middle.
 
-    One is the group's best of these, and nothing is to stay in the middle. As the groups' rewards are concave, no
-    mixture of policies does better by any rule than one of these.
+    As both groups' rewards are concave in where the point is, and both want it up, no mixture of policies does better
+    by any rule than one of these.
+
+    Returns:
+        [G, K] mean rewards in units in which a group's best is 1 and to stay in the middle 0, and [G] what one is.
     """
-    places = np.linspace(-1, 1, 81)
-    way = np.minimum(SPEED * np.arange(1, LENGTH + 1), 1.0)
-    x_KT = np.sign(places)[:, None] * np.minimum(way, np.abs(places)[:, None])
-    seen_KTF = np.stack([x_KT, np.broadcast_to(way, x_KT.shape), x_KT**2], -1)
+    place_K = np.linspace(-1, 1, 81)
+    way_T = np.minimum(SPEED * np.arange(1, num_steps + 1), 1.0)
+    x_KT = np.sign(place_K)[:, None] * np.minimum(way_T, np.abs(place_K)[:, None])
+    seen_KTF = np.stack([x_KT, np.broadcast_to(way_T, x_KT.shape), x_KT**2], -1)
     worth_GK = (seen_KTF @ WISH_GF.T).mean(1).T
-    return worth_GK / worth_GK.max(1, keepdims=True)
+    best_G = worth_GK.max(1)
+    return worth_GK / best_G[:, None], best_G

@@ -1,7 +1,7 @@
 """The loop with people who want different things: found, rewarded by a rule, resumed, forgotten, told."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from heeler.cli.people import groups
 from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.annotators.answers import Answers
 from heeler.feedback.annotators.known import known_people
 from heeler.feedback.annotators.left_groups import FILE_NAME, left_groups
 from heeler.feedback.control_crowd import ControlCrowdConfig
@@ -32,7 +31,9 @@ from tests.unit.loop.tiny import tiny_preferences
 
 TWO = ControlCrowdConfig(num_people=10, overlap=2, beta=8.0, mistake=0.0, second_group_share=0.4)
 ONE = replace(TWO, second_group_share=0.0)
-MODEL = PreferenceModelConfig(hidden_sizes=(16,), inputs=("action", "next_observation"), learning_rate=3e-3)
+MODEL = PreferenceModelConfig(
+    hidden_sizes=(8,), inputs=("action", "next_observation"), learning_rate=1e-2, max_epochs=8
+)
 GROUPS = GroupingConfig(look_every=40, turn_share=0.05, max_groups=3)
 
 
@@ -68,15 +69,38 @@ def grouped_run(groups: GroupingConfig | None = GROUPS, crowd: ControlCrowdConfi
         schedule=LabelSchedule(budget=160),
         refit_every=30,
         acquisition="random",
-        model=replace(MODEL, hidden_sizes=(8,), max_epochs=8),
+        model=MODEL,
     )
     return replace(config, preferences=asking)
 
 
-def test_two_groups_are_found_with_their_people_and_rewards_and_nobody_is_called_hostile(tmp_path: Path) -> None:
-    stage = grouped_stage(tmp_path)
-    stage.finish()
+@dataclass(frozen=True)
+class Finished:
+    """A stage after all its turns, to look at."""
+
+    stage: Stage
+    folder: Path
+    numbers: list[int]
+    """Of groups after each look."""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    folder = tmp_path_factory.mktemp("grouped")
+    stage = grouped_stage(folder)
+    grouping, numbers = grouping_of(stage), list[int]()
+    for _ in range(20):
+        looks = grouping._num_looks
+        stage.turn()
+        if grouping._num_looks > looks:
+            numbers.append(grouping.num_groups)
+    return Finished(stage, folder, numbers)
+
+
+def test_two_groups_are_found_with_their_people_and_rewards_and_nobody_is_called_hostile(finished: Finished) -> None:
+    stage, tmp_path = finished.stage, finished.folder
     grouping = grouping_of(stage)
+    assert finished.numbers[0] == 1 and finished.numbers[-1] == 2, "a new number counts once two looks agree on it"
     assert grouping.num_groups == 2 and sorted(grouping.sizes(), reverse=True) == [6, 4]
     kinds = stage.loop.teacher.people  # type: ignore[union-attr]
     side = {kinds[name]: int(np.argmax(grouping.member[id_sha256(name)])) for name in kinds}
@@ -167,16 +191,17 @@ def shown_by_command_and_report(path: Path, capsys) -> None:
     assert "People who want different things" in page and "Weight of each group" in page
 
 
-def test_of_few_people_nothing_is_shown_nor_can_it_be_worked_out(tmp_path: Path) -> None:
-    stage = grouped_stage(tmp_path)
-    stage.finish()
+def test_of_few_people_nothing_is_shown_nor_can_it_be_worked_out(
+    finished: Finished, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage, tmp_path = finished.stage, finished.folder
     told = groups_told(stage.store, tmp_path, GROUPS, [stage.loop.metrics()])
     assert told is not None and [one.size for one in told.groups] == [6, 4]
     hidden = groups_told(stage.store, tmp_path, replace(GROUPS, min_people=5), [stage.loop.metrics()])
     assert hidden is not None and hidden.num_groups == 2
     assert hidden.groups == hidden.agreement == hidden.foretold == hidden.questions == ()
     grouping = grouping_of(stage)
-    grouping.config = replace(GROUPS, min_people=5)
+    monkeypatch.setattr(grouping, "config", replace(GROUPS, min_people=5))
     assert not [name for name in grouping.told() if name.startswith("group_")]
     grouping._tell()
     assert grouping.news[-1].sizes == (None, None) and "too few to tell" in grouping.news[-1].in_words
@@ -213,20 +238,8 @@ def test_withdrawn_answers_leave_and_the_groups_are_found_anew_at_once(tmp_path:
     assert left is not None and set(left.position_Q.tolist()) == set(stage.loop.taken)
 
 
-def test_a_new_number_of_groups_counts_once_two_looks_agree(tmp_path: Path) -> None:
-    stage = grouped_stage(tmp_path)
-    grouping, numbers = grouping_of(stage), list[int]()
-    for _ in range(20):
-        looks = grouping._num_looks
-        stage.turn()
-        if grouping._num_looks > looks:
-            numbers.append(grouping.num_groups)
-    assert numbers[0] == 1 and numbers[-1] == 2
-
-
-def test_newcomers_count_in_every_group_by_their_share(tmp_path: Path) -> None:
-    stage = grouped_stage(tmp_path)
-    stage.finish()
+def test_newcomers_count_in_every_group_by_their_share(finished: Finished) -> None:
+    stage = finished.stage
     grouping = grouping_of(stage)
     assert grouping._member_of("a stranger") == grouping.share_G.tolist()
     segments = list(stage.segments_of(stage.all_queries()[0]))
