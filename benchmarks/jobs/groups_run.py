@@ -37,9 +37,11 @@ CROWD = ControlCrowdConfig(
 )
 
 
-def configuration(rule: str, seed: int, num_updates: int) -> RunConfig:
+def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360) -> RunConfig:
     """A short run of the recipe `preferences`."""
-    config = preferences(env="benchmarks.jobs.two_wishes:TwoWishes", seed=seed, teacher="two-groups", budget=360)
+    config = preferences(
+        env="benchmarks.jobs.two_wishes:TwoWishes", seed=seed, teacher="two-groups", budget=num_answers
+    )
     assert config.preferences is not None
     settings = {"budget": BUDGET} if rule == "budgeted" else {}
     step = {} if rule == "mean" else {"step": 1.0}
@@ -109,9 +111,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rule", choices=RULES, required=True)
     parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--answers", type=int, default=360)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    config = configuration(arguments.rule, arguments.seed, arguments.updates)
+    config = configuration(arguments.rule, arguments.seed, arguments.updates, arguments.answers)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         run(config, path)
