@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from heeler.core.nouns import FeedbackKind, Query
-from heeler.feedback.kinds import AIDS
+from heeler.feedback.kinds import AIDS, VIEWS
 from heeler.feedback.sides import is_flipped
 from tests.browser.conftest import HOPPER, Asking, Browsers
 from tests.browser.helpers import PHONE, Place, answers, is_too_wide, look, open_run, shown, violations, wait_for
@@ -248,6 +248,34 @@ def test_what_is_hard_to_judge_is_shown_slowly_and_with_the_numbers_behind_it(
     shown(page, queries[0])
     expect(page.get_by_role("img", name="The clip: the numbers behind the clip")).to_be_visible()
     assert page.locator(".pace").inner_text() != usual
+
+
+@pytest.mark.parametrize("kind", ["preference", "rating"])
+def test_what_is_hard_to_judge_comes_with_what_a_model_thinks_of_it(
+    page: Page, place: Place, asking: Asking, kind: FeedbackKind
+) -> None:
+    run, (query,) = asking([kind])
+    number = len(query.segment_ids)
+    view = {
+        "first_better": 0.8 if number == 2 else None,
+        "best": [[5, 10], [15, 20]][:number],
+        "worst": [[0, 5], [10, 15]][:number],
+    }
+    with store_of(place.folder, run) as store:
+        store.set_setting(AIDS, [kind])
+        store.set_setting(VIEWS, {query.id: view})
+    page.goto(f"/answer?run={run}")
+    shown(page, query)
+    words = page.locator("#view-words")
+    expect(words).not_to_be_visible()
+    page.get_by_text("What a model thinks of it").click()
+    expect(words).to_contain_text("A model learned this from earlier answers and may be wrong.")
+    if kind == "rating":
+        expect(words).to_contain_text("The clip: it likes 0.04 to 0.08 s most and 0 to 0.04 s least.")
+        return
+    first, second = ("right", "left") if is_flipped(query.id, place.people["ann"]) else ("left", "right")
+    expect(words).to_contain_text(f"It expects that people prefer {first}, with 80 %.")
+    expect(words).to_contain_text(f"{second.capitalize()}: it likes 0.12 to 0.16 s most and 0.08 to 0.12 s least.")
 
 
 def test_a_correction_of_an_action(page: Page, place: Place, asking: Asking) -> None:

@@ -1,6 +1,7 @@
 """All kinds of feedback, by name."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from heeler.core.nouns import FeedbackKind
 from heeler.feedback import correction, critique, demonstration, evaluation, preference, rating
@@ -8,6 +9,9 @@ from heeler.feedback.form import Form
 
 AIDS = "aids"
 """Setting of the store that names kinds of question that people find hard to judge: they are shown aids with them."""
+VIEWS = "views"
+"""Setting of the store: of open questions that people find hard to judge, by id, what the learned reward thinks of
+their clips, a `ModelView` as a dictionary."""
 KINDS: Mapping[FeedbackKind, Form] = {
     form.kind: form
     for form in (
@@ -19,3 +23,15 @@ KINDS: Mapping[FeedbackKind, Form] = {
         demonstration.FORM,
     )
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelView:
+    """What a learned reward thinks of a question: a critique by a model, which is shown to people as such."""
+
+    first_better: float | None
+    """Chance that the first of two clips is preferred; None where there is one clip."""
+    best: tuple[tuple[int, int], ...]
+    """Of each clip the part, as its first step and the one after its last, that it likes most."""
+    worst: tuple[tuple[int, int], ...]
+    """Of each clip the part that it likes least."""

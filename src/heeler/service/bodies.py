@@ -234,6 +234,14 @@ class ShownSegmentOut(BaseModel):
     num_steps: int
 
 
+class ModelViewOut(BaseModel):
+    """What the learned reward thinks of what is shown: a critique by a model, to be shown as such."""
+
+    first_better: float | None = Field(description="chance that the first of two segments is preferred")
+    best: list[tuple[int, int]] = Field(description="of each segment the steps that it likes most, end excluded")
+    worst: list[tuple[int, int]] = Field(description="of each segment the steps that it likes least, end excluded")
+
+
 class LeaseOut(BaseModel):
     """A query that waits for the caller's answer."""
 
@@ -244,6 +252,7 @@ class LeaseOut(BaseModel):
     expires_unix_s: float
     flip: bool = Field(description="show the second segment on the left; answers name the sides as `segments` does")
     aids: bool = Field(description="people find this kind hard to judge: show it slowly, and the numbers behind them")
+    view: ModelViewOut | None = Field(description="of a kind that people find hard to judge: what a model thinks of it")
 
 
 class TaskOut(BaseModel):

@@ -13,11 +13,11 @@ import torch
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.kinds import AIDS
+from heeler.feedback.kinds import AIDS, VIEWS
 from heeler.feedback.kinds_teacher_config import KindAnswers, KindsTeacherConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
-from heeler.feedback.stores import open_store
+from heeler.feedback.stores import control_segments, open_store
 from heeler.feedback.unsafe import UnsafeTeacherConfig
 from heeler.loop.config import LimitsConfig, from_dict, to_dict
 from heeler.loop.cost_config import UnsafeAnswersConfig
@@ -199,6 +199,37 @@ def test_people_who_cannot_tell_are_told_of_and_shown_aids(folder):
     assert stage.store.setting(AIDS, []) == ["preference"]
     assert stage.loop.metrics()["kinds/preference/cannot_judge"] == 1.0
     assert "kinds/rating/cannot_judge" not in stage.loop.metrics()
+    assert [details["reason"] for act, details in stage.told if act == "asking.aids"] == [
+        "kinds that people cannot judge by: preference"
+    ]
+
+
+def test_who_is_asked_what_is_hard_to_judge_may_see_what_the_reward_thinks_of_it(folder):
+    stage = people_stage(folder, kinds=("preference", "rating"), schedule=LabelSchedule(budget=600, initial_share=0.6))
+    left_open: set[str] = set()
+    for _ in range(12):
+        stage.turn()
+        waiting = stage.store.open_queries(1000)
+        left_open = left_open or {one.id for one in waiting if one.kind == "preference"}
+        left_open = set(sorted(left_open)[:2])
+        told = [one for one in waiting if one.id not in left_open]
+        stage.answer(told, preference={"choice": "cant_tell"})
+    assert stage.loop.hard == ["preference"] and stage.loop.learned.is_fitted
+    waiting = [one for one in stage.store.open_queries(1000) if one.kind == "preference"]
+    assert waiting
+    shown = stage.store.setting(VIEWS, {})
+    assert set(shown) == {query.id for query in waiting}
+    model, state = stage.loop.learned.model, stage.loop.learned.state
+    for query in waiting:
+        segments = control_segments(stage.store, query.segment_ids)
+        returns_M2 = model.segment_returns(state, [segments[name] for name in query.segment_ids])
+        logit_M = state.noise.precision("preference") * (returns_M2[:, 0] - returns_M2[:, 1])
+        assert shown[query.id]["first_better"] == pytest.approx(float(torch.sigmoid(logit_M).mean()), abs=1e-5)
+        for place, name in enumerate(query.segment_ids):
+            reward_L = model.step_rewards(state, segments[name]).mean(0)
+            sums = [float(reward_L[start : start + 2].sum()) for start in range(7)]
+            assert shown[query.id]["best"][place] == [np.argmax(sums), np.argmax(sums) + 2]
+            assert shown[query.id]["worst"][place] == [np.argmin(sums), np.argmin(sums) + 2]
 
 
 # Withdrawn, lost, saved

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from heeler.core.errors import StoreError
-from heeler.feedback.kinds import AIDS
+from heeler.feedback.kinds import AIDS, VIEWS
 from heeler.feedback.sides import is_flipped
 from heeler.service.context import Service
 from tests.unit.service.helpers import (
@@ -201,18 +201,22 @@ def test_leases_tell_what_is_asked_and_nothing_of_who_made_it(ann, queries, tmp_
     items = answer.json()["items"]
     assert [item["query_id"] for item in items] == [query.id for query in queries[:2]]
     for item, query in zip(items, queries, strict=False):
-        assert set(item) == {"query_id", "kind", "form", "segments", "expires_unix_s", "flip", "aids"}
+        assert set(item) == {"query_id", "kind", "form", "segments", "expires_unix_s", "flip", "aids", "view"}
         assert item["segments"] == [{"id": i, "num_steps": 4} for i in query.segment_ids]
         assert item["form"]["question"] == "Which of the two does it better?"
         assert item["form"]["controls"][0]["choices"][0] == ["left", "Left is better"]
         assert item["flip"] == is_flipped(query.id, ann.person.id)
-        assert not item["aids"]
+        assert not item["aids"] and item["view"] is None
 
 
 def test_leases_tell_of_kinds_that_people_find_hard(ann, queries, tmp_path):
     with store_of(tmp_path) as store:
         store.set_setting(AIDS, ["preference"])
-    assert all(item["aids"] for item in ann.post(LEASES, json={"count": 2}).json()["items"])
+        view = {"first_better": 0.75, "best": [[0, 1], [2, 3]], "worst": [[1, 2], [0, 1]]}
+        store.set_setting(VIEWS, {queries[1].id: view})
+    first, second = ann.post(LEASES, json={"count": 2}).json()["items"]
+    assert first["aids"] and second["aids"]
+    assert first["view"] is None and second["view"] == view
 
 
 def test_sides_are_swapped_for_half_of_all():

@@ -99,6 +99,8 @@ class KindsConfig:
     """How long after what it is meant for somebody presses good or bad, in seconds of watching."""
     enough: EnoughConfig = field(default_factory=EnoughConfig)
     """When to stop asking."""
+    shows_view: bool = True
+    """Whether who is asked what people find hard to judge may look at what the learned reward thinks of it."""
     model: JointModelConfig = field(default_factory=JointModelConfig)
     """The learned reward."""
 

@@ -5,7 +5,7 @@ As comparisons alone do (`loop.preferences`): nothing here waits for an answer. 
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
 from heeler.envs import World
 from heeler.feedback.answer_times import AnswerTimes
-from heeler.feedback.kinds import AIDS
+from heeler.feedback.kinds import AIDS, VIEWS
 from heeler.feedback.kinds_teacher import KindsTeacher, Question
 from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
@@ -29,12 +29,13 @@ from heeler.loop.kinds.ledger import Asked
 from heeler.loop.kinds.listening import Listening
 from heeler.loop.kinds.pace import Pace
 from heeler.loop.kinds.rewarding import KindsReward
+from heeler.loop.kinds.views import views
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.rewards.joint.model import JointModel
 from heeler.rewards.joint.readings import Reader
 
-_NUM_RANKED, _LOOK_EVERY = 64, 10
+_NUM_RANKED, _LOOK_EVERY, _MOST_VIEWS = 64, 10, 200
 
 
 class KindsLoop(Part):
@@ -164,6 +165,7 @@ class KindsLoop(Part):
             self._refuse_long_clips(rollout, step)
             return 0
         self._put(chosen, rollout, step)
+        self._show_views()
         return len(chosen)
 
     def _put(self, chosen: list[Chosen], rollout: Rollout, step: int) -> None:
@@ -254,7 +256,18 @@ class KindsLoop(Part):
         hard: list[FeedbackKind] = [kind for kind in self.config.kinds if self.ledger.cannot_judge(kind, fit)]
         if hard != self.hard:
             self.store.set_setting(AIDS, hard)
+            self._tell("asking.aids", step, f"kinds that people cannot judge by: {', '.join(hard) or 'none any more'}")
         self.hard = hard
+        self._show_views()
+
+    def _show_views(self) -> None:
+        """Whoever is asked what is hard to judge may see what the reward thinks of it."""
+        if not self.hard or not self.config.shows_view or not self.learned.is_fitted:
+            return
+        waiting = [one for one in self.store.open_queries(_MOST_VIEWS) if one.kind in self.hard]
+        segments = control_segments(self.store, {name for one in waiting for name in one.segment_ids})
+        found = views(self.learned.model, self.learned.state, waiting, segments)
+        self.store.set_setting(VIEWS, {name: asdict(view) for name, view in found.items()})
 
     def _tell(self, act: str, step: int, reason: str | None) -> None:
         if reason is not None and self._note is not None:

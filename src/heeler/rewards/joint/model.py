@@ -313,6 +313,12 @@ class JointModel:
         return raw_MB.unflatten(1, feature.shape[:2])
 
     @torch.no_grad()
+    def step_rewards(self, state: JointModelState, segment: Segment) -> Tensor:
+        """[M, L]: every member's raw prediction for every step of a segment of L steps."""
+        feature = self.features(segment.observation, segment.action, segment.next_observation)
+        return state.network(normalized(feature, state.moments))
+
+    @torch.no_grad()
     def segment_returns(self, state: JointModelState, segments: Sequence[Segment]) -> Tensor:
         """[M, K]: every member's raw return of each of K segments, which may differ in length."""
         feature = [self.features(each.observation, each.action, each.next_observation) for each in segments]

@@ -70,7 +70,7 @@ class Noise(nn.Module):
     def precision(self, kind: ItemKind) -> float:
         """How much of what is judged goes into the logit of an answer, by the usual person."""
         place = ITEM_KINDS.index(kind)
-        return float(self.log_beta_K[place].exp() * self._unit(place))
+        return float(self.log_beta_K[place].detach().exp() * self._unit(place))
 
     def _unit(self, place: int) -> Tensor:
         return torch.where(self.unit_K[place] > 0, self.unit_K[place], 1.0)

@@ -1,12 +1,14 @@
 """What somebody is asked: queries are leased for a while, so that no other person is asked in their place."""
 
+from typing import Any
+
 from fastapi import Request
 
 from heeler.core.nouns import Lease
 from heeler.feedback.form import Form
-from heeler.feedback.kinds import AIDS, KINDS
+from heeler.feedback.kinds import AIDS, KINDS, VIEWS
 from heeler.feedback.sides import is_flipped
-from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, Page, ShownSegmentOut
+from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, ModelViewOut, Page, ShownSegmentOut
 from heeler.service.care import check_day, require_consent, today_of
 from heeler.service.context import caller_of, service_of
 from heeler.service.permissions import Permission
@@ -40,7 +42,9 @@ def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
     facts = opened.store.segment_facts({i for lease in leases for i in lease.query.segment_ids})
     num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
     hard = opened.store.setting(AIDS, [])
-    return Page(items=[_lease_out(lease, num_steps, aids=lease.query.kind in hard) for lease in leases], next=None)
+    views = opened.store.setting(VIEWS, {}) if hard else {}
+    items = [_lease_out(lease, num_steps, hard, views) for lease in leases]
+    return Page(items=items, next=None)
 
 
 def give_back(request: Request, run: str, query_id: str) -> None:
@@ -48,8 +52,9 @@ def give_back(request: Request, run: str, query_id: str) -> None:
     service_of(request).runs.open(run).store.give_back(caller_of(request).person.id, [query_id])
 
 
-def _lease_out(lease: Lease, num_steps: dict[str, int], *, aids: bool) -> LeaseOut:
+def _lease_out(lease: Lease, num_steps: dict[str, int], hard: list[str], views: dict[str, Any]) -> LeaseOut:
     query = lease.query
+    aids = query.kind in hard
     return LeaseOut(
         query_id=query.id,
         kind=query.kind,
@@ -58,6 +63,7 @@ def _lease_out(lease: Lease, num_steps: dict[str, int], *, aids: bool) -> LeaseO
         expires_unix_s=lease.expires_unix_s,
         flip=len(query.segment_ids) == 2 and is_flipped(query.id, lease.annotator),
         aids=aids,
+        view=ModelViewOut(**views[query.id]) if aids and query.id in views else None,
     )
 
 

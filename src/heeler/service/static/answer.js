@@ -8,6 +8,7 @@ import { Outbox } from "./answer-outbox.js";
 import { Player } from "./answer-player.js";
 import { Queue } from "./answer-queue.js";
 import { TextView } from "./answer-text.js";
+import { showView } from "./answer-view.js";
 import { alone, uuid } from "./browser.js";
 import { sentence } from "./work.js";
 import { announce, byId, element, fill, isOwnKey, show } from "./dom.js";
@@ -129,6 +130,7 @@ class AnswerPage {
       const slow = item.lease.aids && item.lease.kind !== "evaluation";
       this.player.show(inOrder, labels, { slow, numbers: item.lease.aids });
     }
+    showView(byId("view"), byId("view-words"), item, labels);
   }
 
   showOnly(id) {
