@@ -29,9 +29,11 @@ from heeler.rewards.answerers import PeopleConfig
 from heeler.rewards.group_rewards import GroupingConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 
+STEP = 0.5
 BUDGET, SLACK, NUM_PEOPLE, SECOND_SHARE = 0.8, 0.15, 12, 0.25
 CROWD = ControlCrowdConfig(
     num_people=NUM_PEOPLE,
+    overlap=2,
     second_group_share=SECOND_SHARE,
     other_goal=tuple((column, float(weight)) for column, weight in enumerate(WISH_GF[1])),
 )
@@ -44,7 +46,7 @@ def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360
     )
     assert config.preferences is not None
     settings = {"budget": BUDGET} if rule == "budgeted" else {}
-    step = {} if rule == "mean" else {"step": 1.0}
+    step = {} if rule == "mean" else {"step": STEP}
     asking = replace(
         config.preferences,
         teacher=CROWD,
@@ -63,7 +65,7 @@ def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360
         env=replace(config.env, num_envs=32),
         num_steps=LENGTH,
         total_steps=num_updates * 32 * LENGTH,
-        algorithm=replace(config.algorithm, minibatch_size=160, num_epochs=5, final_learning_rate_share=0.3),
+        algorithm=replace(config.algorithm, minibatch_size=160, num_epochs=5, final_learning_rate_share=1.0),
         preferences=asking,
         checkpoint_every=num_updates,
         num_evaluation_episodes=1,
@@ -110,7 +112,7 @@ def main() -> None:
     """Run, look, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rule", choices=RULES, required=True)
-    parser.add_argument("--updates", type=int, default=200)
+    parser.add_argument("--updates", type=int, default=300)
     parser.add_argument("--answers", type=int, default=360)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

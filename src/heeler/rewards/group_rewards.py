@@ -42,8 +42,9 @@ from heeler.rewards.answerers import Answerers, Margins
 from heeler.rewards.preference_model import Comparisons, PreferenceModel, PreferenceModelState
 from heeler.rewards.unseen import unseen_margins
 
-_LEAST_UNIT = 0.1
-"""In spreads of the reward a step: where a group's best is hardly above chance, its reward is not blown up."""
+_LEAST_UNIT = 1.0
+"""In spreads of the reward a step: where the run has seen hardly anything that a group likes, as after too short a
+turn, what it gets is measured in spreads, and not blown up."""
 _LEAST_SHARE = 0.01
 """Probability of a person being in a group below which the group does not learn from their answers."""
 _LAPSE = 0.1
