@@ -19,6 +19,7 @@ from heeler.envs import make
 from heeler.feedback.annotators.deciding import RULES
 from heeler.feedback.annotators.left_groups import left_groups
 from heeler.feedback.control_crowd import ControlCrowd, ControlCrowdConfig
+from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig
 from heeler.loop.reading import load_policy
@@ -49,9 +50,11 @@ def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360
     step = {} if rule == "mean" else {"step": STEP}
     asking = replace(
         config.preferences,
+        # Groups are found before there is a policy that has settled on what the larger one wants.
+        schedule=LabelSchedule(budget=num_answers, initial_share=0.5),
         teacher=CROWD,
         people=PeopleConfig(),
-        groups=GroupingConfig(rule=rule, turn_share=0.15, look_every=60, **settings, **step),  # type: ignore[arg-type]
+        groups=GroupingConfig(rule=rule, turn_share=0.06, look_every=60, **settings, **step),  # type: ignore[arg-type]
         segment_length=10,
         acquisition="random",
         num_warmup_rollouts=8,
@@ -65,7 +68,9 @@ def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360
         env=replace(config.env, num_envs=32),
         num_steps=LENGTH,
         total_steps=num_updates * 32 * LENGTH,
-        algorithm=replace(config.algorithm, minibatch_size=160, num_epochs=5, final_learning_rate_share=1.0),
+        algorithm=replace(
+            config.algorithm, minibatch_size=160, num_epochs=5, final_learning_rate_share=1.0, entropy_coefficient=0.01
+        ),
         preferences=asking,
         checkpoint_every=num_updates,
         num_evaluation_episodes=1,
@@ -112,7 +117,7 @@ def main() -> None:
     """Run, look, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rule", choices=RULES, required=True)
-    parser.add_argument("--updates", type=int, default=300)
+    parser.add_argument("--updates", type=int, default=240)
     parser.add_argument("--answers", type=int, default=360)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
