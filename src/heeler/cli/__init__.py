@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "looking:evaluate",
     "watch": "looking:watch",
     "report": "looking:report",
+    "honesty": "honesty:honesty",
     "export": "looking:export",
     "demonstrate": "demonstrating:demonstrate",
     "feedback": "feedback:feedback",

@@ -11,7 +11,7 @@ from gymnasium.spaces import Box
 from mujoco.batch import Batch, SimulationError
 
 from heeler.core.errors import ConfigError, WorldError
-from heeler.envs.mujoco_model import default_num_threads, load_model, mj
+from heeler.envs.mujoco_model import default_num_threads, load_model, mj, under_gravity
 from heeler.envs.mujoco_pool import ContactForcePool
 from heeler.envs.world import BatchedWorld
 
@@ -42,7 +42,7 @@ class BatchedMujoco(BatchedWorld):
     ):
         if frame_skip < 1:
             raise ConfigError(f"{env_id}: frame_skip must be at least 1, got {frame_skip}")
-        self.model = self._load_model()
+        self.model = under_gravity(self._load_model())
         low, high = self.model.actuator_ctrlrange.T.astype(np.float32)
         super().__init__(
             env_id,

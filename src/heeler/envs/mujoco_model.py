@@ -1,6 +1,10 @@
 """MuJoCo's compiled names, the models of Gymnasium's tasks, and models from text."""
 
+import copy
 import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +43,29 @@ def load_model(xml_file: str) -> Any:
 def compile_model(xml: str) -> Any:
     """The compiled `MjModel` of MJCF text; compiled once a process."""
     return mj.MjModel.from_xml_string(xml)
+
+
+_gravity_factor: ContextVar[float] = ContextVar("gravity_factor", default=1.0)
+
+
+@contextmanager
+def gravity_times(factor: float) -> Generator[None]:
+    """Within it, worlds are made with gravity times `factor`."""
+    token = _gravity_factor.set(factor)
+    try:
+        yield
+    finally:
+        _gravity_factor.reset(token)
+
+
+def under_gravity(model: Any) -> Any:
+    """The model, or a copy of it with the gravity of `gravity_times`: compiled models are shared by a whole process."""
+    factor = _gravity_factor.get()
+    if factor == 1.0:
+        return model
+    other = copy.copy(model)
+    other.opt.gravity[:] *= factor
+    return other
 
 
 def _say_nothing(_message: str) -> None:

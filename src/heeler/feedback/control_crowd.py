@@ -79,6 +79,11 @@ class ControlCrowdConfig:
                 "other_goal would be ignored: nobody goes by it; set drift_step, colluding_share or second_group_share"
             )
 
+    @property
+    def ids(self) -> list[str]:
+        """Under which its people answer."""
+        return [f"person-{number}" for number in range(self.num_people)]
+
 
 CROWDS: Mapping[str, ControlCrowdConfig] = {
     "crowd": ControlCrowdConfig(gold_share=0.05),
@@ -251,7 +256,7 @@ def _people(config: ControlCrowdConfig, seed: int) -> dict[str, PersonKind]:
     # Those who are honest fill up what the others leave.
     kinds: list[PersonKind] = [kind for kind, share in shares.items() for _ in range(round(share * config.num_people))]
     order = stream(seed, "control crowd").permutation(config.num_people)
-    return {f"person-{number}": kinds[int(place)] for number, place in enumerate(order)}
+    return {name: kinds[int(place)] for name, place in zip(config.ids, order, strict=True)}
 
 
 def _sigmoid(value: float) -> float:

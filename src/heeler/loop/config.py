@@ -24,6 +24,7 @@ from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.stores import TEXTS
 from heeler.feedback.teachers import TeacherConfig
 from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.held_out import check_held_out
 from heeler.loop.imitation_config import ImitationConfig
 from heeler.loop.kinds.config import KindsConfig
 from heeler.loop.overseers.settings import OverseersConfig
@@ -63,6 +64,9 @@ class PreferencesConfig:
     groups: GroupingConfig | None = None
     """What is done where people honestly want different things; `{}` for the usual way. None learns one reward, in
     which the larger group counts for more. It goes with `people`."""
+    held_out_people: float = 0.0
+    """Share of those who answer whose answers the reward never learns from, so that it can be held against them
+    (`heeler honesty`). Their ids choose them. Others are asked in place of what they answer, beyond the budget."""
     segment_length: int = 50
     """Steps of each of the two clips that are compared."""
     acquisition: str = "disagreement"
@@ -110,6 +114,13 @@ class PreferencesConfig:
             raise ConfigError(
                 f"groups.min_people must be at most half of teacher.num_people ({crowd}), as there cannot be two "
                 f"groups else; got {self.groups.min_people}"
+            )
+        if not 0 <= self.held_out_people <= 0.5:
+            raise ConfigError(f"held_out_people must be a share from 0 to 0.5, got {self.held_out_people}")
+        if self.held_out_people and isinstance(self.teacher, TeacherConfig):
+            raise ConfigError(
+                "held_out_people would hold out everybody or nobody, as one simulated teacher answers: set it to 0, or "
+                "teacher to a crowd or people"
             )
         if not 0 <= self.history_share <= 1:
             raise ConfigError(f"history_share must be between 0 and 1, got {self.history_share}")
@@ -293,6 +304,8 @@ class RunConfig:
                 f"limits.answers.segment_length must be <= num_steps ({self.num_steps}): clips are cut from one "
                 f"stretch; got {answers.segment_length}"
             )
+        if self.preferences and isinstance(self.preferences.teacher, ControlCrowdConfig):
+            check_held_out(self.preferences.teacher.ids, self.seed, self.preferences.held_out_people)
         if self.preferences and self.kinds:
             raise ConfigError(
                 "preferences and kinds each learn the reward, and there is one: leave one of them out; comparisons are "

@@ -23,6 +23,7 @@ from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollout
 from heeler.loop.choosing import PairChoice
 from heeler.loop.config import RunConfig
 from heeler.loop.grouping import Grouping
+from heeler.loop.held_out import is_held_out_person
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
@@ -71,6 +72,8 @@ class PreferenceLoop(Part):
         """Query of each answer that the reward learns from, by the answer's position: a row of its data each."""
         self.cant_tell: dict[int, str] = {}
         """The same for answers that say nothing."""
+        self.held_out: dict[int, str] = {}
+        """The same for answers by people who are held out: read, and never learned from."""
         self.seen_withdrawals = 0
         self.num_given_up = 0
         """Questions that were set aside before people answered them; others are asked in their place."""
@@ -167,7 +170,12 @@ class PreferenceLoop(Part):
     @property
     def _num_in_hand(self) -> int:
         """Questions that have a useful answer or may get one."""
-        return self.num_asked - self.num_cant_tell - self.num_given_up
+        return self.num_asked - self.num_cant_tell - self.num_given_up - self.num_set_aside
+
+    @property
+    def num_set_aside(self) -> int:
+        """Questions that people who are held out alone have answered; others are asked in their place."""
+        return len(set(self.held_out.values()) - self.answered)
 
     @property
     def _num_first(self) -> int:
@@ -210,6 +218,7 @@ class PreferenceLoop(Part):
         Returns:
             How many queries have their first answer now.
         """
+        found = self._without_held_out(found)
         answers, more, queries = self._first_answers([feedback for _, feedback in found])
         useful = [f for f in answers if f.value["choice"] != "cant_tell"]
         useful_more = [f for f in more if f.value["choice"] != "cant_tell"]
@@ -236,6 +245,21 @@ class PreferenceLoop(Part):
             self.num_unfitted = self.num_useful
         return len(answers)
 
+    def _without_held_out(self, found: list[tuple[int, Feedback]]) -> list[tuple[int, Feedback]]:
+        """Answers to learn from; those of people who are held out are noted, and nothing else is made of them."""
+        share, seed = self.config.held_out_people, self.run_config.seed
+        if not share:
+            return found
+        # Whoever is forgotten may leave answers under another name, and these are what they were.
+        theirs = {p for p, f in found if p in self.held_out or is_held_out_person(f.annotator, seed, share)}
+        known = [(p, f) for p, f in found if f.kind == "preference" and self._is_known(f.query_id)]
+        self.held_out |= {p: f.query_id for p, f in known if p in theirs}
+        return [(p, f) for p, f in found if p not in theirs]
+
+    def _is_known(self, query_id: str) -> bool:
+        """Whether an answer to it counts: a simulated one may be to a question of a stretch that was lost."""
+        return self.teacher is None or query_id in self.asked
+
     def _leave_out_withdrawn(self) -> None:
         """Begin the reward anew without the answers that were withdrawn since, and fit it to the rest at once.
 
@@ -247,6 +271,7 @@ class PreferenceLoop(Part):
         if self.who is not None:
             self.who.forget()
         gone = set(self.store.withdrawals.positions())
+        self.held_out = {p: q for p, q in self.held_out.items() if p not in gone}
         lost = {p: q for p, q in (self.taken | self.cant_tell).items() if p in gone}
         if lost:
             # What the weights learned from them cannot be taken out of the weights.
@@ -325,7 +350,7 @@ class PreferenceLoop(Part):
     @property
     def num_open(self) -> int:
         """Questions that wait for an answer."""
-        return self.num_asked - self.num_answered - self.num_given_up
+        return self.num_asked - self.num_answered - self.num_given_up - self.num_set_aside
 
     @property
     def waits_for_people(self) -> bool:
@@ -392,6 +417,8 @@ class PreferenceLoop(Part):
             level["reward_disagreement"] = self.last_disagreement
         people = {} if self.who is None else self.who.told
         people = people if self.grouping is None else people | self.grouping.told()
+        if self.config.held_out_people:
+            counts["held_out_answers"] = len(self.held_out)
         return counts | {"fits": self.model_state.num_fits} | fit | level | people
 
     # Saving
@@ -417,6 +444,7 @@ class PreferenceLoop(Part):
             "history": [segment.id for segment in self.choice.history],
             "taken": list(self.taken.items()),
             "cant_tell": list(self.cant_tell.items()),
+            "held_out": list(self.held_out.items()),
             "seen_withdrawals": self.seen_withdrawals,
             "asked": sorted(self.asked),
             "answered": sorted(self.answered),
@@ -451,6 +479,7 @@ class PreferenceLoop(Part):
             self.num_more_unfitted = state["people"]["num_more_unfitted"]
         if self.grouping is not None:
             self.grouping.load(self.model, under("groups.", tensors), state["people"]["grouping"])
+        self.held_out = dict(state.get("held_out", []))
         self._load_taken(state)
         self._leave_out_withdrawn()
 

@@ -24,6 +24,7 @@ from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.groups_told import GroupsTold, groups_told
+from heeler.loop.honesty.found import Honesty, saved_honesty
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
 from heeler.loop.report_findings import findings_to_show, stops_to_show
@@ -118,6 +119,10 @@ class ReportData:
     """What the answers of each kind were worth; nothing where not all kinds are learned from."""
     stopped: Sequence[str] = ()
     """Why asking stopped, or began again, the oldest first."""
+    honesty: Honesty | None = None
+    """Whether what was learned is what people said; None where nobody has looked."""
+    checkpoint_sha256: str = ""
+    """Of the newest sound checkpoint; empty where there is none."""
 
     @property
     def step(self) -> int:
@@ -167,6 +172,8 @@ def gather(directory: RunDirectory) -> ReportData:
         "findings": findings_to_show(directory.path),
         "objected": objections_to_show(directory.path),
         "gates": GateRecords(directory).all(),
+        "honesty": saved_honesty(directory),
+        "checkpoint_sha256": "" if checkpoint is None else checkpoint.sha256,
     }
     if config.kinds is not None and has_store(directory):
         with open_store(directory) as store:

@@ -39,6 +39,7 @@ NAMES = [
     "crash-soak",
     FUZZ,
     "over-optimisation",
+    "honesty",
     "exploited-reward",
     "release-gate",
     "overseers",

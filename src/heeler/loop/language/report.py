@@ -10,10 +10,12 @@ from heeler.core.gate_records import GateRecords
 from heeler.core.nouns import Message
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.core.texts import TextSample
+from heeler.loop.honesty.found import saved_honesty
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
 from heeler.loop.language.suite_means import SuiteMeans, in_words, saved_suites
 from heeler.loop.report_findings import findings_section, findings_to_show
 from heeler.loop.report_gates import BeforeAfter, gates_section, samples_section
+from heeler.loop.report_honesty import honesty_section
 from heeler.loop.report_language import Rows, language_charts
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 from heeler.loop.words import duration
@@ -42,6 +44,9 @@ def _page(directory: RunDirectory, rows: Rows) -> str:
     name, sections = directory.path.resolve().name, language_charts(rows)
     body = [_header(name, config, rows), _tiles(config, rows, suites), samples_section(_examples(suites))]
     body += [findings_section(findings_to_show(directory.path))]
+    checkpoint, _ = directory.newest_checkpoint()
+    sha256 = "" if checkpoint is None else checkpoint.sha256
+    body += [honesty_section(saved_honesty(directory), sha256)]
     body += [section_of(title, charts) for title, charts in sections.items()]
     body += [gates_section(GateRecords(directory).all()), settings_table(values)]
     return document(name, body, sections)

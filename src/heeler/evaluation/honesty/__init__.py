@@ -1,0 +1,1 @@
+"""Whether a learned reward says what people say: statistics on plain arrays."""

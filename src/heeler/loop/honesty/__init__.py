@@ -1,0 +1,1 @@
+"""Whether what a run learned is what people said: `heeler honesty`."""
