@@ -21,10 +21,9 @@ BY = "command-line"
 
 
 def people(arguments: Sequence[str]) -> int:
-    """List people, say whom to trust, or forget one: heeler people list, trust RUN, forget ID."""
-    return sub_command(
-        "people", {"list": list_, "trust": trust, "forget": forget}, arguments, about=people.__doc__ or ""
-    )
+    """List people, say whom to trust and who disagrees, or forget one: list, trust RUN, groups RUN, forget ID."""
+    commands = {"list": list_, "trust": trust, "groups": groups, "forget": forget}
+    return sub_command("people", commands, arguments, about=people.__doc__ or "")
 
 
 def list_(*, runs: Path = Path("runs"), json: Json = False) -> int:
@@ -90,6 +89,34 @@ def trust(run: Run, /, *, out: Path | None = None, json: Json = False) -> int:
         judged = one.judgement
         span = f"{judged.reliability:.0%} ({judged.low:.0%} to {judged.high:.0%})"
         print(f"{one.annotator}  {judged.verdict:<9}  reliability {span}  weight {one.weight:.1%}  {judged.reason}")
+    return OK
+
+
+def groups(run: Run, /, *, json: Json = False) -> int:
+    """Say which groups of people want different things, what each gets, and how far they agree; of few people nothing.
+
+    Args:
+        run: the run's directory.
+        json: print the result as JSON.
+    """
+    from heeler.core.rundir import RunDirectory
+    from heeler.feedback.stores import has_store, open_store
+    from heeler.loop.config import from_dict
+    from heeler.loop.groups_told import groups_told
+    from heeler.loop.report_groups import groups_in_words
+
+    directory = RunDirectory.open(run)
+    config = from_dict(directory.config())
+    if config.preferences is None or config.preferences.groups is None:
+        raise ConfigError(f"{run} looks for no groups: preferences.groups is not set; start a run with it")
+    if not has_store(directory):
+        raise ConfigError(f"{run} has no store yet, so nobody has answered in it")
+    with open_store(directory) as store:
+        told = groups_told(store, directory.path, config.preferences.groups, directory.metrics())
+    if json:
+        print_json({"groups": None} if told is None else told.to_dict())
+        return OK
+    print("\n".join(groups_in_words(told)))
     return OK
 
 

@@ -33,6 +33,7 @@ from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
 from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.answerers import PeopleConfig
+from heeler.rewards.group_rewards import GroupingConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.rewards.shaping import ShapingConfig
 from heeler.safety.costs import ANSWERS, CostConfig, all_cost_names
@@ -60,6 +61,9 @@ class PreferencesConfig:
     people: PeopleConfig | None = None
     """How it is taken into account who answers, and who of them can be trusted; `{}` for the usual way. None takes
     everybody at their word, and of each question the first answer alone."""
+    groups: GroupingConfig | None = None
+    """What is done where people honestly want different things; `{}` for the usual way. None learns one reward, in
+    which the larger group counts for more. It goes with `people`."""
     held_out_people: float = 0.0
     """Share of those who answer whose answers the reward never learns from, so that it can be held against them
     (`heeler honesty`). Their ids choose them. Others are asked in place of what they answer, beyond the budget."""
@@ -100,6 +104,16 @@ class PreferencesConfig:
         if self.people is not None and isinstance(self.teacher, TeacherConfig):
             raise ConfigError(
                 "people would tell nothing, as one simulated teacher answers: set it to None, or teacher to a crowd"
+            )
+        if self.groups is not None and self.people is None:
+            raise ConfigError(
+                "groups are told from who answers, which is not taken into account: set people, or groups to None"
+            )
+        crowd = self.teacher.num_people if isinstance(self.teacher, ControlCrowdConfig) else math.inf
+        if self.groups is not None and crowd < 2 * self.groups.min_people:
+            raise ConfigError(
+                f"groups.min_people must be at most half of teacher.num_people ({crowd}), as there cannot be two "
+                f"groups else; got {self.groups.min_people}"
             )
         if not 0 <= self.held_out_people <= 0.5:
             raise ConfigError(f"held_out_people must be a share from 0 to 0.5, got {self.held_out_people}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from heeler.core.named import under
 from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
@@ -21,6 +22,7 @@ from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollouts, put
 from heeler.loop.choosing import PairChoice
 from heeler.loop.config import RunConfig
+from heeler.loop.grouping import Grouping
 from heeler.loop.held_out import is_held_out_person
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.parts import Arrays, Kept, Part, Turn
@@ -50,8 +52,10 @@ class PreferenceLoop(Part):
         self.model_state = model.init(config.seed)
         self.choice = PairChoice(config, model)
         self.teacher = self._simulated()
-        people = self.config.people
-        self.who = None if people is None else WhoAnswers(people, store, folder, self.schedule.budget)
+        people, groups = self.config.people, self.config.groups
+        self.grouping = None if groups is None else Grouping(groups, config.seed, config.num_updates)
+        """Groups of people who want different things; None to look for none."""
+        self.who = None if people is None else WhoAnswers(people, store, folder, self.schedule.budget, self.grouping)
         """Who answers; None where all are taken at their word."""
         self.answered: set[str] = set()
         """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
@@ -118,7 +122,7 @@ class PreferenceLoop(Part):
         if turn.is_own:
             self.ask(turn.rollout, turn.step)
         self.listen(turn.step)
-        return replace(turn, reward=self.reward(turn.rollout, progress=turn.progress))
+        return replace(turn, reward=self.reward(turn.rollout, progress=turn.progress, is_own=turn.is_own))
 
     # Show
 
@@ -333,8 +337,13 @@ class PreferenceLoop(Part):
         return foretold
 
     def _foretold(self, useful: list[Feedback], pairs: list[tuple[Segment, Segment]]) -> dict[str, bool]:
-        return_QP = self.model.segment_returns(self.model_state, [each for pair in pairs for each in pair]).mean(0)
-        returns = zip(useful, return_QP.view(-1, 2).tolist(), strict=True)
+        segments = [each for pair in pairs for each in pair]
+        if self.grouping is not None and self.grouping.is_on:
+            who = [feedback.annotator for feedback in useful for _ in range(2)]
+            return_K = self.grouping.returns(self.model, segments, who)
+        else:
+            return_K = self.model.segment_returns(self.model_state, segments).mean(0)
+        returns = zip(useful, return_K.view(-1, 2).tolist(), strict=True)
         told = {f.key: is_foretold(left, right, f.value["choice"]) for f, (left, right) in returns}
         return {key: one for key, one in told.items() if one is not None}
 
@@ -355,12 +364,14 @@ class PreferenceLoop(Part):
 
     # Reward
 
-    def reward(self, rollout: Rollout, *, progress: float) -> np.ndarray | None:
+    def reward(self, rollout: Rollout, *, progress: float, is_own: bool = True) -> np.ndarray | None:
         """[T, N] learned rewards of this rollout, the reward fitted again where that is due; None before `has_reward`.
 
         Every rollout is labelled by the newest reward: none outlives the fit that made it. `progress` is the share of
-        the policy's updates that is over, by which `exploration` declines.
+        the policy's updates that is over, by which `exploration` declines; `is_own`, whether its own policy acted.
         """
+        if self.grouping is not None and is_own:
+            self.grouping.saw(self.model, rollout)
         exhausted = self.num_useful >= self.schedule.budget
         at_once = exhausted or (self.has_enough and not self.has_reward)
         fits = self.num_unfitted >= (1 if at_once else self.config.refit_every)
@@ -381,11 +392,18 @@ class PreferenceLoop(Part):
         self.last_disagreement = self.model.disagreement(self.model_state, raw_MTN)
         self.model_state = self.model.centre(self.model_state, raw_MTN)
         exploration = self.config.exploration * max(0.0, 1 - progress / self.schedule.finish_share)
-        return self.model.reward(self.model_state, raw_MTN, exploration=exploration)
+        shared_TN = self.model.reward(self.model_state, raw_MTN, exploration=exploration)
+        if self.grouping is None:
+            return shared_TN
+        self.grouping.has_learned = True
+        if not self.grouping.is_on:
+            return shared_TN
+        return self.grouping.reward(self.model, rollout, calibrates=fits, is_own=is_own, exploration=exploration)
 
     def not_finite(self, reward: np.ndarray | None) -> list[str]:
         """What is no longer a finite number, of the model and of the reward that it gave."""
         broken = self.model.not_finite(self.model_state)
+        broken += [] if self.grouping is None else self.grouping.not_finite(self.model)
         if reward is not None and not np.isfinite(reward).all():
             broken.append("the learned reward")
         return broken
@@ -398,6 +416,7 @@ class PreferenceLoop(Part):
         if self.last_disagreement is not None:
             level["reward_disagreement"] = self.last_disagreement
         people = {} if self.who is None else self.who.told
+        people = people if self.grouping is None else people | self.grouping.told()
         if self.config.held_out_people:
             counts["held_out_answers"] = len(self.held_out)
         return counts | {"fits": self.model_state.num_fits} | fit | level | people
@@ -414,7 +433,8 @@ class PreferenceLoop(Part):
 
     def tensors(self) -> dict[str, Tensor]:
         """Arrays that a checkpoint keeps."""
-        return self.model.tensors(self.model_state)
+        groups = {} if self.grouping is None else self.grouping.tensors(self.model)
+        return self.model.tensors(self.model_state) | {f"groups.{name}": tensor for name, tensor in groups.items()}
 
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps."""
@@ -457,6 +477,8 @@ class PreferenceLoop(Part):
         if self.who is not None:
             self.who.load(state["people"])
             self.num_more_unfitted = state["people"]["num_more_unfitted"]
+        if self.grouping is not None:
+            self.grouping.load(self.model, under("groups.", tensors), state["people"]["grouping"])
         self.held_out = dict(state.get("held_out", []))
         self._load_taken(state)
         self._leave_out_withdrawn()

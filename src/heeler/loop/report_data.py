@@ -23,6 +23,7 @@ from heeler.feedback.stores import control_segments, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
+from heeler.loop.groups_told import GroupsTold, groups_told
 from heeler.loop.honesty.found import Honesty, saved_honesty
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
@@ -109,6 +110,8 @@ class ReportData:
     """Of monitors, in the order in which they were found."""
     people: PeopleShown | None = None
     """Who answered, and whether they can be trusted; None where fewer than two did."""
+    groups: GroupsTold | None = None
+    """Groups of people who want different things; None where there are none."""
     objected: Objected | None = None
     """What overseers objected to; None where nothing was."""
 
@@ -182,6 +185,8 @@ def gather(directory: RunDirectory) -> ReportData:
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)
         shared["people"] = people_to_show(store, directory.path)
+        if config.preferences.groups is not None:
+            shared["groups"] = groups_told(store, directory.path, config.preferences.groups, rows)
         shared["stale_reward_model"] = staleness(directory, store).in_words
         if checkpoint is not None:
             shared["reliability"] = checkpoint.state["preferences"]["reliability"]

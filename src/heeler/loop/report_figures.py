@@ -10,6 +10,7 @@ from heeler.evaluation.agreement import wilson_interval
 from heeler.feedback.acquisition import ACQUISITIONS
 from heeler.loop.report_chart import Chart, Trace, axes, band, column, line, numbers, over_steps, rows_with
 from heeler.loop.report_data import Labels, ReportData, SegmentReturns
+from heeler.loop.report_groups import group_charts
 from heeler.loop.report_honesty import honesty_charts
 from heeler.loop.report_imitation import imitation_charts
 from heeler.loop.words import OWN_MEANS, number
@@ -22,6 +23,7 @@ _SMOOTHED_OVER = 15
 def charts(data: ReportData) -> dict[str, list[Chart]]:
     """The charts of each section, in the order of the page; what a run knows nothing of is left out."""
     sections = {
+        "Groups": group_charts(data.groups, data.rows, data.step),
         "Honesty, drawn": honesty_charts(data.honesty),
         "Learning": [return_chart(data), *count_charts(data), reward_chart(data), correlation_chart(data)],
         "Demonstrations": imitation_charts(data),

@@ -18,6 +18,7 @@ from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
 from heeler.loop.report_gates import gates_section
+from heeler.loop.report_groups import groups_section
 from heeler.loop.report_honesty import honesty_section
 from heeler.loop.report_imitation import imitation_tiles
 from heeler.loop.report_kinds import kinds_section
@@ -37,6 +38,7 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
+    body += [groups_section(data.groups)]
     body += [kinds_section(data.kinds, data.stopped), honesty_section(data.honesty, data.checkpoint_sha256)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from heeler.core.nouns import Feedback
+from heeler.feedback.annotators.answers import Answers
 from heeler.feedback.annotators.known import (
     LeftBehind,
     answers_by_position,
@@ -19,9 +20,11 @@ from heeler.feedback.annotators.known import (
     gold_outcomes,
     leave_behind,
 )
+from heeler.feedback.annotators.left_groups import leave_groups
 from heeler.feedback.store import Store
 from heeler.loop.drifting import Drifting
-from heeler.rewards.answerers import PeopleConfig, Weighed, weigh
+from heeler.loop.grouping import Grouping
+from heeler.rewards.answerers import Margins, PeopleConfig, Weighed, weigh
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelState
 from heeler.rewards.unseen import differences, unseen_margins
 
@@ -37,10 +40,18 @@ class WhoAnswers:
         store: of the run.
         folder: of the run, where what is known of its answers is left; None to leave nothing.
         num_answers: that the run may ask for.
+        grouping: groups of who honestly disagree; None to look for none.
     """
 
-    def __init__(self, config: PeopleConfig, store: Store, folder: Path | None, num_answers: int) -> None:
-        self.config, self._store, self._folder = config, store, folder
+    def __init__(
+        self,
+        config: PeopleConfig,
+        store: Store,
+        folder: Path | None,
+        num_answers: int,
+        grouping: Grouping | None = None,
+    ) -> None:
+        self.config, self._store, self._folder, self.grouping = config, store, folder, grouping
         self.drifting = None if config.drift is None else Drifting(config.drift, num_answers)
         self._who: dict[int, tuple[str, float | None, str, str]] = {}
         self.num_fitted = 0
@@ -65,6 +76,8 @@ class WhoAnswers:
         self.num_fitted = 0
         if self.drifting is not None:
             self.drifting.begin_anew()
+        if self.grouping is not None:
+            self.grouping.begin_anew()
 
     def has_changed(self, found: Iterable[tuple[int, Feedback]], foretold: Mapping[str, bool]) -> bool:
         """Whether answers that just came show that what all people want has changed.
@@ -79,6 +92,8 @@ class WhoAnswers:
         for position, feedback in found:
             if feedback.key in foretold:
                 changed = self.drifting.add(position, feedback.annotator, foretold[feedback.key]) or changed
+        if changed and self.grouping is not None:
+            self.grouping.begin_anew()
         return changed
 
     def fit(
@@ -100,8 +115,42 @@ class WhoAnswers:
             weighed = self._weigh(model, state, taken, cant_tell)
             state, _ = model.fit(state, weighed.answerers)
             self.num_fitted = len(taken)
+        if self.grouping is not None:
+            self._fit_groups(self.grouping, model, state, taken, cant_tell)
         self._tell(model, state, taken, self._weigh(model, state, taken, cant_tell))
         return state
+
+    def _fit_groups(
+        self,
+        grouping: Grouping,
+        model: PreferenceModel,
+        state: PreferenceModelState,
+        taken: Mapping[int, str],
+        cant_tell: Mapping[int, str],
+    ) -> None:
+        answers = answers_by_position(list(taken), list(cant_tell), self._who)
+        grouping.drop_small()
+        grouping.look(model, answers, differences(state), self._tells(taken), state)
+        if grouping.states:
+            for _ in range(1 if grouping.is_on else self.config.num_rounds):
+                weighed = self._weigh(model, state, taken, cant_tell)
+                grouping.fit(model, state, answers, weighed.answerers)
+        if self._folder is not None:
+            leave_groups(self._folder, grouping.left_behind(model, state, answers, list(taken)))
+
+    def _tells(self, taken: Mapping[int, str]) -> np.ndarray:
+        """[Q] 1 where an answer still tells of who gave it."""
+        if self.drifting is None:
+            return np.ones(len(taken))
+        return self.drifting.tells(list(taken), [self._who[position][0] for position in taken])
+
+    def _margins(
+        self, model: PreferenceModel, state: PreferenceModelState, answers: Answers, taken: Mapping[int, str]
+    ) -> Margins:
+        """By the reward of all, or of the groups of whoever answered: who wants other things is not unreliable."""
+        shared = unseen_margins(model, state, self.num_fitted)
+        own = self.grouping and self.grouping.margins(model, state, answers, self._tells(taken))
+        return own or shared
 
     def _weigh(
         self,
@@ -113,7 +162,7 @@ class WhoAnswers:
         self._look_up([*taken, *cant_tell])
         answers = answers_by_position(list(taken), list(cant_tell), self._who)
         gold_N = gold_outcomes([*taken.values(), *cant_tell.values()], gold_choices(self._store))
-        margins = unseen_margins(model, state, self.num_fitted)
+        margins = self._margins(model, state, answers, taken)
         drifting, everything = self.drifting, [*taken, *cant_tell]
         return weigh(
             answers,
@@ -144,7 +193,7 @@ class WhoAnswers:
             self.told["people_changes"] = float(len(self.drifting.changed_after))
         if self._folder is None:
             return
-        margins = unseen_margins(model, state, self.num_fitted)
+        margins = weighed.margins
         leave_behind(
             self._folder,
             LeftBehind(
@@ -160,7 +209,8 @@ class WhoAnswers:
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps; nobody is named in them."""
         drifting = None if self.drifting is None else self.drifting.state()
-        return {"num_fitted": self.num_fitted, "told": self.told, "drifting": drifting}
+        grouping = None if self.grouping is None else self.grouping.state()
+        return {"num_fitted": self.num_fitted, "told": self.told, "drifting": drifting, "grouping": grouping}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` returned."""

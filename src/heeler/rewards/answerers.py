@@ -112,6 +112,8 @@ class Weighed:
     people: Reliability
     judged: Judged | None
     """None before there is a reward to judge by."""
+    margins: Margins
+    """That their answers were held against."""
 
 
 def weigh(
@@ -147,9 +149,8 @@ def weigh(
     if margins.is_fitted:
         shown_NF = None if feature_QF is None else np.concatenate([feature_QF, np.zeros((silent, feature_QF.shape[1]))])
         judged = judge(answers, margin_N, people, config.verdicts, feature_NF=shown_NF)
-    return Weighed(
-        answerers=_answerers(answers, people, judged, config, num, forgotten_Q), people=people, judged=judged
-    )
+    answerers = _answerers(answers, people, judged, config, num, forgotten_Q)
+    return Weighed(answerers=answerers, people=people, judged=judged, margins=margins)
 
 
 def _answerers(

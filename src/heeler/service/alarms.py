@@ -64,6 +64,8 @@ class RunFacts:
     """Of what a rule of intervention warned last: step, reason."""
     drifted: Mapping[str, Any] | None = None
     """How what people want was found to have changed last: step, reason; None where it never was."""
+    grouped: Mapping[str, Any] | None = None
+    """How groups of people who want different things were found to have changed last: step, reason."""
 
 
 def alarms(rows: Rows, facts: RunFacts) -> list[Alarm]:
@@ -251,21 +253,35 @@ def _found(rows: Rows, facts: RunFacts) -> Alarm | None:
 
 def _drifted(rows: Rows, facts: RunFacts) -> Alarm | None:
     """What people want has changed lately."""
-    if facts.drifted is None or not rows:
+    return _told_lately(
+        "drifted",
+        facts.drifted,
+        rows,
+        "The reward is fitted anew, and answers from before weigh little. See whether people were told something "
+        "else, or somebody else answers; raise the budget if it is nearly used up.",
+    )
+
+
+def _grouped(rows: Rows, facts: RunFacts) -> Alarm | None:
+    """Groups of people who want different things are others than before."""
+    return _told_lately(
+        "grouped",
+        facts.grouped,
+        rows,
+        "The report shows what each group gets. See whether the rule that decides between them is the one that you "
+        "want, and whether all were told the same.",
+    )
+
+
+def _told_lately(name: str, told: Mapping[str, Any] | None, rows: Rows, advice: str) -> Alarm | None:
+    """What the learner told of people, for a while."""
+    if told is None or not rows:
         return None
-    step, reason = int(facts.drifted["step"]), str(facts.drifted["reason"])
+    step, reason = int(told["step"]), str(told["reason"])
     if int(rows[max(0, len(rows) - _FOUND_UPDATES)].get("step", 0)) > step:
         return None
-    return Alarm(
-        name="drifted",
-        severity="warn",
-        since_step=step,
-        words=f"{reason[0].upper()}{reason[1:]}.",
-        advice=(
-            "The reward is fitted anew, and answers from before weigh little. See whether people were told something "
-            "else, or somebody else answers; raise the budget if it is nearly used up."
-        ),
-    )
+    words = f"{reason[0].upper()}{reason[1:]}."
+    return Alarm(name=name, severity="warn", since_step=step, words=words, advice=advice)
 
 
 def _untrusted(rows: Rows, facts: RunFacts) -> Alarm | None:
@@ -341,6 +357,7 @@ _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _reward_without_agreement,
     _stale_reward,
     _drifted,
+    _grouped,
     _untrusted,
     _unanswered,
     _unstable,

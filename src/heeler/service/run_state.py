@@ -17,6 +17,8 @@ WARNED = "warned"
 """Setting of a store that says of what a rule of intervention warned last."""
 DRIFTED = "drifted"
 """Setting of a store that says how what people want was found to have changed last."""
+GROUPED = "grouped"
+"""Setting of a store that says how groups of people who want different things were found to have changed last."""
 WAITING = "waiting_for_people"
 """Setting of a store that says since when its learner waits for people's answers."""
 

@@ -7,7 +7,9 @@ from benchmarks import annotators, drift, groups
 from benchmarks.jobs.annotators import majority
 from benchmarks.jobs.drift import fit
 from benchmarks.jobs.groups import mixtures, normalised
+from benchmarks.jobs.groups_run import holds
 from benchmarks.jobs.trust_world import Crowd, arm_world, compare
+from benchmarks.jobs.two_wishes import LENGTH, WISH_GF, TwoWishes, worth_of_places
 
 
 def kind(value: float, uniform: float, named: list[str], hostile: list[str]) -> dict[str, object]:
@@ -33,8 +35,15 @@ def test_drift_and_groups_are_summed_up() -> None:
     assert (figures["answers_to_notice"], figures["answers_to_notice_worst"]) == (20, 90)
     assert figures["answers_to_recover"] == 40
     rules = {"mean": True, "least_happy": True, "budgeted": False}
-    found = groups.summarize([{"found": True, "rules": rules}, {"found": True, "rules": rules | {"budgeted": True}}])
-    assert found["groups_found"] == 1 and found["rules_hold"] == found["budgeted_holds"] == 0.5
+    arms = [{"found": True, "rules": rules}, {"found": True, "rules": rules | {"budgeted": True}}]
+    run = {"found": True, "holds": True, "gets": [0.9, -0.2]}
+    runs = [run | {"rule": rule} for rule in rules for _ in range(2)]
+    found = groups.summarize(arms, runs)
+    assert found["groups_found"] == 1 and found["rules_hold"] == found["arms_budgeted_holds"] == 0.5
+    assert found["run_mean_first_gets"] == 0.9 and found["run_mean_second_gets"] == -0.2
+    runs[0] |= {"holds": False, "found": False}
+    worse = groups.summarize(arms, runs)
+    assert worse["run_mean_holds"] == 0.5 and worse["groups_found"] == pytest.approx(5 / 6)
 
 
 def test_the_world_is_worth_one_at_best_and_nothing_by_chance() -> None:
@@ -58,6 +67,23 @@ def test_people_answer_as_their_names_say_and_the_majority_is_right_of_an_honest
     assert right("honest") > 0.75 > 0.25 > right("hostile")
     assert sum(one.person.startswith("hostile") for one in given) / len(given) > 0.4
     assert np.corrcoef(majority(compare(world, Crowd(), 600, 3, 0)), worth)[0, 1] > 0.8
+
+
+def test_what_groups_get_in_the_world_of_the_runs_is_that_of_its_own_rewards() -> None:
+    world, got = TwoWishes(), [0.0, 0.0]
+    world.reset(seed=0)
+    world._place = np.zeros(2)
+    for _ in range(LENGTH):
+        seen, reward, _, truncated, _ = world.step(np.array([1.0, 1.0]))
+        assert reward == pytest.approx(WISH_GF[0] @ seen)
+        got = [one + float(wish @ seen) / LENGTH for one, wish in zip(got, WISH_GF, strict=True)]
+    worth_GK, best_G = worth_of_places()
+    assert truncated and got[0] == pytest.approx(best_G[0], rel=1e-5), "straight to the right is best for the first"
+    assert got[1] / best_G[1] == pytest.approx(worth_GK[1, -1], rel=1e-5)
+    assert holds("mean", worth_GK[:, -1]) and not holds("least_happy", worth_GK[:, -1])
+    middle = worth_GK[:, worth_GK.shape[1] // 2]
+    assert holds("least_happy", middle) and not holds("mean", middle)
+    assert not holds("budgeted", worth_GK[:, -1])
 
 
 def test_what_is_fitted_and_mixed_by_hand() -> None:

@@ -211,6 +211,13 @@ def test_a_change_of_what_people_want_is_told_for_a_while():
     assert names(rows, replace(facts, drifted={"step": 10_000, "reason": "long ago"})) == []
 
 
+def test_groups_who_want_different_things_are_told_of_for_a_while():
+    rows = clean(100)
+    facts = replace(GOOD, grouped={"step": 90_000, "reason": "people want different things: 2 groups were found"})
+    assert only(rows, facts).name == "grouped" and "2 groups" in only(rows, facts).words
+    assert names(rows, replace(facts, grouped={"step": 10_000, "reason": "long ago"})) == []
+
+
 def test_people_who_cannot_be_trusted_are_told_of_and_careless_ones_are_not():
     people = {"people": lambda n: 20.0, "people_careless": lambda n: 5.0}
     assert names(clean(100, **people)) == []

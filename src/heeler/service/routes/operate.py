@@ -23,7 +23,7 @@ from heeler.service.context import service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, unknown
 from heeler.service.routes.table import Entry
-from heeler.service.run_state import DRIFTED, HELD, WARNED, state_of
+from heeler.service.run_state import DRIFTED, GROUPED, HELD, WARNED, state_of
 from heeler.service.runs import Runs
 
 MAX_NAMES = 40
@@ -78,13 +78,13 @@ def get_clip_sheet(request: Request, run: str, step: int) -> Response:
 def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> RunFacts:
     config, now_s = directory.config(), time.time()
     asking = config.get("preferences") or config.get("kinds")
-    num_open, last_answer_s, stale, held, warned, drifted = 0, None, None, None, None, None
+    num_open, last_answer_s, stale, held, warned, drifted, grouped = 0, None, None, None, None, None, None
     if has_store(directory):
         store = runs.open(directory.path.name).store
         num_open, last_answer_s = store.answering()
         stale = staleness(directory, store).in_words
         held, warned = store.setting(HELD, None), store.setting(WARNED, None)
-        drifted = store.setting(DRIFTED, None)
+        drifted, grouped = store.setting(DRIFTED, None), store.setting(GROUPED, None)
     if last_answer_s is None:
         last_answer_s = (directory.path / "config.yaml").stat().st_mtime
     return RunFacts(
@@ -97,6 +97,7 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
         free_bytes=shutil.disk_usage(directory.path).free,
         stale_reward_model=stale,
         drifted=drifted,
+        grouped=grouped,
         last_act=_last_act(directory),
         held=held,
         warned=warned,
