@@ -102,6 +102,11 @@ def has_its_arguments(words: list[str]) -> bool:
     return "--help" in words or words[0] in lonely or words[0].startswith("-") or len(words) > 1
 
 
+def has_steps(recipe: str) -> bool:
+    """Whether a recipe can be told how long to learn."""
+    return "total_steps" in inspect.signature(recipes.RECIPES[recipe]).parameters
+
+
 ANSWERING = """
 import pathlib, time
 while not pathlib.Path({store!r}).exists():
@@ -112,10 +117,9 @@ while not pathlib.Path({store!r}).exists():
 def run_command(line: str, beside: str | None, finished: Callable[[], Path]) -> int:
     """Do what a command line says; where people are to answer, with the docs' own program running beside it."""
     words = shlex.split(line)[1:]
-    if words[0] == "run" and "--set" in words:
+    if words[0] == "run" and "--set" in words and has_steps(words[1]):
         # A run with settings is as long as its arguments say, and not as the small recipe does.
-        if "total_steps" in inspect.signature(recipes.RECIPES[words[1]]).parameters:
-            words.insert(words.index("--set") + 1, "total_steps=4096")
+        words.insert(words.index("--set") + 1, "total_steps=4096")
     for word in words:
         if word.startswith("runs/") and words[0] != "run" and not Path(word).exists():
             shutil.copytree(finished(), word)
