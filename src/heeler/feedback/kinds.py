@@ -9,6 +9,9 @@ from heeler.feedback.form import Form
 
 AIDS = "aids"
 """Setting of the store that names kinds of question that people find hard to judge: they are shown aids with them."""
+FIRST_FOR = "first_for"
+"""Setting of the store: of each person whom something is known of, the ids of the open questions that they should be
+asked first, in this order."""
 VIEWS = "views"
 """Setting of the store: of open questions that people find hard to judge, by id, what the learned reward thinks of
 their clips, a `ModelView` as a dictionary."""

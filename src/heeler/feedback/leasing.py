@@ -14,6 +14,7 @@ from sqlalchemy import (
     ScalarSelect,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -41,6 +42,8 @@ class Wishes:
     """Categories of flags that they chose not to see."""
     gold_share: float = 0.0
     """How often a gold item takes the place of an ordinary query."""
+    first: tuple[str, ...] = ()
+    """Queries that they should be asked before others, in this order."""
 
 
 def take(
@@ -109,7 +112,7 @@ def _fresh(
     wishes: Wishes,
     shown: list[ColumnElement[bool]],
 ) -> list[str]:
-    """Queries that the annotator has not seen, the oldest first, with gold items among them."""
+    """Queries that the annotator has not seen: those wished for, then the oldest, with gold items among them."""
     seen = or_(
         exists().where(_FEEDBACK.c.query_id == _QUERIES.c.id, _FEEDBACK.c.annotator == annotator),
         exists().where(_LEASES.c.query_id == _QUERIES.c.id, _LEASES.c.annotator == annotator),
@@ -121,7 +124,7 @@ def _fresh(
         # The first condition is implied by the second; it is what the index is for.
         .where(_QUERIES.c.num_answers < overlap, _QUERIES.c.num_answers + leased < overlap, ~seen, ~is_gold, *shown)
         .where(~is_asked_elsewhere())
-        .order_by(_QUERIES.c.number)
+        .order_by(*_in_turn(wishes.first), _QUERIES.c.number)
         .limit(limit)
     )
     ordinary = list(connection.execute(wanted).scalars())
@@ -129,6 +132,14 @@ def _fresh(
         return ordinary
     golden = select(_QUERIES.c.id).join(_GOLD, _GOLD.c.query_id == _QUERIES.c.id).where(~seen, *shown)
     return mix_in(ordinary, list(connection.execute(golden).scalars()), wishes.gold_share)
+
+
+def _in_turn(first: tuple[str, ...]) -> list[ColumnElement[int]]:
+    """What is wanted first, in its order, before the rest."""
+    if not first:
+        return []
+    places = {query_id: place for place, query_id in enumerate(first)}
+    return [case(places, value=_QUERIES.c.id, else_=len(first))]
 
 
 def held(connection: Connection, annotator: str, query_id: str, *, now_s: float) -> bool:

@@ -332,6 +332,7 @@ class Store:
         duration_s: float,
         avoid: Collection[str] = (),
         gold_share: float = 0.0,
+        first: Sequence[str] = (),
     ) -> list[Lease]:
         """Hand out at most `limit` queries to one annotator: those they hold first, then the oldest that have room.
 
@@ -344,8 +345,9 @@ class Store:
             duration_s: how long nobody else is asked in their place; asking again renews it.
             avoid: categories of flags that they chose not to see.
             gold_share: how often a gold item comes instead, which everybody may be asked.
+            first: ids of queries that they should be asked before others, in this order; as far as these have room.
         """
-        wishes = leasing.Wishes(avoid=tuple(avoid), gold_share=gold_share)
+        wishes = leasing.Wishes(avoid=tuple(avoid), gold_share=gold_share, first=tuple(first))
         with self._database.writing() as connection:
             if not rows.annotator_kinds(connection, [annotator]):
                 raise DataError(f"annotator: {annotator!r} is unknown; add them with add_annotator first")

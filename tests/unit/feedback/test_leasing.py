@@ -51,6 +51,15 @@ def test_the_oldest_first_and_nobody_gets_what_another_holds(store, clock):
     assert lease(store, "cid") == []
 
 
+def test_what_is_wished_for_comes_before_the_oldest_as_far_as_it_has_room(store, clock):
+    ids = [query.id for query in add_comparisons(store, 5)]
+    assert lease(store, "ben", 1) == [ids[0]]
+    wished = [ids[3], ids[0], "no such query", ids[2]]
+    taken = store.lease("ann", 3, overlap=1, duration_s=HOUR_S, first=wished)
+    assert [each.query.id for each in taken] == [ids[3], ids[2], ids[1]]
+    assert lease(store, "cid", 5) == [ids[4]]
+
+
 def test_asking_again_gives_what_is_held_and_renews_it(store, clock):
     queries = add_comparisons(store, 3)
     lease(store, "ann")

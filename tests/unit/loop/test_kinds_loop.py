@@ -13,7 +13,7 @@ import torch
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.kinds import AIDS, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.kinds_teacher_config import KindAnswers, KindsTeacherConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
@@ -230,6 +230,26 @@ def test_who_is_asked_what_is_hard_to_judge_may_see_what_the_reward_thinks_of_it
             sums = [float(reward_L[start : start + 2].sum()) for start in range(7)]
             assert shown[query.id]["best"][place] == [np.argmax(sums), np.argmax(sums) + 2]
             assert shown[query.id]["worst"][place] == [np.argmin(sums), np.argmin(sums) + 2]
+
+
+def test_open_questions_go_first_to_who_is_comparatively_best_at_them(folder):
+    stage = people_stage(folder, kinds=("preference", "rating"), schedule=LabelSchedule(budget=600, initial_share=0.6))
+    left_open: set[str] = set()
+    for turn in range(12):
+        stage.turn()
+        waiting = stage.store.open_queries(1000)
+        left_open = left_open or {one.id for one in waiting[:6]}
+        told = [one for one in waiting if one.id not in left_open]
+        stage.answer(told[::2], "ann")
+        assert turn or stage.store.setting(FIRST_FOR, None) is None
+        stage.answer(told[1::2], "bob")
+    stage.turn()
+    waiting = {one.id for one in stage.store.open_queries(1000)}
+    first = stage.store.setting(FIRST_FOR, {})
+    assert set(first) == {"ann", "bob"}
+    assert left_open <= set(first["ann"]) | set(first["bob"])
+    assert len(first["ann"]) + len(first["bob"]) == len(set(first["ann"]) | set(first["bob"]))
+    assert waiting >= left_open
 
 
 # Withdrawn, lost, saved

@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from heeler.core.errors import StoreError
-from heeler.feedback.kinds import AIDS, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.sides import is_flipped
 from heeler.service.context import Service
 from tests.unit.service.helpers import (
@@ -207,6 +207,14 @@ def test_leases_tell_what_is_asked_and_nothing_of_who_made_it(ann, queries, tmp_
         assert item["form"]["controls"][0]["choices"][0] == ["left", "Left is better"]
         assert item["flip"] == is_flipped(query.id, ann.person.id)
         assert not item["aids"] and item["view"] is None
+
+
+def test_people_are_asked_first_what_they_are_best_at(ann, bea, queries, tmp_path):
+    with store_of(tmp_path) as store:
+        store.set_setting(FIRST_FOR, {ann.person.id: [queries[2].id, queries[1].id]})
+    asked = [item["query_id"] for item in ann.post(LEASES, json={"count": 2}).json()["items"]]
+    assert asked == [queries[2].id, queries[1].id]
+    assert bea.post(LEASES, json={"count": 2}).json()["items"][0]["query_id"] == queries[0].id
 
 
 def test_leases_tell_of_kinds_that_people_find_hard(ann, queries, tmp_path):

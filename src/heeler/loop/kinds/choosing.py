@@ -18,6 +18,7 @@ from heeler.feedback.worth import choose_by_rate
 from heeler.loop.asking import TRAJECTORIES, clips
 from heeler.loop.config import RunConfig
 from heeler.loop.kinds.candidates import Candidate, Drawing, Reading, about, answer_bits
+from heeler.rewards.joint.evidence import Item
 from heeler.rewards.joint.model import JointModel, JointModelState
 from heeler.rewards.joint.readings import Reader
 from heeler.rewards.preference_model import is_validation
@@ -170,16 +171,8 @@ class QuestionChoice:
         num_marks: int,
     ) -> list[Chosen]:
         """By what answers say a second: each question of who says most of it in the time that they take."""
-        reading = Reading(reader=self._reader, num_marks=num_marks)
-        items = [reading.items(candidate, ANYBODY) for candidate in candidates]
-        says_Q = np.array([says.get(candidate.kind, 1.0) for candidate in candidates])
-        bits_PQ, seconds_PQ = np.zeros((2, len(self._people), len(candidates)))
-        most = math.log2(self._config.model.reward.num_members)
-        for place, person in enumerate(self._people):
-            asked = [replace(item, person=person) for each in items for item in each]
-            expected = self._model.expected_bits(state, asked)
-            bits_PQ[place] = answer_bits(candidates, items, expected, most) * says_Q
-            seconds_PQ[place] = [self._times.expected_s(each.kind, person or None) for each in candidates]
+        items = self._items(candidates, num_marks)
+        bits_PQ, seconds_PQ = self._expected(candidates, items, self._people, state, says)
         who_Q, every_Q = (bits_PQ / seconds_PQ).argmax(0), np.arange(len(candidates))
         bits_Q, seconds_Q = bits_PQ[who_Q, every_Q], seconds_PQ[who_Q, every_Q]
         best = float((bits_Q / seconds_Q).max())
@@ -194,6 +187,42 @@ class QuestionChoice:
             )
             for place, rate in zip(places.tolist(), rates.tolist(), strict=True)
         ]
+
+    def rates(
+        self,
+        candidates: Sequence[Candidate],
+        people: Sequence[str],
+        state: JointModelState,
+        says: Mapping[FeedbackKind, float],
+        marks: float,
+    ) -> np.ndarray:
+        """[P, Q] bits a second that each person's answer to each question is expected to say."""
+        items = self._items(candidates, max(1, round(marks)))
+        bits_PQ, seconds_PQ = self._expected(candidates, items, people, state, says)
+        return bits_PQ / seconds_PQ
+
+    def _items(self, candidates: Sequence[Candidate], num_marks: int) -> list[list[Item]]:
+        reading = Reading(reader=self._reader, num_marks=num_marks)
+        return [reading.items(candidate, ANYBODY) for candidate in candidates]
+
+    def _expected(
+        self,
+        candidates: Sequence[Candidate],
+        items: Sequence[Sequence[Item]],
+        people: Sequence[str],
+        state: JointModelState,
+        says: Mapping[FeedbackKind, float],
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """([P, Q] bits that each answer is expected to say, [P, Q] seconds that it takes)."""
+        says_Q = np.array([says.get(candidate.kind, 1.0) for candidate in candidates])
+        bits_PQ, seconds_PQ = np.zeros((2, len(people), len(candidates)))
+        most = math.log2(self._config.model.reward.num_members)
+        for place, person in enumerate(people):
+            asked = [replace(item, person=person) for each in items for item in each]
+            expected = self._model.expected_bits(state, asked)
+            bits_PQ[place] = answer_bits(candidates, items, expected, most) * says_Q
+            seconds_PQ[place] = [self._times.expected_s(each.kind, person or None) for each in candidates]
+        return bits_PQ, seconds_PQ
 
     def _older(self, like: Segment) -> list[Segment]:
         held_out = is_validation(like.trajectory_id, self._share)

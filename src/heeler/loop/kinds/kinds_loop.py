@@ -4,18 +4,18 @@ As comparisons alone do (`loop.preferences`): nothing here waits for an answer. 
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
-from heeler.core.nouns import FeedbackKind, Query, stable_id
+from heeler.core.nouns import FeedbackKind, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
 from heeler.envs import World
 from heeler.feedback.answer_times import AnswerTimes
-from heeler.feedback.kinds import AIDS, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.kinds_teacher import KindsTeacher, Question
 from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
@@ -23,19 +23,21 @@ from heeler.feedback.stores import control_segments
 from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollouts, put
 from heeler.loop.config import RunConfig
 from heeler.loop.kinds.action_rewards import action_reward
+from heeler.loop.kinds.candidates import Candidate
 from heeler.loop.kinds.choosing import Chosen, QuestionChoice
 from heeler.loop.kinds.enough import Enough
 from heeler.loop.kinds.ledger import Asked
 from heeler.loop.kinds.listening import Listening
 from heeler.loop.kinds.pace import Pace
 from heeler.loop.kinds.rewarding import KindsReward
+from heeler.loop.kinds.routing import known_people, routes
 from heeler.loop.kinds.views import views
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
 from heeler.rewards.joint.model import JointModel
 from heeler.rewards.joint.readings import Reader
 
-_NUM_RANKED, _LOOK_EVERY, _MOST_VIEWS = 64, 10, 200
+_NUM_RANKED, _LOOK_EVERY, _MOST_OPEN, _LEAST_KNOWN = 64, 10, 200, 10
 
 
 class KindsLoop(Part):
@@ -165,7 +167,7 @@ class KindsLoop(Part):
             self._refuse_long_clips(rollout, step)
             return 0
         self._put(chosen, rollout, step)
-        self._show_views()
+        self._tell_service()
         return len(chosen)
 
     def _put(self, chosen: list[Chosen], rollout: Rollout, step: int) -> None:
@@ -258,16 +260,30 @@ class KindsLoop(Part):
             self.store.set_setting(AIDS, hard)
             self._tell("asking.aids", step, f"kinds that people cannot judge by: {', '.join(hard) or 'none any more'}")
         self.hard = hard
-        self._show_views()
+        self._tell_service()
 
-    def _show_views(self) -> None:
-        """Whoever is asked what is hard to judge may see what the reward thinks of it."""
-        if not self.hard or not self.config.shows_view or not self.learned.is_fitted:
+    def _tell_service(self) -> None:
+        """Whom to ask what first; and what the reward thinks of what is hard to judge, for who is asked that."""
+        if self.teacher is not None or not self.learned.is_fitted:
             return
-        waiting = [one for one in self.store.open_queries(_MOST_VIEWS) if one.kind in self.hard]
-        segments = control_segments(self.store, {name for one in waiting for name in one.segment_ids})
-        found = views(self.learned.model, self.learned.state, waiting, segments)
-        self.store.set_setting(VIEWS, {name: asdict(view) for name, view in found.items()})
+        waiting = [one for one in self.store.open_queries(_MOST_OPEN) if one.id in self.ledger.asked]
+        others = {name for one in waiting for name, _ in self.ledger.asked[one.id].alternatives}
+        segments = control_segments(self.store, others | {name for one in waiting for name in one.segment_ids})
+        if self.hard and self.config.shows_view:
+            hard = [one for one in waiting if one.kind in self.hard]
+            found = views(self.learned.model, self.learned.state, hard, segments)
+            self.store.set_setting(VIEWS, {name: asdict(view) for name, view in found.items()})
+        people = known_people(self.ledger.answers_of, _LEAST_KNOWN)
+        if self.config.asking == "information" and len(people) > 1 and waiting:
+            says, marks = self.ledger.says(self.config.kinds), self.ledger.marks(self.pace.watched_s)
+            candidates = [self._candidate(query, segments) for query in waiting]
+            rate_PQ = self.choice.rates(candidates, people, self.learned.state, says, marks)
+            self.store.set_setting(FIRST_FOR, routes(people, [query.id for query in waiting], rate_PQ))
+
+    def _candidate(self, query: Query, segments: Mapping[str, Segment]) -> Candidate:
+        others = tuple((segments[name], step) for name, step in self.ledger.asked[query.id].alternatives)
+        shown = tuple(segments[name] for name in query.segment_ids)
+        return Candidate(kind=query.kind, segments=shown, alternatives=others)
 
     def _tell(self, act: str, step: int, reason: str | None) -> None:
         if reason is not None and self._note is not None:

@@ -72,6 +72,11 @@ class Ledger:
         return {each.query_id for each in self.taken.values()}
 
     @property
+    def answers_of(self) -> Counter[str]:
+        """How many answers each person gave."""
+        return Counter(each.person for each in self.taken.values())
+
+    @property
     def num_useful(self) -> int:
         """Answers that say something of the reward."""
         return sum(each.says for each in self.taken.values())

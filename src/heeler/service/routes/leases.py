@@ -6,7 +6,7 @@ from fastapi import Request
 
 from heeler.core.nouns import Lease
 from heeler.feedback.form import Form
-from heeler.feedback.kinds import AIDS, KINDS, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, KINDS, VIEWS
 from heeler.feedback.sides import is_flipped
 from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, ModelViewOut, Page, ShownSegmentOut
 from heeler.service.care import check_day, require_consent, today_of
@@ -38,6 +38,7 @@ def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
         duration_s=float(opened.setting(LEASE_S)),
         avoid=avoid,
         gold_share=float(opened.setting(GOLD_SHARE)),
+        first=opened.store.setting(FIRST_FOR, {}).get(person.id, ()),
     )
     facts = opened.store.segment_facts({i for lease in leases for i in lease.query.segment_ids})
     num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
