@@ -23,6 +23,8 @@ from typing import IO, Any
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 Figures = dict[str, float]
+_NOT_PASSED_ON = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+"""What pip installs for a peer is compiled; so is what is measured here, after its first start."""
 _running: set[int] = set()
 """Processes of jobs that have not ended, each the leader of its group."""
 RELATIONS: Mapping[str, Callable[[float, float], bool]] = {
@@ -147,7 +149,7 @@ def run_job(command: Sequence[str], *, timeout_s: float = 7200, threads: int | N
     Raises:
         BenchmarkError: it failed, ran too long, or its last line is no JSON object.
     """
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_PASSED_ON}
     if threads is not None:
         environment["OMP_NUM_THREADS"] = str(threads)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:

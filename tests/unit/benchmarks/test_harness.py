@@ -173,11 +173,12 @@ def test_an_interrupt_ends_the_job_too() -> None:
     assert _wait_until(lambda: not _running(marker))
 
 
-def test_threads_reach_the_job_and_the_callers_import_path_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_reach_the_job_and_the_callers_own_variables_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
-    code = "import json, os; print(json.dumps([os.environ.get(n) for n in ('OMP_NUM_THREADS', 'PYTHONPATH')]))"
-    wrapped = code.replace("json.dumps([", "json.dumps({'seen': [").replace("])", "]})")
-    assert run_job(job(wrapped), threads=1).printed == {"seen": ["1", None]}
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    names = ("OMP_NUM_THREADS", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    code = f"import json, os; print(json.dumps({{'seen': [os.environ.get(n) for n in {names}]}}))"
+    assert run_job(job(code), threads=1).printed == {"seen": ["1", None, None]}
 
 
 def _wait_until(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
