@@ -139,7 +139,7 @@ def test_reporting_by_keys_alone(page: Page, place: Place, asking: Asking) -> No
     run, queries = asking(["preference"] * 2)
     page.goto(f"/answer?run={run}")
     shown(page, queries[0])
-    page.locator("summary").focus()
+    page.get_by_text("Report this").focus()
     # Space plays and pauses elsewhere.
     page.keyboard.press(" ")
     expect(page.get_by_label("What it shows")).to_be_visible()
