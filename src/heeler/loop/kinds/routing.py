@@ -21,8 +21,8 @@ def routes(people: Sequence[str], queries: Sequence[str], rate_PQ: np.ndarray) -
     who_Q = (rate_PQ / np.where(mean_P1 > 0, mean_P1, 1.0)).argmax(0)
     order_Q = np.argsort(-rate_PQ[who_Q, np.arange(len(queries))], kind="stable")
     found: dict[str, list[str]] = {person: [] for person in people}
-    for place in order_Q.tolist():
-        found[people[who_Q[place]]].append(queries[place])
+    for who, place in zip(who_Q[order_Q].tolist(), order_Q.tolist(), strict=True):
+        found[people[int(who)]].append(queries[int(place)])
     return found
 
 
