@@ -26,6 +26,7 @@ from heeler.models.optimizers import Adam
 from heeler.models.policy import Activation
 from heeler.ops.preferences import choice_log_probs, expected_calibration_error, person_choice_log_probs
 from heeler.rewards.answerers import Answerers
+from heeler.rewards.scaled import RewardScale
 from heeler.rewards.step_features import StepFeatures, StepInput, normalized
 
 # What a processor's cache holds: in two halves, a fit to 700 comparisons took a fifth longer.
@@ -113,9 +114,9 @@ class Comparisons:
     validation_Q: Tensor
 
 
-@dataclass
-class PreferenceModelState:
-    """All that fitting changes."""
+@dataclass(kw_only=True)
+class PreferenceModelState(RewardScale):
+    """All that fitting changes, and the scale of what comes of it."""
 
     network: EnsembleMLP
     parameters: FlatParameters
@@ -123,12 +124,6 @@ class PreferenceModelState:
     log_tie: Tensor
     tie_optimizer: Adam
     feature_moments: RunningMoments
-    offset_M: Tensor
-    """Mean prediction of each member on the steps that the reward was last calibrated on."""
-    scale_M: Tensor
-    """One over their standard deviation."""
-    level_M: Tensor
-    """`offset_M` as the last calibration chose it: what `level` is measured from."""
     generator: torch.Generator
     comparisons: Comparisons | None = None
     num_fits: int = 0
@@ -166,17 +161,16 @@ class PreferenceModel:
             network = EnsembleMLP(config.num_members, self.num_features, config.hidden_sizes, config.activation)
         log_tie = torch.full((), -1.0, requires_grad=True)
         parameters = FlatParameters(network)
+        neutral = RewardScale.neutral(config.num_members)
         return PreferenceModelState(
-            network,
-            parameters,
-            Adam(parameters.flat, learning_rate=config.learning_rate, weight_decay=config.weight_decay),
-            log_tie,
-            Adam(log_tie, learning_rate=config.learning_rate),
-            RunningMoments(self.num_features),
-            torch.zeros(config.num_members),
-            torch.ones(config.num_members),
-            torch.zeros(config.num_members),
-            torch.Generator().manual_seed(seed),
+            **vars(neutral),
+            network=network,
+            parameters=parameters,
+            optimizer=Adam(parameters.flat, learning_rate=config.learning_rate, weight_decay=config.weight_decay),
+            log_tie=log_tie,
+            tie_optimizer=Adam(log_tie, learning_rate=config.learning_rate),
+            feature_moments=RunningMoments(self.num_features),
+            generator=torch.Generator().manual_seed(seed),
         )
 
     def add(
@@ -259,7 +253,7 @@ class PreferenceModel:
             for rows in order.split(self.config.minibatch_size):
                 self._step(state, feature, data, rows, answerers)
             loss = self._losses(state, feature, data, answerers)[0][judged_Q]
-            waited = waited + 1 if _is_clearly_worse(loss, best_loss) else 0
+            waited = waited + 1 if is_clearly_worse(loss, best_loss) else 0
             if loss.mean() < best_loss.mean():
                 best_loss, best = loss, _copy(state)
         if waited == self.config.patience:
@@ -458,21 +452,16 @@ class PreferenceModel:
 
         Comparisons leave both free; fixing them anew after each fit keeps them from going stale.
         """
-        state.offset_M = state.level_M = raw_MTN.mean((1, 2))
-        # A member that says the same of every step has a spread that is but rounding; it must not be blown up.
-        least_M = 1e-4 * (1 + state.offset_M.abs())
-        state.scale_M = 1 / raw_MTN.std((1, 2), correction=0).maximum(least_M)
+        state.calibrate(raw_MTN)
         return state
 
     def level(self, state: PreferenceModelState, raw_MTN: Tensor) -> float:
         """How much better these steps are than those of the last calibration, in spreads: what learning has gained."""
-        return float(((raw_MTN.mean((1, 2)) - state.level_M) * state.scale_M).mean())
+        return state.level(raw_MTN)
 
     def disagreement(self, state: PreferenceModelState, raw_MTN: Tensor) -> float | None:
         """How far the members are apart on these steps, on average and in spreads of the reward; None of one alone."""
-        if len(raw_MTN) < 2:
-            return None
-        return float(((raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]).std(0).mean())
+        return state.disagreement(raw_MTN)
 
     def centre(self, state: PreferenceModelState, raw_MTN: Tensor) -> PreferenceModelState:
         """Move the offset so that these steps have mean 0, leaving the scale as it is.
@@ -480,7 +469,7 @@ class PreferenceModel:
         A drifting mean would reach the value function a hundredfold (1 / (1 - discount)) and drown what tells actions
         apart; and with a mean of 0 an episode's length earns nothing by itself.
         """
-        state.offset_M = raw_MTN.mean((1, 2))
+        state.centre(raw_MTN)
         return state
 
     def reward(self, state: PreferenceModelState, raw_MTN: Tensor, *, exploration: float = 0.0) -> np.ndarray:
@@ -488,15 +477,10 @@ class PreferenceModel:
 
         `exploration` pays for steps on which the members disagree more than on average, as `pessimism` charges for it.
         """
-        member = (raw_MTN - state.offset_M[:, None, None]) * state.scale_M[:, None, None]
-        reward, weight = member.mean(0), exploration - self.config.pessimism
-        if weight:
-            spread = member.std(0, correction=0)
-            reward = reward + weight * (spread - spread.mean())
-        return reward.numpy()
+        return state.reward(raw_MTN, for_spread=exploration - self.config.pessimism)
 
 
-def _is_clearly_worse(loss_Q: Tensor, best_Q: Tensor) -> bool:
+def is_clearly_worse(loss_Q: Tensor, best_Q: Tensor) -> bool:
     """Whether losses on the same comparisons are higher by more than a standard error of the mean difference."""
     worse_Q = loss_Q - best_Q
     return bool(worse_Q.mean() > worse_Q.std(correction=0) / math.sqrt(len(worse_Q)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from heeler.core.nouns import Segment
-from heeler.rewards.preference_model import PreferenceModelConfig, PreferenceModelState, _is_clearly_worse
+from heeler.rewards.preference_model import PreferenceModelConfig, PreferenceModelState, is_clearly_worse
 from tests.unit.rewards.comparisons import (
     advantage,
     build,
@@ -221,10 +221,10 @@ def test_a_loss_is_clearly_worse_when_it_rose_by_more_than_a_standard_error():
     rng = torch.Generator().manual_seed(0)
     noise = torch.randn(100, generator=rng)
     noise -= noise.mean()
-    assert _is_clearly_worse(noise + 0.15, best)
-    assert not _is_clearly_worse(noise + 0.05, best)
-    assert not _is_clearly_worse(noise - 0.15, best)
-    assert not _is_clearly_worse(torch.ones(3), torch.full((3,), math.inf))
+    assert is_clearly_worse(noise + 0.15, best)
+    assert not is_clearly_worse(noise + 0.05, best)
+    assert not is_clearly_worse(noise - 0.15, best)
+    assert not is_clearly_worse(torch.ones(3), torch.full((3,), math.inf))
 
 
 def test_the_weight_of_a_tie_goes_back_to_the_best_epoch_too():

@@ -25,7 +25,7 @@ from heeler.models.optimizers import Adam
 from heeler.ops.answer_likelihoods import bits_of_answers, expected_bits
 from heeler.rewards.joint.evidence import ITEM_KINDS, PICKS, Evidence, Item, ItemKind, spread
 from heeler.rewards.joint.noise import Noise
-from heeler.rewards.preference_model import PreferenceModelConfig
+from heeler.rewards.preference_model import PreferenceModelConfig, is_clearly_worse
 from heeler.rewards.scaled import RewardScale
 from heeler.rewards.step_features import StepFeatures, normalized
 
@@ -179,7 +179,7 @@ class JointModel:
                 for optimizer in steps:
                     optimizer.step()
             loss_B = self._ensemble_losses(state, feature_PF, judged)
-            waited = waited + 1 if _is_clearly_worse(loss_B, best_loss_B) else 0
+            waited = waited + 1 if is_clearly_worse(loss_B, best_loss_B) else 0
             if loss_B.mean() < best_loss_B.mean():
                 best_loss_B, best = loss_B, _weights(state)
         if waited == reward.patience:
@@ -377,12 +377,6 @@ class JointModel:
         bits = [None if math.isnan(one) else one for one in state.bits]
         names = ("people", "answers", "num_fits", "last_fit")
         return {name: getattr(state, name) for name in names} | {"bits": bits}
-
-
-def _is_clearly_worse(loss_B: Tensor, best_B: Tensor) -> bool:
-    """Whether losses on the same items are higher by more than a standard error of the mean difference."""
-    worse_B = loss_B - best_B
-    return bool(worse_B.mean() > worse_B.std(correction=0) / math.sqrt(len(worse_B)))
 
 
 def _weights(state: JointModelState) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
