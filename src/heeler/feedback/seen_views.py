@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from heeler.core.errors import DataError, did_you_mean
-from heeler.core.nouns import Query
+from heeler.core.nouns import Feedback, Query
 from heeler.feedback.form import SegmentFacts, check_number, check_whole
 
 FOLDED, OPENED = "folded", "opened"
@@ -48,6 +48,11 @@ def check_view(value: object, query: Query, segments: Mapping[str, SegmentFacts]
         "best": _parts(fields["best"], "view.best", lengths),
         "worst": _parts(fields["worst"], "view.worst", lengths),
     }
+
+
+def view_of(answer: Feedback) -> str:
+    """What became of the view that was offered with the question: FOLDED, OPENED, or "" where nobody says."""
+    return "" if answer.view is None else (OPENED if answer.view["opened"] else FOLDED)
 
 
 def _chance(value: object, num_segments: int) -> float | None:
