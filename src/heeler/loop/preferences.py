@@ -23,7 +23,7 @@ from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollout
 from heeler.loop.choosing import PairChoice
 from heeler.loop.config import RunConfig
 from heeler.loop.grouping import Grouping
-from heeler.loop.held_out import is_held_out_person
+from heeler.loop.held_out import HeldOutNotice, is_held_out_person
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
@@ -74,6 +74,7 @@ class PreferenceLoop(Part):
         """The same for answers that say nothing."""
         self.held_out: dict[int, str] = {}
         """The same for answers by people who are held out: read, and never learned from."""
+        self._notice = HeldOutNotice(store) if self.config.held_out_people and self.teacher is None else None
         self.seen_withdrawals = 0
         self.num_given_up = 0
         """Questions that were set aside before people answered them; others are asked in their place."""
@@ -204,12 +205,13 @@ class PreferenceLoop(Part):
         else:
             self.num_given_up = self.store.flags.num_given_up()
         self._leave_out_withdrawn()
-        found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
-        if not found:
-            return 0
-        num_taken = self._take_in_first(found, are_new=True)
-        self.position = found[-1][0]
-        self.store.set_consumed(_CONSUMER, self.position)
+        num_taken = 0
+        if found := self.store.feedback_after(self.position, limit=10_000, up_to_step=step):
+            num_taken = self._take_in_first(found, are_new=True)
+            self.position = found[-1][0]
+            self.store.set_consumed(_CONSUMER, self.position)
+        if self._notice is not None:
+            self._notice.tell(len(self.held_out), self.num_answered)
         return num_taken
 
     def _take_in_first(self, found: list[tuple[int, Feedback]], *, are_new: bool = False) -> int:

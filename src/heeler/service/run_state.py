@@ -19,6 +19,8 @@ DRIFTED = "drifted"
 """Setting of a store that says how what people want was found to have changed last."""
 GROUPED = "grouped"
 """Setting of a store that says how groups of people who want different things were found to have changed last."""
+ONLY_HELD_OUT = "only_held_out"
+"""Setting of a store that says how many answers came, while all are by people from whom its learner never learns."""
 WAITING = "waiting_for_people"
 """Setting of a store that says since when its learner waits for people's answers."""
 

@@ -23,7 +23,7 @@ from heeler.service.context import service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, unknown
 from heeler.service.routes.table import Entry
-from heeler.service.run_state import DRIFTED, GROUPED, HELD, WARNED, state_of
+from heeler.service.run_state import DRIFTED, GROUPED, HELD, ONLY_HELD_OUT, WARNED, state_of
 from heeler.service.runs import Runs
 
 MAX_NAMES = 40
@@ -79,12 +79,14 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
     config, now_s = directory.config(), time.time()
     asking = config.get("preferences") or config.get("kinds")
     num_open, last_answer_s, stale, held, warned, drifted, grouped = 0, None, None, None, None, None, None
+    only_held_out = None
     if has_store(directory):
         store = runs.open(directory.path.name).store
         num_open, last_answer_s = store.answering()
         stale = staleness(directory, store).in_words
         held, warned = store.setting(HELD, None), store.setting(WARNED, None)
         drifted, grouped = store.setting(DRIFTED, None), store.setting(GROUPED, None)
+        only_held_out = store.setting(ONLY_HELD_OUT, None)
     if last_answer_s is None:
         last_answer_s = (directory.path / "config.yaml").stat().st_mtime
     return RunFacts(
@@ -98,6 +100,7 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
         stale_reward_model=stale,
         drifted=drifted,
         grouped=grouped,
+        only_held_out=only_held_out,
         last_act=_last_act(directory),
         held=held,
         warned=warned,
