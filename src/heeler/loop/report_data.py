@@ -19,7 +19,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.staleness import staleness
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.feedback.stores import control_segments, every_answer, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
@@ -246,8 +246,7 @@ def _film(
 
 
 def _labels(store: Store) -> Labels:
-    answers = [answer for _, answer in store.feedback_after(0, limit=10_000_000, up_to_step=None)]
-    preferences = [answer for answer in answers if answer.kind == "preference"]
+    preferences = [answer for _, answer in every_answer(store) if answer.kind == "preference"]
     answered = store.queries(list(dict.fromkeys(answer.query_id for answer in preferences)))
     queries = sorted([*answered, *store.open_queries(10_000_000)], key=lambda query: query.asked_step)
     return Labels(
