@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.errors import DataError, HeelerError
 from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
@@ -148,15 +148,13 @@ def gather(directory: RunDirectory) -> ReportData:
     """Collect what is known of a run; plays episodes and films clips where that was not done yet.
 
     Raises:
-        RunError: nothing has been learned yet, or the directory cannot be written.
+        RunError: the directory cannot be written.
         StoreError: the store cannot be opened.
     """
     values = directory.config()
     config = from_dict(values)
     rows = directory.metrics()
     checkpoint, refused = directory.newest_checkpoint()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
     shared: dict[str, Any] = {
         "name": directory.path.resolve().name,
         "config": config,
