@@ -147,7 +147,7 @@ def _refuse_others(method: str, has_choices: bool, set_flags: dict[str, Any]) ->
 
 
 def _inferred(
-    method: str,
+    method: Method,
     world: Path | None,
     demonstrations: Path | None,
     choices: Path | None,
@@ -162,7 +162,8 @@ def _inferred(
 
     settings = {_SETTINGS.get(name, name): value for name, value in set_flags.items()}
     if choices is not None:
-        return infer_from_choices(choices, ChoiceConfig(method=method, **settings))  # type: ignore[arg-type]
+        assert method in ("logit", "least-squares"), "others were refused"
+        return infer_from_choices(choices, ChoiceConfig(method=method, **settings))
     configs = {"mce": MaxCausalEntropyConfig, "matching": FeatureMatchingConfig, "bayesian": BayesianConfig}
     assert world is not None and demonstrations is not None
     return infer_from_demonstrations(world, demonstrations, configs[method](**settings), on_progress=telling)
