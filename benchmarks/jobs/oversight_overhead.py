@@ -1,9 +1,9 @@
-"""How much longer training takes with monitors, audit log and an overseer's review after each update.
+"""How much longer training takes with monitors, the audit log, and overseers that review every step before it is done.
 
-One process, the same recipe twice at a time: with and without, in turns that are swapped, so that neither is always
-the warmer. What an overseer would look at after each update, a cheap one reviews: the newest rows of metrics, by rules.
-Prints {"slowdown"}, the larger of two worlds, and of each "slowdown_WORLD" and "update_s_WORLD"; medians over the
-turns, of the mean update after the first few.
+One process, the same run several times side by side: bare, with monitors, and with monitors and overseers of all three
+charges (conduct, which learns what is usual; a budget; a written rule). They take turns update by update, each time in
+another order, so that whatever else the machine does meets all of them. Prints, of each world, "slowdown_WORLD",
+"slowdown_monitors_WORLD" and "update_s_WORLD": medians over blocks of updates, as conduct learns anew only every five.
 """
 
 import argparse
@@ -11,84 +11,95 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from heeler.core.rundir import RunDirectory
-from heeler.core.verdict import Verdict
 from heeler.feedback.stores import open_store
-from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, to_dict
 from heeler.loop.online import OnlineRun
+from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.watching import watched
 from heeler.oversight.monitors import MonitorsConfig
+from heeler.oversight.overseers.conduct import ConductConfig
+from heeler.oversight.overseers.resources import ResourceBudget
 from heeler.recipes import ppo
 
-SKIPPED = 3
-WORLDS = ("CartPole-v1", "HalfCheetah-v5")
+SKIPPED, BLOCK = 6, 15
+"""Updates: in the first memory is laid out, and conduct has not yet learned anything to go by."""
+WORLDS = ("HalfCheetah-v5", "CartPole-v1")
+RULES = """rules:
+  - name: no more than the motors can
+    when: max(abs(action)) > 100
+"""
+_CLEAR = 1e12
+"""A budget that nothing comes near: what is measured is the looking."""
 
 
-def review(rows: Sequence[Mapping[str, float]]) -> Verdict:
-    """An overseer that goes by rules: learning may go on while the newest figures are finite and steps are small."""
-    newest = rows[-10:]
-    evidence = {"kl": statistics.fmean(row.get("kl", 0.0) for row in newest)}
-    if evidence["kl"] > 1.0:
-        return Verdict(decision="halt", reason="the policy moves too far", evidence=evidence)
-    return Verdict(decision="allow", evidence=evidence)
+def overseers(folder: Path) -> OverseersConfig:
+    """One of each charge."""
+    rules = folder / "rules.yaml"
+    rules.write_text(RULES)
+    budget = ResourceBudget(name="energy", limit=_CLEAR)
+    return OverseersConfig(conduct=ConductConfig(), resources=(budget,), rules=str(rules))
 
 
-def update_s(config: RunConfig, path: Path, *, reviewed: bool) -> float:
-    """Mean wall seconds of an update, its checkpoint and lines of the audit log among them."""
+@contextmanager
+def running(config: RunConfig, path: Path) -> Iterator[OnlineRun]:
+    """A run that is ready for its first update."""
     directory = RunDirectory.create(path, to_dict(config))
     with directory.locked(), open_store(directory) as store:
-        online, acts, took = OnlineRun(directory, config, store), Acts(directory), []
+        online = OnlineRun(directory, config, store)
         online.begin()
-        rows: list[Mapping[str, float]] = []
         with watched(online.watch, online):
-            while not online.is_finished:
-                began = time.perf_counter()
-                row = online.iterate()
-                if reviewed and row is not None:
-                    rows.append(row)
-                    verdict = review(rows)
-                    if verdict.decision != "allow":
-                        acts.note("overseer.halt", step=online.step, reason=verdict.reason)
-                took.append(time.perf_counter() - began)
+            yield online
         online.world.close()
-    return statistics.fmean(took[SKIPPED:])
 
 
-def measure(env: str, seed: int, updates: int, turns: int) -> tuple[list[float], float]:
-    """Ratios of each turn, and seconds of an update without."""
+def update_s(online: OnlineRun) -> float:
+    """Wall seconds of an update; its checkpoint and lines of the audit log are among them where such are due."""
+    began = time.perf_counter()
+    online.iterate()
+    return time.perf_counter() - began
+
+
+def measure(env: str, seed: int, updates: int) -> Mapping[str, float]:
+    """Figures of one world."""
     config = ppo(env=env, seed=seed)
     config = replace(config, total_steps=updates * config.steps_per_update)
-    ratios, alone = [], []
-    for turn in range(turns):
-        order = (True, False) if turn % 2 else (False, True)
-        times: dict[bool, float] = {}
-        for is_on in order:
-            with tempfile.TemporaryDirectory() as folder:
-                chosen = replace(config, monitors=MonitorsConfig() if is_on else None)
-                times[is_on] = update_s(chosen, Path(folder) / "run", reviewed=is_on)
-        ratios.append(times[True] / times[False])
-        alone.append(times[False])
-    return ratios, statistics.median(alone)
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        folder = Path(name)
+        configs = {
+            "bare": replace(config, monitors=None),
+            "monitors": replace(config, monitors=MonitorsConfig()),
+            "all": replace(config, monitors=MonitorsConfig(), overseers=overseers(folder)),
+        }
+        runs = {kind: stack.enter_context(running(one, folder / kind)) for kind, one in configs.items()}
+        rounds: list[dict[str, float]] = []
+        for turn in range(updates):
+            order = list(runs)[turn % 3 :] + list(runs)[: turn % 3]
+            rounds.append({kind: update_s(runs[kind]) for kind in order})
+    starts = range(SKIPPED, updates - BLOCK + 1, BLOCK)
+    blocks = [{kind: sum(one[kind] for one in rounds[at : at + BLOCK]) for kind in runs} for at in starts]
+    short = env.partition("-")[0].lower()
+    return {
+        f"slowdown_{short}": statistics.median(one["all"] / one["bare"] for one in blocks) - 1,
+        f"slowdown_monitors_{short}": statistics.median(one["monitors"] / one["bare"] for one in blocks) - 1,
+        f"update_s_{short}": statistics.median(one["bare"] for one in blocks) / BLOCK,
+    }
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--updates", type=int, default=40)
-    parser.add_argument("--turns", type=int, default=6)
+    parser.add_argument("--updates", type=int, default=SKIPPED + 10 * BLOCK)
     arguments = parser.parse_args()
     printed: dict[str, float] = {}
     for env in WORLDS:
-        ratios, alone = measure(env, arguments.seed, arguments.updates, arguments.turns)
-        short = env.partition("-")[0].lower()
-        printed |= {f"slowdown_{short}": statistics.median(ratios) - 1, f"update_s_{short}": alone}
-    printed["slowdown"] = max(value for name, value in printed.items() if name.startswith("slowdown_"))
+        printed |= measure(env, arguments.seed, arguments.updates)
     print(json.dumps(printed))
 
 

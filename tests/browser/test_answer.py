@@ -10,7 +10,18 @@ from heeler.core.nouns import FeedbackKind, Query
 from heeler.feedback.kinds import AIDS, VIEWS
 from heeler.feedback.sides import is_flipped
 from tests.browser.conftest import HOPPER, Asking, Browsers
-from tests.browser.helpers import PHONE, Place, answers, is_too_wide, look, open_run, shown, violations, wait_for
+from tests.browser.helpers import (
+    PATIENCE_MS,
+    PHONE,
+    Place,
+    answers,
+    is_too_wide,
+    look,
+    open_run,
+    shown,
+    violations,
+    wait_for,
+)
 from tests.shown_runs import stretches, texts
 from tests.unit.service.helpers import store_of
 
@@ -96,6 +107,32 @@ def test_backspace_undoes_the_last_answer(page: Page, place: Place, asking: Aski
     page.keyboard.press("Backspace")
     expect(page.locator("#live")).to_contain_text("too late to undo")
     assert len(answers(place, run)) == 3
+
+
+def test_what_is_undone_while_more_is_asked_for_is_shown_once(page: Page, place: Place, asking: Asking) -> None:
+    run, queries = asking(["preference"] * 2)
+    held: list[Route] = []
+    page.goto(f"/answer?run={run}")
+    shown(page, queries[0])
+    films_are_here(page, 4)
+    page.route("**/leases", lambda route: held.append(route))
+    page.keyboard.press("ArrowLeft")
+    shown(page, queries[1])
+    for _ in range(PATIENCE_MS // 20):
+        if held:
+            break
+        page.wait_for_timeout(20)
+    page.keyboard.press("Backspace")
+    shown(page, queries[0])
+    with page.expect_response("**/leases"):
+        held.pop().continue_()
+    page.unroute("**/leases")
+    for query in queries:
+        shown(page, query)
+        page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("heading", name="Nothing to answer now")).to_be_visible()
+    found = wait_for(page, place, run, 2)
+    assert [(answer.query_id, answer.value["choice"]) for answer in found] == [(q.id, "equal") for q in queries]
 
 
 def test_answers_survive_a_lost_connection_and_a_closed_tab(browsers: Browsers, place: Place, asking: Asking) -> None:
@@ -282,6 +319,61 @@ def test_what_is_hard_to_judge_comes_with_what_a_model_thinks_of_it(
     first, second = ("right", "left") if is_flipped(query.id, place.people["ann"]) else ("left", "right")
     expect(words).to_contain_text(f"It expects that people prefer {first}, with 80 %.")
     expect(words).to_contain_text(f"{second.capitalize()}: it likes 0.12 to 0.16 s most and 0.08 to 0.12 s least.")
+
+
+def test_an_answer_says_whether_the_models_view_was_there_and_opened(page: Page, place: Place, asking: Asking) -> None:
+    run, queries = asking(["preference"] * 6)
+    opened, folded, without, reloaded, undone, at_once = queries
+    view = {"first_better": 0.8, "best": [[5, 10], [15, 20]], "worst": [[0, 5], [10, 15]]}
+    with store_of(place.folder, run) as store:
+        store.set_setting(AIDS, ["preference"])
+        store.set_setting(VIEWS, {query.id: view for query in queries if query is not without})
+    page.goto(f"/answer?run={run}")
+    summary, words = page.get_by_text("What a model thinks of it"), page.locator("#view-words")
+    shown(page, opened)
+    summary.click()
+    expect(words).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    shown(page, folded)
+    expect(words).not_to_be_visible()
+    page.keyboard.press("ArrowRight")
+    shown(page, without)
+    expect(page.locator("#view")).not_to_be_visible()
+    page.keyboard.press("ArrowDown")
+    shown(page, reloaded)
+    summary.click()
+    expect(words).to_be_visible()
+    summary.click()
+    expect(words).not_to_be_visible()
+    wait_for(page, place, run, 3)
+    all_is_sent(page)
+    page.reload()
+    shown(page, reloaded)
+    page.keyboard.press("ArrowLeft")
+    shown(page, undone)
+    page.keyboard.press("ArrowLeft")
+    shown(page, at_once)
+    page.keyboard.press("Backspace")
+    shown(page, undone)
+    summary.click()
+    expect(words).to_be_visible()
+    page.keyboard.press("ArrowRight")
+    shown(page, at_once)
+    # Opened and answered at once: the browser tells of an opening later.
+    page.evaluate(
+        """() => { document.querySelector("#view summary").click();
+        document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowDown", bubbles: true })); }"""
+    )
+    expect(page.get_by_role("heading", name="Nothing to answer now")).to_be_visible()
+    found = {answer.query_id: answer.view for answer in wait_for(page, place, run, 6)}
+    assert found == {
+        opened.id: {**view, "opened": True},
+        folded.id: {**view, "opened": False},
+        without.id: None,
+        reloaded.id: {**view, "opened": True},
+        undone.id: {**view, "opened": True},
+        at_once.id: {**view, "opened": True},
+    }
 
 
 def test_a_correction_of_an_action(page: Page, place: Place, asking: Asking) -> None:

@@ -39,7 +39,7 @@ def test_a_store_of_a_newer_version_is_refused_and_left_as_it_was(tmp_path: Path
     execute(tmp_path, "UPDATE heeler_schema SET version_num = '9999'", "CREATE TABLE from_the_future (id INTEGER)")
     before = contents(tmp_path)
     with pytest.raises(
-        StoreError, match=r"heeler.db: written by a newer heeler \(schema 9999; this one knows .* 0004\)"
+        StoreError, match=r"heeler.db: written by a newer heeler \(schema 9999; this one knows .* 0005\)"
     ):
         open_store(tmp_path)
     assert contents(tmp_path) == before

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from heeler.loop.absence import AWAY, away_in_words
 from heeler.loop.config import RunConfig
+from heeler.loop.held_out import only_held_out
 from heeler.loop.words import OWN_MEANS, duration, number
 
 PLAIN_EVERY_S = 5.0
@@ -46,6 +47,7 @@ def figures(row: Mapping[str, float], budget: int | None, *, people: bool = Fals
         asked, answered = row.get("asked", 0.0), row.get("answered", 0.0)
         if people:
             words.append(f"{answered:,.0f} of {asked:,.0f} questions answered")
+            words += filter(None, [only_held_out(row)])
         elif asked > answered:
             words.append(f"{asked - answered:,.0f} waiting for an answer")
     return words

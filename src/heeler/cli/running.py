@@ -22,6 +22,7 @@ from heeler.cli.arguments import (
 from heeler.cli.console import ServeFlags, console_beside
 from heeler.cli.endings import tell_interrupted, tell_refused, tell_stopped
 from heeler.cli.evaluative_running import resume_from_signals, run_from_signals
+from heeler.cli.held_out import refuse_only_held_out
 from heeler.cli.language_running import resume_language_model, run_language_model
 from heeler.cli.offline_running import resume_from_data, run_from_data
 from heeler.cli.recipe_flags import (
@@ -92,6 +93,7 @@ def _run(recipe: RecipeFlags, arguments: RunArguments) -> int:
     elif arguments.store:
         config = dataclasses.replace(config, store=arguments.store)
     path = arguments.run_dir or Path("runs") / default_name(config)
+    refuse_only_held_out(config, path)
 
     def learn(on_metrics: OnMetrics, on_begin: OnBegin, on_warning: OnWarning) -> "RunResult":
         return run(config, path, on_metrics=on_metrics, on_begin=on_begin, on_warning=on_warning)

@@ -201,6 +201,13 @@ class Feedback:
     """0 to 1, as the annotator stated it."""
     answered_step: int | None = None
     """The learner's environment steps when a simulated teacher answered; None for people and outside programs."""
+    view: Mapping[str, Any] | None = field(default=None, hash=False)
+    """What a model thought of the question, where that was offered with it, and whether the annotator opened it before
+    answering; None where nothing was offered, or whoever answered does not say.
+
+    {"opened": bool, "first_better": float | None, "best": [[start, end], ...], "worst": [[start, end], ...]}: the
+    chance that the first of two segments is preferred, and of each segment a part in steps, end excluded.
+    """
 
 
 @dataclass(frozen=True, kw_only=True)

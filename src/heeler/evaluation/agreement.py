@@ -5,6 +5,7 @@ answer less that of the right, in units in which σ(margin) is the probability t
 what people said: 1 for left, 0 for right, 0.5 for equally good.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,6 +79,26 @@ def wilson_interval(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, n
     centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
     return np.minimum(centre - half, share), np.maximum(centre + half, share)
+
+
+def counted_share(number: int, count: int) -> Share | None:
+    """`number` of `count` as a share with Wilson's interval; None where there are none to count."""
+    if count == 0:
+        return None
+    mean, of = np.array([number / count]), np.array([float(count)])
+    low, high = wilson_interval(mean, of)
+    return Share(mean=float(mean[0]), low=float(low[0]), high=float(high[0]), count=count)
+
+
+def difference(one: Share, other: Share) -> tuple[float, float, float]:
+    """(mean, low, high) of one share less another that is of other trials, with Newcombe's 95 % interval.
+
+    It is made of the two shares' own intervals, which must be Wilson's (method 10 of Newcombe 1998, Statist. Med. 17,
+    873).
+    """
+    mean = one.mean - other.mean
+    low = mean - math.hypot(one.mean - one.low, other.high - other.mean)
+    return mean, low, mean + math.hypot(one.high - one.mean, other.mean - other.low)
 
 
 def accuracy(margin_N: np.ndarray, choice_N: np.ndarray) -> Share | None:

@@ -12,6 +12,7 @@ from heeler.core.nouns import Feedback, FeedbackKind, Query
 from heeler.core.privacy import redact
 from heeler.feedback.form import SegmentFacts, check_number, check_text, check_whole
 from heeler.feedback.kinds import KINDS
+from heeler.feedback.seen_views import check_view
 
 MAX_ID_LENGTH = 64
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -113,6 +114,7 @@ def check_feedback(
         "time_taken_s": None if time_taken_s is None else check_number(time_taken_s, "time_taken_s", low=0),
         "confidence": None if confidence is None else check_number(confidence, "confidence", low=0, high=1),
         "answered_step": None if step is None else check_whole(step, "answered_step", low=0),
+        "view": None if answer.view is None else check_view(answer.view, query, segments),
     }
 
 
@@ -144,11 +146,13 @@ def body_sha256(row: Mapping[str, Any], value: str | None = None) -> str:
         row: as `check_feedback` gives it.
         value: `value_text` of its value, where it is there already.
     """
+    # Left out where there is none, as answers had none when the first of them were hashed.
+    view = "" if row["view"] is None else f',"view":{value_text(row["view"])}'
     annotator, kind, query_id = map(_CANONICAL.encode, (row["annotator"], row["kind"], row["query_id"]))
     text = (
         f'{{"annotator":{annotator},"answered_step":{_number_text(row["answered_step"])},'
         f'"confidence":{_number_text(row["confidence"])},"key":"{row["key"]}","kind":{kind},"query_id":{query_id},'
-        f'"time_taken_s":{_number_text(row["time_taken_s"])},"value":{value or value_text(row["value"])}}}'
+        f'"time_taken_s":{_number_text(row["time_taken_s"])},"value":{value or value_text(row["value"])}{view}}}'
     )
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 

@@ -190,6 +190,7 @@ def feedback_of(row: Row[Any]) -> Feedback:
         time_taken_s=row.time_taken_s,
         confidence=row.confidence,
         answered_step=row.answered_step,
+        view=row.view,
     )
 
 

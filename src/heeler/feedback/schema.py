@@ -99,6 +99,8 @@ feedback = Table(
     Column("confidence", Float(53)),
     Column("answered_step", BigInteger),
     Column("received_unix_s", Float(53), nullable=False),
+    # What a model thought of the question, where that was offered, and whether it was opened.
+    Column("view", JSON(none_as_null=True)),
     Index("ix_feedback_query_id", "query_id"),
     sqlite_autoincrement=True,
 )

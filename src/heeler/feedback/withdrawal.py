@@ -250,6 +250,7 @@ def _remove(connection: Connection, some: Iterable[Row[Any]], pseudonym: str) ->
         "time_taken_s": None,
         "confidence": None,
         "answered_step": None,
+        "view": None,
         "received_unix_s": 0.0,
     }
     # The body's hash stays: it tells nothing to who lacks the key, and the audit log's own line can be checked by it.

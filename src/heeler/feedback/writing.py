@@ -113,6 +113,7 @@ class _Checker:
             text = value_text(row["value"])
             row["body_sha256"], row["received_unix_s"] = body_sha256(row, text), self.received_unix_s
             # A half surrogate can stand in no column but as an escape.
+            row["view"] = None if row["view"] is None else value_text(row["view"])
             row["value"] = text if text.isascii() else json.dumps(row["value"], sort_keys=True)
             if checked.setdefault(answer.key, row)["body_sha256"] != row["body_sha256"]:
                 raise ConflictError(f"feedback[{index}].key: {answer.key} stands twice in this batch, with two bodies")

@@ -24,7 +24,7 @@ from heeler.loop.choosing import PairChoice
 from heeler.loop.comparison_ledger import ComparisonLedger, says_nothing
 from heeler.loop.config import RunConfig
 from heeler.loop.grouping import Grouping
-from heeler.loop.held_out import is_held_out_person
+from heeler.loop.held_out import HeldOutNotice, is_held_out_person
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.loop.parts import Arrays, Kept, Part, Turn
 from heeler.loop.tensors import to_arrays, to_tensors
@@ -68,6 +68,7 @@ class PreferenceLoop(Part):
         """Answers to questions that somebody else had answered, since the last fit; learned from where `who` is set."""
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
         self.num_asked = 0 if self.teacher else store.clip_comparison_count()
+        self._notice = HeldOutNotice(store) if self.config.held_out_people and self.teacher is None else None
         self.seen_withdrawals = 0
         self.num_given_up = 0
         """Questions that were set aside before people answered them; others are asked in their place."""
@@ -194,12 +195,13 @@ class PreferenceLoop(Part):
         else:
             self.num_given_up = self.store.flags.num_given_up()
         self._leave_out_withdrawn()
-        found = self.store.feedback_after(self.position, limit=10_000, up_to_step=step)
-        if not found:
-            return 0
-        num_taken = self._take_in_first(found, are_new=True)
-        self.position = found[-1][0]
-        self.store.set_consumed(_CONSUMER, self.position)
+        num_taken = 0
+        if found := self.store.feedback_after(self.position, limit=10_000, up_to_step=step):
+            num_taken = self._take_in_first(found, are_new=True)
+            self.position = found[-1][0]
+            self.store.set_consumed(_CONSUMER, self.position)
+        if self._notice is not None:
+            self._notice.tell(len(self.ledger.held_out), self.num_answered)
         return num_taken
 
     def _take_in_first(self, found: list[tuple[int, Feedback]], *, are_new: bool = False) -> int:

@@ -31,6 +31,7 @@ from heeler.loop.report_findings import findings_to_show, stops_to_show
 from heeler.loop.report_kinds import KindWorth, worth_of_kinds
 from heeler.loop.report_overseers import objections_to_show
 from heeler.loop.report_people import PeopleShown, people_to_show
+from heeler.loop.report_views import ViewsShown, views_shown
 from heeler.models.policy import Policy
 from heeler.oversight.finding import Finding
 from heeler.rewards.preference_model import is_validation
@@ -117,6 +118,8 @@ class ReportData:
 
     kinds: Sequence[KindWorth] = ()
     """What the answers of each kind were worth; nothing where not all kinds are learned from."""
+    views: Sequence[ViewsShown] = ()
+    """Of each kind, what was answered where a model's view was offered; nothing where none was."""
     stopped: Sequence[str] = ()
     """Why asking stopped, or began again, the oldest first."""
     honesty: Honesty | None = None
@@ -177,6 +180,7 @@ def gather(directory: RunDirectory) -> ReportData:
         with open_store(directory) as store:
             shared["stale_reward_model"] = staleness(directory, store).in_words
         shared["kinds"] = worth_of_kinds(config, checkpoint, rows[-1]) if checkpoint is not None else ()
+        shared["views"] = views_shown(config.kinds.kinds, rows[-1]) if rows else ()
         shared["stopped"] = stops_to_show(directory.path)
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)

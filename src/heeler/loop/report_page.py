@@ -24,6 +24,7 @@ from heeler.loop.report_imitation import imitation_tiles
 from heeler.loop.report_kinds import kinds_section
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.report_people import people_section
+from heeler.loop.report_views import views_section
 from heeler.loop.settings import dotted
 from heeler.loop.words import duration, number
 from heeler.rewards.sampled_invariance import MAX_STEPS, SampleCheck
@@ -39,7 +40,9 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
     body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
     body += [groups_section(data.groups)]
-    body += [kinds_section(data.kinds, data.stopped), honesty_section(data.honesty, data.checkpoint_sha256)]
+    counts_opened = data.config.kinds is None or data.config.kinds.counts_opened
+    body += [kinds_section(data.kinds, data.stopped), views_section(data.views, counts_opened=counts_opened)]
+    body += [honesty_section(data.honesty, data.checkpoint_sha256)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]
     return document(data.name, body, sections)

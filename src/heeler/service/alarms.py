@@ -66,6 +66,8 @@ class RunFacts:
     """How what people want was found to have changed last: step, reason; None where it never was."""
     grouped: Mapping[str, Any] | None = None
     """How groups of people who want different things were found to have changed last: step, reason."""
+    only_held_out: int | None = None
+    """How many answers came, while all are by people from whom the run never learns; None where there are others."""
 
 
 def alarms(rows: Rows, facts: RunFacts) -> list[Alarm]:
@@ -321,6 +323,20 @@ def _unanswered(rows: Rows, facts: RunFacts) -> Alarm | None:
     )
 
 
+def _only_held_out(rows: Rows, facts: RunFacts) -> Alarm | None:
+    if not facts.only_held_out or facts.state not in ("learning", "waiting for people"):
+        return None
+    number = facts.only_held_out
+    came = "The one answer that came is" if number == 1 else f"All {number:,} answers that came are"
+    return Alarm(
+        name="only_held_out",
+        severity="bad",
+        since_step=_last_step(rows),
+        words=f"{came} by people who are held out, from whom the run learns nothing: it needs the answers of others.",
+        advice="Have somebody else answer. Where nobody else will, begin a run with preferences.held_out_people at 0.",
+    )
+
+
 def _stale_reward(rows: Rows, facts: RunFacts) -> Alarm | None:
     words = facts.stale_reward_model
     if words is None:
@@ -359,6 +375,7 @@ _LOOKS: tuple[Callable[[Rows, RunFacts], Alarm | None], ...] = (
     _drifted,
     _grouped,
     _untrusted,
+    _only_held_out,
     _unanswered,
     _unstable,
     _slower,

@@ -98,6 +98,15 @@ class SettingsBody(Body):
     )
 
 
+class SeenViewBody(Body):
+    """What a model thought of the query, as the lease told it, and whether the person opened it."""
+
+    opened: bool = Field(description="whether the person looked at it before the answer")
+    first_better: float | None = Field(description="chance that the first of two segments is preferred, else null")
+    best: list[tuple[int, int]] = Field(description="of each segment the steps that it likes most, end excluded")
+    worst: list[tuple[int, int]] = Field(description="of each segment the steps that it likes least, end excluded")
+
+
 class AnswerBody(Body):
     """One answer."""
 
@@ -109,6 +118,9 @@ class AnswerBody(Body):
     value: dict[str, Any]
     time_taken_s: float | None = None
     confidence: float | None = None
+    view: SeenViewBody | None = Field(
+        default=None, description="where the lease came with a model's view that was offered to the person; else null"
+    )
 
 
 class BatchBody(Body):
@@ -242,6 +254,12 @@ class ModelViewOut(BaseModel):
     worst: list[tuple[int, int]] = Field(description="of each segment the steps that it likes least, end excluded")
 
 
+class SeenViewOut(ModelViewOut):
+    """What somebody was offered of it with a query, and whether they opened it before they answered."""
+
+    opened: bool
+
+
 class LeaseOut(BaseModel):
     """A query that waits for the caller's answer."""
 
@@ -286,6 +304,9 @@ class FeedbackOut(BaseModel):
     time_taken_s: float | None
     confidence: float | None
     answered_step: int | None
+    view: SeenViewOut | None = Field(
+        description="what was offered of a model's view; null where nothing was, or nobody says"
+    )
 
 
 class SettingsOut(BaseModel):

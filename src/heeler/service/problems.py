@@ -21,7 +21,7 @@ RETRY_AFTER_S = 2
 
 _log = logging.getLogger("heeler.service")
 # Messages of the store begin with the place of what is wrong: `feedback[0].value.choice: expected ...`.
-_FIELD = re.compile(r"^(?:feedback\[0\]\.)?([a-z_]\w*(?:\[\d+\])?(?:\.\w+(?:\[\d+\])?)*): ")
+_FIELD = re.compile(r"^(?:feedback\[0\]\.)?([a-z_]\w*(?:\[\d+\])*(?:\.\w+(?:\[\d+\])*)*): ")
 _STATUS: tuple[tuple[type[HeelerError], int], ...] = (
     (ConflictError, 409),
     (DataError, 422),

@@ -100,6 +100,20 @@ def test_while_people_are_waited_for_it_says_so_and_tells_no_time_left(monkeypat
     ], "the hour in which it waited says nothing of its pace"
 
 
+def test_while_only_people_who_are_held_out_have_answered_it_says_that_others_must() -> None:
+    stream = io.StringIO()
+    config = preferences(env="CartPole-v1", budget=48, total_steps=40 * 4096, teacher="people")
+    for held_out, answered in ((0, 0), (1, 0), (1234, 0), (1234, 1)):
+        with RunDisplay(config, stream, lambda: "http://here") as show:
+            show(waiting(answered) | {"held_out_answers": held_out})
+    nobody, one, many, others = stream.getvalue().splitlines()
+    told = "by people who are held out (preferences.held_out_people) and teach nothing: others must answer"
+    assert f", the one answer that came is {told}; answer at http://here" in one
+    assert f", all 1,234 answers that came are {told}; answer at http://here" in many
+    assert "waiting for the first 12 answers: 0 so far" in many
+    assert "held out" not in nobody + others
+
+
 def test_a_simulated_teacher_is_not_waited_for() -> None:
     stream = io.StringIO()
     with RunDisplay(preferences(env="CartPole-v1", budget=60, total_steps=40 * 4096), stream) as show:

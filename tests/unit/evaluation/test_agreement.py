@@ -15,6 +15,8 @@ from heeler.evaluation.agreement import (
     agreement_by_group,
     bootstrap_accuracy,
     calibration,
+    counted_share,
+    difference,
     wilson_interval,
 )
 
@@ -26,6 +28,20 @@ def test_wilson_intervals() -> None:
     low, high = wilson_interval(np.array([0.5, 0.0, 1.0]), np.array([10.0, 10.0, 5.0]))
     np.testing.assert_allclose(low, [0.2366, 0.0, 0.5655], atol=1e-3)
     np.testing.assert_allclose(high, [0.7634, 0.2775, 1.0], atol=1e-3)
+
+
+def test_a_counted_share_is_that_of_what_is_counted() -> None:
+    assert counted_share(3, 4) == accuracy(np.array([1.0, 1.0, 1.0, -1.0]), np.ones(4))
+    assert counted_share(0, 0) is None
+
+
+def test_differences_have_the_intervals_of_newcombes_example() -> None:
+    """56 of 70 against 48 of 80, in the table of his paper by method 10."""
+    one, other = counted_share(56, 70), counted_share(48, 80)
+    assert one is not None
+    assert other is not None
+    assert difference(one, other) == pytest.approx((0.2, 0.0524, 0.3339), abs=5e-5)
+    assert difference(other, one) == pytest.approx((-0.2, -0.3339, -0.0524), abs=5e-5)
 
 
 def test_accuracy_by_hand() -> None:

@@ -1,5 +1,6 @@
 """People who are held out: nothing that they answer moves the reward, killed and resumed or not."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
-from heeler.loop.held_out import is_held_out_person
+from heeler.feedback.told import ONLY_HELD_OUT
+from heeler.loop.held_out import is_held_out_person, only_held_out, refuse_all_held_out
+from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.running import resume, run
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
 from tests.unit.loop.tiny import tiny_preferences
@@ -89,6 +92,55 @@ def test_a_question_that_somebody_else_answers_too_is_learned_from(tmp_path: Pat
     stage.loop.listen(stage.step)
     assert (stage.loop.num_answered, stage.loop.ledger.num_set_aside) == (1, 0)
     assert list(stage.loop.ledger.taken.values()) == list(stage.loop.ledger.held_out.values()) == [query.id]
+
+
+def test_while_they_alone_have_answered_the_store_says_so(tmp_path: Path):
+    stage = Stage(stage_config(teacher="people", held_out_people=0.5), tmp_path)
+    honest, held = _one_of_each(stage.config.seed)
+    for name in (honest, held):
+        stage.store.add_annotator(name, "person")
+    stage.turn()
+    assert stage.store.setting(ONLY_HELD_OUT, None) is None
+    first, second, third = stage.all_queries()[:3]
+    stage.answer([first, second], "left", held)
+    stage.loop.listen(stage.step)
+    assert stage.store.setting(ONLY_HELD_OUT, None) == 2
+    told = only_held_out(stage.loop.metrics())
+    assert told is not None and told.startswith("all 2 answers that came are by people who are held out")
+    again = PreferenceLoop(stage.config, stage.store, stage.model)
+    again.load(stage.loop.tensors(), json.loads(json.dumps(stage.loop.state())))
+    again.listen(stage.step)
+    assert stage.store.setting(ONLY_HELD_OUT, None) == 2, "a resumed run still says so"
+    stage.answer([third], "cant_tell", honest)
+    stage.loop.listen(stage.step)
+    assert stage.store.setting(ONLY_HELD_OUT, None) is None
+    assert only_held_out(stage.loop.metrics()) is None
+    stage.store.withdrawals.forget(honest, answers="remove")
+    stage.loop.listen(stage.step)
+    assert stage.store.setting(ONLY_HELD_OUT, None) == 2
+    stage.store.withdrawals.forget(held, answers="remove")
+    stage.loop.listen(stage.step)
+    assert stage.store.setting(ONLY_HELD_OUT, None) is None
+
+
+def test_nothing_of_it_is_said_where_nobody_is_held_out(tmp_path: Path):
+    stage = Stage(stage_config(teacher="people"), tmp_path)
+    stage.turn()
+    assert stage.store.setting(ONLY_HELD_OUT, "never set") == "never set"
+    assert only_held_out(stage.loop.metrics()) is None
+
+
+def test_people_all_of_whom_are_held_out_are_refused():
+    honest, held = _one_of_each(0)
+    for people in ([], [honest], [held, honest]):
+        refuse_all_held_out(people, 0, 0.5)
+    with pytest.raises(
+        ConfigError, match=r"^preferences\.held_out_people: 0\.5 holds out the one person who may answer"
+    ):
+        refuse_all_held_out([held], 0, 0.5)
+    others = [name for name in (f"q{number}" for number in range(40)) if is_held_out_person(name, 0, 0.5)]
+    with pytest.raises(ConfigError, match=rf"holds out all {len(others)} people who may answer, by id and seed"):
+        refuse_all_held_out(others, 0, 0.5)
 
 
 def test_what_somebody_took_back_is_no_longer_held_against_the_reward(tmp_path: Path):

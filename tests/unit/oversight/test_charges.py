@@ -359,3 +359,24 @@ def test_overseers_of_ones_own(tmp_path):
 def test_a_function_that_says_something_else_fails():
     with pytest.raises(TypeError, match="must give a verdict, True, False or words, got int"):
         FunctionOverseer(lambda evidence: 7, name="odd").review(Evidence())
+
+
+def test_rules_are_bounded_where_all_of_them_are_conditions(tmp_path: Path):
+    """Whoever cannot hang is asked without a deadline; a function of the user's own may."""
+    path, condition = tmp_path / "rules.yaml", "  - {name: a, when: 'step > 5'}\n"
+    path.write_text(f"rules:\n{condition}")
+    assert Ethics(read_rules(path)[0]).is_bounded
+    (tmp_path / "own.py").write_text("def slow(evidence):\n    return False\n")
+    path.write_text(f"rules:\n{condition}  - {{name: b, function: '{tmp_path}/own.py:slow'}}\n")
+    assert not Ethics(read_rules(path)[0]).is_bounded
+
+
+def test_an_expectation_of_large_numbers_is_as_exact():
+    """What is reckoned in single precision must not lose what is small beside a large mean."""
+    rng = np.random.default_rng(0)
+    inputs = 1e3 + rng.normal(size=(4000, 2))
+    outcomes = (inputs - 1e3) @ np.array([[1.0], [-2.0]]) + 0.1 * rng.normal(size=(4000, 1))
+    expected = Expectation.fit(inputs, outcomes, share=0.01)
+    at = np.array([[1e3 + 0.3, 1e3 + 0.2]])
+    assert expected.distance(at, np.array([[-0.1]]))[0] < 0.3
+    assert expected.distance(at, np.array([[0.2]]))[0] == pytest.approx(3.0, abs=0.4)

@@ -14,6 +14,7 @@ from heeler.core.verdict import Verdict
 from heeler.oversight.overseers.evidence import ALLOW, Evidence, Proposals
 from heeler.oversight.overseers.quorum import QuorumConfig
 from heeler.oversight.overseers.team import Team
+from heeler.safety.text_guards import timing
 
 VETO = Verdict(decision="veto", reason="no")
 
@@ -130,6 +131,7 @@ def test_one_that_hangs_for_good_takes_one_thread_and_keeps_nobody_else_from_jud
     others = [Says("third", lambda e: ALLOW)]
     team = Team([hangs, sound, *others], QuorumConfig(rule="majority"), timeout_s=0.01, num_rests=0)
     try:
+        timing.within(5, int)
         before = threading.active_count()
         for _ in range(40):
             verdict = team.review(Evidence())
@@ -148,6 +150,7 @@ def test_where_no_thread_can_be_had_the_step_is_vetoed(monkeypatch):
         raise RuntimeError("can't start new thread")
 
     team = Team([Says("a", lambda e: ALLOW)])
+    monkeypatch.setattr(timing, "_idle", [])
     monkeypatch.setattr(threading.Thread, "start", no_more)
     verdict = team.review(Evidence())
     monkeypatch.undo()
@@ -222,3 +225,29 @@ def test_bad_teams_are_refused():
         Team([])
     with pytest.raises(ConfigError, match="timeout_s must be > 0"):
         Team([one], timeout_s=0)
+
+
+class Bounded(Says):
+    is_bounded = True
+
+
+def test_who_says_that_it_cannot_hang_is_asked_in_this_thread():
+    asked_in: list[threading.Thread] = []
+    for kind in (Bounded, Says):
+        Team([kind("a", lambda e: asked_in.append(threading.current_thread()) or ALLOW)]).review(Evidence())
+    assert asked_in[0] is threading.current_thread()
+    assert asked_in[1] is not threading.current_thread()
+
+
+def test_who_cannot_hang_can_fail():
+    team = Team([Bounded("broken", raises)])
+    assert "it raised ZeroDivisionError" in team.review(Evidence()).reason
+    assert team.failures["broken"] == 1
+
+
+def test_an_interrupt_from_the_keyboard_is_nobodys_failure():
+    def interrupted(evidence: Evidence) -> Verdict:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Team([Bounded("a", interrupted)]).review(Evidence())

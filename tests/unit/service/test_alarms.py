@@ -218,6 +218,18 @@ def test_groups_who_want_different_things_are_told_of_for_a_while():
     assert names(rows, replace(facts, grouped={"step": 10_000, "reason": "long ago"})) == []
 
 
+def test_a_run_that_only_people_who_are_held_out_have_answered_needs_others():
+    rows, facts = clean(100), replace(GOOD, state="waiting for people", only_held_out=12)
+    alarm = only(rows, facts)
+    assert (alarm.name, alarm.severity, alarm.since_step) == ("only_held_out", "bad", 100_000)
+    assert alarm.words.startswith("All 12 answers that came are by people who are held out")
+    assert "preferences.held_out_people at 0" in alarm.advice
+    one = only([], replace(facts, state="learning", only_held_out=1))
+    assert one.words.startswith("The one answer that came is by people")
+    for quiet in (replace(facts, state="finished"), replace(facts, state="paused"), replace(facts, only_held_out=None)):
+        assert names(rows, quiet) == []
+
+
 def test_people_who_cannot_be_trusted_are_told_of_and_careless_ones_are_not():
     people = {"people": lambda n: 20.0, "people_careless": lambda n: 5.0}
     assert names(clean(100, **people)) == []

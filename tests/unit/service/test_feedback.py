@@ -8,6 +8,8 @@ from starlette.testclient import TestClient
 from heeler.core.errors import StoreError
 from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.sides import is_flipped
+from heeler.service.bodies import LeaseOut
+from heeler.service.client import answer_body
 from heeler.service.context import Service
 from tests.unit.service.helpers import (
     API,
@@ -225,6 +227,44 @@ def test_leases_tell_of_kinds_that_people_find_hard(ann, queries, tmp_path):
     first, second = ann.post(LEASES, json={"count": 2}).json()["items"]
     assert first["aids"] and second["aids"]
     assert first["view"] is None and second["view"] == view
+
+
+def test_an_answer_says_whether_a_models_view_was_opened(ann, queries, tmp_path, service):
+    view = {"first_better": 0.75, "best": [[0, 1], [2, 3]], "worst": [[1, 2], [0, 1]]}
+    with store_of(tmp_path) as store:
+        store.set_setting(AIDS, ["preference"])
+        store.set_setting(VIEWS, {queries[0].id: view, queries[1].id: view})
+    leases = [LeaseOut.model_validate(item) for item in ann.post(LEASES, json={"count": 3}).json()["items"]]
+    answers = zip(leases, (True, False, None), strict=True)
+    bodies = [answer_body(lease, {"choice": "left"}, view_opened=opened) for lease, opened in answers]
+    assert ann.post(POST, json=bodies[0]).status_code == 200
+    assert ann.post(POST, json=bodies[0]).status_code == 200, "the same again is the same answer"
+    other = {**bodies[0], "view": {**bodies[0]["view"], "opened": False}}
+    assert refused(ann.post(POST, json=other)) == (409, "key")
+    assert ann.post(BATCH, json={"feedback": bodies[1:]}).status_code == 200
+    expected = [{**view, "opened": True}, {**view, "opened": False}, None]
+    with store_of(tmp_path) as store:
+        assert [answer.view for _, answer in store.feedback_after(0, limit=9, up_to_step=None)] == expected
+    add_person(service, "boss", "admin")
+    assert [item["view"] for item in signed_in(ann, "boss").get(POST).json()["items"]] == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"opened": "yes"}, "view.opened"),
+        ({"opened": None}, "view.opened"),
+        ({"best": [[0, 1]]}, "view.best"),
+        ({"worst": [[0, 1], [2, 9]]}, "view.worst[1][1]"),
+        ({"first_better": 2}, "view.first_better"),
+        ({"opend": True}, "view.opend"),
+    ],
+)
+def test_a_view_that_cannot_have_been_offered_is_refused(ann, queries, tmp_path, changes, field):
+    view = {"opened": True, "first_better": 0.75, "best": [[0, 1], [2, 3]], "worst": [[1, 2], [0, 1]]}
+    assert refused(ann.post(POST, json=answer_to(queries[0], view=view | changes))) == (422, field)
+    with store_of(tmp_path) as store:
+        assert store.counts()["feedback"] == 0
 
 
 def test_sides_are_swapped_for_half_of_all():

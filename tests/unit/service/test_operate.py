@@ -55,6 +55,17 @@ def test_the_state_of_a_run(olga, tmp_path):
     assert state(olga) == "stopped", "it was rolled back"
 
 
+def test_that_only_people_who_are_held_out_have_answered_is_an_alarm(olga, tmp_path):
+    configure(tmp_path / "run")
+    with RunDirectory(tmp_path / "run").locked():
+        assert olga.get(f"{API}/runs/run/alarms").json()["items"] == []
+        with store_of(tmp_path) as store:
+            store.set_setting("only_held_out", 3)
+        (alarm,) = olga.get(f"{API}/runs/run/alarms").json()["items"]
+        assert (alarm["name"], alarm["severity"]) == ("only_held_out", "bad")
+        assert alarm["words"].startswith("All 3 answers that came are by people who are held out")
+
+
 @pytest.mark.parametrize("config", ["{}", "env: 3", "total_steps: x\nnum_steps: 1\nenv:\n  num_envs: 1\n"])
 def test_a_config_that_says_little_is_no_error(olga, tmp_path, config):
     (tmp_path / "run" / "config.yaml").write_text(config)

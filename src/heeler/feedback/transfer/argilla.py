@@ -15,8 +15,8 @@ dataset for what is exported of them has these settings, as far as it has record
 A record is a query. What people answered are its responses; what a simulated teacher or a program answered is its
 suggestion, of which a question has one. Argilla names users by UUIDs: those of annotators are made of their ids, and
 lead back to them in a store that knows them; others are named `argilla-UUID`. Of clips there is no place for other
-kinds of feedback, which are left out and counted, nor for the time that an answer took.
-Suggestions come in where the store knows who made them.
+kinds of feedback, which are left out and counted, nor for the time that an answer took, nor for whether a model's view
+was opened. Suggestions come in where the store knows who made them.
 """
 
 import re

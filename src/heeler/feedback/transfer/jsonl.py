@@ -75,7 +75,11 @@ class _Writer:
                 # Somebody who came while this was being written.
                 annotator = annotator or self._store.bulk.annotators()[answered.answer.annotator]
                 yield {"annotator": asdict(annotator)}
-            yield {"answer": {**asdict(answered.answer), "received_unix_s": answered.received_unix_s}}
+            answer = asdict(answered.answer)
+            if answer["view"] is None:
+                # A heeler that knows of none can read the file, then.
+                del answer["view"]
+            yield {"answer": {**answer, "received_unix_s": answered.received_unix_s}}
 
     def _policy_version(self, version: int) -> Iterator[dict[str, Any]]:
         if self._is_new("policy_version", version):
@@ -175,7 +179,7 @@ def _read_query(value: object) -> Query:
 
 
 def _read_answer(value: object) -> Answer:
-    optional = ("time_taken_s", "confidence", "answered_step", "received_unix_s")
+    optional = ("time_taken_s", "confidence", "answered_step", "view", "received_unix_s")
     fields = check_fields(value, "answer", ("key", "query_id", "kind", "value", "annotator"), optional)
     kind: Any = check_name(fields["kind"], "answer.kind")
     received_unix_s = fields.get("received_unix_s")
@@ -188,6 +192,7 @@ def _read_answer(value: object) -> Answer:
         time_taken_s=fields.get("time_taken_s"),
         confidence=fields.get("confidence"),
         answered_step=fields.get("answered_step"),
+        view=fields.get("view"),
     )
     if received_unix_s is not None:
         received_unix_s = check_number(received_unix_s, "answer.received_unix_s", low=0)

@@ -19,9 +19,9 @@ or e-mail address of a user of that Label Studio, so that annotations that come 
 `import_id`; both lead back to the same answer.
 
 Of clips there is no place for "equal", "can't tell", ratings that are not whole, and the other kinds: they are left out
-and counted. Confidence and a simulated teacher's step are lost. Skipped annotations and predictions are no answers.
-Whoever has annotated is named `label-studio-N`, after their number there, or after a hash where there is only their
-e-mail address, which is not taken over.
+and counted. Confidence, a simulated teacher's step, and whether a model's view was opened are lost. Skipped annotations
+and predictions are no answers. Whoever has annotated is named `label-studio-N`, after their number there, or after a
+hash where there is only their e-mail address, which is not taken over.
 """
 
 import re

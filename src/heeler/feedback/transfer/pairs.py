@@ -16,8 +16,9 @@ segments' ids, and beside them stand the numbers, `chosen_observation` and `reje
 `chosen_action` and `rejected_action` [T, A]. Such rows need `query_id` and `annotator`, and must name the segments of a
 query that the store has; arrays are not read.
 
-The other fields, from `key` to `answered_step`, are heeler's own: with them a row that was exported comes back as the
-same answer. A pair has a better side. "Equal" and "can't tell" and all other kinds of feedback are left out and
+The other fields, from `key` to `answered_step`, are heeler's own, and of a segment of control `view` too (what a model
+thought of the pair, and whether that was opened): with them a row that was exported comes back as the same answer. A
+pair has a better side. "Equal" and "can't tell" and all other kinds of feedback are left out and
 counted.
 """
 
@@ -38,7 +39,7 @@ from heeler.feedback.transfer.texts import Policies
 
 _SIDES = ("left", "right")
 _REQUIRED = ("chosen", "rejected", "query_id", "annotator")
-_NUMBERS = ("time_taken_s", "confidence", "answered_step")
+_BESIDE = ("time_taken_s", "confidence", "answered_step", "view")
 _NOT_READ = ("prompt", "chosen_observation", "chosen_action", "rejected_observation", "rejected_action")
 _ROWS_AT_ONCE = 200
 _SEGMENT_ID = re.compile("[0-9a-f]{64}")
@@ -83,6 +84,7 @@ def _row(answered: Answered, segments: Mapping[str, AnySegment]) -> dict[str, An
         "time_taken_s": answer.time_taken_s,
         "confidence": answer.confidence,
         "answered_step": answer.answered_step,
+        "view": answer.view,
     }
 
 
@@ -116,7 +118,7 @@ def _is_control(fields: Mapping[str, Any]) -> bool:
 
 def _check(fields: Mapping[str, Any]) -> None:
     if _is_control(fields):
-        check_fields(fields, "", _REQUIRED, ("key", "choice", *_NUMBERS, *_NOT_READ))
+        check_fields(fields, "", _REQUIRED, ("key", "choice", *_BESIDE, *_NOT_READ))
         check_name(fields["query_id"], "query_id")
         check_name(fields["annotator"], "annotator")
 
@@ -149,6 +151,6 @@ def _answer(fields: Mapping[str, Any], queries: Mapping[str, Query]) -> Answer:
         kind="preference",
         value={"choice": choice},
         annotator=fields["annotator"],
-        **{name: fields.get(name) for name in _NUMBERS},
+        **{name: fields.get(name) for name in _BESIDE},
     )
     return Answer(feedback=feedback, is_whole=key is not None)

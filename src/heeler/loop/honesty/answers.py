@@ -9,6 +9,7 @@ import numpy as np
 from heeler.core.errors import RunError
 from heeler.core.nouns import Feedback, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
+from heeler.feedback.seen_views import OPENED, view_of
 from heeler.feedback.sides import is_flipped
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments, every_answer, has_store, open_store
@@ -44,6 +45,9 @@ class Answers:
     """That people judged: those of all held-out comparisons, and of others as many as there is room for."""
     held_out: HeldOut
     num_answers: int
+    num_opened: int = 0
+    """Comparisons that would be held out, but were answered after the reward's own view was opened: what may only
+    repeat the reward says nothing of it."""
 
 
 def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpoint) -> Answers:
@@ -67,6 +71,7 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
             f"{directory.path}: every answer that it learned from was withdrawn; there is nothing to look at"
         )
     rows: list[tuple[str, str, float, int, bool]] = []
+    num_opened = 0
     for position, feedback in given.items():
         choice = _CHOICE.get(str(feedback.value.get("choice"))) if feedback.kind == "preference" else None
         query = queries.get(feedback.query_id)
@@ -74,6 +79,9 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
             continue
         left, right = query.segment_ids
         if position in apart or (not apart and _kept_for_validation(config, segments[left], segments[right])):
+            if view_of(feedback) == OPENED:
+                num_opened += 1
+                continue
             # People see sides in turns; a simulated teacher sees them as they are named.
             is_turned = feedback.annotator in people and is_flipped(query.id, feedback.annotator)
             rows.append((left, right, choice, query.asked_step, not is_turned))
@@ -93,6 +101,7 @@ def read_answers(directory: RunDirectory, config: RunConfig, checkpoint: Checkpo
             as_named_Q=np.array([row[4] for row in rows], bool),
         ),
         num_answers=len(learned),
+        num_opened=num_opened,
     )
 
 

@@ -28,10 +28,10 @@ NO_HINTS = (
     "hints: no question of this run records who suggested an answer or what a helper said of it, so that whether "
     "people follow a hint cannot be told; the side and the newer policy are looked at"
 )
-VIEWS_UNKNOWN = (
-    "hints: who is asked what is hard to judge may unfold what the reward thinks of it (kinds.shows_view), and no "
-    "answer says whether somebody did, so that whether people follow it cannot be told; the side and the newer policy "
-    "are looked at"
+VIEWS_CHOSEN = (
+    "hints: who is asked what is hard to judge may unfold what the reward thinks of it (kinds.shows_view). The report "
+    "says how many did, and how often their answers say the same; as they chose to look, whether they follow it cannot "
+    "be told. Beside that, the side and the newer policy are looked at"
 )
 FEW_ANSWERS = 20
 
@@ -195,5 +195,10 @@ def _missing(config: RunConfig, answers: Answers | None, num_points: int, *, has
             "people held out: there are none, so that answers of the same people about other trajectories are used; "
             "set preferences.held_out_people for answers of others"
         )
+    if answers.num_opened:
+        found.append(
+            f"held-out answers: {answers.num_opened} that were given after somebody had opened what the reward thinks "
+            "are left out, as they may repeat it"
+        )
     shows_view = config.kinds is not None and config.kinds.shows_view
-    return (*found, VIEWS_UNKNOWN if shows_view else NO_HINTS)
+    return (*found, VIEWS_CHOSEN if shows_view else NO_HINTS)

@@ -101,6 +101,9 @@ class KindsConfig:
     """When to stop asking."""
     shows_view: bool = True
     """Whether who is asked what people find hard to judge may look at what the learned reward thinks of it."""
+    counts_opened: bool = True
+    """Whether the reward learns from answers that were given after such a look. Those that it does not learn from cost
+    people's time all the same."""
     model: JointModelConfig = field(default_factory=JointModelConfig)
     """The learned reward."""
 
@@ -122,6 +125,11 @@ class KindsConfig:
             raise ConfigError(
                 "a correction says nothing of a reward of what comes of an action: leave next_observation out of "
                 "kinds.model.reward.inputs, or correction out of kinds.kinds"
+            )
+        if not self.counts_opened and (self.teacher != "people" or not self.shows_view):
+            why = "simulated people open none" if self.teacher != "people" else "kinds.shows_view is false"
+            raise ConfigError(
+                f"kinds.counts_opened is of answers after a model's view was opened, and {why}: set it to true"
             )
         self._check_numbers()
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from heeler.core.nouns import FeedbackKind
+from heeler.feedback.seen_views import FOLDED, OPENED
 
 _NUM_LATEST, _SILENT = 20, 0.5
 """Answers by which it is judged whether people can judge, and the share of them that say nothing."""
@@ -37,6 +38,12 @@ class Taken:
     """Whether it says anything of the reward."""
     marks: int = 0
     """Of a watch."""
+    view: str = ""
+    """FOLDED or OPENED where it says that a model's view was offered with its question; empty where it does not."""
+    agrees: bool | None = None
+    """Whether it says what that view said; None where that cannot be told."""
+    is_left_out: bool = False
+    """The reward does not learn from it, although it says something, as it came after the view was opened."""
 
 
 @dataclass(kw_only=True)
@@ -82,7 +89,7 @@ class Ledger:
         return sum(each.says for each in self.taken.values())
 
     def says(self, kinds: Iterable[FeedbackKind]) -> dict[FeedbackKind, float]:
-        """How often an answer of each kind says something: of the latest, with one that does for a prior."""
+        """How often the reward learns from an answer of each kind: of the latest, with one that it does for a prior."""
         found: dict[FeedbackKind, float] = {}
         for kind in kinds:
             latest = self._latest(kind)
@@ -96,7 +103,7 @@ class Ledger:
 
     def silent(self, kind: FeedbackKind) -> float | None:
         """Share of the latest answers of a kind that say nothing; None while there are too few to say."""
-        latest = self._latest(kind)
+        latest = self._latest(kind, but_left_out=True)
         return None if len(latest) < _NUM_LATEST else 1 - sum(each.says for each in latest) / len(latest)
 
     def cannot_judge(self, kind: FeedbackKind, fit: Mapping[str, float]) -> bool:
@@ -117,8 +124,9 @@ class Ledger:
         enough = fit.get(f"validation_number_{kind}", 0.0) >= _NUM_LATEST
         return enough and fit[f"validation_loss_{kind}"] >= math.log(2)
 
-    def _latest(self, kind: FeedbackKind) -> list[Taken]:
-        return [each for each in self.taken.values() if each.kind == kind][-_NUM_LATEST:]
+    def _latest(self, kind: FeedbackKind, *, but_left_out: bool = False) -> list[Taken]:
+        mine = [each for each in self.taken.values() if each.kind == kind]
+        return [each for each in mine if not (but_left_out and each.is_left_out)][-_NUM_LATEST:]
 
     def figures(self, kinds: Iterable[FeedbackKind]) -> dict[str, float]:
         """Of each kind: questions, answers and seconds."""
@@ -132,6 +140,7 @@ class Ledger:
             silent = self.silent(kind)
             if silent is not None:
                 figures[f"kinds/{kind}/silent_share"] = silent
+            figures |= {f"kinds/{kind}/{name}": number for name, number in _views(mine).items()}
         return figures
 
     def state(self) -> dict[str, Any]:
@@ -150,3 +159,19 @@ class Ledger:
         }
         self.taken = {position: Taken(*rest) for position, *rest in state["answers"]}
         self.num_given_up = state["num_given_up"]
+
+
+def _views(taken: Iterable[Taken]) -> dict[str, int]:
+    """Of answers to questions that came with a model's view: how many, after how many looks, and what agrees with it.
+
+    Nothing where none came with one. `folded_held` are those that can be held against the view, of them
+    `folded_agree` say the same; `opened_held` and `opened_agree` likewise.
+    """
+    offered = [each for each in taken if each.view]
+    if not offered:
+        return {}
+    figures = {"views_offered": len(offered), "views_opened": sum(each.view == OPENED for each in offered)}
+    for view in (FOLDED, OPENED):
+        agrees = [each.agrees for each in offered if each.view == view and each.agrees is not None]
+        figures |= {f"{view}_held": len(agrees), f"{view}_agree": sum(agrees)}
+    return figures

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from heeler.core.nouns import Feedback, Query, Segment
 from heeler.core.seeding import stream
 from heeler.feedback.answer_times import AnswerTimes
+from heeler.feedback.seen_views import OPENED, view_of
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
 from heeler.loop.config import RunConfig
 from heeler.loop.kinds.candidates import Alternative, Candidate, Drawing
 from heeler.loop.kinds.ledger import Ledger, Taken
+from heeler.loop.kinds.views import agrees_with_view
 from heeler.loop.new_answers import NewAnswers, is_foretold
 from heeler.rewards.joint.evidence import PICKS, Item
 from heeler.rewards.joint.model import JointModel, JointModelState
@@ -89,6 +91,9 @@ class Listening:
         taken: list[Taken] = []
         for position, feedback in mine:
             items = self._items(feedback, queries[feedback.query_id], segments, history)
+            view = view_of(feedback)
+            is_left_out = bool(items) and view == OPENED and not self._config.counts_opened
+            items = [] if is_left_out else items
             every += items
             self.ledger.taken[position] = one = Taken(
                 query_id=feedback.query_id,
@@ -98,6 +103,9 @@ class Listening:
                 seconds=self._times.add(feedback.kind, feedback.annotator, feedback.time_taken_s),
                 says=bool(items),
                 marks=len(feedback.value.get("marks", ())),
+                view=view,
+                agrees=agrees_with_view(feedback),
+                is_left_out=is_left_out,
             )
             taken.append(one)
         return self._model.add(state, every), taken

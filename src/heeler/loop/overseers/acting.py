@@ -8,7 +8,7 @@ Shapes: N copies, n of them, O observation numbers, A action numbers.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +97,10 @@ class ActionReview(Part):
         self._num_vetoed = self._num_modified = self._num_since = 0
         self.objections = Objections()
         """Since they were last told."""
-        self._refuse_uncounted()
+        counters = self._counters()
+        self._refuse_uncounted(list(counters))
+        # What nobody looks at is not counted: this is done for every step.
+        self._spent = counters if built.spent is None else {name: counters[name] for name in built.spent}
 
     def __call__(self, observation: np.ndarray, proposed: np.ndarray) -> np.ndarray:
         """Review a step of all copies of a run.
@@ -145,7 +148,7 @@ class ActionReview(Part):
             step=self.step,
             observation=observation[rows_n],
             action=proposed[rows_n],
-            spent={name: values[rows_n] for name, values in self._spent(proposed).items()},
+            spent={name: count(proposed)[rows_n] for name, count in self._spent.items()},
             previous=None if before is None else (before[0][rows_n], before[1][rows_n]),
             is_first=None if before is None else is_first_n,
             copies=rows_n,
@@ -176,16 +179,19 @@ class ActionReview(Part):
         self._num_vetoed += int(vetoed.sum())
         return Reviewed(executed, vetoed, modified, halted)
 
-    def _spent(self, proposed: np.ndarray) -> dict[str, np.ndarray]:
+    def _counters(self) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+        """[N] of each thing that is used up, the proposed step included."""
         num, episodes = self._num, self._episodes
-        seconds, compute = self._times_s()
-        spent = {name: episodes.episode_cost[:, place] for place, name in enumerate(episodes.cost_names)}
-        return spent | {
-            "steps": episodes.episode_step + 1.0,
-            "energy": self._course.energy + np.square(proposed.astype(np.float64)).sum(1),
-            "seconds": np.full(num, seconds),
-            "compute": np.full(num, compute),
-            "money": np.full(num, compute / 3600 * self.config.money_per_hour),
+        counters: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            name: lambda _, place=place: episodes.episode_cost[:, place]
+            for place, name in enumerate(episodes.cost_names)
+        }
+        return counters | {
+            "steps": lambda _: episodes.episode_step + 1.0,
+            "energy": lambda proposed: self._course.energy + np.square(proposed.astype(np.float64)).sum(1),
+            "seconds": lambda _: np.full(num, self._times_s()[0]),
+            "compute": lambda _: np.full(num, self._times_s()[1]),
+            "money": lambda _: np.full(num, self._times_s()[1] / 3600 * self.config.money_per_hour),
         }
 
     def _times_s(self) -> np.ndarray:
@@ -193,8 +199,7 @@ class ActionReview(Part):
         now = np.array([self._clock_s() - self._began_s, self._processor_s() - self._began_processor_s])
         return self._earlier + now
 
-    def _refuse_uncounted(self) -> None:
-        counted = self._spent(np.zeros((self._num, 1)))
+    def _refuse_uncounted(self, counted: Sequence[str]) -> None:
         for budget in self.config.resources:
             if budget.name not in counted:
                 raise ConfigError(

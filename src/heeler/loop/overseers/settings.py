@@ -7,7 +7,7 @@ from pathlib import Path
 from heeler.core.errors import ConfigError
 from heeler.loop.overseers.learned import LearnedOverseers
 from heeler.oversight.overseers.conduct import Conduct, ConductConfig
-from heeler.oversight.overseers.ethics import TOLD_OF_STEPS, Ethics, check_told, read_rules
+from heeler.oversight.overseers.ethics import TOLD_OF_STEPS, Ethics, EthicsRule, check_told, read_rules
 from heeler.oversight.overseers.evidence import Overseer
 from heeler.oversight.overseers.own import load_overseer
 from heeler.oversight.overseers.quorum import QuorumConfig
@@ -78,6 +78,8 @@ class BuiltTeam:
     learned: LearnedOverseers | None
     rules_sha256: str
     """Of the file of rules; empty without one."""
+    spent: tuple[str, ...] | None
+    """Of what is used up, what they look at; None for whatever there is."""
 
 
 def build_team(
@@ -94,7 +96,7 @@ def build_team(
         ConfigError: a file or a function is not there or not what it should be, or two have one name.
     """
     overseers: list[Overseer] = []
-    conduct, sha256 = None, ""
+    conduct, sha256, rules = None, "", list[EthicsRule]()
     if config.conduct is not None:
         conduct = Conduct(replace(config.conduct, num_choices=tuple(num_choices)))
         overseers.append(conduct)
@@ -109,4 +111,6 @@ def build_team(
         overseers.append(learned)
     overseers += [load_overseer(one.function, name=one.name) for one in config.own]
     team = Team(overseers, config.quorum, timeout_s=config.timeout_s, num_rests=config.num_rests)
-    return BuiltTeam(team=team, conduct=conduct, learned=learned, rules_sha256=sha256)
+    is_read = config.own or learned or any(rule.condition is None or "spent" in rule.reads for rule in rules)
+    spent = None if is_read else tuple(budget.name for budget in config.resources)
+    return BuiltTeam(team=team, conduct=conduct, learned=learned, rules_sha256=sha256, spent=spent)

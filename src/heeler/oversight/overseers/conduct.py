@@ -22,10 +22,15 @@ from heeler.core.verdict import Verdict
 from heeler.oversight.overseers.evidence import ALLOW, Evidence, Proposals
 
 Floats = NDArray[np.float64]
+Singles = NDArray[np.float32]
+"""Of what is reckoned for every step: half the time, and far more exact than what is expected."""
 _NUM_FEATURES = 48
 _RIDGE = 1e-4
 _HELD_OUT = 4
 """Every so many steps one is held out from the fit."""
+_NUM_FITTED = 2_500
+"""The most steps that are fitted to, evenly apart: so many settle some hundred weights, and the limit hangs on those that
+were held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +65,14 @@ class Expectation:
 
     def __init__(self, arrays: Mapping[str, Floats]) -> None:
         self._arrays = dict(arrays)
+        self._waves = _Waves(arrays)
+        num_outcomes = len(arrays["precision"])
+        whiten_JJ = np.linalg.cholesky(arrays["precision"]) / num_outcomes**0.5
+        self._whiten_JJ = whiten_JJ.astype(np.float32)
+        self._weights_FJ = arrays["weights"].astype(np.float32)
 
     @classmethod
-    def fit(cls, inputs_BI: Floats, outcomes_BJ: Floats, *, share: float, seed: int = 0) -> "Expectation":
+    def fit(cls, inputs_BI: np.ndarray, outcomes_BJ: np.ndarray, *, share: float, seed: int = 0) -> "Expectation":
         """Learn from usual steps.
 
         Args:
@@ -76,26 +86,26 @@ class Expectation:
         """
         if not (np.isfinite(inputs_BI).all() and np.isfinite(outcomes_BJ).all()):
             raise DataError("usual behaviour holds numbers that are not finite, so nothing can be expected by it")
+        is_held_out = np.arange(len(inputs_BI)) % _HELD_OUT == 0
+        fitted = np.flatnonzero(~is_held_out)
+        fitted = fitted[:: -(-len(fitted) // _NUM_FITTED)]
+        inputs, outcomes = inputs_BI[fitted].astype(np.float64), outcomes_BJ[fitted].astype(np.float64)
         rng = stream(seed, "conduct features")
         arrays: dict[str, Floats] = {
-            "shift": inputs_BI.mean(0),
-            "scale": 1 / (inputs_BI.std(0) + 1e-6),
-            "directions": rng.standard_normal((inputs_BI.shape[1], _NUM_FEATURES)) / max(1, inputs_BI.shape[1]) ** 0.5,
+            "shift": inputs.mean(0),
+            "scale": 1 / (inputs.std(0) + 1e-6),
+            "directions": rng.standard_normal((inputs.shape[1], _NUM_FEATURES)) / max(1, inputs.shape[1]) ** 0.5,
             "phases": rng.uniform(-1, 1, _NUM_FEATURES),
         }
-        is_held_out = np.arange(len(inputs_BI)) % _HELD_OUT == 0
-        features_BF = _features(arrays, inputs_BI)
-        fitted_BF, outcomes = features_BF[~is_held_out], outcomes_BJ[~is_held_out]
-        gram = fitted_BF.T @ fitted_BF + _RIDGE * len(fitted_BF) * np.eye(features_BF.shape[1])
-        arrays["weights"] = np.asarray(np.linalg.solve(gram, fitted_BF.T @ outcomes), np.float64)
-        residual_BJ = outcomes_BJ - features_BF @ arrays["weights"]
-        covariance = np.atleast_2d(residual_BJ[~is_held_out].T @ residual_BJ[~is_held_out]) / len(fitted_BF)
-        floor = 1e-6 * (1 + np.square(outcomes_BJ).mean())
+        features = _Waves(arrays)(inputs).astype(np.float64)
+        gram = features.T @ features + _RIDGE * len(features) * np.eye(features.shape[1])
+        arrays["weights"] = np.asarray(np.linalg.solve(gram, features.T @ outcomes), np.float64)
+        residual = outcomes - features @ arrays["weights"]
+        covariance = np.atleast_2d(residual.T @ residual) / len(features)
+        floor = 1e-6 * (1 + np.square(outcomes).mean())
         arrays["precision"] = np.linalg.inv(covariance + floor * np.eye(len(covariance)))
-        arrays["limit"] = np.zeros(1)
-        expectation = cls(arrays)
-        distances = expectation.distance(inputs_BI[is_held_out], outcomes_BJ[is_held_out])
-        arrays["limit"] = np.array([np.quantile(distances, 1 - share)])
+        distances = cls(arrays).distance(inputs_BI[is_held_out], outcomes_BJ[is_held_out])
+        arrays["limit"] = np.array([np.quantile(distances, 1 - share)], np.float64)
         return cls(arrays)
 
     @property
@@ -103,11 +113,10 @@ class Expectation:
         """The distance that but a share of usual steps is beyond."""
         return float(self._arrays["limit"][0])
 
-    def distance(self, inputs_BI: Floats, outcomes_BJ: Floats) -> Floats:
+    def distance(self, inputs_BI: np.ndarray, outcomes_BJ: np.ndarray) -> Singles:
         """[B] how far outcomes are from what is expected, in spreads; 1 is usual. Infinite where a number is none."""
-        residual_BJ = outcomes_BJ - _features(self._arrays, inputs_BI) @ self._arrays["weights"]
-        square_B = np.einsum("bj,jk,bk->b", residual_BJ, self._arrays["precision"], residual_BJ)
-        distance_B = np.sqrt(np.maximum(square_B, 0) / residual_BJ.shape[1])
+        residual_BJ = outcomes_BJ - self._waves(inputs_BI) @ self._weights_FJ
+        distance_B = np.sqrt(np.square(residual_BJ @ self._whiten_JJ).sum(1))
         return np.where(np.isfinite(distance_B), distance_B, np.inf)
 
     def arrays(self) -> dict[str, Floats]:
@@ -115,11 +124,22 @@ class Expectation:
         return dict(self._arrays)
 
 
-def _features(arrays: Mapping[str, Floats], inputs_BI: Floats) -> Floats:
-    """[B, 1 + I + F]: a constant, the inputs, and random waves of them."""
-    plain_BI = np.clip((inputs_BI - arrays["shift"]) * arrays["scale"], -10, 10)
-    waves_BF = np.tanh(plain_BI @ arrays["directions"] + arrays["phases"])
-    return np.concatenate((np.ones((len(plain_BI), 1)), plain_BI, waves_BF), 1)
+class _Waves:
+    """[B, 1 + I + F] of [B, I]: a constant, the inputs, and random waves of them."""
+
+    def __init__(self, arrays: Mapping[str, Floats]) -> None:
+        self._shift, self._scale, self._directions_IF, self._phases = (
+            arrays[name].astype(np.float32) for name in ("shift", "scale", "directions", "phases")
+        )
+
+    def __call__(self, inputs_BI: np.ndarray) -> Singles:
+        num, num_inputs = inputs_BI.shape
+        features = np.ones((num, 1 + num_inputs + _NUM_FEATURES), np.float32)
+        plain_BI = features[:, 1 : 1 + num_inputs]
+        np.multiply(inputs_BI - self._shift, self._scale, out=plain_BI)
+        np.maximum(np.minimum(plain_BI, 10, out=plain_BI), -10, out=plain_BI)
+        np.tanh(plain_BI @ self._directions_IF + self._phases, out=features[:, 1 + num_inputs :])
+        return features
 
 
 class Conduct:
@@ -132,6 +152,8 @@ class Conduct:
         config: what counts as unexpected.
         name: of the overseer.
     """
+
+    is_bounded = True
 
     def __init__(self, config: ConductConfig | None = None, *, name: str = "conduct") -> None:
         self.name, self.config = name, config or ConductConfig()
@@ -156,11 +178,11 @@ class Conduct:
         verdicts = [ALLOW] * len(proposals)
         if self._of_action is None:
             return verdicts
-        seen, action = _floats(proposals.observation), self._coded(proposals.action)
+        seen, action = _singles(proposals.observation), self._coded(proposals.action)
         self._judge(verdicts, "action", self._of_action, seen, action, np.ones(len(seen), bool))
         if self._of_what_follows is not None and proposals.previous is not None and proposals.is_first is not None:
             before, did = proposals.previous
-            inputs = np.concatenate((_floats(before), self._coded(did)), 1)
+            inputs = np.concatenate((_singles(before), self._coded(did)), 1)
             self._judge(verdicts, "transition", self._of_what_follows, inputs, seen, ~proposals.is_first)
         return verdicts
 
@@ -172,12 +194,12 @@ class Conduct:
             executed: [N, A] what was done.
             is_usual: [N] bool: it was the agent's own doing, and nobody objected.
         """
-        seen = _floats(proposals.observation)
+        seen = _singles(proposals.observation)
         self._seen.add(seen[is_usual], self._coded(executed[is_usual]))
         if proposals.previous is not None and proposals.is_first is not None:
             before, did = proposals.previous
             follows = ~proposals.is_first
-            inputs = np.concatenate((_floats(before), self._coded(did)), 1)
+            inputs = np.concatenate((_singles(before), self._coded(did)), 1)
             self._followed.add(inputs[follows], seen[follows])
         if len(self._seen) >= self.config.num_usual:
             self._fit()
@@ -194,8 +216,8 @@ class Conduct:
         verdicts: list[Verdict],
         what: str,
         expected: Expectation,
-        inputs: Floats,
-        outcomes: Floats,
+        inputs: Singles,
+        outcomes: Singles,
         counts: np.ndarray,
     ) -> None:
         distance, limit = expected.distance(inputs, outcomes), self.config.margin * expected.limit
@@ -206,19 +228,19 @@ class Conduct:
                 told = {"what": what, "distance": far if math.isfinite(far) else None, "limit": limit}
                 verdicts[number] = Verdict(decision="veto", reason=reason, evidence=told)
 
-    def _coded(self, action: np.ndarray) -> Floats:
+    def _coded(self, action: np.ndarray) -> Singles:
         """[B, J]: continuous actions as they are, discrete ones by a column for each choice."""
         if not self.config.num_choices:
-            return _floats(action)
+            return _singles(action)
         columns = [
-            (action[:, [place]] == np.arange(num)).astype(np.float64)
+            (action[:, [place]] == np.arange(num)).astype(np.float32)
             for place, num in enumerate(self.config.num_choices)
         ]
         return np.concatenate(columns, 1)
 
-    def arrays(self) -> dict[str, Floats]:
+    def arrays(self) -> dict[str, np.ndarray]:
         """All that it has learned and seen, for a checkpoint."""
-        found: dict[str, Floats] = {}
+        found: dict[str, np.ndarray] = {}
         for name, expected in (("action", self._of_action), ("follows", self._of_what_follows)):
             found |= {f"{name}.{key}": array for key, array in (expected.arrays() if expected else {}).items()}
         for name, rows in (("seen", self._seen), ("followed", self._followed)):
@@ -226,10 +248,10 @@ class Conduct:
                 found[f"{name}.inputs"], found[f"{name}.outcomes"] = rows.joined()
         return found
 
-    def load(self, arrays: Mapping[str, Floats]) -> None:
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Go on from what `arrays` returned."""
 
-        def part(prefix: str) -> dict[str, Floats]:
+        def part(prefix: str) -> dict[str, np.ndarray]:
             return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
         self._of_action = Expectation(part("action.")) if part("action.") else None
@@ -248,12 +270,12 @@ class _Rows:
 
     def __init__(self, most: int) -> None:
         self._most, self._count = most, 0
-        self._parts: deque[tuple[Floats, Floats]] = deque()
+        self._parts: deque[tuple[Singles, Singles]] = deque()
 
     def __len__(self) -> int:
         return min(self._count, self._most)
 
-    def add(self, inputs_BI: Floats, outcomes_BJ: Floats) -> None:
+    def add(self, inputs_BI: Singles, outcomes_BJ: Singles) -> None:
         """Take in steps."""
         if not len(inputs_BI):
             return
@@ -262,11 +284,11 @@ class _Rows:
         while self._count - len(self._parts[0][0]) >= self._most:
             self._count -= len(self._parts.popleft()[0])
 
-    def joined(self) -> tuple[Floats, Floats]:
+    def joined(self) -> tuple[Singles, Singles]:
         """All of them, the oldest first; there is one at least."""
         inputs, outcomes = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
         return inputs[-self._most :], outcomes[-self._most :]
 
 
-def _floats(values: np.ndarray) -> Floats:
-    return np.asarray(values, np.float64)
+def _singles(values: np.ndarray) -> Singles:
+    return np.asarray(values, np.float32)

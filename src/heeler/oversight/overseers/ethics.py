@@ -94,6 +94,8 @@ class Ethics:
         self.name = name
         # Those that halt are looked at first, and the first that is broken counts.
         self.rules = tuple(sorted(rules, key=lambda rule: rule.decision != "halt"))
+        # Conditions only compute; a function, a judge or a test of texts may do anything.
+        self.is_bounded = all(rule.condition is not None for rule in rules)
 
     def review(self, evidence: Evidence) -> Verdict:
         """Judge a step or a text by every rule."""
@@ -108,11 +110,13 @@ class Ethics:
         verdicts = [ALLOW] * len(proposals)
         values = _values_of_all(proposals)
         for rule in self.rules:
+            broken: dict[int, bool | str]
             if rule.condition is not None:
-                broken: Sequence[bool | str] = rule.condition.holds(values, len(proposals)).tolist()
+                holds = rule.condition.holds(values, len(proposals))
+                broken = dict.fromkeys(np.flatnonzero(holds).tolist(), True)
             else:
-                broken = [rule.is_broken(proposals.row(number)) for number in range(len(proposals))]
-            for number, said in enumerate(broken):
+                broken = {number: rule.is_broken(proposals.row(number)) for number in range(len(proposals))}
+            for number, said in broken.items():
                 if said and verdicts[number] is ALLOW:
                     verdicts[number] = rule.verdict(said)
         return verdicts

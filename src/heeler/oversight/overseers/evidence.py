@@ -3,6 +3,8 @@
 Shapes: N copies of a world, O observation numbers, A action numbers.
 """
 
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self, runtime_checkable
@@ -13,6 +15,11 @@ from heeler.core.texts import TextSample
 from heeler.core.verdict import Verdict
 
 ALLOW = Verdict(decision="allow")
+
+
+def all_allowed(verdicts: Sequence[Verdict]) -> bool:
+    """Whether each is `ALLOW` itself, as it nearly always is: in a tenth of the time that looking at them takes."""
+    return all(map(operator.is_, verdicts, itertools.repeat(ALLOW)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +90,11 @@ def _fixed(array: np.ndarray) -> np.ndarray:
 
 
 class Overseer(Protocol):
-    """Looks by one charge. One that raises, or takes too long, has vetoed."""
+    """Looks by one charge. One that raises, or takes too long, has vetoed.
+
+    One that has an attribute `is_bounded` which is true says of itself that it cannot take too long, nor end the thread
+    that it is asked in; it is asked without a deadline.
+    """
 
     @property
     def name(self) -> str:

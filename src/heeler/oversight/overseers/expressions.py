@@ -130,7 +130,7 @@ class Condition:
         found = np.asarray(found)
         if found.dtype != bool or found.ndim > 1:
             raise DataError(f"{self.where}: {self.source!r} gives {found.dtype} and not yes or no; compare it")
-        return np.broadcast_to(found, (num,))
+        return found if found.shape == (num,) else np.broadcast_to(found, (num,))
 
     def _check(self, node: ast.AST) -> None:
         """Refuse whatever `_value` does not know."""

@@ -45,6 +45,8 @@ class Resources:
         ConfigError: there is no budget, or two are of one thing.
     """
 
+    is_bounded = True
+
     def __init__(self, budgets: Sequence[ResourceBudget], *, name: str = "resources") -> None:
         names = [budget.name for budget in budgets]
         if not names:

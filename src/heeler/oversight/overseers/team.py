@@ -1,8 +1,9 @@
 """Several overseers as one: each is asked within a deadline, one that fails has vetoed, and a quorum decides.
 
-The deadline is kept by a thread of the call's own, which cannot be stopped: what hangs is left to itself. It is not
+The deadline is kept by asking in another thread, which cannot be stopped: what hangs is left to itself. It is not
 asked again for a while, nor while its last call still runs, so that a run goes on at its own pace, in fallback, and one
-that hangs for good takes no more than one thread.
+that hangs for good takes no more than one thread. Who says of itself that it cannot hang is asked without another
+thread, which takes longer than many a judgement.
 """
 
 import logging
@@ -12,7 +13,7 @@ from typing import Any, cast
 
 from heeler.core.errors import ConfigError
 from heeler.core.verdict import Verdict
-from heeler.oversight.overseers.evidence import BatchOverseer, Evidence, Overseer, Proposals
+from heeler.oversight.overseers.evidence import ALLOW, BatchOverseer, Evidence, Overseer, Proposals, all_allowed
 from heeler.oversight.overseers.quorum import QuorumConfig, decide
 from heeler.safety.text_guards.timing import within
 
@@ -58,6 +59,7 @@ class Team:
         if num_rests < 0:
             raise ConfigError(f"num_rests must be >= 0, got {num_rests}")
         self._timeout_s, self._num_rests = timeout_s, num_rests
+        self._in_batches = [isinstance(one, BatchOverseer) for one in overseers]
         self._resting = dict.fromkeys(self.names, 0)
         self._failing: set[str] = set()
         """Who failed when last asked: of a row of failures the first is logged."""
@@ -77,7 +79,10 @@ class Team:
     def review_all(self, proposals: Proposals) -> list[Verdict]:
         """One verdict on each of N steps."""
         num, seen = len(proposals), proposals.to_look_at()
-        given = [self._ask(one, lambda one=one: _of_all(one, seen), num) for one in self.overseers]
+        asked = zip(self.overseers, self._in_batches, strict=True)
+        given = [self._ask(one, lambda one=one, batch=batch: _of_all(one, seen, batch), num) for one, batch in asked]
+        if all(map(all_allowed, given)):
+            return [ALLOW] * num
         return [decide(self.quorum, self.names, verdicts) for verdicts in zip(*given, strict=True)]
 
     def _ask(self, overseer: Overseer, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
@@ -88,27 +93,34 @@ class Team:
         elif name in self._hanging and not self._hanging[name].is_set():
             verdicts = [_failed(name, "it still has not answered what it was asked before")] * num
         else:
-            verdicts = self._answer(name, call, num)
-        self.objections[name] += sum(verdict.decision != "allow" for verdict in verdicts)
+            verdicts = self._answer(overseer, call, num)
+        if not all_allowed(verdicts):
+            self.objections[name] += sum(verdict.decision != "allow" for verdict in verdicts)
         return verdicts
 
-    def _answer(self, name: str, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
-        over = threading.Event()
+    def _answer(self, overseer: Overseer, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
+        name = overseer.name
         try:
-            verdicts = cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num, over))
+            is_bounded = getattr(overseer, "is_bounded", False)
+            verdicts = _checked(call, num, Exception) if is_bounded else self._within(name, call, num)
             self._failing.discard(name)
             return verdicts
-        except TimeoutError as error:
-            self._resting[name], self._hanging[name] = self._num_rests, over
-            why = str(error)
-        except (_Failed, RuntimeError) as error:
-            # The latter where the machine has no thread left to ask it in.
+        except (TimeoutError, _Failed, RuntimeError) as error:
+            # The last where the machine has no thread left to ask it in.
             why = str(error)
         self.failures[name] += 1
         if name not in self._failing:
             self._failing.add(name)
             _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
         return [_failed(name, why)] * num
+
+    def _within(self, name: str, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
+        over = threading.Event()
+        try:
+            return cast(Sequence[Verdict], within(self._timeout_s, _guarded, call, num, over))
+        except TimeoutError:
+            self._resting[name], self._hanging[name] = self._num_rests, over
+            raise
 
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps."""
@@ -125,28 +137,36 @@ class Team:
 
 
 def _guarded(call: Callable[[], Sequence[Verdict]], num: int, over: threading.Event) -> Sequence[Verdict]:
-    """What it gives; whatever it raises, its own end included, is a failure and ends nothing else."""
+    """What it gives in a thread of its own, whose end is nobody else's."""
     try:
-        verdicts = call()
-    except BaseException as error:
-        raise _Failed(f"it raised {type(error).__name__}: {error}") from error
+        return _checked(call, num, BaseException)
     finally:
         over.set()
+
+
+def _checked(call: Callable[[], Sequence[Verdict]], num: int, fails: type[BaseException]) -> Sequence[Verdict]:
+    """What it gives; whatever it raises of the kind `fails` is a failure and ends nothing else."""
+    try:
+        verdicts = call()
+    except fails as error:
+        raise _Failed(f"it raised {type(error).__name__}: {error}") from error
     try:
         given = list(verdicts)
     except TypeError as error:
         raise _Failed(f"it gave no verdicts but {type(verdicts).__name__}") from error
     if len(given) != num:
         raise _Failed(f"it gave {len(given)} verdicts on {num} steps")
+    if all_allowed(given):
+        return given
     for verdict in given:
         if not isinstance(cast(object, verdict), Verdict) or verdict.decision not in _DECISIONS:
             raise _Failed(f"it gave {verdict!r:.80}, which is no verdict")
     return given
 
 
-def _of_all(overseer: Overseer, proposals: Proposals) -> Sequence[Verdict]:
-    if isinstance(overseer, BatchOverseer):
-        return overseer.review_all(proposals)
+def _of_all(overseer: Overseer, proposals: Proposals, in_batches: bool) -> Sequence[Verdict]:
+    if in_batches:
+        return cast(BatchOverseer, overseer).review_all(proposals)
     return [overseer.review(proposals.row(number)) for number in range(len(proposals))]
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from heeler.core.errors import DataError
 from heeler.service.bodies import LeaseOut, Page, ReceiptOut, ReceiptsOut, TaskOut
 from heeler.service.bodies_shown import DrivenOut, DriveOut, ShownOut
 from heeler.service.client.calls import Calls
@@ -46,6 +47,7 @@ class Answering(Calls):
         *,
         time_taken_s: float | None = None,
         confidence: float | None = None,
+        view_opened: bool | None = None,
         key: str | None = None,
     ) -> ReceiptOut:
         """Answer a query; when this returns the answer is on the service's disk, once.
@@ -56,13 +58,17 @@ class Answering(Calls):
             value: the answer.
             time_taken_s: by the person, in seconds.
             confidence: from 0 to 1.
+            view_opened: of a lease that came with a model's view, whether the person looked at it; None where they
+                were not offered it.
             key: a UUID, by which the same answer can be sent again after this has failed; a new one if not given.
 
         Raises:
-            DataError: the answer does not hold; the message names the field.
+            DataError: the answer does not hold, or there was no view to open; the message names the field.
             ConflictError: the lease ran out and others answer it now.
         """
-        body = answer_body(lease, value, time_taken_s=time_taken_s, confidence=confidence, key=key)
+        body = answer_body(
+            lease, value, time_taken_s=time_taken_s, confidence=confidence, view_opened=view_opened, key=key
+        )
         return self._transport.read("POST", at("/runs/{run}/feedback", run=run), ReceiptOut, body=body)
 
     def answer_all(self, run: str, bodies: Sequence[Mapping[str, Any]]) -> list[ReceiptOut]:
@@ -99,8 +105,14 @@ def answer_body(
     *,
     time_taken_s: float | None = None,
     confidence: float | None = None,
+    view_opened: bool | None = None,
     key: str | None = None,
 ) -> dict[str, Any]:
-    """An answer for `Client.answer_all`, with a key of its own if none is given."""
+    """An answer for `Client.answer_all`, with a key of its own if none is given; the rest is as of `Client.answer`."""
     body = {"key": key or str(uuid.uuid4()), "query_id": lease.query_id, "kind": lease.kind, "value": dict(value)}
-    return body | {"time_taken_s": time_taken_s, "confidence": confidence}
+    body |= {"time_taken_s": time_taken_s, "confidence": confidence}
+    if view_opened is None:
+        return body
+    if lease.view is None:
+        raise DataError(f"view_opened: the lease of {lease.query_id} came with no model's view; leave it out")
+    return body | {"view": {**lease.view.model_dump(), "opened": view_opened}}

@@ -74,6 +74,7 @@ def _feedback(body: AnswerBody, person: str) -> Feedback:
         annotator=person,
         time_taken_s=body.time_taken_s,
         confidence=body.confidence,
+        view=None if body.view is None else body.view.model_dump(),
     )
 
 

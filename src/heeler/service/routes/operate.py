@@ -15,7 +15,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.envs import DRAWN_IDS
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import has_store
-from heeler.feedback.told import DRIFTED, GROUPED, HELD, WARNED
+from heeler.feedback.told import DRIFTED, GROUPED, HELD, ONLY_HELD_OUT, WARNED
 from heeler.service import metrics_file
 from heeler.service.alarms import NUM_ROWS, RunFacts, alarms
 from heeler.service.bodies_operate import AlarmOut, AlarmsOut, ClipOut, SeriesOut
@@ -80,12 +80,14 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
     config, now_s = directory.config(), time.time()
     asking = config.get("preferences") or config.get("kinds")
     num_open, last_answer_s, stale, held, warned, drifted, grouped = 0, None, None, None, None, None, None
+    only_held_out = None
     if has_store(directory):
         store = runs.open(directory.path.name).store
         num_open, last_answer_s = store.answering()
         stale = staleness(directory, store).in_words
         held, warned = store.setting(HELD, None), store.setting(WARNED, None)
         drifted, grouped = store.setting(DRIFTED, None), store.setting(GROUPED, None)
+        only_held_out = store.setting(ONLY_HELD_OUT, None)
     if last_answer_s is None:
         last_answer_s = (directory.path / "config.yaml").stat().st_mtime
     return RunFacts(
@@ -99,6 +101,7 @@ def _facts(runs: Runs, directory: RunDirectory, rows: list[dict[str, Any]]) -> R
         stale_reward_model=stale,
         drifted=drifted,
         grouped=grouped,
+        only_held_out=only_held_out,
         last_act=_last_act(directory),
         held=held,
         warned=warned,

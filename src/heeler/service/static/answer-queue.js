@@ -63,10 +63,14 @@ export class Queue {
     if (!this.isStopped) this.timer = setTimeout(() => this.refill(), pauseMs);
   }
 
+  // Ids of what is on the screen or ready for it.
+  here() {
+    return new Set([this.current, ...this.items].filter((item) => item !== null).map((item) => item.queryId));
+  }
+
   // Lease and load; returns when to ask again.
   async ask() {
-    const here = new Set([this.current, ...this.items].filter((item) => item !== null).map((item) => item.queryId));
-    const wanted = AHEAD + here.size + this.loading.size + this.isDone.waiting();
+    const wanted = AHEAD + this.here().size + this.loading.size + this.isDone.waiting();
     const page = await post(`/runs/${encodeURIComponent(this.run)}/leases`, { count: Math.min(100, wanted) }, {
       repeatable: true,
       tries: 2,
@@ -74,6 +78,8 @@ export class Queue {
     const held = new Map(page.items.map((lease) => [lease.query_id, lease]));
     for (const item of this.items.filter((item) => !held.has(item.queryId))) item.close();
     this.items = this.items.filter((item) => held.has(item.queryId));
+    // Meanwhile an answer may have been undone, whose item is here again.
+    const here = this.here();
     const fresh = page.items.filter(
       (lease) => !here.has(lease.query_id) && !this.loading.has(lease.query_id) && !this.isDone(lease.query_id),
     );

@@ -1,13 +1,40 @@
 // What a learned reward thinks of clips that people find hard to judge. It says that it is a model's, and stays folded
-// until somebody wants it: whoever has read it is no longer judging alone.
+// until somebody wants it: whoever has read it is no longer judging alone, so that their answer says so.
 import { element, fill } from "./dom.js";
 
-// Fill `root`; hidden where there is nothing to tell. `labels` name the clips as they are shown.
-export function showView(root, words, item, labels) {
+export class ModelView {
+  // `name` is that of the person and the run, `current` tells the item that is on the screen.
+  constructor(root, words, { name, current, signal }) {
+    this.root = root;
+    this.words = words;
+    this.prefix = `heeler.view-opened.${name}.`;
+    root.addEventListener("toggle", () => root.open && current() !== null && this.noteOpened(current()), { signal });
+  }
+
+  // Hidden where there is nothing to tell. `labels` name the clips as they are shown.
+  show(item, labels) {
+    const { view } = item.lease;
+    this.root.hidden = view === null;
+    this.root.open = false;
+    if (view !== null) fillWords(this.words, item, labels);
+  }
+
+  // What an answer to the item that is on the screen says of it: null where there was none.
+  seen(item) {
+    if (item.lease.view === null) return null;
+    // The browser tells of an opening a moment later.
+    if (this.root.open) this.noteOpened(item);
+    return { ...item.lease.view, opened: sessionStorage.getItem(this.prefix + item.queryId) !== null };
+  }
+
+  // In the browser's storage: whoever loads the page again has still read it.
+  noteOpened(item) {
+    sessionStorage.setItem(this.prefix + item.queryId, "opened");
+  }
+}
+
+function fillWords(root, item, labels) {
   const { view } = item.lease;
-  root.hidden = view === null;
-  root.open = false;
-  if (view === null) return;
   const { stepS } = item.clips[0];
   const span = ([first, end]) => `${seconds(first * stepS)} to ${seconds(end * stepS)} s`;
   const lines = item.places.map(
@@ -16,7 +43,7 @@ export function showView(root, words, item, labels) {
   );
   if (view.first_better !== null) lines.unshift(expected(view.first_better, item.places, labels));
   const warning = "A model learned this from earlier answers and may be wrong. What you see yourself counts.";
-  fill(words, element("p", { class: "hint", text: warning }), ...lines.map((text) => element("p", { text })));
+  fill(root, element("p", { class: "hint", text: warning }), ...lines.map((text) => element("p", { text })));
 }
 
 function expected(firstBetter, places, labels) {

@@ -8,7 +8,7 @@ import { Outbox } from "./answer-outbox.js";
 import { Player } from "./answer-player.js";
 import { Queue } from "./answer-queue.js";
 import { TextView } from "./answer-text.js";
-import { showView } from "./answer-view.js";
+import { ModelView } from "./answer-view.js";
 import { alone, uuid } from "./browser.js";
 import { sentence } from "./work.js";
 import { announce, byId, element, fill, isOwnKey, show } from "./dom.js";
@@ -27,6 +27,11 @@ class AnswerPage {
     const { signal } = this.end;
     this.player = new Player(byId("stage"), signal, (step) => this.inputs.forEach((input) => input.onStep?.(step)));
     this.texts = new TextView(byId("texts"), signal);
+    this.view = new ModelView(byId("view"), byId("view-words"), {
+      name: `${person.id}.${run}`,
+      current: () => this.item,
+      signal,
+    });
     this.outbox = new Outbox(person.id, signal, {
       onChange: (count, isLost) => this.tellWaiting(count, isLost),
       onSent: () => show(byId("notice"), ""),
@@ -130,7 +135,7 @@ class AnswerPage {
       const slow = item.lease.aids && item.lease.kind !== "evaluation";
       this.player.show(inOrder, labels, { slow, numbers: item.lease.aids });
     }
-    showView(byId("view"), byId("view-words"), item, labels);
+    this.view.show(item, labels);
   }
 
   showOnly(id) {
@@ -151,7 +156,8 @@ class AnswerPage {
     this.countTime();
     const { lease, queryId } = this.item;
     const taken = Math.round(this.spentMs) / 1000;
-    const body = { key: uuid(), query_id: queryId, kind: lease.kind, value, time_taken_s: taken };
+    const view = this.view.seen(this.item);
+    const body = { key: uuid(), query_id: queryId, kind: lease.kind, value, time_taken_s: taken, view };
     this.item.spentMs = this.spentMs;
     this.last?.close();
     this.last = this.item;

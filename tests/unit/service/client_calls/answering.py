@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from heeler.core.errors import DataError
 from heeler.service.client import NotFound, answer_body
 from tests.unit.service.client_calls.world import WEBP, Calls, World
 
@@ -46,6 +47,8 @@ def _(w: World) -> None:
     receipt = w.ann.answer("run", lease, {"choice": "left"}, time_taken_s=1.0, confidence=0.5, key=key)
     assert w.ann.answer("run", lease, {"choice": "left"}, time_taken_s=1.0, confidence=0.5, key=key) == receipt
     assert receipt.key == key
+    with pytest.raises(DataError, match=r"view_opened: the lease of .* came with no model's view"):
+        w.ann.answer("run", w.lease(), {"choice": "left"}, view_opened=True)
 
 
 @calls.of("POST /runs/{run}/feedback/batch")
