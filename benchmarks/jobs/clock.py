@@ -17,8 +17,9 @@ import torch
 from heeler.algorithms.ppo import PPO
 from heeler.envs.mujoco_batch import BatchedMujoco
 from heeler.envs.world import BatchedWorld
-from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.loop.config import RunConfig
 from heeler.loop.preferences import PreferenceLoop
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.models.policy import Policy
 from heeler.rewards.preference_model import PreferenceModel
 from heeler.rollouts.collector import Collector

@@ -10,13 +10,14 @@ import json
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmarks.jobs.two_wishes import LENGTH, WISH_GF, worth_of_places
 from heeler.core.rundir import RunDirectory
 from heeler.envs import make
-from heeler.feedback.annotators.deciding import RULES
+from heeler.feedback.annotators.deciding import RULES, Rule
 from heeler.feedback.annotators.left_groups import left_groups
 from heeler.feedback.control_crowd import ControlCrowd, ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
@@ -40,21 +41,21 @@ CROWD = ControlCrowdConfig(
 )
 
 
-def configuration(rule: str, seed: int, num_updates: int, num_answers: int = 360) -> RunConfig:
+def configuration(rule: Rule, seed: int, num_updates: int, num_answers: int = 360) -> RunConfig:
     """A short run of the recipe `preferences`."""
     config = preferences(
         env="benchmarks.jobs.two_wishes:TwoWishes", seed=seed, teacher="two-groups", budget=num_answers
     )
     assert config.preferences is not None
-    settings = {"budget": BUDGET} if rule == "budgeted" else {}
-    step = {} if rule == "mean" else {"step": STEP}
+    settings: dict[str, Any] = {"budget": BUDGET} if rule == "budgeted" else {}
+    settings |= {} if rule == "mean" else {"step": STEP}
     asking = replace(
         config.preferences,
         # Groups are found before there is a policy that has settled on what the larger one wants.
         schedule=LabelSchedule(budget=num_answers, initial_share=0.5),
         teacher=CROWD,
         people=PeopleConfig(),
-        groups=GroupingConfig(rule=rule, turn_share=0.06, look_every=60, **settings, **step),  # type: ignore[arg-type]
+        groups=GroupingConfig(rule=rule, turn_share=0.06, look_every=60, **settings),
         segment_length=10,
         acquisition="random",
         num_warmup_rollouts=8,

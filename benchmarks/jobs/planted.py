@@ -7,7 +7,7 @@ are meddled with from outside (`Meddled`), answers on their way (`Crowd`), learn
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ import torch
 from heeler.algorithms.ppo import PPO
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.seeding import stream
+from heeler.envs import World
 from heeler.feedback.teachers import SimulatedTeacher
 from heeler.loop.online import OnlineRun
 from heeler.models.policy import Policy
@@ -67,7 +68,7 @@ class Meddled:
 
 
 def _meddle(run: OnlineRun, **how: Any) -> None:
-    run.collector.world = Meddled(run.world, **how)  # pyright: ignore[reportAttributeAccessIssue]
+    run.collector.world = cast("World", Meddled(run.world, **how))
 
 
 def world_fault(**how: Any) -> Plant:
@@ -91,7 +92,7 @@ def stateful(make: Callable[[], Mapping[str, Any]]) -> Plant:
 
 
 def _rewarded(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
-    def on_result(observation, reward, terminated, truncated, infos):  # type: ignore[no-untyped-def]
+    def on_result(observation, reward, terminated, truncated, infos):
         return observation, change(reward), terminated, truncated, infos
 
     return world_fault(on_result=on_result)
@@ -100,7 +101,7 @@ def _rewarded(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
 def _sensed(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
     """What is done to observations, those that end an episode among them."""
 
-    def on_result(observation, reward, terminated, truncated, infos):  # type: ignore[no-untyped-def]
+    def on_result(observation, reward, terminated, truncated, infos):
         if "final_obs" in infos:
             infos = infos | {"final_obs": change(infos["final_obs"].copy())}
         return change(observation.copy()), reward, terminated, truncated, infos
@@ -154,7 +155,7 @@ def _late(steps: int, name: str) -> Callable[[], Mapping[str, Any]]:
 def _costs(change: Callable[[np.ndarray], np.ndarray]) -> Plant:
     """What is done to the costs [N, C] of a step."""
 
-    def on_result(observation, reward, terminated, truncated, infos):  # type: ignore[no-untyped-def]
+    def on_result(observation, reward, terminated, truncated, infos):
         return observation, reward, terminated, truncated, infos | {"cost": change(infos["cost"].copy())}
 
     return world_fault(on_result=on_result)
@@ -179,7 +180,8 @@ def _at_least(share: float) -> Callable[[np.ndarray], np.ndarray]:
 def _gravity(times: float) -> Plant:
     def plant(run: OnlineRun, since: int) -> None:
         if since == 0:
-            run.world._g *= times  # pyright: ignore[reportAttributeAccessIssue]
+            world: Any = run.world
+            world._g *= times
 
     return plant
 
@@ -240,10 +242,10 @@ class Crowd:
 
 def with_crowd(run: OnlineRun) -> None:
     """Have ten persons answer."""
-    assert run.preferences is not None and run.preferences.teacher is not None
+    assert run.preferences is not None and isinstance(run.preferences.teacher, SimulatedTeacher)
     for person in PERSONS:
         run.store.add_annotator(person, "simulated", "one of ten")
-    run.preferences.teacher = Crowd(run.preferences.teacher, run.config.seed)  # pyright: ignore
+    run.preferences.teacher = cast("SimulatedTeacher", Crowd(run.preferences.teacher, run.config.seed))
 
 
 def _answered(change: Callable[[Feedback], list[Feedback]], persons: Sequence[str]) -> Plant:
@@ -254,7 +256,8 @@ def _answered(change: Callable[[Feedback], list[Feedback]], persons: Sequence[st
             return [new for one in answers for new in (change(one) if one.annotator in persons else [one])]
 
         assert run.preferences is not None
-        run.preferences.teacher.on_answers = on_answers  # pyright: ignore
+        crowd: Any = run.preferences.teacher
+        crowd.on_answers = on_answers
 
     return plant
 
@@ -288,7 +291,8 @@ def _loophole(run: OnlineRun, since: int) -> None:
     """The learned reward begins to pay for speed, which nobody asked for."""
     if since:
         return
-    model = run.preferences.model  # pyright: ignore[reportOptionalMemberAccess]
+    assert run.preferences is not None
+    model = run.preferences.model
     predict = model.predict
 
     def hacked(state: Any, rollout: Any) -> torch.Tensor:
@@ -301,8 +305,9 @@ def _loophole(run: OnlineRun, since: int) -> None:
 
 def _dead_model(run: OnlineRun, since: int) -> None:
     """The learned reward says the same of everything: its weights are gone."""
+    assert run.preferences is not None
     with torch.no_grad():
-        run.preferences.model_state.parameters.flat.zero_()  # pyright: ignore[reportOptionalMemberAccess]
+        run.preferences.model_state.parameters.flat.zero_()
 
 
 def _set_learning_rate(times: float, *, updates: int | None = None) -> Plant:

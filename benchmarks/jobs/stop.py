@@ -24,7 +24,8 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from heeler.core.audit import AUDIT_NAME, entries, verify
 from heeler.core.errors import RunStopped
@@ -34,6 +35,7 @@ from heeler.loop.config import RunConfig
 from heeler.loop.running import resume, run
 from heeler.recipes import ppo
 
+Advanced = tuple[np.ndarray, np.ndarray]
 STEP_S, BEGIN_WITHIN_S, END_WITHIN_S = 0.002, 120.0, 60.0
 
 
@@ -70,12 +72,12 @@ def learn(path: Path, seed: int, num_stops: int) -> None:
     """A learner whose every step is counted; stopped so often, and resumed."""
     counter, advance = Counter(path.with_suffix(".count")), Pendulum._advance
 
-    def counted(world: Pendulum, *arguments: Any) -> Any:
+    def counted(self: Pendulum, actions: np.ndarray, observation: np.ndarray) -> Advanced:
         counter.add()
         time.sleep(STEP_S)
-        return advance(world, *arguments)
+        return advance(self, actions, observation)
 
-    Pendulum._advance = counted  # type: ignore[method-assign]
+    Pendulum._advance = counted
     for _ in range(num_stops):
         try:
             resume(path) if path.exists() else run(config(seed), path)
@@ -88,7 +90,7 @@ def hang(path: Path, seed: int) -> None:
     """A learner whose world comes to hang in C code, with Python's lock and deaf to signals, and has a child."""
     advance, num_steps = Pendulum._advance, 0
 
-    def hanging(world: Pendulum, *arguments: Any) -> Any:
+    def hanging(self: Pendulum, actions: np.ndarray, observation: np.ndarray) -> Advanced:
         nonlocal num_steps
         num_steps += 1
         if num_steps == 1000:
@@ -98,9 +100,9 @@ def hang(path: Path, seed: int) -> None:
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             print(child.pid, flush=True)
             ctypes.PyDLL(None).sleep(10**6)
-        return advance(world, *arguments)
+        return advance(self, actions, observation)
 
-    Pendulum._advance = hanging  # type: ignore[method-assign]
+    Pendulum._advance = hanging
     run(config(seed), path)
 
 

@@ -28,11 +28,12 @@ def _allow_array_defaults() -> None:
                 setattr(cls, name, dataclasses.field(default_factory=lambda value=default: value))
         return make(cls, **options)
 
-    dataclasses.dataclass = mended  # type: ignore[assignment]
+    dataclasses.dataclass = mended
 
 
 _allow_array_defaults()
 
+# These make such dataclasses as they are imported.
 import omnisafe  # noqa: E402
 from omnisafe.envs.safety_gymnasium_env import SafetyGymnasiumEnv  # noqa: E402
 

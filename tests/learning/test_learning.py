@@ -9,7 +9,8 @@ from heeler.algorithms.ppo import PPOConfig
 from heeler.envs import EnvConfig, make
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.loop.config import RunConfig
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.loop.running import run
 from heeler.recipes import ppo, preferences
 

@@ -6,7 +6,7 @@ Shapes: B samples, C costs, P parameters of the policy.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,7 +107,18 @@ class CPO(ConstrainedPPO[CPOConfig]):
         }
 
     @torch.no_grad()
-    def _line_search(self, policy, parameters, samples, direction_P, before, excess_C, divergence, pace: float):  # type: ignore[no-untyped-def]
+    def _line_search(
+        self,
+        policy: Policy,
+        parameters: Sequence[nn.Parameter],
+        samples: Samples,
+        direction_P: Tensor,
+        before: Tensor,
+        excess_C: np.ndarray,
+        divergence: Callable[[], Tensor],
+        pace: float,
+    ) -> tuple[float, float]:
+        """Shorten the step until it is a good one; returns the share that was taken and the KL, 0 where none is."""
         start_P = _flat(parameters).clone()
         excess = torch.from_numpy(excess_C).to(before)
         is_above_C = excess > 0

@@ -40,7 +40,7 @@ class FOCOPSConfig:
 class FOCOPS(PPOLagrangian):
     """The learner."""
 
-    own: FOCOPSConfig  # type: ignore[assignment]
+    own: FOCOPSConfig
 
     @torch.no_grad()
     def _prepare(self, state: PPOState, rollout: Rollout, reward: np.ndarray) -> tuple[Samples, float]:

@@ -8,8 +8,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
+from heeler.cli.arguments import OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside
+from heeler.cli.endings import tell_interrupted, tell_refused, tell_stopped
 from heeler.cli.recipe_flags import RunArguments
 from heeler.core.errors import RunStopped, StoreAway, WorldError
 
@@ -88,14 +89,10 @@ def _learn(config: "EvaluativeRunConfig", path: Path, as_json: bool, flags: Serv
     except StoreAway as error:
         raise once_it_is_back(error, path) from None
     except RunStopped as stopped:
-        print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
-        return INTERRUPTED
+        return tell_stopped(path, stopped)
     except KeyboardInterrupt:
-        again = f"; go on with it by: {resume_command(path)}" if (path / "config.yaml").exists() else ""
-        print(f"\nheeler: stopped at step {shown.step:,}{again}", file=sys.stderr)
-        return INTERRUPTED
-    for refused in result.refused_checkpoints:
-        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+        return tell_interrupted(path, f"step {shown.step:,}")
+    tell_refused(result.refused_checkpoints)
     if as_json:
         outcome = dataclasses.asdict(result.outcome)
         print_json({"run": str(path), "method": config.method, "outcome": outcome, "report": str(report)})

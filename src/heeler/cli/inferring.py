@@ -33,6 +33,7 @@ _SETTINGS = {"rounds": "max_rounds", "chains": "num_chains", "draws": "num_draws
 _EVERY_S = 5.0
 
 
+# Long by its arguments and their help alone.
 def infer(
     world: World = None,
     demonstrations: Demonstrations = None,
@@ -95,20 +96,12 @@ def infer(
     source = _source(world, demonstrations, choices)
     chosen = method or ("mce" if choices is None else "logit")
     _refuse_others(chosen, choices is not None, set_flags)
-    folder = source.parent / f"inferred-{chosen}" if out is None else out
-    telling = _Telling(as_json=json)
     try:
-        result = _inferred(chosen, world, demonstrations, choices, set_flags, telling)
+        result = _inferred(chosen, world, demonstrations, choices, set_flags, _Telling(as_json=json))
     except KeyboardInterrupt:
         print("\nheeler: stopped; nothing was written", file=sys.stderr)
         return INTERRUPTED
-    from heeler.loop.inferring import write_inference
-
-    files = write_inference(result, folder)
-    if json:
-        print_json({"files": [str(path) for path in files], **result.to_dict()})
-    else:
-        print(_in_words(result) + f"\nReport: {files[-1]}")
+    _write(result, source.parent / f"inferred-{chosen}" if out is None else out, as_json=json)
     return OK
 
 
@@ -154,7 +147,7 @@ def _refuse_others(method: str, has_choices: bool, set_flags: dict[str, Any]) ->
 
 
 def _inferred(
-    method: str,
+    method: Method,
     world: Path | None,
     demonstrations: Path | None,
     choices: Path | None,
@@ -169,10 +162,21 @@ def _inferred(
 
     settings = {_SETTINGS.get(name, name): value for name, value in set_flags.items()}
     if choices is not None:
-        return infer_from_choices(choices, ChoiceConfig(method=method, **settings))  # type: ignore[arg-type]
+        assert method in ("logit", "least-squares"), "others were refused"
+        return infer_from_choices(choices, ChoiceConfig(method=method, **settings))
     configs = {"mce": MaxCausalEntropyConfig, "matching": FeatureMatchingConfig, "bayesian": BayesianConfig}
     assert world is not None and demonstrations is not None
     return infer_from_demonstrations(world, demonstrations, configs[method](**settings), on_progress=telling)
+
+
+def _write(result: "InverseResult", folder: Path, *, as_json: bool) -> None:
+    from heeler.loop.inferring import write_inference
+
+    files = write_inference(result, folder)
+    if as_json:
+        print_json({"files": [str(path) for path in files], **result.to_dict()})
+    else:
+        print(_in_words(result) + f"\nReport: {files[-1]}")
 
 
 class _Telling:

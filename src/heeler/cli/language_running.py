@@ -9,8 +9,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, once_it_is_back, print_json, resume_command
+from heeler.cli.arguments import OK, once_it_is_back, print_json, resume_command
 from heeler.cli.console import ServeFlags, console_beside, is_missing
+from heeler.cli.endings import tell_interrupted, tell_refused, tell_stopped
 from heeler.cli.recipe_flags import RunArguments
 from heeler.cli.time_left import TimeLeft
 from heeler.core.errors import ConfigError, RewardError, RunStopped, StoreAway
@@ -97,15 +98,10 @@ def _learn(config: "LanguageRunConfig", path: Path, as_json: bool, flags: ServeF
         kept = f"What was learned is kept; once that is mended, go on by: {resume_command(path)}"
         raise RewardError(f"{error}. {kept}") from error
     except RunStopped as stopped:
-        print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
-        return INTERRUPTED
+        return tell_stopped(path, stopped)
     except KeyboardInterrupt:
-        again = f"; go on with it by: {resume_command(path)}"
-        begun = (path / "config.yaml").exists()
-        print(f"\nheeler: stopped at update {shown.update:,}{again if begun else ''}", file=sys.stderr)
-        return INTERRUPTED
-    for refused in result.refused_checkpoints:
-        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+        return tell_interrupted(path, f"update {shown.update:,}")
+    tell_refused(result.refused_checkpoints)
     if not result.has_learned:
         print(f"heeler: nothing was learned: {_NOTHING} in any update; change `parts` or `learned`", file=sys.stderr)
     if as_json:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, print_json, resume_command
+from heeler.cli.arguments import OK, print_json
 from heeler.cli.console import ServeFlags
+from heeler.cli.endings import tell_interrupted, tell_refused
 from heeler.cli.from_data import left_out, refuse_service, refuse_store, truncated
 from heeler.cli.language_running import refuse_missing_packages
 from heeler.cli.recipe_flags import RunArguments
@@ -76,12 +77,8 @@ def _learn(path: Path, as_json: bool, learn: "Callable[[OnUpdate], OfflineResult
         result = learn(shown)
         report = write_report(path)
     except KeyboardInterrupt:
-        again = f"; go on with it by: {resume_command(path)}"
-        begun = (path / "config.yaml").exists()
-        print(f"\nheeler: stopped at update {shown.update:,}{again if begun else ''}", file=sys.stderr)
-        return INTERRUPTED
-    for refused in result.refused_checkpoints:
-        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+        return tell_interrupted(path, f"update {shown.update:,}")
+    tell_refused(result.refused_checkpoints)
     for words in left_out(result.dropped, result.first_dropped) + truncated(result.num_truncated):
         print(f"heeler: {words}", file=sys.stderr)
     if as_json:

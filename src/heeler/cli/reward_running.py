@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from heeler.cli.arguments import INTERRUPTED, OK, print_json, resume_command
+from heeler.cli.arguments import OK, print_json
 from heeler.cli.console import ServeFlags
+from heeler.cli.endings import tell_interrupted, tell_refused
 from heeler.cli.from_data import left_out, refuse_service, refuse_store, truncated
 from heeler.cli.recipe_flags import RunArguments
 
@@ -68,12 +69,8 @@ def _learn(path: Path, as_json: bool, learn: "Callable[[OnUpdate], RewardRunResu
         result = learn(shown)
         report = write_report(path)
     except KeyboardInterrupt:
-        again = f"; go on with it by: {resume_command(path)}"
-        begun = (path / "config.yaml").exists()
-        print(f"\nheeler: stopped at update {shown.step:,}{again if begun else ''}", file=sys.stderr)
-        return INTERRUPTED
-    for refused in result.refused_checkpoints:
-        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+        return tell_interrupted(path, f"update {shown.step:,}")
+    tell_refused(result.refused_checkpoints)
     for words in _left_out(result):
         print(f"heeler: {words}", file=sys.stderr)
     if as_json:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heeler.cli.arguments import (
-    INTERRUPTED,
     OK,
     USAGE,
     Json,
@@ -21,6 +20,7 @@ from heeler.cli.arguments import (
     resume_command,
 )
 from heeler.cli.console import ServeFlags, console_beside
+from heeler.cli.endings import tell_interrupted, tell_refused, tell_stopped
 from heeler.cli.evaluative_running import resume_from_signals, run_from_signals
 from heeler.cli.held_out import refuse_only_held_out
 from heeler.cli.language_running import resume_language_model, run_language_model
@@ -188,15 +188,10 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
     except StoreAway as error:
         raise once_it_is_back(error, path) from None
     except RunStopped as stopped:
-        print(f"\nheeler: {stopped}; go on with it by: {resume_command(path)}", file=sys.stderr)
-        return INTERRUPTED
+        return tell_stopped(path, stopped)
     except KeyboardInterrupt:
-        again = f"; go on with it by: {resume_command(path)}"
-        begun = (path / "config.yaml").exists()
-        print(f"\nheeler: stopped at step {display.step:,}{again if begun else ''}", file=sys.stderr)
-        return INTERRUPTED
-    for refused in result.refused_checkpoints:
-        print(f"heeler: {refused}; went on from the one before", file=sys.stderr)
+        return tell_interrupted(path, f"step {display.step:,}")
+    tell_refused(result.refused_checkpoints)
     if as_json:
         shown = {"run": str(path), "recipe": config.recipe, "seed": config.seed, "step": evaluation.step}
         shown |= {"evaluation": evaluation.to_dict(), "report": str(report), "refused": result.refused_checkpoints}

@@ -1,14 +1,17 @@
 """`heeler serve`. What is heavy, and what the extras bring, is imported inside."""
 
+import inspect
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from heeler.cli.arguments import OK
+from heeler.cli.arguments import OK, flag_name
 from heeler.cli.browser import open_browser
 from heeler.core.errors import ConfigError
 
@@ -21,7 +24,6 @@ What = Annotated[
     tyro.conf.arg(metavar="RUNS", help="a folder of runs, a language model, or a run of one"),
 ]
 _OF_CHATS = ("config.json", "adapter_config.json", "config.yaml")
-_MAX_STREAMS = 64
 
 
 # Long by its arguments and their help alone.
@@ -35,7 +37,7 @@ def serve(
     behind_proxy: bool = False,
     keep_in: Path = Path("runs"),
     engine: Literal["heeler", "vllm"] = "heeler",
-    max_streams: int = _MAX_STREAMS,
+    max_streams: int = 64,
     max_length: int | None = None,
     dtype: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
@@ -70,63 +72,38 @@ def serve(
         eos_token: the token that ends a text, in place of the one of a model that is no run.
         open: open a browser at the chat, or where there is none at the start page, if this machine has a display.
     """
-    try:
+    with _needing("service", "heeler serve"):
         from heeler.service.config import ServiceConfig
         from heeler.service.server import serve as serve_folder
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"heeler serve needs a package that is missing ({error.name}): pip install 'heeler[service]'"
-        ) from error
     if guards is not None and unguarded:
         raise ConfigError("--guards says what guards the chat and --unguarded that nothing does; leave one out")
+    of_models: dict[str, Any] = {
+        "system": system,
+        "guards": guards,
+        "unguarded": unguarded,
+        "engine": engine,
+        "max_streams": max_streams,
+        "max_length": max_length,
+        "dtype": dtype,
+        "device": device,
+        "chat_template": chat_template,
+        "eos_token": eos_token,
+    }
     chat = None
     if any((runs / name).is_file() for name in _OF_CHATS):
-        chat = _chat(
-            runs,
-            keep_in=keep_in,
-            engine=engine,
-            max_streams=max_streams,
-            max_length=max_length,
-            dtype=dtype,
-            device=device,
-            guards=guards,
-            unguarded=unguarded,
-            system=None if system is None else _text_of(system),
-            chat_template=chat_template,
-            eos_token=eos_token,
-        )
+        chat = _chat(runs, keep_in=keep_in, **of_models)
     else:
-        of_models = {
-            "--system": system,
-            "--guards": guards,
-            "--unguarded": unguarded or None,
-            "--engine": None if engine == "heeler" else engine,
-            "--max-streams": None if max_streams == _MAX_STREAMS else max_streams,
-            "--max-length": max_length,
-            "--dtype": None if dtype == "auto" else dtype,
-            "--device": None if device == "auto" else device,
-            "--chat-template": chat_template,
-            "--eos-token": eos_token,
-        }
         _refuse_for_folder(runs, of_models)
-    folder = runs if chat is None else chat.runs
     config = ServiceConfig(
-        runs=folder,
+        runs=runs if chat is None else chat.runs,
         host=host,
         port=port,
         certificate=certificate,
         private_key=private_key,
         behind_proxy=behind_proxy,
     )
-
-    def tell(url: str, password: str | None) -> None:
-        _tell(config, None if chat is None else chat.setup.run, url, password)
-        if open:
-            page = url if chat is None else f"{url}/chat"
-            # Some browsers hold up whoever opens them.
-            threading.Thread(target=open_browser, args=(page, _complain), name="browser", daemon=True).start()
-
     try:
+        tell = partial(_tell, config, chat, opens_browser=open)
         serve_folder(config, chat=None if chat is None else chat.setup, on_start=tell)
     finally:
         if chat is not None:
@@ -134,20 +111,39 @@ def serve(
     return OK
 
 
+@contextmanager
+def _needing(extra: str, what: str) -> Generator[None]:
+    """Imports in the block are of what an extra brings."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"{what} needs a package that is missing ({error.name}): pip install 'heeler[{extra}]'"
+        ) from error
+
+
 def _refuse_for_folder(runs: Path, of_models: Mapping[str, object]) -> None:
-    given = next((flag for flag, value in of_models.items() if value is not None), None)
+    usual = {name: parameter.default for name, parameter in inspect.signature(serve).parameters.items()}
+    given = next((name for name, value in of_models.items() if value != usual[name]), None)
     if given is not None:
-        raise ConfigError(f"{given} is for a language model or its run, and {runs} is neither; leave it out")
+        flag = flag_name(given, usual[given])
+        raise ConfigError(f"{flag} is for a language model or its run, and {runs} is neither; leave it out")
 
 
-def _tell(config: "ServiceConfig", chat: str | None, url: str, password: str | None) -> None:
+def _tell(
+    config: "ServiceConfig", chat: "ServedChat | None", url: str, password: str | None, *, opens_browser: bool
+) -> None:
     print(f"Serving {config.runs} on {url}", flush=True)
     if chat is not None:
-        print(f"Chat with {chat}: {url}/chat, and {url}/v1 for programs", flush=True)
+        print(f"Chat with {chat.setup.run}: {url}/chat, and {url}/v1 for programs", flush=True)
     if password is not None:
         print(f"First start: sign in as `admin` with the one-time password {password}", flush=True)
     if not config.is_local and config.certificate is None and not config.behind_proxy:
         _complain("heeler: without TLS everybody on the way reads passwords; give --certificate and --private-key")
+    if opens_browser:
+        page = url if chat is None else f"{url}/chat"
+        # Some browsers hold up whoever opens them.
+        threading.Thread(target=open_browser, args=(page, _complain), name="browser", daemon=True).start()
 
 
 def _complain(words: str) -> None:
@@ -164,14 +160,10 @@ def _text_of(path: Path) -> str:
     return text
 
 
-def _chat(path: Path, *, guards: Path | None, unguarded: bool, **options: object) -> "ServedChat":
-    try:
+def _chat(path: Path, *, system: Path | None, guards: Path | None, unguarded: bool, **settings: Any) -> "ServedChat":
+    told = None if system is None else _text_of(system)
+    with _needing("lm", "a language model"):
         from heeler.loop.guards import GuardsConfig, read_guards
         from heeler.loop.serving import ServeOptions, chat_of
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"a language model needs a package that is missing ({error.name}): pip install 'heeler[lm]'"
-        ) from error
     looking = GuardsConfig() if guards is None else read_guards(guards)
-    chosen: ServeOptions = ServeOptions(guards=None if unguarded else looking, **options)  # type: ignore[arg-type]
-    return chat_of(path, chosen)
+    return chat_of(path, ServeOptions(guards=None if unguarded else looking, system=told, **settings))

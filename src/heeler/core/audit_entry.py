@@ -109,7 +109,8 @@ def _sha256(fields: Mapping[str, Any]) -> str:
 
 def _check_words(person: str, act: str, subject: str) -> None:
     for name, value in (("person", person), ("act", act), ("subject", subject)):
-        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]  (it may come from outside)
+        # It may come from outside, where no types are checked.
+        if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise DataError(f"{name}: expected text, got {type(value).__name__}")
     if not act:
         raise DataError("act: expected a word for what was done, got an empty text")

@@ -51,6 +51,13 @@ class ClassicWorld(BatchedWorld):
         """A copy of the state, [N, V]."""
         return self._state.T.copy()
 
+    def led_to(self, state: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What actions lead to, one from each of [N, V] states: [N, V], and [N] whether the episode ends there."""
+        self.set_physics(state)
+        observation = np.empty((self.num_envs, self.observation_size), np.float32)
+        _, terminated = self._advance(actions, observation)
+        return self.physics(), terminated
+
     def snapshot(self) -> np.ndarray:
         """[N, V] float32: the state itself."""
         return self._state.T.astype(np.float32, order="C")

@@ -52,6 +52,7 @@ class SpeedLimited(BatchedMujoco):
         if not 0 < self.speed_limit < math.inf:
             raise ConfigError(f"{self.limited_id}: speed_limit must be > 0 and finite, got {self.speed_limit}")
         settings: dict[str, Any] = {"max_episode_steps": max_episode_steps, **self.body_settings}
+        # What comes next in order is the runner, which takes these; the class that this one names takes others.
         super().__init__(num_envs, num_threads, **settings)  # pyright: ignore[reportArgumentType]
         self.env_id = self.limited_id
         self._cost = np.zeros((num_envs, len(self.cost_names)))

@@ -74,6 +74,8 @@ class World(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
     """
 
     env_id: str
+    single_action_space: Space[Any]
+    """Of one environment."""
     exact_state: bool
     """Whether `state_dict` holds everything: a world that loads it goes on bit for bit."""
     figure_names: tuple[str, ...] = ()

@@ -119,33 +119,28 @@ def evaluate(
     generator = torch.Generator().manual_seed(seed)
     observation, _ = world.reset(seed=seed)
     returns, lengths = np.zeros(N), np.zeros(N, np.int64)
-    figures = {name: np.zeros(N) for name in world.figure_names}
-    figures |= {name: np.zeros(N) for name in ((SHIELDED, NOTHING_SAFE) if shield else ())}
+    figures = {name: np.zeros(N) for name in (*world.figure_names, *((SHIELDED, NOTHING_SAFE) if shield else ()))}
     cost_names = (*world.cost_names, *(own_costs.names if own_costs else ()))
-    costs = np.zeros((N, len(cost_names)))
-    running = np.ones(N, bool)
+    costs, running = np.zeros((N, len(cost_names))), np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
         executed, guarded = _acted(policy, observation, noise, running, shield, overseers)
         if overseers is not None:
             running &= ~overseers.halted
         if guarded is not None:
-            figures[SHIELDED] += guarded.shielded_N & running
-            figures[NOTHING_SAFE] += guarded.nothing_safe_N & running
+            _count_guarded(figures, guarded, running)
         before = observation
         observation, reward, terminated, truncated, infos = world.step(policy.executable(executed))
+        spent = infos["cost"] if world.cost_names else np.zeros((N, 0))
         if overseers is not None:
-            overseers.add(infos["cost"] if world.cost_names else np.zeros((N, 0)))
+            overseers.add(spent)
         returns += reward * running
         lengths += running
-        for name in world.figure_names:
-            figures[name] = np.where(running, infos[name], figures[name])
-        spent = [infos["cost"]] if world.cost_names else []
+        figures |= {name: np.where(running, infos[name], figures[name]) for name in world.figure_names}
         if own_costs:
             reached = infos["final_obs"] if "_final_obs" in infos else observation
-            spent.append(own_costs.of(before, executed, reached, where=_place(lengths)))
-        if spent:
-            costs += np.concatenate(spent, -1) * running[:, None]
+            spent = np.concatenate([spent, own_costs.of(before, executed, reached, where=_place(lengths))], -1)
+        costs += spent * running[:, None]
         running &= ~(terminated | truncated)
     figures |= {} if overseers is None else overseers.figures()
     figures |= {cost_figure(name): costs[:, index] for index, name in enumerate(cost_names)}
@@ -177,6 +172,11 @@ def _acted(
         return reviewed(observation, policy.within_bounds(policy.act(observation, noise).cpu().numpy())), None
     guarded = shield.act(policy, observation, noise, running, review=reviewed)
     return guarded.executed_NA, guarded
+
+
+def _count_guarded(figures: dict[str, np.ndarray], guarded: Guarded, running: np.ndarray) -> None:
+    figures[SHIELDED] += guarded.shielded_N & running
+    figures[NOTHING_SAFE] += guarded.nothing_safe_N & running
 
 
 def _place(lengths: np.ndarray) -> Callable[[int], str]:

@@ -20,7 +20,7 @@ class AnswerTimes:
 
     def __init__(self, guess_s: Mapping[FeedbackKind, float], *, most_s: float, weight: float = 5.0) -> None:
         self._guess_s, self._most_s, self._weight = guess_s, most_s, weight
-        self._taken: dict[tuple[str, str], tuple[int, float]] = {}
+        self._taken: dict[tuple[FeedbackKind, str], tuple[int, float]] = {}
         """Of each kind and person: number of answers, and their seconds."""
 
     def add(self, kind: FeedbackKind, person: str, seconds: float | None) -> float:
@@ -38,13 +38,14 @@ class AnswerTimes:
 
     def slowness(self, person: str) -> float:
         """How many times as long as usual somebody takes; 1 of a stranger."""
-        mine = [(kind, number, total) for (kind, who), (number, total) in self._taken.items() if who == person]
-        ratio = sum(total / self._of_kind_s(kind) for kind, _, total in mine)
-        return (self._weight + ratio) / (self._weight + sum(number for _, number, _ in mine))
+        mine: dict[FeedbackKind, tuple[int, float]] = {}
+        mine |= {kind: taken for (kind, who), taken in self._taken.items() if who == person}
+        ratio = sum(total / self._of_kind_s(kind) for kind, (_, total) in mine.items())
+        return (self._weight + ratio) / (self._weight + sum(number for number, _ in mine.values()))
 
-    def _of_kind_s(self, kind: str) -> float:
+    def _of_kind_s(self, kind: FeedbackKind) -> float:
         of_kind = [taken for (which, _), taken in self._taken.items() if which == kind]
-        total = self._weight * self._guess_s[kind] + sum(seconds for _, seconds in of_kind)  # type: ignore[index]
+        total = self._weight * self._guess_s[kind] + sum(seconds for _, seconds in of_kind)
         return total / (self._weight + sum(number for number, _ in of_kind))
 
     def state_dict(self) -> list[list[Any]]:

@@ -6,10 +6,12 @@ are solved for here from the world's own steps.
 Shapes: B observations, O numbers of each, L actions, S states, V variables.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from heeler.core.errors import ConfigError, WorldError
@@ -194,17 +196,15 @@ def _cart_pole_cost() -> Array:
     return cost_VV
 
 
-def _one_step(world_class: type[ClassicWorld], state_BV: Array) -> tuple[Array, NDArray[np.bool_]]:
+def _one_step(make_world: Callable[[int], ClassicWorld], state_BV: Array) -> tuple[Array, NDArray[np.bool_]]:
     """[B, L, V] what each action leads to, and whether the episode ends there [B, L]."""
-    probe = world_class(1)  # pyright: ignore[reportCallIssue]
-    num_actions = int(probe.single_action_space.n)  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]
-    world = world_class(len(state_BV) * num_actions)  # pyright: ignore[reportCallIssue]
+    space = make_world(1).single_action_space
+    assert isinstance(space, Discrete)
+    num_actions = int(space.n)
+    world = make_world(len(state_BV) * num_actions)
     world.reset(seed=0)
-    world.set_physics(np.repeat(state_BV, num_actions, axis=0))
     actions = np.tile(np.arange(num_actions), len(state_BV))
-    observation = np.empty((world.num_envs, state_BV.shape[1]), np.float32)
-    _, terminated = world._advance(actions, observation)  # pyright: ignore[reportPrivateUsage]
-    after = world.physics()
+    after, terminated = world.led_to(np.repeat(state_BV, num_actions, axis=0), actions)
     if not np.isfinite(after).all():
         raise WorldError(f"{world.env_id}: a state that a trainer was shown leads to no finite numbers")
     return after.reshape(len(state_BV), num_actions, -1), terminated.reshape(len(state_BV), num_actions)

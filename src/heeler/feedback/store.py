@@ -10,11 +10,11 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, insert, select
 
 from heeler.core.errors import ConflictError, DataError, StoreError
-from heeler.core.nouns import TEXT, AnySegment, Command, Feedback, Lease, PolicyVersion, Query
-from heeler.feedback import commands, leasing, rows, schema
+from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
+from heeler.feedback import commands, counting, leasing, makers, rows, schema
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.completions import Completions, is_asked_elsewhere
@@ -133,25 +133,13 @@ class Store:
         Raises:
             ConflictError: the same version was made at another step.
         """
-        table = schema.policy_versions
         with self._database.writing() as connection:
-            known = connection.execute(select(table).where(table.c.version == policy.version)).one_or_none()
-            if known is None:
-                row = {"version": policy.version, "step": policy.step, "checkpoint_sha256": policy.checkpoint_sha256}
-                connection.execute(insert(table).values(row))
-            elif known.step != policy.step:
-                raise ConflictError(f"policy version {policy.version} was made at step {known.step}, not {policy.step}")
-            elif policy.checkpoint_sha256 is not None:
-                # A checkpoint that was made again after a crash replaces the one that was lost.
-                change = update(table).where(table.c.version == policy.version)
-                connection.execute(change.values(checkpoint_sha256=policy.checkpoint_sha256))
+            makers.add_policy_version(connection, policy)
 
     def policy_versions(self) -> list[PolicyVersion]:
         """All policy versions, in order."""
-        table = schema.policy_versions
         with self._database.reading() as connection:
-            found = connection.execute(select(table).order_by(table.c.version)).all()
-        return [PolicyVersion(version=r.version, step=r.step, checkpoint_sha256=r.checkpoint_sha256) for r in found]
+            return makers.policy_versions(connection)
 
     def add_annotator(self, annotator_id: str, kind: AnnotatorKind, note: str = "") -> None:
         """Note who answers; the first note stays.
@@ -160,16 +148,8 @@ class Store:
             ConflictError: the same id is of another kind.
             DataError: the id or the note cannot be kept, or this annotator was forgotten.
         """
-        table = schema.annotators
-        rows.check_fits(table, {"id": annotator_id, "note": note})
         with self._database.writing() as connection:
-            if is_forgotten(connection, annotator_id):
-                raise DataError("annotator: this one was forgotten, and does not come back; answer under another id")
-            known = connection.execute(select(table).where(table.c.id == annotator_id)).one_or_none()
-            if known is None:
-                connection.execute(insert(table).values(id=annotator_id, kind=kind, note=note))
-            elif known.kind != kind:
-                raise ConflictError(f"annotator {annotator_id!r} is a {known.kind}, not a {kind}; use another id")
+            makers.add_annotator(connection, annotator_id, kind, note)
 
     # Segments
 
@@ -316,12 +296,8 @@ class Store:
 
     def clip_comparison_count(self) -> int:
         """Comparisons of clips asked so far: what a learner of control may take for questions of its own."""
-        asked, shown, segments = schema.queries, schema.query_segments, schema.segments
-        # A query never mixes texts and clips, so that its first segment says which it is about.
-        first = select(shown.c.query_id).join(segments, segments.c.id == shown.c.segment_id)
-        about_texts = first.where(shown.c.query_id == asked.c.id, shown.c.place == 0, segments.c.env_id == TEXT)
         with self._database.reading() as connection:
-            return rows.count(connection, asked, asked.c.kind == "preference", ~about_texts.exists())
+            return counting.clip_comparisons(connection)
 
     def lease(
         self,
@@ -484,23 +460,10 @@ class Store:
 
     def answering(self) -> tuple[int, float | None]:
         """How many queries wait for an answer, and when the newest answer came (Unix seconds; None where none has)."""
-        queries, answers = schema.queries, schema.feedback
-        newest = select(answers.c.received_unix_s).order_by(answers.c.position.desc()).limit(1)
-        waiting = (queries.c.num_answers == 0, ~is_set_aside(), ~is_asked_elsewhere())
-        unanswered = select(func.count()).select_from(queries).where(*waiting)
         with self._database.reading() as connection:
-            return connection.execute(unanswered).scalar_one(), connection.execute(newest).scalar()
+            return counting.answering(connection)
 
     def counts(self) -> dict[str, Any]:
         """How much there is: `segments`, `queries`, `feedback`, and feedback `by_kind`, `by_choice`, `by_annotator`."""
-        table = schema.feedback
-        choice, preference = table.c.value["choice"].as_string(), table.c.kind == "preference"
         with self._database.reading() as connection:
-            return {
-                "segments": rows.count(connection, schema.segments),
-                "queries": rows.count(connection, schema.queries),
-                "feedback": rows.count(connection, table, is_given()),
-                "by_kind": rows.count_by(connection, table.c.kind, is_given()),
-                "by_choice": rows.count_by(connection, choice, preference),
-                "by_annotator": rows.count_by(connection, table.c.annotator, is_given()),
-            }
+            return counting.counts(connection)

@@ -1,12 +1,12 @@
 """Where a run keeps what people and it say to each other: a file in its directory, or a database on a server."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from heeler.core.errors import ConfigError, RunError
-from heeler.core.nouns import Segment
+from heeler.core.nouns import Feedback, Segment
 from heeler.core.rundir import RUN_ID_NAME, RunDirectory
 from heeler.feedback.postgres import check_run_store, without_secrets
 from heeler.feedback.store import Store
@@ -14,6 +14,7 @@ from heeler.feedback.store import Store
 STORE_NAME = "heeler.db"
 TEXTS = "texts"
 """What stands for the recipe in a folder of texts, in which nothing learns."""
+_PAGE = 10_000
 
 
 def open_store(directory: RunDirectory) -> Store:
@@ -60,6 +61,13 @@ def refuse_taken_store(address: str, path: Path) -> None:
 def has_store(directory: RunDirectory) -> bool:
     """Whether a run has made its store yet."""
     return directory.has_identity if _address(directory) else (directory.path / STORE_NAME).exists()
+
+
+def every_answer(store: Store, *, after: int = 0) -> Iterator[tuple[int, Feedback]]:
+    """All answers that are there, in order of position, with their positions; those above position `after`."""
+    while page := store.feedback_after(after, limit=_PAGE, up_to_step=None):
+        yield from page
+        after = page[-1][0]
 
 
 def control_segments(store: Store, ids: Iterable[str]) -> dict[str, Segment]:

@@ -10,7 +10,7 @@ import numpy as np
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import PolicyVersion, Query, Segment
 from heeler.core.rollout import Rollout
-from heeler.feedback.sampling import cut, longest_stretch
+from heeler.feedback.sampling import candidate_windows, cut, longest_stretch
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.store import Store
 from heeler.loop.config import RunConfig
@@ -59,6 +59,19 @@ def clips_too_long(rollout: Rollout, setting: str, length: int) -> ConfigError:
         f"last rollout has {longest_stretch(rollout.ended)} steps, so that nothing can be asked; make clips shorter, "
         "or episodes longer"
     )
+
+
+def refuse_long_clips(
+    config: RunConfig, rollout: Rollout, step: int, length: int, num_warmup_rollouts: int, *, setting: str
+) -> None:
+    """Refuse to go on without a question once the first rollouts are over, where no clip fits within an episode.
+
+    Raises:
+        ConfigError: none of this length does; `setting` is the name of the length.
+    """
+    over = num_rollouts(config, step) >= num_warmup_rollouts
+    if over and len(candidate_windows(rollout.ended, length)) == 0:
+        raise clips_too_long(rollout, setting, length)
 
 
 def put(

@@ -15,7 +15,7 @@ from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator, stream
 from heeler.feedback.sampling import candidate_windows, draw_windows
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments
+from heeler.feedback.stores import control_segments, every_answer
 from heeler.loop.asking import clips, clips_too_long, put
 from heeler.loop.config import RunConfig
 from heeler.loop.parts import Arrays, Kept, Metrics, Part, Turn
@@ -161,8 +161,5 @@ class Corrections(Part):
         self.asked, self.position = list(state["asked"]), state["position"]
         self.seen_withdrawals, self.num_taken = state["seen_withdrawals"], state["num_taken"]
         self.generator = restore_generator(state["generator"])
-        self._waiting, self._read_to, self.answered = [], 0, set()
-        after = 0
-        while page := self.store.feedback_after(after, limit=10_000, up_to_step=None):
-            after = page[-1][0]
-            self.answered |= {one.query_id for _, one in page}
+        self._waiting, self._read_to = [], 0
+        self.answered = {one.query_id for _, one in every_answer(self.store)}

@@ -16,7 +16,7 @@ from heeler.feedback.sampling import candidate_windows, draw_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
 from heeler.feedback.unsafe import UnsafeTeacher, says_unsafe
-from heeler.loop.asking import MAX_WINDOWS, clips, clips_too_long, first_due, later_due, num_rollouts, put
+from heeler.loop.asking import MAX_WINDOWS, clips, first_due, later_due, put, refuse_long_clips
 from heeler.loop.config import RunConfig
 from heeler.rewards.cost_model import CostModel
 
@@ -87,7 +87,11 @@ class CostAnswers:
             return 0
         windows = candidate_windows(rollout.ended, self.config.segment_length)
         if not len(windows):
-            self._refuse_long_clips(rollout, step)
+            if self.num_asked == 0:
+                length, num_warmup = self.config.segment_length, self.config.num_warmup_rollouts
+                refuse_long_clips(
+                    self.run_config, rollout, step, length, num_warmup, setting="limits.answers.segment_length"
+                )
             return 0
         segments, chosen = self._choose(rollout, windows, due)
         queries = [self._query(segment, step, index) for index, segment in enumerate(segments)]
@@ -142,11 +146,6 @@ class CostAnswers:
             asked_step=step,
             acquisition=self.config.acquisition if self.model_state.num_fits else "random",
         )
-
-    def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
-        over = num_rollouts(self.run_config, step) >= self.config.num_warmup_rollouts
-        if over and self.num_asked == 0:
-            raise clips_too_long(rollout, "limits.answers.segment_length", self.config.segment_length)
 
     # Answer
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from torch import Tensor, cat
+from torch import Tensor, cat, zeros_like
 
 from heeler.core.named import under
 from heeler.core.nouns import Segment
@@ -313,7 +313,8 @@ class Grouping:
         """[K] how good K segments are in the eyes of whoever is asked about each: K names, in order."""
         return_GK = [(model.segment_returns(state, segments) * state.scale_M[:, None]).mean(0) for state in self.states]
         member_KG = [self._member_of(name) for name in annotators]
-        return sum(one * one.new_tensor([row[g] for row in member_KG]) for g, one in enumerate(return_GK))  # type: ignore[return-value]
+        shares = [one * one.new_tensor([row[g] for row in member_KG]) for g, one in enumerate(return_GK)]
+        return sum(shares, start=zeros_like(shares[0]))
 
     def told(self) -> dict[str, float]:
         """Figures for a row of metrics; of groups of few people there are none."""

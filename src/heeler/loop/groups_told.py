@@ -21,10 +21,10 @@ from heeler.evaluation.fairness import (
 from heeler.feedback.annotators.answers import OUTCOMES
 from heeler.feedback.annotators.left_groups import LeftGroups, left_groups
 from heeler.feedback.store import Store
+from heeler.feedback.stores import every_answer
 from heeler.rewards.group_rewards import GroupingConfig
 
 NUM_QUESTIONS = 5
-_PAGE = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,12 +129,8 @@ def groups_told(
 
 def _answers_at(store: Store, positions: set[int]) -> dict[int, Feedback]:
     """Those that are still there: what was withdrawn since tells of nobody."""
-    found: dict[int, Feedback] = {}
-    after = min(positions, default=0) - 1
-    while page := store.feedback_after(after, limit=_PAGE, up_to_step=None):
-        found |= {position: feedback for position, feedback in page if position in positions}
-        after = page[-1][0]
-    return found
+    every = every_answer(store, after=min(positions, default=0) - 1)
+    return {position: feedback for position, feedback in every if position in positions}
 
 
 def _grouped(left: LeftGroups, found: Mapping[int, Feedback]) -> tuple[GroupedAnswers, list[str], np.ndarray]:

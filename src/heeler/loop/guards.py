@@ -17,10 +17,9 @@ import yaml
 from heeler.core.chat import TextGuard
 from heeler.core.errors import ConfigError
 from heeler.core.functions import load_function
-from heeler.loop.config import validated
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.overseers.texts import TextOverseers, text_team
-from heeler.loop.settings import refuse_unknown
+from heeler.loop.settings import refuse_unknown, validated
 from heeler.safety.text_guards.findings import Action, Rule
 from heeler.safety.text_guards.incoming import InputGuard
 from heeler.safety.text_guards.injection import Injection

@@ -5,14 +5,11 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from heeler.core.errors import ConfigError
+from heeler.feedback.told import ONLY_HELD_OUT
 
 if TYPE_CHECKING:
     # What reads a configuration alone needs no database.
     from heeler.feedback.store import Store
-
-ONLY_HELD_OUT = "only_held_out"
-"""Setting of a store: how many answers came, while all of them are by people who are held out; None while there are
-others. The service reads it by this name."""
 
 
 def is_held_out_person(annotator: str, seed: int, share: float) -> bool:

@@ -12,10 +12,6 @@ from heeler.loop.parts import Arrays, Kept, Part
 from heeler.oversight.finding import Finding
 from heeler.oversight.interventions import Act, InterventionsConfig, InterventionsState, decide, first_state
 
-HELD = "held"
-"""Setting of the store that tells others how the run is held; None where it is not."""
-WARNED = "warned"
-"""Setting of the store that tells others of what a rule warned last: its step and its reason."""
 By = Literal["a person", "a rule"]
 Level = Literal["slow", "freeze", "fall_back"]
 LEVELS: tuple[Level, ...] = get_args(Level)

@@ -5,7 +5,7 @@ from typing import Any
 
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.loop.acts import Acts
-from heeler.loop.holding import LEVELS, Level, step_before
+from heeler.loop.holding import LEVELS, step_before
 from heeler.loop.steered import Steered
 from heeler.oversight.interventions import Act, ActKind
 
@@ -44,9 +44,9 @@ class Intervening:
         return act
 
     def _hold(self, act: Act) -> None:
-        level: Level = act.kind  # type: ignore[assignment]
+        assert act.kind in LEVELS
         try:
-            self.run.hold(level, by="a rule", reason=act.reason)
+            self.run.hold(act.kind, by="a rule", reason=act.reason)
         except (CheckpointError, ConfigError) as error:
             self._freeze_instead(act, str(error))
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from heeler.core.nouns import Feedback
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
-from heeler.feedback.stores import has_store, open_store
+from heeler.feedback.stores import every_answer, has_store, open_store
 from heeler.loop.going_on import sha256_of
 from heeler.loop.language.config import is_language_config
 from heeler.loop.released import STATE, TENSORS, released_file
@@ -129,20 +130,14 @@ def releases_with(directory: RunDirectory, key: str) -> list[Release]:
 def _position_of(directory: RunDirectory, key: str) -> int:
     if has_store(directory):
         with open_store(directory) as store:
-            for position, feedback in _given(store, up_to=None):
+            for position, feedback in every_answer(store):
                 if feedback.key == key:
                     return position
     raise RunError(f"{directory.path} has no answer with the key {key!r}; `heeler feedback export` lists them")
 
 
-def _given(store: Store, *, up_to: int | None) -> Iterator[tuple[int, Feedback]]:
-    after = 0
-    while page := store.feedback_after(after, limit=_AT_ONCE, up_to_step=None):
-        for position, feedback in page:
-            if up_to is not None and position > up_to:
-                return
-            yield position, feedback
-        after = page[-1][0]
+def _given(store: Store, *, up_to: int) -> Iterator[tuple[int, Feedback]]:
+    return takewhile(lambda one: one[0] <= up_to, every_answer(store))
 
 
 def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[LearnedAnswer, ...], int]:

@@ -4,6 +4,7 @@ Nothing here waits for an answer. Whoever gives it, the learner reads it from th
 """
 
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator
 from heeler.feedback.control_crowd import ControlCrowd, ControlCrowdConfig
-from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments
+from heeler.feedback.stores import control_segments, every_answer
 from heeler.feedback.teachers import SimulatedTeacher
-from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollouts, put
+from heeler.loop.asking import first_due, later_due, put, refuse_long_clips
 from heeler.loop.choosing import PairChoice
+from heeler.loop.comparison_ledger import ComparisonLedger, says_nothing
 from heeler.loop.config import RunConfig
 from heeler.loop.grouping import Grouping
 from heeler.loop.held_out import HeldOutNotice, is_held_out_person
@@ -57,23 +58,16 @@ class PreferenceLoop(Part):
         """Groups of people who want different things; None to look for none."""
         self.who = None if people is None else WhoAnswers(people, store, folder, self.schedule.budget, self.grouping)
         """Who answers; None where all are taken at their word."""
-        self.answered: set[str] = set()
-        """Queries whose answer was taken in; later answers to them stay in the store and change nothing."""
+        self.ledger = ComparisonLedger()
         self.asked: set[str] = set()
         """Queries of the simulated teacher; answers to others are of a stretch that was lost, and are not taken in."""
-        self.num_answered = self.num_cant_tell = self.num_unfitted = self.position = 0
+        self.num_unfitted = self.position = 0
         self.must_begin_anew = False
         """What people want has changed."""
         self.num_more_unfitted = 0
         """Answers to questions that somebody else had answered, since the last fit; learned from where `who` is set."""
         # Questions of a stretch that was lost stay open, and people go on answering them: they count as asked.
         self.num_asked = 0 if self.teacher else store.clip_comparison_count()
-        self.taken: dict[int, str] = {}
-        """Query of each answer that the reward learns from, by the answer's position: a row of its data each."""
-        self.cant_tell: dict[int, str] = {}
-        """The same for answers that say nothing."""
-        self.held_out: dict[int, str] = {}
-        """The same for answers by people who are held out: read, and never learned from."""
         self._notice = HeldOutNotice(store) if self.config.held_out_people and self.teacher is None else None
         self.seen_withdrawals = 0
         self.num_given_up = 0
@@ -106,9 +100,14 @@ class PreferenceLoop(Part):
         return self.num_useful - self.num_unfitted >= self._num_first
 
     @property
+    def num_answered(self) -> int:
+        """Questions that were answered."""
+        return self.ledger.num_answered
+
+    @property
     def num_useful(self) -> int:
         """Answers that count against the budget: all but "can't tell"."""
-        return self.num_answered - self.num_cant_tell
+        return self.ledger.num_useful
 
     def set_budget(self, budget: int) -> None:
         """Ask for so many comparisons in all from now on; fewer than were asked means no more questions."""
@@ -138,7 +137,9 @@ class PreferenceLoop(Part):
             return 0
         pairs, scores = self.choice.choose(rollout, due, self.model_state)
         if not pairs:
-            self._refuse_long_clips(rollout, step)
+            if self.num_asked == 0:
+                length, num_warmup = self.config.segment_length, self.config.num_warmup_rollouts
+                refuse_long_clips(self.run_config, rollout, step, length, num_warmup, setting="segment_length")
             return 0
         segments = {segment.id: segment for pair in pairs for segment in pair}
         chosen = zip(pairs, scores, strict=True)
@@ -154,12 +155,6 @@ class PreferenceLoop(Part):
                 self.store.gold.add(query_id, {"choice": choice}, LEARNER)
         return len(queries)
 
-    def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
-        over = num_rollouts(self.run_config, step) >= self.config.num_warmup_rollouts
-        length = self.config.segment_length
-        if over and self.num_asked == 0 and len(candidate_windows(rollout.ended, length)) == 0:
-            raise clips_too_long(rollout, "segment_length", length)
-
     def _due(self, step: int) -> int:
         asked = self._num_in_hand
         if self.has_reward:
@@ -171,12 +166,7 @@ class PreferenceLoop(Part):
     @property
     def _num_in_hand(self) -> int:
         """Questions that have a useful answer or may get one."""
-        return self.num_asked - self.num_cant_tell - self.num_given_up - self.num_set_aside
-
-    @property
-    def num_set_aside(self) -> int:
-        """Questions that people who are held out alone have answered; others are asked in their place."""
-        return len(set(self.held_out.values()) - self.answered)
+        return self.num_asked - self.ledger.num_cant_tell - self.num_given_up - self.ledger.num_set_aside
 
     @property
     def _num_first(self) -> int:
@@ -211,7 +201,7 @@ class PreferenceLoop(Part):
             self.position = found[-1][0]
             self.store.set_consumed(_CONSUMER, self.position)
         if self._notice is not None:
-            self._notice.tell(len(self.held_out), self.num_answered)
+            self._notice.tell(len(self.ledger.held_out), self.num_answered)
         return num_taken
 
     def _take_in_first(self, found: list[tuple[int, Feedback]], *, are_new: bool = False) -> int:
@@ -222,8 +212,7 @@ class PreferenceLoop(Part):
         """
         found = self._without_held_out(found)
         answers, more, queries = self._first_answers([feedback for _, feedback in found])
-        useful = [f for f in answers if f.value["choice"] != "cant_tell"]
-        useful_more = [f for f in more if f.value["choice"] != "cant_tell"]
+        useful, useful_more = ([f for f in some if not says_nothing(f)] for some in (answers, more))
         foretold = self._take_in(useful + useful_more, queries)
         if are_new:
             self.new_answers.add([feedback for _, feedback in found], queries, foretold)
@@ -231,18 +220,14 @@ class PreferenceLoop(Part):
             self.who.remember(found)
             if are_new and self.who.has_changed(found, foretold):
                 self.must_begin_anew = True
-        position_of = {feedback.key: position for position, feedback in found}
-        self.taken |= {position_of[f.key]: f.query_id for f in useful + useful_more}
-        silent = [f for f in answers + more if f.value["choice"] == "cant_tell"]
-        self.cant_tell |= {position_of[f.key]: f.query_id for f in silent}
-        self.num_answered += len(answers)
-        self.num_cant_tell += len(answers) - len(useful)
+        positions = {feedback.key: position for position, feedback in found}
+        self.ledger.add(positions, answers + more, num_first=len(answers))
         self.num_unfitted += len(useful)
         self.num_more_unfitted += len(useful_more)
         if self.must_begin_anew:
             # What the weights learned of what people wanted before is no place to begin from.
             self.must_begin_anew = False
-            everything = [True] * len(self.taken)
+            everything = [True] * len(self.ledger.taken)
             self.model_state = self.model.without(self.model_state, everything, self.run_config.seed)
             self.num_unfitted = self.num_useful
         return len(answers)
@@ -253,9 +238,10 @@ class PreferenceLoop(Part):
         if not share:
             return found
         # Whoever is forgotten may leave answers under another name, and these are what they were.
-        theirs = {p for p, f in found if p in self.held_out or is_held_out_person(f.annotator, seed, share)}
+        held_out = self.ledger.held_out
+        theirs = {p for p, f in found if p in held_out or is_held_out_person(f.annotator, seed, share)}
         known = [(p, f) for p, f in found if f.kind == "preference" and self._is_known(f.query_id)]
-        self.held_out |= {p: f.query_id for p, f in known if p in theirs}
+        held_out |= {p: f.query_id for p, f in known if p in theirs}
         return [(p, f) for p, f in found if p not in theirs]
 
     def _is_known(self, query_id: str) -> bool:
@@ -273,40 +259,21 @@ class PreferenceLoop(Part):
         if self.who is not None:
             self.who.forget()
         gone = set(self.store.withdrawals.positions())
-        self.held_out = {p: q for p, q in self.held_out.items() if p not in gone}
-        lost = {p: q for p, q in (self.taken | self.cant_tell).items() if p in gone}
+        is_kept = [position not in gone for position in self.ledger.taken]
+        lost = self.ledger.leave_out(gone)
         if lost:
             # What the weights learned from them cannot be taken out of the weights.
-            self.model_state = self.model.without(
-                self.model_state, [p not in gone for p in self.taken], self.run_config.seed
-            )
-            self.taken = {p: q for p, q in self.taken.items() if p not in gone}
-            self.cant_tell = {p: q for p, q in self.cant_tell.items() if p not in gone}
-            self._recount()
+            self.model_state = self.model.without(self.model_state, is_kept, self.run_config.seed)
             if self.who is None:
-                self._take_in_first([(p, f) for p, f in self._read_again() if f.query_id in set(lost.values())])
+                self._take_in_first([(p, f) for p, f in self._read_again() if f.query_id in lost])
             else:
                 self.who.begin_anew()
-            self.num_unfitted, self.num_more_unfitted = self.num_useful, len(self.taken) - self.num_useful
+            self.num_unfitted, self.num_more_unfitted = self.num_useful, len(self.ledger.taken) - self.num_useful
         self.seen_withdrawals = newest
-
-    def _recount(self) -> None:
-        """Count from what is left; the first answer to a query says whether it was of use."""
-        first: dict[str, bool] = {}
-        for position in sorted([*self.taken, *self.cant_tell]):
-            is_useful = position in self.taken
-            first.setdefault(self.taken[position] if is_useful else self.cant_tell[position], is_useful)
-        self.answered = set(first)
-        self.num_answered, self.num_cant_tell = len(first), len(first) - sum(first.values())
 
     def _read_again(self) -> list[tuple[int, Feedback]]:
         """All answers that were read before, as they stand now."""
-        found: list[tuple[int, Feedback]] = []
-        after = 0
-        while page := self.store.feedback_after(after, limit=10_000, up_to_step=None):
-            found += [(position, feedback) for position, feedback in page if position <= self.position]
-            after = page[-1][0]
-        return found
+        return list(takewhile(lambda one: one[0] <= self.position, every_answer(self.store)))
 
     def _first_answers(self, found: list[Feedback]) -> tuple[list[Feedback], list[Feedback], dict[str, Query]]:
         """One answer a comparison, so that the budget counts comparisons, however many people answer one at once; and
@@ -316,15 +283,8 @@ class PreferenceLoop(Part):
         # Others may have put texts into this store; a reward of observations learns nothing from them.
         facts = self.store.segment_facts({i for query in queries.values() for i in query.segment_ids})
         queries = {name: q for name, q in queries.items() if not facts[q.segment_ids[0]].is_text}
-        answers: list[Feedback] = []
-        more: list[Feedback] = []
-        for feedback in found:
-            if feedback.query_id in queries and feedback.query_id not in self.answered:
-                self.answered.add(feedback.query_id)
-                answers.append(feedback)
-            elif feedback.query_id in queries and self.who is not None:
-                more.append(feedback)
-        return answers, more, queries
+        answers, more = self.ledger.first([f for f in found if f.query_id in queries])
+        return answers, [] if self.who is None else more, queries
 
     def _take_in(self, useful: list[Feedback], queries: dict[str, Query]) -> dict[str, bool]:
         """Hand answers to the model; returns, by their keys, whether it would have given them."""
@@ -352,7 +312,7 @@ class PreferenceLoop(Part):
     @property
     def num_open(self) -> int:
         """Questions that wait for an answer."""
-        return self.num_asked - self.num_answered - self.num_given_up - self.num_set_aside
+        return self.num_asked - self.num_answered - self.num_given_up - self.ledger.num_set_aside
 
     @property
     def waits_for_people(self) -> bool:
@@ -383,7 +343,7 @@ class PreferenceLoop(Part):
             if self.who is None:
                 self.model_state, _ = self.model.fit(self.model_state)
             else:
-                self.model_state = self.who.fit(self.model, self.model_state, self.taken, self.cant_tell)
+                self.model_state = self.who.fit(self.model, self.model_state, self.ledger.taken, self.ledger.cant_tell)
             self.num_unfitted = self.num_more_unfitted = 0
         if not self.has_reward:
             return None
@@ -420,7 +380,7 @@ class PreferenceLoop(Part):
         people = {} if self.who is None else self.who.told
         people = people if self.grouping is None else people | self.grouping.told()
         if self.config.held_out_people:
-            counts["held_out_answers"] = len(self.held_out)
+            counts["held_out_answers"] = len(self.ledger.held_out)
         return counts | {"fits": self.model_state.num_fits} | fit | level | people
 
     # Saving
@@ -440,16 +400,13 @@ class PreferenceLoop(Part):
 
     def state(self) -> dict[str, Any]:
         """JSON-ready values that a checkpoint keeps."""
-        return {
+        num_silent = self.ledger.num_cant_tell
+        return self.ledger.state() | {
             "budget": self.schedule.budget,
-            "counts": [self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position],
+            "counts": [self.num_asked, self.num_answered, num_silent, self.num_unfitted, self.position],
             "history": [segment.id for segment in self.choice.history],
-            "taken": list(self.taken.items()),
-            "cant_tell": list(self.cant_tell.items()),
-            "held_out": list(self.held_out.items()),
             "seen_withdrawals": self.seen_withdrawals,
             "asked": sorted(self.asked),
-            "answered": sorted(self.answered),
             "generator": generator_state(self.choice.generator),
             "teacher": self.teacher.state_dict() if self.teacher else None,
             "num_fits": self.model_state.num_fits,
@@ -460,13 +417,13 @@ class PreferenceLoop(Part):
 
     def load(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from what `tensors` and `state` returned."""
-        self.num_asked, self.num_answered, self.num_cant_tell, self.num_unfitted, self.position = state["counts"]
+        self.num_asked, _, num_silent, self.num_unfitted, self.position = state["counts"]
+        self.ledger.load(state, num_cant_tell=num_silent)
         # Checkpoints of the first versions do not hold it.
         self.set_budget(state.get("budget", self.config.schedule.budget))
         if self.teacher is None:
             self.num_asked = max(self.num_asked, self.store.clip_comparison_count())
         self.asked = set(state["asked"])
-        self.answered = set(state["answered"])
         held = control_segments(self.store, state["history"])
         self.choice.history = [held[name] for name in state["history"]]
         self.choice.generator = restore_generator(state["generator"])
@@ -481,31 +438,20 @@ class PreferenceLoop(Part):
             self.num_more_unfitted = state["people"]["num_more_unfitted"]
         if self.grouping is not None:
             self.grouping.load(self.model, under("groups.", tensors), state["people"]["grouping"])
-        self.held_out = dict(state.get("held_out", []))
-        self._load_taken(state)
+        self.seen_withdrawals = state.get("seen_withdrawals", 0)
+        if "taken" not in state:
+            self._find_taken()
         self._leave_out_withdrawn()
 
-    def _load_taken(self, state: dict[str, Any]) -> None:
-        self.seen_withdrawals = state.get("seen_withdrawals", 0)
-        if "taken" in state:
-            self.taken = {position: query_id for position, query_id in state["taken"]}
-            self.cant_tell = {position: query_id for position, query_id in state["cant_tell"]}
-            return
-        # Checkpoints of earlier versions do not say which answers they hold, and the store does.
-        self.taken, self.cant_tell = {}, {}
-        unseen = set(self.answered)
-        for position, feedback in self._read_again():
-            if feedback.kind == "preference" and feedback.query_id in unseen:
-                unseen.remove(feedback.query_id)
-                into = self.cant_tell if feedback.value["choice"] == "cant_tell" else self.taken
-                into[position] = feedback.query_id
+    def _find_taken(self) -> None:
+        """Checkpoints of earlier versions do not say which answers they hold, and the store does."""
+        self.ledger.find(self._read_again())
         data = self.model_state.comparisons
-        if len(self.taken) != (0 if data is None else len(data.outcome_Q)):
+        num_rows = 0 if data is None else len(data.outcome_Q)
+        if len(self.ledger.taken) != num_rows:
             # Some were withdrawn before it was read again: everything that is left is taken in anew.
-            self.model_state = self.model.without(
-                self.model_state, [False] * (0 if data is None else len(data.outcome_Q)), self.run_config.seed
-            )
-            self.taken, self.cant_tell, self.answered = {}, {}, set()
-            self.num_answered = self.num_cant_tell = 0
+            self.model_state = self.model.without(self.model_state, [False] * num_rows, self.run_config.seed)
+            held_out, self.ledger = self.ledger.held_out, ComparisonLedger()
+            self.ledger.held_out = held_out
             self._take_in_first(self._read_again())
             self.num_unfitted = self.num_useful

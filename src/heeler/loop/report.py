@@ -1,19 +1,21 @@
 """`report.html`: one page about a run that needs nothing else, made at its end and on demand."""
 
 from pathlib import Path
+from typing import Any
 
+from heeler.core.errors import RunError
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
 from heeler.loop.config import REWARD_MODEL
 from heeler.loop.evaluative.config import is_evaluative_config
-from heeler.loop.evaluative.report import write_evaluative_report
+from heeler.loop.evaluative.report import evaluative_page
 from heeler.loop.language.config import is_language_config
-from heeler.loop.language.report import write_language_report
+from heeler.loop.language.report import language_page
 from heeler.loop.offline.config import is_offline_config
-from heeler.loop.offline.report import write_offline_report
+from heeler.loop.offline.report import offline_page
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts
 from heeler.loop.report_page import page
-from heeler.loop.reward_report import write_reward_report
+from heeler.loop.reward_report import reward_page
 
 
 def write_report(run: Path | str) -> Path:
@@ -31,15 +33,23 @@ def write_report(run: Path | str) -> Path:
         RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
     """
     directory = RunDirectory.open(Path(run))
-    if directory.config().get("recipe") == REWARD_MODEL:
-        return write_reward_report(directory.path)
-    if is_evaluative_config(directory.config()):
-        return write_evaluative_report(directory.path)
-    if is_offline_config(directory.config()):
-        return write_offline_report(directory.path)
-    if is_language_config(directory.config()):
-        return write_language_report(directory.path)
-    data = gather(directory)
+    rows = directory.metrics()
+    if not rows:
+        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
     path = directory.path / REPORT_NAME
-    write_atomically(path, page(data, charts(data)).encode())
+    write_atomically(path, _page(directory, rows).encode())
     return path
+
+
+def _page(directory: RunDirectory, rows: list[dict[str, Any]]) -> str:
+    config = directory.config()
+    if config.get("recipe") == REWARD_MODEL:
+        return reward_page(directory, rows)
+    if is_evaluative_config(config):
+        return evaluative_page(directory, rows)
+    if is_offline_config(config):
+        return offline_page(directory, rows)
+    if is_language_config(config):
+        return language_page(directory, rows)
+    data = gather(directory)
+    return page(data, charts(data))

@@ -4,7 +4,7 @@ Colours are roles (`@blue`), to which the page gives values, light or dark.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,6 +103,15 @@ def axes(
 
     upright = axis(y, y_range, y_format) | ({"rangemode": "tozero"} if y_from_zero else {})
     return {"xaxis": axis(x, x_range, x_format), "yaxis": upright, "showlegend": legend}
+
+
+def sections_of(
+    rows: list[dict[str, Any]], curves: Mapping[str, Sequence[tuple[str, str, str, str]]]
+) -> dict[str, list[Chart]]:
+    """Charts under their headings, each as `curve` takes it; a heading without any is left out."""
+    found = {heading: [curve(rows, *each) for each in some] for heading, some in curves.items()}
+    told = {heading: [chart for chart in charts if chart is not None] for heading, charts in found.items()}
+    return {heading: charts for heading, charts in told.items() if charts}
 
 
 def curve(rows: list[dict[str, Any]], name: str, title: str, caption: str, unit: str) -> Chart | None:

@@ -12,14 +12,14 @@ import numpy as np
 from torch import Tensor
 
 from heeler.algorithms.ppo import PPO
-from heeler.core.errors import DataError, HeelerError, RunError
+from heeler.core.errors import DataError, HeelerError
 from heeler.core.gate_records import GateRecord, GateRecords
 from heeler.core.nouns import Query, Segment
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.staleness import staleness
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.feedback.stores import control_segments, every_answer, has_store, open_store
 from heeler.loop import clips
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
@@ -151,15 +151,13 @@ def gather(directory: RunDirectory) -> ReportData:
     """Collect what is known of a run; plays episodes and films clips where that was not done yet.
 
     Raises:
-        RunError: nothing has been learned yet, or the directory cannot be written.
+        RunError: the directory cannot be written.
         StoreError: the store cannot be opened.
     """
     values = directory.config()
     config = from_dict(values)
     rows = directory.metrics()
     checkpoint, refused = directory.newest_checkpoint()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
     shared: dict[str, Any] = {
         "name": directory.path.resolve().name,
         "config": config,
@@ -250,8 +248,7 @@ def _film(
 
 
 def _labels(store: Store) -> Labels:
-    answers = [answer for _, answer in store.feedback_after(0, limit=10_000_000, up_to_step=None)]
-    preferences = [answer for answer in answers if answer.kind == "preference"]
+    preferences = [answer for _, answer in every_answer(store) if answer.kind == "preference"]
     answered = store.queries(list(dict.fromkeys(answer.query_id for answer in preferences)))
     queries = sorted([*answered, *store.open_queries(10_000_000)], key=lambda query: query.asked_step)
     return Labels(

@@ -7,7 +7,8 @@ from typing import Any, Literal
 
 from heeler.core.errors import ConfigError
 from heeler.feedback.datasets import DataConfig
-from heeler.loop.config import check_seed, validated
+from heeler.loop.config import check_seed
+from heeler.loop.settings import validated
 from heeler.models.language.adapters import Lora
 from heeler.models.language.small import SmallModelConfig
 from heeler.models.language.weights import OptimizerConfig

@@ -1,14 +1,12 @@
 """`report.html` of a run that fits a reward model: agreement with held-out pairs, and how learning went."""
 
-from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from heeler.core.errors import RunError
-from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.core.rundir import RunDirectory
 from heeler.evaluation.agreement import LengthBin, Share
 from heeler.loop.report_chart import Chart, Trace, axes, curve, line, numbers
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
@@ -19,25 +17,10 @@ from heeler.loop.words import duration, number
 Rows = list[dict[str, Any]]
 
 
-def write_reward_report(run: Path | str) -> Path:
-    """Write the report of a run that fits a reward model, finished or not; one that is there is replaced.
-
-    Raises:
-        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
-    """
-    directory = RunDirectory.open(Path(run))
-    values, rows = directory.config(), directory.metrics()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
-    path = directory.path / REPORT_NAME
-    page = _page(directory.path.resolve().name, values, rows, saved_agreement(directory))
-    write_atomically(path, page.encode())
-    return path
-
-
-def _page(name: str, values: Mapping[str, Any], rows: Rows, agreement: Agreement | None) -> str:
-    config = reward_config_from_dict(values)
-    sections = _sections(rows, agreement)
+def reward_page(directory: RunDirectory, rows: Rows) -> str:
+    """The report of a run that fits a reward model, finished or not."""
+    name, values, agreement = directory.path.resolve().name, directory.config(), saved_agreement(directory)
+    config, sections = reward_config_from_dict(values), _sections(rows, agreement)
     body = [_header(name, config, agreement), _tiles(rows, agreement)]
     body += [section_of(title, charts) for title, charts in sections.items()]
     return document(name, [*body, settings_table(values)], sections)

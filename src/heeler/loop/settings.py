@@ -1,15 +1,20 @@
-"""Settings by dotted name, such as `algorithm.learning_rate`: listing, checking and changing them."""
+"""Settings by dotted name, such as `algorithm.learning_rate`: listing, checking, reading and changing them."""
 
 import dataclasses
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import docstring_parser
 import yaml
 
 from heeler.core.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+Config = TypeVar("Config")
 
 
 def dotted(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -117,6 +122,50 @@ def _dataclasses_in(hint: Any) -> list[type]:
         return [hint]
     options = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
     return [found for option in options for found in _dataclasses_in(option)]
+
+
+def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
+    """A configuration of this class from YAML-ready values.
+
+    Raises:
+        ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    refuse_unknown(config_class, values)
+    try:
+        return TypeAdapter(config_class).validate_python(values)
+    except ValidationError as error:
+        # Of a setting that may be of several types, each says why it is none of its own: the nearest fits best.
+        first = max(error.errors(), key=lambda one: _nearness(values, one))
+        where = _place(values, first["loc"])
+        if first["type"] == "missing":
+            name = ".".join(filter(None, (where, str(first["loc"][-1]))))
+            raise ConfigError(f"setting {name} is missing and has no default; add it") from error
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, ConfigError):
+            raise ConfigError(f"{where}: {cause}" if where else str(cause)) from error
+        raise ConfigError(f"setting {where}: {first['msg']}, got {first['input']!r}") from error
+
+
+def _place(values: Any, loc: tuple[int | str, ...]) -> str:
+    """Dotted name of a setting; Pydantic's names of a union's members, which no file has, are left out."""
+    place = ""
+    for part in loc:
+        if isinstance(values, Mapping) and part in values:
+            place += f".{part}" if place else str(part)
+            values = values[part]
+        elif isinstance(values, list | tuple) and isinstance(part, int) and part < len(values):
+            place += f"[{part}]"
+            values = values[part]
+    return place
+
+
+def _nearness(values: Any, error: "ErrorDetails") -> tuple[int, bool]:
+    """How deep a setting lies that an error is about, and whether the setting's own class says so."""
+    place = _place(values, error["loc"])
+    depth = len(place.replace("[", ".").split(".")) + (error["type"] == "missing")
+    return depth, isinstance(error.get("ctx", {}).get("error"), ConfigError)
 
 
 def assign(values: Mapping[str, Any], assignments: Sequence[str]) -> dict[str, Any]:

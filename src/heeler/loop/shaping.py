@@ -13,7 +13,8 @@ from heeler.core.rollout import Rollout
 from heeler.core.rundir import RunDirectory
 from heeler.core.seeding import stream
 from heeler.envs import World
-from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.feedback.episodes.answers import shown_segments
+from heeler.feedback.stores import has_store, open_store
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluative.outcome import learned_in
 from heeler.loop.made_up import made_up, made_up_steps
@@ -208,7 +209,5 @@ def _shown(path: Path) -> list[np.ndarray]:
     if not has_store(directory):
         raise DataError(f"shaping.demonstrations: {path} has no store yet, in which demonstrations could be")
     with open_store(directory) as store:
-        answers = [answer for _, answer in store.feedback_after(0, limit=1_000_000, up_to_step=None)]
-        ids = [str(answer.value["segment_id"]) for answer in answers if answer.kind == "demonstration"]
-        segments = control_segments(store, dict.fromkeys(ids))
-    return [np.concatenate([one.observation, one.next_observation[-1:]]) for one in segments.values()]
+        segments = shown_segments(store)
+    return [np.concatenate([one.observation, one.next_observation[-1:]]) for one in segments]

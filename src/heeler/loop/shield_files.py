@@ -5,7 +5,7 @@ from pathlib import Path
 import yaml
 
 from heeler.core.errors import ConfigError
-from heeler.loop.config import validated
+from heeler.loop.settings import validated
 from heeler.safety.shields.config import ShieldConfig
 
 

@@ -12,13 +12,11 @@ from heeler.core.attention import Attention
 from heeler.core.errors import CheckpointError, ConfigError, RunStopped
 from heeler.core.nouns import Command
 from heeler.feedback.store import Store
+from heeler.feedback.told import HELD, PAUSED, WARNED
 from heeler.loop.acts import Acts
-from heeler.loop.holding import HELD, WARNED, Level
+from heeler.loop.holding import Level
 from heeler.loop.intervening import Intervening
 from heeler.loop.steered import Steered
-
-PAUSED = "paused"
-"""Setting of the store that says who paused the run; None while it is not paused. It outlives the learner."""
 
 _POLL_S = 0.2
 _ENDS = ("stop", "safe_stop", "hard_stop")

@@ -3,17 +3,14 @@ audit log each, and an alarm of the console."""
 
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
+from heeler.feedback.told import DRIFTED, GROUPED
 from heeler.loop.acts import Acts
 from heeler.loop.preferences import PreferenceLoop
 
 DRIFT = "preferences.drift"
 """The act of the audit log that a change is."""
-DRIFTED = "drifted"
-"""Setting of a store that says what was told last; the service reads it by this name."""
 GROUPS = "preferences.groups"
 """The act of the audit log that groups are found, or are others now."""
-GROUPED = "grouped"
-"""Setting of a store that says what was told of groups last; the service reads it by this name."""
 
 
 def tell_changes(preferences: PreferenceLoop, directory: RunDirectory, store: Store, step: int) -> None:

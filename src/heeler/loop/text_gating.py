@@ -73,13 +73,7 @@ def gate_candidate(
     )
 
     def draw(name: str, start: int, stop: int) -> list[Pair]:
-        of_batch = _batch_seed(seed, name, start)
-        new, old = (
-            by_name[name].scores(version.subject, start, stop, seed=of_batch) for version in (candidate, current)
-        )
-        for ours, theirs in zip(new, old, strict=True):
-            watch(name, ours, theirs)
-        return [Pair(ours.item, ours.score, theirs.score) for ours, theirs in zip(new, old, strict=True)]
+        return _asked_both(by_name[name], start, stop, candidate=candidate, current=current, seed=seed, watch=watch)
 
     def save(evidence: Evidence) -> None:
         write_atomically(progress, json.dumps(scores_of(evidence)).encode())
@@ -100,6 +94,17 @@ def gate_candidate(
     records.keep(record)
     progress.unlink(missing_ok=True)
     return record
+
+
+def _asked_both(
+    suite: Suite, start: int, stop: int, *, candidate: Version, current: Version, seed: int, watch: Watcher
+) -> list[Pair]:
+    """Ask both versions some of a suite's items."""
+    of_batch = _batch_seed(seed, suite.name, start)
+    new, old = (suite.scores(version.subject, start, stop, seed=of_batch) for version in (candidate, current))
+    for ours, theirs in zip(new, old, strict=True):
+        watch(suite.name, ours, theirs)
+    return [Pair(ours.item, ours.score, theirs.score) for ours, theirs in zip(new, old, strict=True)]
 
 
 def _begun(progress: Path) -> Evidence | None:

@@ -5,10 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from heeler.feedback.store import Store
+from heeler.feedback.told import WAITING
 
-WAITING = "waiting_for_people"
-"""Setting of the store that says since when (Unix seconds) the learner waits for people's answers; None while it does
-not."""
 _POLL_S = 0.2
 
 

@@ -3,7 +3,7 @@
 Shapes: T tokens, V tokens there are.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -28,7 +28,9 @@ def token_logprobs(
     Returns:
         The log-probabilities and the entropies in nats, float32.
     """
-    return _TokenLogprobs.apply(logits_TV, token_T, temperature)  # type: ignore[return-value]
+    # Torch gives `apply` no types.
+    made = _TokenLogprobs.apply(logits_TV, token_T, temperature)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return cast("tuple[Tensor, Tensor]", made)
 
 
 class _TokenLogprobs(torch.autograd.Function):
@@ -56,7 +58,7 @@ class _TokenLogprobs(torch.autograd.Function):
         return logprob_T, entropy_T
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
         p_TV, token_T = ctx.saved_tensors
         grad_T1 = (grads[0] / ctx.temperature)[:, None].to(p_TV.dtype)
         grad_TV = p_TV * -grad_T1

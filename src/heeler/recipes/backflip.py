@@ -3,7 +3,8 @@
 from heeler.algorithms.ppo import PPOConfig
 from heeler.envs import EnvConfig
 from heeler.feedback.schedule import LabelSchedule
-from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.loop.config import RunConfig
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.models.policy import PolicyConfig
 from heeler.recipes.teachers import people_of, teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig

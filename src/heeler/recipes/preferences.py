@@ -5,7 +5,8 @@ from dataclasses import replace
 from heeler.envs import EnvConfig
 from heeler.envs.config import Setting
 from heeler.feedback.schedule import LabelSchedule
-from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.loop.config import RunConfig
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.recipes.settings import settings_for
 from heeler.recipes.teachers import people_of, teacher_named
 from heeler.rewards.preference_model import PreferenceModelConfig

@@ -59,8 +59,8 @@ class CareBody(Body):
 class OwnCareBody(CareBody):
     """What holds for one person; null goes back to what holds for everybody."""
 
-    break_min: float | None = Field(default=None, ge=1, le=120)  # type: ignore[assignment]
-    longest_item_s: float | None = Field(default=None, ge=5, le=3600)  # type: ignore[assignment]
+    break_min: float | None = Field(default=None, ge=1, le=120)
+    longest_item_s: float | None = Field(default=None, ge=5, le=3600)
 
 
 class CareOut(BaseModel):

@@ -50,7 +50,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_head = True
         self._has_ended = False
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for the first head."""
         super().connection_made(transport)
         self._await_head()
@@ -85,7 +85,7 @@ class PatientProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         super()._start_asgi_task(cycle, _busy if app is service_unavailable else app)
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]
+    def eof_received(self) -> bool | None:
         """Who has closed their half may still read the answer to what they sent whole."""
         self._has_ended = True
         is_answering = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body

@@ -5,24 +5,10 @@ from typing import Any, Literal
 
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import has_store
+from heeler.feedback.told import PAUSED, WAITING
 from heeler.service.runs import Runs
 
 RunState = Literal["learning", "waiting for people", "paused", "finished", "stopped"]
-
-PAUSED = "paused"
-"""Setting of a store that says who paused the run."""
-HELD = "held"
-"""Setting of a store that says how interventions hold the run; None while it is free."""
-WARNED = "warned"
-"""Setting of a store that says of what a rule of intervention warned last."""
-DRIFTED = "drifted"
-"""Setting of a store that says how what people want was found to have changed last."""
-GROUPED = "grouped"
-"""Setting of a store that says how groups of people who want different things were found to have changed last."""
-ONLY_HELD_OUT = "only_held_out"
-"""Setting of a store that says how many answers came, while all are by people from whom its learner never learns."""
-WAITING = "waiting_for_people"
-"""Setting of a store that says since when its learner waits for people's answers."""
 
 
 def state_of(

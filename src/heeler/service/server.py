@@ -83,7 +83,7 @@ def _spare_the_collector() -> None:
 
 def _uvicorn_config(config: ServiceConfig, app: Callable[..., object]) -> uvicorn.Config:
     return uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        app,
         loop="uvloop",
         http=patient(header_timeout_s=config.header_timeout_s, send_timeout_s=config.send_timeout_s),
         ws="none",

@@ -14,8 +14,9 @@ from heeler.core.rollout import Rollout
 from heeler.envs import EnvConfig, World, make
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
-from heeler.loop.config import PreferencesConfig, RunConfig
+from heeler.loop.config import RunConfig
 from heeler.loop.preferences import PreferenceLoop
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy, PolicyConfig
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelConfig

@@ -235,7 +235,7 @@ def test_withdrawn_answers_leave_and_the_groups_are_found_anew_at_once(tmp_path:
     stage.turn()
     assert sorted(grouping.sizes()) == [4, 5] and id_sha256(name) not in grouping.member
     left = left_groups(tmp_path)
-    assert left is not None and set(left.position_Q.tolist()) == set(stage.loop.taken)
+    assert left is not None and set(left.position_Q.tolist()) == set(stage.loop.ledger.taken)
 
 
 def test_newcomers_count_in_every_group_by_their_share(finished: Finished) -> None:

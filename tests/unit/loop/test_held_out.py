@@ -12,7 +12,8 @@ from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
-from heeler.loop.held_out import ONLY_HELD_OUT, is_held_out_person, only_held_out, refuse_all_held_out
+from heeler.feedback.told import ONLY_HELD_OUT
+from heeler.loop.held_out import is_held_out_person, only_held_out, refuse_all_held_out
 from heeler.loop.preferences import PreferenceLoop
 from heeler.loop.running import resume, run
 from tests.unit.loop.stage import Stage, stage_config, with_preferences
@@ -42,10 +43,10 @@ def test_their_answers_are_read_and_others_asked_in_their_place(tmp_path: Path):
     given = dict(stage.store.feedback_after(0, limit=10_000, up_to_step=None))
     theirs = {p for p, f in given.items() if is_held_out_person(f.annotator, stage.config.seed, SHARE)}
     assert theirs
-    assert set(loop.held_out) == theirs
-    assert set(loop.taken) == set(given) - theirs
+    assert set(loop.ledger.held_out) == theirs
+    assert set(loop.ledger.taken) == set(given) - theirs
     # The last turn's questions may still be without a useful answer.
-    assert loop.num_useful == len(loop.taken) >= 36
+    assert loop.num_useful == len(loop.ledger.taken) >= 36
     assert loop.num_asked == loop.num_useful + len(theirs)
     assert loop.num_open == 0
     assert loop.metrics()["held_out_answers"] == len(theirs)
@@ -65,7 +66,7 @@ def test_what_they_say_changes_nothing_that_is_learned(tmp_path: Path):
         return stage
 
     left, right = learned("left", tmp_path / "a"), learned("right", tmp_path / "b")
-    assert left.loop.held_out
+    assert left.loop.ledger.held_out
     assert left.loop.model_state.num_fits > 0
     for name, tensor in left.loop.tensors().items():
         torch.testing.assert_close(right.loop.tensors()[name], tensor, rtol=0, atol=0)
@@ -86,11 +87,11 @@ def test_a_question_that_somebody_else_answers_too_is_learned_from(tmp_path: Pat
     query = stage.all_queries()[0]
     stage.answer([query], "left", held)
     stage.loop.listen(stage.step)
-    assert (stage.loop.num_answered, stage.loop.num_set_aside) == (0, 1)
+    assert (stage.loop.num_answered, stage.loop.ledger.num_set_aside) == (0, 1)
     stage.answer([query], "right", honest)
     stage.loop.listen(stage.step)
-    assert (stage.loop.num_answered, stage.loop.num_set_aside) == (1, 0)
-    assert list(stage.loop.taken.values()) == list(stage.loop.held_out.values()) == [query.id]
+    assert (stage.loop.num_answered, stage.loop.ledger.num_set_aside) == (1, 0)
+    assert list(stage.loop.ledger.taken.values()) == list(stage.loop.ledger.held_out.values()) == [query.id]
 
 
 def test_while_they_alone_have_answered_the_store_says_so(tmp_path: Path):
@@ -149,10 +150,10 @@ def test_what_somebody_took_back_is_no_longer_held_against_the_reward(tmp_path: 
     stage.turn()
     stage.answer(stage.all_queries()[:2], "left", held)
     stage.loop.listen(stage.step)
-    assert len(stage.loop.held_out) == 2
+    assert len(stage.loop.ledger.held_out) == 2
     stage.store.withdrawals.forget(held, answers="remove")
     stage.loop.listen(stage.step)
-    assert stage.loop.held_out == {}
+    assert stage.loop.ledger.held_out == {}
 
 
 def test_whoever_is_forgotten_and_leaves_their_answers_stays_held_out(tmp_path: Path):
@@ -169,8 +170,8 @@ def test_whoever_is_forgotten_and_leaves_their_answers_stays_held_out(tmp_path: 
     # Whoever else answered the same is taken back, so that everything is read again, under the new name.
     stage.store.withdrawals.forget(honest, answers="remove")
     stage.loop.listen(stage.step)
-    assert sorted(stage.loop.held_out.values()) == sorted([first.id, second.id])
-    assert stage.loop.taken == {}
+    assert sorted(stage.loop.ledger.held_out.values()) == sorted([first.id, second.id])
+    assert stage.loop.ledger.taken == {}
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path):

@@ -21,10 +21,11 @@ from heeler.core.errors import CheckpointError, ConfigError, RunStopped, WorldEr
 from heeler.core.releases import Releases
 from heeler.core.rundir import RunDirectory
 from heeler.envs.classic import Pendulum
+from heeler.feedback.told import HELD, WARNED
 from heeler.loop import running as running_module
 from heeler.loop.by_hand import tell
 from heeler.loop.config import RunConfig
-from heeler.loop.holding import HELD, WARNED, Held, Holding, step_before
+from heeler.loop.holding import Held, Holding, step_before
 from heeler.loop.intervened import Intervened
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.running import resume, run

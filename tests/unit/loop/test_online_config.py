@@ -11,7 +11,8 @@ import yaml
 from heeler.core.errors import ConfigError
 from heeler.envs import EnvConfig
 from heeler.feedback.schedule import LabelSchedule
-from heeler.loop.config import PreferencesConfig, from_dict, to_dict
+from heeler.loop.config import from_dict, to_dict
+from heeler.loop.preferences_config import PreferencesConfig
 from heeler.recipes import ppo, preferences
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences

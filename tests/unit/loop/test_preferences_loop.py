@@ -207,7 +207,7 @@ def test_a_second_answer_to_a_question_changes_nothing(folder):
     assert data.outcome_Q.tolist() == [0] * 10
     stage.answer(queries[5:], "cant_tell", "bob")
     stage.turns(2)
-    assert (stage.loop.num_answered, stage.loop.num_cant_tell) == (10, 0)
+    assert (stage.loop.num_answered, stage.loop.ledger.num_cant_tell) == (10, 0)
     assert stage.store.counts()["feedback"] == 20, "they are kept all the same"
 
 
@@ -219,7 +219,7 @@ def test_a_real_answer_after_cant_tell_comes_too_late(folder):
     stage.loop.listen(stage.step)
     stage.answer(queries, "left", "bob")
     stage.loop.listen(stage.step)
-    assert (stage.loop.num_answered, stage.loop.num_cant_tell, stage.loop.num_useful) == (10, 1, 9)
+    assert (stage.loop.num_answered, stage.loop.ledger.num_cant_tell, stage.loop.num_useful) == (10, 1, 9)
 
 
 def test_the_same_answer_posted_twice_is_one(folder):

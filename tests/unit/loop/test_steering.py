@@ -13,9 +13,9 @@ from heeler.core.nouns import Command, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import STORE_NAME
+from heeler.feedback.told import PAUSED
 from heeler.loop.config import RunConfig
 from heeler.loop.running import RunResult, resume, run
-from heeler.loop.steering import PAUSED
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 STEPS = 16 * 64

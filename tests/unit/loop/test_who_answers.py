@@ -57,7 +57,7 @@ def test_hostile_people_are_found_while_the_reward_is_learned(tmp_path: Path) ->
     stage = crowd_stage(tmp_path)
     stage.finish()
     assert stage.loop.who is not None and stage.loop.num_useful == 160
-    assert len(stage.loop.taken) == 320, "all answers are learned from, and the budget counts questions"
+    assert len(stage.loop.ledger.taken) == 320, "all answers are learned from, and the budget counts questions"
     known = {one.annotator: one.judgement for one in known_people(stage.store, tmp_path).people}
     kinds = stage.loop.teacher.people  # type: ignore[union-attr]
     for name, judged in known.items():
@@ -95,13 +95,13 @@ def test_who_is_withdrawn_is_gone_from_data_people_and_file(tmp_path: Path) -> N
     given = [p for p, f in stage.store.feedback_after(0, limit=1000, up_to_step=None) if f.annotator == name]
     stage.store.withdrawals.forget(name, "remove")
     stage.turn()
-    assert given and not set(given) & set(stage.loop.taken)
+    assert given and not set(given) & set(stage.loop.ledger.taken)
     data = stage.loop.model_state.comparisons
-    assert data is not None and len(data.outcome_Q) == len(stage.loop.taken)
-    assert stage.loop.num_useful == stage.loop.num_answered == len(set(stage.loop.taken.values()))
+    assert data is not None and len(data.outcome_Q) == len(stage.loop.ledger.taken)
+    assert stage.loop.num_useful == stage.loop.num_answered == len(set(stage.loop.ledger.taken.values()))
     assert stage.loop.model_state.num_fits == 3, "begun anew, and fitted at once in turns with people"
     left = left_behind(tmp_path)
-    assert left is not None and set(left.position_Q.tolist()) == set(stage.loop.taken)
+    assert left is not None and set(left.position_Q.tolist()) == set(stage.loop.ledger.taken)
     assert name not in {one.annotator for one in known_people(stage.store, tmp_path).people}
 
 
@@ -132,7 +132,7 @@ def test_a_change_of_mind_is_noticed_forgotten_and_told(tmp_path: Path) -> None:
     assert told["foretold_since"] < 0.5 < 0.7 < told["foretold_before"]
     assert stage.store.setting("drifted", None) == {"step": told["step"], "reason": told["reason"]}
     asked = {q.id: q.asked_step for q in stage.all_queries()}
-    step_of = {p: asked[q] for p, q in stage.loop.taken.items()}
+    step_of = {p: asked[q] for p, q in stage.loop.ledger.taken.items()}
     first_after = min(p for p, step in step_of.items() if step >= crowd.drift_step)
     assert abs(told["after_position"] - first_after) <= 30
     rollout = stage.act()

@@ -40,19 +40,20 @@ def test_what_is_left_is_what_was_never_there(tmp_path):
     stage.answer(queries[2:], "right", "bob")
     reference.answer(queries[2:], "right", "bob")
     stage.loop.listen(stage.step)
-    assert (stage.loop.num_answered, stage.loop.num_cant_tell) == (len(queries), 2)
+    assert (stage.loop.num_answered, stage.loop.ledger.num_cant_tell) == (len(queries), 2)
     stage.loop.model_state, _ = stage.loop.model.fit(stage.loop.model_state)
     stage.store.withdrawals.forget("ann", "remove")
     stage.loop.listen(stage.step)
     reference.loop.listen(reference.step)
     assert rows(stage) == rows(reference)
-    assert stage.loop.answered == reference.loop.answered == {q.id for q in queries[2:]}
-    for name in ("num_answered", "num_cant_tell", "num_unfitted", "num_useful"):
+    assert stage.loop.ledger.answered == reference.loop.ledger.answered == {q.id for q in queries[2:]}
+    for name in ("num_answered", "num_unfitted", "num_useful"):
         assert getattr(stage.loop, name) == getattr(reference.loop, name), name
+    assert stage.loop.ledger.num_cant_tell == reference.loop.ledger.num_cant_tell
     fresh = stage.loop.model_state.network.state_dict()
     never = reference.loop.model_state.network.state_dict()
     assert all(torch.equal(fresh[name], never[name]) for name in never), "nothing is left in the weights"
-    assert set(stage.loop.taken.values()) == {q.id for q in queries[2:]}
+    assert set(stage.loop.ledger.taken.values()) == {q.id for q in queries[2:]}
 
 
 def test_a_kept_answer_changes_nothing(tmp_path):
@@ -82,7 +83,7 @@ def test_a_checkpoint_with_withdrawn_answers_is_gone_on_with_without_them(tmp_pa
     stage.store.withdrawals.forget("ann", "remove")
     stage.loop.load(tensors, state)
     assert len(rows(stage)) == len(queries) - 3
-    assert set(stage.loop.taken.values()) == stage.loop.answered == {q.id for q in queries[3:]}
+    assert set(stage.loop.ledger.taken.values()) == stage.loop.ledger.answered == {q.id for q in queries[3:]}
     assert stage.loop.num_answered == len(queries) - 3
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from heeler.core.audit_entry import MAX_LINE_BYTES
 from heeler.core.errors import ConfigError
-from heeler.loop.config import to_dict, validated
+from heeler.loop.config import to_dict
+from heeler.loop.settings import validated
 from heeler.oversight.finding import Finding
 from heeler.oversight.intervention_rules import ACTS
 from heeler.oversight.interventions import (

@@ -5,8 +5,6 @@ reward was of it. Who gave it stands in the store alone, so that whoever is forg
 learner left anything, the answers are fitted by Crowd-BT, in which each clip or text is an item.
 """
 
-import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +14,13 @@ import numpy as np
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback
-from heeler.core.rundir import write_atomically
 from heeler.feedback.annotators.answers import OUTCOMES, Answers, Comparison, Floats, Ints, answers_of
 from heeler.feedback.annotators.crowd_bt import CrowdBTConfig, fit_crowd_bt
+from heeler.feedback.annotators.left_arrays import leave_arrays, left_arrays
 from heeler.feedback.annotators.reliability import Reliability, ReliabilityConfig, reliability
 from heeler.feedback.annotators.verdicts import Judged, Judgement, VerdictConfig, judge
 from heeler.feedback.store import Store
+from heeler.feedback.stores import every_answer
 
 FILE_NAME = "people.npz"
 _PAGE = 10_000
@@ -47,9 +46,7 @@ class LeftBehind:
 
 def leave_behind(folder: Path, left: LeftBehind) -> None:
     """Write it into a run's folder."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **vars(left))
-    write_atomically(folder / FILE_NAME, buffer.getvalue())
+    leave_arrays(folder / FILE_NAME, left)
 
 
 def left_behind(folder: Path) -> LeftBehind | None:
@@ -58,15 +55,7 @@ def left_behind(folder: Path) -> LeftBehind | None:
     Raises:
         DataError: the file is damaged.
     """
-    path = folder / FILE_NAME
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in LeftBehind.__dataclass_fields__}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged: {error}; remove it, the learner writes it anew at its next fit") from error
-    return LeftBehind(**arrays)
+    return left_arrays(folder / FILE_NAME, LeftBehind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +108,7 @@ def known_people(
     Raises:
         DataError: nobody has compared anything, or `people.npz` is damaged.
     """
-    answers_at = {at: f for at, f in _all(store) if f.kind == "preference"}
+    answers_at = {at: f for at, f in every_answer(store) if f.kind == "preference"}
     if not answers_at:
         raise DataError("nobody has compared anything in this run yet, so nothing is known of anybody")
     believed, left = believed or ReliabilityConfig(), left_behind(folder)
@@ -245,12 +234,3 @@ def _by_items(
     }
     fit = fit_crowd_bt(arrays, CrowdBTConfig(people=believed), gold=gold)
     return arrays, fit.people, judge(arrays, fit.margin_N, fit.people, verdicts), np.ones(len(arrays))
-
-
-def _all(store: Store) -> list[tuple[int, Feedback]]:
-    found: list[tuple[int, Feedback]] = []
-    after = 0
-    while page := store.feedback_after(after, limit=_PAGE, up_to_step=None):
-        found += page
-        after = page[-1][0]
-    return found

@@ -1,15 +1,10 @@
 """What a learner leaves of groups beside its run, for reports: no names, only positions of answers in the store."""
 
-import io
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from heeler.core.errors import DataError
-from heeler.core.rundir import write_atomically
 from heeler.feedback.annotators.answers import Floats, Ints
+from heeler.feedback.annotators.left_arrays import leave_arrays, left_arrays
 
 FILE_NAME = "groups.npz"
 
@@ -34,9 +29,7 @@ def leave_groups(folder: Path, left: LeftGroups | None) -> None:
     if left is None:
         path.unlink(missing_ok=True)
         return
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **vars(left))
-    write_atomically(path, buffer.getvalue())
+    leave_arrays(path, left)
 
 
 def left_groups(folder: Path) -> LeftGroups | None:
@@ -45,12 +38,4 @@ def left_groups(folder: Path) -> LeftGroups | None:
     Raises:
         DataError: the file is damaged.
     """
-    path = folder / FILE_NAME
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in LeftGroups.__dataclass_fields__}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is damaged: {error}; remove it, the learner writes it anew at its next fit") from error
-    return LeftGroups(**arrays)
+    return left_arrays(folder / FILE_NAME, LeftGroups)

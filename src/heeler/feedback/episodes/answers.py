@@ -7,7 +7,7 @@ from heeler.core.errors import DataError
 from heeler.core.nouns import Segment
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.feedback.stores import control_segments, every_answer, has_store, open_store
 
 
 def load_answers(directory: RunDirectory) -> Demonstrations:
@@ -30,11 +30,8 @@ def load_answers(directory: RunDirectory) -> Demonstrations:
 
 def shown_segments(store: Store) -> list[Segment]:
     """The segments that demonstrations name; answers that were withdrawn are not among them."""
-    ids: dict[str, None] = {}
-    after = 0
-    while page := store.feedback_after(after, limit=10_000, up_to_step=None):
-        ids |= {str(one.value["segment_id"]): None for _, one in page if one.kind == "demonstration"}
-        after = page[-1][0]
+    shown = (one for _, one in every_answer(store) if one.kind == "demonstration")
+    ids = dict.fromkeys(str(one.value["segment_id"]) for one in shown)
     # Texts are shown in stores of language models; they are no demonstration of a world.
     facts = store.segment_facts(ids)
     wanted = [name for name in ids if not facts[name].is_text]

@@ -14,7 +14,8 @@ from heeler.algorithms.tamer import TAMER, TAMERConfig
 from heeler.core.errors import ConfigError
 from heeler.envs import EnvConfig, World
 from heeler.feedback.trainers import TrainerConfig
-from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
+from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store
+from heeler.loop.settings import validated
 
 METHODS = ("tamer", "deep_tamer", "coach", "deep_coach")
 _MAX_PACE = 1000.0

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import RunError
-from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.core.rundir import RunDirectory
 from heeler.loop.evaluative.config import EvaluativeRunConfig, evaluative_config_from_dict
 from heeler.loop.evaluative.outcome import Outcome, saved_outcome
-from heeler.loop.report_chart import Chart, curve
+from heeler.loop.report_chart import sections_of
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 from heeler.loop.words import number
 
@@ -39,27 +37,10 @@ _SECTIONS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
 }
 
 
-def write_evaluative_report(run: Path | str) -> Path:
-    """Write the report of a run that learns from good and bad, finished or not; one that is there is replaced.
-
-    Raises:
-        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
-    """
-    directory = RunDirectory.open(Path(run))
-    values, rows = directory.config(), directory.metrics()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
-    path = directory.path / REPORT_NAME
-    page = _page(directory.path.resolve().name, values, rows, saved_outcome(directory))
-    write_atomically(path, page.encode())
-    return path
-
-
-def _page(name: str, values: Mapping[str, Any], rows: Rows, outcome: Outcome | None) -> str:
-    found = {title: [curve(rows, *each) for each in charts] for title, charts in _SECTIONS.items()}
-    told = {title: [chart for chart in charts if chart is not None] for title, charts in found.items()}
-    sections: dict[str, list[Chart]] = {title: charts for title, charts in told.items() if charts}
-    config = evaluative_config_from_dict(values)
+def evaluative_page(directory: RunDirectory, rows: Rows) -> str:
+    """The report of a run that learns from good and bad, finished or not."""
+    name, values, outcome = directory.path.resolve().name, directory.config(), saved_outcome(directory)
+    config, sections = evaluative_config_from_dict(values), sections_of(rows, _SECTIONS)
     body = [_header(name, config, outcome), tiles_of(_tiles(rows, outcome))]
     body += [section_of(title, charts) for title, charts in sections.items()]
     return document(name, [*body, settings_table(values)], sections)

@@ -18,6 +18,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
 from heeler.feedback.judges import Judge, judge_of
 from heeler.feedback.store import Store
+from heeler.feedback.told import WAITING
 from heeler.feedback.trainers import ScriptedTrainer
 from heeler.loop.evaluative.config import EvaluativeRunConfig, evaluative_config_from_dict
 from heeler.loop.evaluative.session import Session, Step
@@ -25,7 +26,6 @@ from heeler.loop.evaluative.stretches import Shown, Stretches, as_arrays, cut, f
 from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_changed_config
 from heeler.loop.holding import By, Held, Holding, Level
 from heeler.loop.parts import Metrics
-from heeler.loop.waiting import WAITING
 
 TRAINER = "scripted-trainer"
 """Annotator of the rows that a scripted trainer gives."""

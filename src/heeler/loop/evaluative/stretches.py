@@ -137,7 +137,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray], told: Sequence[Mapping[str, An
     for index, one in enumerate(told):
         columns = {name: arrays.get(f"{index}.{name}") for name in _ARRAYS}
         rest = {name: one[name] for name in ("env_id", "policy_version", "trajectory_id", "start_step")}
-        found.append(shown_again(Segment(**columns, **rest), one["first"]))  # pyright: ignore[reportArgumentType]
+        found.append(shown_again(Segment(**columns, **rest), one["first"]))
     return found
 
 

@@ -12,7 +12,7 @@ from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.feedback.seen_views import OPENED, view_of
 from heeler.feedback.sides import is_flipped
 from heeler.feedback.store import Store
-from heeler.feedback.stores import control_segments, has_store, open_store
+from heeler.feedback.stores import control_segments, every_answer, has_store, open_store
 from heeler.loop.config import RunConfig
 from heeler.rewards.preference_model import is_validation
 
@@ -121,9 +121,4 @@ def _kept_for_validation(config: RunConfig, *segments: Segment) -> bool:
 
 
 def _given(store: Store, positions: set[int]) -> dict[int, Feedback]:
-    found: dict[int, Feedback] = {}
-    after = 0
-    while page := store.feedback_after(after, limit=10_000, up_to_step=None):
-        found |= {position: feedback for position, feedback in page if position in positions}
-        after = page[-1][0]
-    return found
+    return {position: feedback for position, feedback in every_answer(store) if position in positions}

@@ -17,7 +17,7 @@ from heeler.core.texts import TextSample
 from heeler.core.words import words
 from heeler.evaluation.honesty.shortcuts import Answered, Shortcut, look_at
 from heeler.feedback.store import Store
-from heeler.feedback.stores import has_store, open_store
+from heeler.feedback.stores import every_answer, has_store, open_store
 from heeler.loop.language.asking import HELD_OUT
 from heeler.loop.language.config import LanguageRunConfig
 from heeler.loop.tensors import to_tensors
@@ -107,7 +107,7 @@ def shortcuts_in(told: Told, reward_K: np.ndarray, *, seed: int) -> tuple[Shortc
 
 def _told(store: Store) -> Told:
     """Held-out comparisons with their texts, and others' texts as far as there is room."""
-    answers = [f for _, f in store.feedback_after(0, limit=10_000_000, up_to_step=None) if f.kind == "preference"]
+    answers = [f for _, f in every_answer(store) if f.kind == "preference"]
     queries = {query.id: query for query in store.queries(list({answer.query_id for answer in answers}))}
     rows: list[tuple[str, str, float]] = []
     for answer in answers:

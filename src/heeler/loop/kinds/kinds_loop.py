@@ -17,10 +17,9 @@ from heeler.envs import World
 from heeler.feedback.answer_times import AnswerTimes
 from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.kinds_teacher import KindsTeacher, Question
-from heeler.feedback.sampling import candidate_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
-from heeler.loop.asking import clips_too_long, first_due, later_due, num_rollouts, put
+from heeler.loop.asking import first_due, later_due, num_rollouts, put, refuse_long_clips
 from heeler.loop.config import RunConfig
 from heeler.loop.kinds.action_rewards import action_reward
 from heeler.loop.kinds.candidates import Candidate
@@ -164,7 +163,9 @@ class KindsLoop(Part):
         if self.enough.is_over:
             return 0
         if not chosen:
-            self._refuse_long_clips(rollout, step)
+            if not self.ledger.asked:
+                length, num_warmup = self.config.segment_length, self.config.num_warmup_rollouts
+                refuse_long_clips(self.run_config, rollout, step, length, num_warmup, setting="kinds.segment_length")
             return 0
         self._put(chosen, rollout, step)
         self._tell_service()
@@ -198,12 +199,6 @@ class KindsLoop(Part):
             acquisition=self.choice.acquisition(self.learned.state),
             score=chosen.rate,
         )
-
-    def _refuse_long_clips(self, rollout: Rollout, step: int) -> None:
-        over = num_rollouts(self.run_config, step) >= self.config.num_warmup_rollouts
-        length = self.config.segment_length
-        if over and not self.ledger.asked and len(candidate_windows(rollout.ended, length)) == 0:
-            raise clips_too_long(rollout, "kinds.segment_length", length)
 
     def _due_s(self, step: int) -> float:
         in_hand_s = self.ledger.in_hand_s

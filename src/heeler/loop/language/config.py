@@ -11,9 +11,10 @@ from heeler.algorithms.ppo_text import TextPPO, TextPPOConfig
 from heeler.algorithms.rloo import RLOO, RLOOConfig
 from heeler.core.errors import ConfigError
 from heeler.feedback.crowd import CrowdConfig
-from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store, validated
+from heeler.loop.config import DEFAULT_STORE_PATIENCE_S, check_seed, check_store
 from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.loop.overseers.settings import OverseersConfig
+from heeler.loop.settings import validated
 from heeler.models.language.adapters import Lora, is_adapter
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.interventions import InterventionsConfig

@@ -5,10 +5,9 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import RunError
 from heeler.core.gate_records import GateRecords
 from heeler.core.nouns import Message
-from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.core.rundir import RunDirectory
 from heeler.core.texts import TextSample
 from heeler.loop.honesty.found import saved_honesty
 from heeler.loop.language.config import LanguageRunConfig, language_config_from_dict
@@ -23,22 +22,8 @@ from heeler.loop.words import duration
 _MAX_EXAMPLES = 4
 
 
-def write_language_report(run: Path | str) -> Path:
-    """Write the report of a language model's run, finished or not; one that is there is replaced.
-
-    Raises:
-        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
-    """
-    directory = RunDirectory.open(Path(run))
-    rows = directory.metrics()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
-    path = directory.path / REPORT_NAME
-    write_atomically(path, _page(directory, rows).encode())
-    return path
-
-
-def _page(directory: RunDirectory, rows: Rows) -> str:
+def language_page(directory: RunDirectory, rows: Rows) -> str:
+    """The report of a language model's run, finished or not."""
     values = directory.config()
     config, suites = language_config_from_dict(values), saved_suites(directory)
     name, sections = directory.path.resolve().name, language_charts(rows)

@@ -9,6 +9,7 @@ from heeler.core.gate_records import GateRecord
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.patience import Patience, patient
 from heeler.feedback.stores import open_store
+from heeler.feedback.told import PAUSED
 from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import to_dict
@@ -20,7 +21,7 @@ from heeler.loop.language.rewarding import tells_apart
 from heeler.loop.language.run import LanguageRun, Metrics
 from heeler.loop.language.suite_means import SuiteMeans
 from heeler.loop.run_model import has_start, keep_start, load_start, template_in
-from heeler.loop.steering import PAUSED, Steering
+from heeler.loop.steering import Steering
 from heeler.loop.watching import watched
 from heeler.models.language.loading import load_language_model
 from heeler.models.language.model import LanguageModel

@@ -10,8 +10,9 @@ from heeler.algorithms.kto import KTO, KTOConfig
 from heeler.algorithms.sft import SFT, SFTConfig
 from heeler.core.errors import ConfigError
 from heeler.feedback.datasets import DataConfig
-from heeler.loop.config import check_seed, validated
+from heeler.loop.config import check_seed
 from heeler.loop.language.config import ModelConfig
+from heeler.loop.settings import validated
 from heeler.models.language.fitting import LongPrompts
 
 Learner = SFT | DPO | KTO

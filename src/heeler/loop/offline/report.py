@@ -5,11 +5,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from heeler.core.errors import RunError
-from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.core.rundir import RunDirectory
 from heeler.loop.offline.config import OfflineRunConfig, offline_config_from_dict
 from heeler.loop.offline.evaluation import HeldOut, saved_held_out
-from heeler.loop.report_chart import Chart, curve
+from heeler.loop.report_chart import sections_of
 from heeler.loop.report_page import document, section_of, settings_table, tiles_of
 from heeler.loop.words import duration, number
 
@@ -35,25 +34,10 @@ _SECTIONS: Mapping[str, tuple[tuple[str, str, str, str], ...]] = {
 }
 
 
-def write_offline_report(run: Path | str) -> Path:
-    """Write the report of a run that learns from stored texts, finished or not; one that is there is replaced.
-
-    Raises:
-        RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
-    """
-    directory = RunDirectory.open(Path(run))
-    values, rows = directory.config(), directory.metrics()
-    if not rows:
-        raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
-    path = directory.path / REPORT_NAME
-    page = _page(directory.path.resolve().name, values, rows, saved_held_out(directory))
-    write_atomically(path, page.encode())
-    return path
-
-
-def _page(name: str, values: Mapping[str, Any], rows: Rows, held_out: HeldOut | None) -> str:
-    config = offline_config_from_dict(values)
-    sections = _sections(rows)
+def offline_page(directory: RunDirectory, rows: Rows) -> str:
+    """The report of a run that learns from stored texts, finished or not."""
+    name, values, held_out = directory.path.resolve().name, directory.config(), saved_held_out(directory)
+    config, sections = offline_config_from_dict(values), sections_of(rows, _SECTIONS)
     body = [_header(name, config, held_out), _tiles(rows, held_out)]
     body += [section_of(title, charts) for title, charts in sections.items()]
     return document(name, [*body, settings_table(values)], sections)
@@ -81,9 +65,3 @@ def _tiles(rows: Rows, held_out: HeldOut | None) -> str:
     tiles.append(("Updates", f"{rows[-1]['step']:,}", f"in {number(rows[-1]['epoch'])} passes over the texts"))
     tiles.append(("Time", duration(rows[-1]["elapsed_s"]), "learning"))
     return tiles_of(tiles)
-
-
-def _sections(rows: Rows) -> dict[str, list[Chart]]:
-    found = {title: [curve(rows, *each) for each in charts] for title, charts in _SECTIONS.items()}
-    told = {title: [chart for chart in charts if chart is not None] for title, charts in found.items()}
-    return {title: charts for title, charts in told.items() if charts}

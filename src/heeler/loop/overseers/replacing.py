@@ -12,7 +12,7 @@ import numpy as np
 from heeler.core.errors import ConfigError
 from heeler.core.verdict import Verdict
 from heeler.envs import World
-from heeler.models.actions import action_head
+from heeler.models.actions import CategoricalHead, action_head
 from heeler.models.numpy_policy import NumpyPolicy
 
 
@@ -55,6 +55,8 @@ def fitting(verdict: Verdict, space: gymnasium.Space) -> np.ndarray | None:
     if isinstance(space, gymnasium.spaces.Box):
         fits = action.shape == space.shape and action.dtype.kind in "iuf" and bool(np.isfinite(action).all())
         return np.clip(action, space.low, space.high) if fits else None
-    num_choices = np.array(action_head(space).num_choices)  # pyright: ignore[reportAttributeAccessIssue]
+    head = action_head(space)
+    assert isinstance(head, CategoricalHead)
+    num_choices = np.array(head.num_choices)
     fits = action.shape == num_choices.shape and action.dtype.kind in "iu"
     return action if fits and bool(((action >= 0) & (action < num_choices)).all()) else None

@@ -84,7 +84,8 @@ def with_new_adapter(module: nn.Module, lora: Lora) -> nn.Module:
 
     config = LoraConfig(
         r=lora.rank,
-        lora_alpha=lora.alpha,  # type: ignore[arg-type]
+        # It only divides by the rank what peft says is a whole number.
+        lora_alpha=lora.alpha,  # pyright: ignore[reportArgumentType]
         target_modules=list(lora.targets) or _linear_names(module),
         task_type="CAUSAL_LM",
         fan_in_fan_out=_is_turned(module),
@@ -118,7 +119,7 @@ def _adapted(module: nn.Module, config: Any) -> Any:
     with warnings.catch_warnings():
         # peft asks transformers for something by its old name.
         warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing", category=FutureWarning)
-        return get_peft_model(module, config)  # type: ignore[arg-type]
+        return get_peft_model(module, config)
 
 
 def _is_turned(module: nn.Module) -> bool:

@@ -43,7 +43,7 @@ class RowCache(Cache):
         """Tokens come for these rows, at the same places in all of them."""
         self._rows, self._place, self.num_seen = rows, slice(start, start + num_tokens), start + num_tokens
 
-    def update(  # type: ignore[override]
+    def update(
         self,
         key_states: Float[Tensor, "B H S D"],
         value_states: Float[Tensor, "B H S D"],

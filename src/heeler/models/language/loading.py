@@ -59,16 +59,9 @@ def load_language_model(
     """
     if adapter is not None and lora is not None:
         raise ConfigError("adapter and lora: name one that is there, or settings of a new one, and not both")
-    source = Path(path_or_id)
-    read_manifest(source)
-    if is_adapter(source):
-        if adapter is not None:
-            raise ConfigError(
-                f"{source} is itself an adapter; name the model that it was made for, or no other adapter"
-            )
-        if lora is not None:
-            refuse_other(lora, source)
-        adapter, path_or_id = source, _there(base_of(source), source)
+    read_manifest(Path(path_or_id))
+    if is_adapter(Path(path_or_id)):
+        path_or_id, adapter = _base_and_adapter(Path(path_or_id), adapter, lora)
     _check_folder(path_or_id)
     tokenizer = _tokenizer(str(adapter) if _has_tokenizer(adapter) else str(path_or_id))
     if eos_token is not None:
@@ -90,6 +83,15 @@ def load_language_model(
     # Found out now, so that it is not in the middle of the first update.
     _ = model.support
     return model
+
+
+def _base_and_adapter(source: Path, adapter: Path | None, lora: Lora | None) -> tuple[str, Path]:
+    """Of a folder that is itself an adapter, the model that it was made for and the adapter."""
+    if adapter is not None:
+        raise ConfigError(f"{source} is itself an adapter; name the model that it was made for, or no other adapter")
+    if lora is not None:
+        refuse_other(lora, source)
+    return _there(base_of(source), source), source
 
 
 def _there(base: str, adapter: Path) -> str:

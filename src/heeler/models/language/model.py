@@ -20,7 +20,7 @@ from heeler.core.errors import DataError
 from heeler.core.nouns import Message
 from heeler.models.language.packing import Packed, RowLimits, pack
 from heeler.models.language.probe import Support, probe
-from heeler.models.language.saving import save_model
+from heeler.models.language.saving import causal_of, save_model
 from heeler.models.language.sight import Sight
 from heeler.models.language.tokens import TokenReader
 from heeler.ops.text_batch import TextBatch
@@ -63,7 +63,7 @@ class LanguageModel:
     def __init__(self, module: nn.Module, tokenizer: Any) -> None:
         self.module = module.eval()
         self.tokenizer = tokenizer
-        causal: Any = module.get_base_model() if hasattr(module, "peft_config") else module  # type: ignore[operator]
+        causal = causal_of(module)
         self._causal = causal
         self._config = causal.config.get_text_config()
         self._sight = Sight(self._config)
@@ -122,29 +122,33 @@ class LanguageModel:
         return hasattr(self.module, "peft_config")
 
     @property
+    def _adapted(self) -> Any:
+        """peft's model, of whose methods `nn.Module` says nothing."""
+        assert self.has_adapter
+        return self.module
+
+    @property
     def adapter_rank(self) -> int:
         """Largest rank of its adapter's products; 0 without one."""
         if not self.has_adapter:
             return 0
-        configs: Any = self.module.peft_config
-        return max(rank for config in configs.values() for rank in (config.r, *config.rank_pattern.values()))
+        configs = self._adapted.peft_config.values()
+        return max(rank for config in configs for rank in (config.r, *config.rank_pattern.values()))
 
     def merged(self) -> "LanguageModel":
         """The model with its adapter added to its weights, which this one then is no more; itself where it has none."""
         if not self.has_adapter:
             return self
-        return LanguageModel(_alone(self.module.merge_and_unload()), self.tokenizer)  # type: ignore[operator]
+        return LanguageModel(_alone(self._adapted.merge_and_unload()), self.tokenizer)
 
     def without_adapter(self) -> "LanguageModel":
         """The model that its adapter was made for, which this one then is no more."""
-        assert self.has_adapter
-        return LanguageModel(_alone(self.module.unload()), self.tokenizer)  # type: ignore[operator]
+        return LanguageModel(_alone(self._adapted.unload()), self.tokenizer)
 
     @contextmanager
     def adapter_off(self) -> Iterator[None]:
         """Be the model without its adapter: the reference, at no further memory."""
-        assert self.has_adapter
-        with self.module.disable_adapter():  # type: ignore[operator]
+        with self._adapted.disable_adapter():
             yield
 
     # Tokens and text

@@ -36,7 +36,8 @@ def save_model(module: nn.Module, tokenizer: Any, folder: Path, origin: Mapping[
         aside.mkdir(parents=True)
         # Else peft asks the hub whether embeddings, which an adapter here never changes, are those of its model.
         alone = {"save_embedding_layers": False} if hasattr(module, "peft_config") else {}
-        module.save_pretrained(aside, **alone)  # type: ignore[operator]
+        pretrained: Any = module
+        pretrained.save_pretrained(aside, **alone)
         tokenizer.save_pretrained(aside)
         _write_manifest(module, aside, origin)
         _put_in_place(aside, folder)
@@ -122,11 +123,17 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def causal_of(module: nn.Module) -> Any:
+    """Transformers' own model, out of peft's around it where there is one."""
+    adapted: Any = module
+    return adapted.get_base_model() if hasattr(module, "peft_config") else module
+
+
 def fingerprint(module: nn.Module) -> str:
     """Tells models apart: names, shapes and first numbers of the weights that an adapter leaves as they are."""
-    base: Any = module.get_base_model() if hasattr(module, "peft_config") else module  # type: ignore[operator]
     digest = hashlib.sha256()
-    for name, parameter in sorted(base.named_parameters(), key=lambda item: item[0].replace(".base_layer", "")):
+    named = causal_of(module).named_parameters()
+    for name, parameter in sorted(named, key=lambda item: item[0].replace(".base_layer", "")):
         if _is_added(name):
             continue
         first = parameter.detach().flatten()[:_SAMPLE].float().cpu().bfloat16().float().numpy()

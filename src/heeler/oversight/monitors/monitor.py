@@ -1,8 +1,8 @@
 """What every monitor is: a name, a look after each update, and state that goes into checkpoints."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from heeler.oversight.finding import Finding
 from heeler.oversight.monitors.config import MonitorsConfig
@@ -64,7 +64,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bool | str) or value is None:
         return value
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_plain(one) for one in cast("Sequence[Any]", value)]
     number = float(value)
     if number != number or number in (float("inf"), float("-inf")):
         return str(number)

@@ -1,6 +1,7 @@
 """What is done where nothing is safe. Shapes: B rows, O observation numbers, A action numbers."""
 
 import numpy as np
+from gymnasium.spaces import Box
 
 from heeler.core.errors import ConfigError, WorldError
 from heeler.core.functions import load_function
@@ -58,5 +59,7 @@ class Fallback:
             known = np.array(self._head.num_choices)
             if (given != given.astype(np.int64)).any() or (given < 0).any() or (given >= known).any():
                 raise error(f"{what} must be choices of {self._space}, counted from 0; got {given!r:.200}")
-        elif ((given < self._space.low) | (given > self._space.high)).any():  # type: ignore[attr-defined]
+            return
+        assert isinstance(self._space, Box)
+        if ((given < self._space.low) | (given > self._space.high)).any():
             raise error(f"{what} must be within the bounds of {self._space}, got {given!r:.200}")

@@ -15,6 +15,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.envs import DRAWN_IDS
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import has_store
+from heeler.feedback.told import DRIFTED, GROUPED, HELD, ONLY_HELD_OUT, WARNED
 from heeler.service import metrics_file
 from heeler.service.alarms import NUM_ROWS, RunFacts, alarms
 from heeler.service.bodies_operate import AlarmOut, AlarmsOut, ClipOut, SeriesOut
@@ -23,7 +24,7 @@ from heeler.service.context import service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem, unknown
 from heeler.service.routes.table import Entry
-from heeler.service.run_state import DRIFTED, GROUPED, HELD, ONLY_HELD_OUT, WARNED, state_of
+from heeler.service.run_state import state_of
 from heeler.service.runs import Runs
 
 MAX_NAMES = 40

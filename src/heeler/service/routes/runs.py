@@ -8,13 +8,14 @@ from fastapi import Request
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import has_store, shown_config
+from heeler.feedback.told import HELD, PAUSED
 from heeler.service import metrics_file
 from heeler.service.bodies import CheckpointOut, Page, RunDetailOut, RunOut, SettingsBody, SettingsOut, TaskOut
 from heeler.service.context import Cursor, Limit, caller_of, number_of, service_of
 from heeler.service.permissions import Permission
 from heeler.service.problems import Problem
 from heeler.service.routes.table import Entry
-from heeler.service.run_state import HELD, PAUSED, state_of
+from heeler.service.run_state import state_of
 from heeler.service.runs import COMPARE_SHARE, DEFAULTS, GOLD_SHARE, LEASE_S, OVERLAP, OpenRun, Runs
 
 

@@ -18,6 +18,7 @@ from heeler.core.rundir import RunDirectory
 from heeler.core.verdict import Verdict
 from heeler.feedback.completions import CHAT, GUARD_ACTS
 from heeler.feedback.stores import open_store
+from heeler.feedback.told import PAUSED
 from heeler.loop.by_hand import tell
 from heeler.loop.config import to_dict
 from heeler.loop.holding import Holding
@@ -29,7 +30,6 @@ from heeler.loop.language.running import Listeners, resume_language, run_languag
 from heeler.loop.report import write_report
 from heeler.loop.run_model import MODEL
 from heeler.loop.serving import ServeOptions, chat_of
-from heeler.loop.steering import PAUSED
 from heeler.models.language.adapters import Lora
 from heeler.models.language.loading import load_language_model
 from heeler.oversight.finding import Finding
