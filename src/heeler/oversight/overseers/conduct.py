@@ -29,8 +29,8 @@ _RIDGE = 1e-4
 _HELD_OUT = 4
 """Every so many steps one is held out from the fit."""
 _NUM_FITTED = 2_500
-"""The most steps that are fitted to, evenly apart: so many settle some hundred weights, and the limit hangs on those that
-were held out."""
+"""The most steps that are fitted to, evenly apart: so many settle some hundred weights, and the limit hangs on those
+that were held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
