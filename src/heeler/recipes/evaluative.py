@@ -33,7 +33,9 @@ class EvaluativeSettings:
     kwargs: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     """Settings of the world."""
     hold_steps: int = 1
-    """Steps for which what a policy has drawn is kept; what is best is done anew in each."""
+    """Steps for which what was chosen is kept while people watch; what is best is done anew in each."""
+    notice: float = 0.5
+    """Share of the average difference between actions below which a scripted trainer says nothing."""
     coach_by: By = "policy"
     """What a scripted trainer goes by who teaches a learner of advantages."""
     tamer: TAMERConfig = field(default_factory=TAMERConfig)
@@ -55,11 +57,17 @@ _SETTINGS: Mapping[str, EvaluativeSettings] = {
     ),
     "MountainCar-v0": EvaluativeSettings(
         steps_per_second=4.0,
-        basis=BasisConfig(kind="scaled", low=(-1.2, -0.03), high=(0.6, 0.03)),
-        tamer=TAMERConfig(step_size=0.3, num_averaged=20),
+        # Which way the car moves, whatever its speed, and faintly on which side of the place it is from which both ways
+        # are as long. Policies that are linear in the bare numbers reach -110 only within a sliver of their weights,
+        # and not by what the best action is in most states.
+        basis=BasisConfig(kind="scaled", low=(-2.48, -0.02), high=(1.52, 0.02), constant=False),
+        # Few states stand out far, where one step decides on another swing; beside them hardly any other would matter.
+        notice=0.1,
+        tamer=TAMERConfig(step_size=0.1, num_averaged=20),
         deep_tamer=DeepTAMERConfig(num_rehearsals=2),
-        hold_steps=8,
-        coach=COACHConfig(step_size=2.0, num_averaged=20, trace_decay=0.0),
+        # Half a second more than the slowest reaction.
+        hold_steps=10,
+        coach=COACHConfig(step_size=0.5, num_averaged=20, trace_decay=0.0),
         deep_coach=DeepCOACHConfig(learning_rate=1e-2, trace_decay=0.0),
     ),
     "LavaGrid": EvaluativeSettings(
@@ -105,17 +113,17 @@ def evaluative(
     name = method.replace("-", "_")
     learner = replace(getattr(settings, name), basis=settings.basis)
     # Somebody who thinks of values goes with a learner of values, and of advantages with one of those.
-    draws = method in ("coach", "deep-coach")
-    by = settings.coach_by if draws else "action"
+    by = settings.coach_by if method in ("coach", "deep-coach") else "action"
+    trainer = TrainerConfig(by=by, signals_per_minute=60.0, notice=settings.notice)
     num_steps = max(1, round(settings.steps_per_second))
     return EvaluativeRunConfig(
         recipe="evaluative",
         env=EnvConfig(id=env, num_envs=1, kwargs=dict(settings.kwargs)),
-        teacher="people" if teacher == "people" else TrainerConfig(by=by, signals_per_minute=60.0),
+        teacher="people" if teacher == "people" else trainer,
         steps_per_second=settings.steps_per_second,
         total_steps=max(num_steps, round(minutes * 60 * settings.steps_per_second)),
         num_steps=num_steps,
-        hold_steps=settings.hold_steps if draws else 1,
+        hold_steps=settings.hold_steps,
         delay=DelayConfig(low_s=0.2, high_s=2.0),
         seed=seed,
         **{name: learner},

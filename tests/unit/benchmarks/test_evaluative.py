@@ -1,10 +1,14 @@
 """What the benchmark of TAMER and COACH makes of its jobs."""
 
 import pytest
+import torch
 
 from benchmarks import evaluative
 from benchmarks.harness import Job, holds
 from benchmarks.jobs.evaluative import THRESHOLDS, train
+from heeler.algorithms.coach import COACHState
+from heeler.envs import make
+from heeler.loop.evaluative.outcome import play
 from heeler.recipes import evaluative as recipe
 
 
@@ -58,3 +62,23 @@ def test_credit_on_the_right_step_teaches_a_grid_and_silence_does_not():
     silent = train(config, credit="none", every_s=15.0)
     assert taught["solved"] == 1 and taught["human_minutes"] <= 3.0 and taught["signals"] > 20
     assert silent["solved"] == 0 and silent["signals"] == 0
+
+
+@pytest.mark.parametrize("method", ["tamer", "coach"])
+def test_late_presses_teach_a_car_to_swing_out_of_its_valley_and_silence_does_not(method):
+    config = recipe(env="MountainCar-v0", method=method, minutes=3.0, seed=1)
+    taught = train(config, credit="right", every_s=5.0)
+    silent = train(config, credit="none", every_s=90.0)
+    assert taught["solved"] == 1 and taught["human_minutes"] <= 3.0
+    assert silent["solved"] == 0 and silent["return"] == -200.0
+
+
+@pytest.mark.parametrize("side", [-1.0, -0.4, -0.1])
+def test_in_a_cars_features_policies_pass_over_a_wide_range_of_weights(side):
+    """Where only a sliver of them does, noisy presses do not find it."""
+    config = recipe(env="MountainCar-v0", method="coach", seed=0)
+    learner = config.learner(make(config.env, 0))
+    right_F = torch.tensor([side, 1.0])
+    weight_LF = torch.stack([-right_F, torch.zeros(2), right_F])
+    state = COACHState(weight_LF=weight_LF, mean_LF=weight_LF)
+    assert play(learner, state, config.env, 200, 3)[0].mean() >= THRESHOLDS["MountainCar-v0"]
