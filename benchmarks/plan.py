@@ -37,8 +37,8 @@ def run_plan(name: str, plan: Sequence[PlannedJob], *, kept: "KeptJobs | None" =
         name: of the benchmark, for the progress lines.
         plan: what to run, in this order.
         kept: finished jobs of an earlier start, which are not run again; None runs all and keeps none.
-        at_once: jobs that run beside one another, the longest first, each on one thread: only where no target is about
-            time.
+        at_once: jobs that run beside one another, the longest first, each on one thread. What they say of time is said
+            of a machine that is shared.
     """
     jobs = {index: job for index, one in enumerate(plan) if kept and (job := kept.find(one.command))}
     for index in jobs:

@@ -1,7 +1,9 @@
 """PPO-Lagrangian on a running cheetah under a speed limit, against OmniSafe: speed, and violations while it learns.
 
-Same steps and networks; each side with its own settings. The peer's task is its nearest, SafetyHalfCheetahVelocity-v1,
-whose body is that of Gymnasium's v4; ours is of v5, with the same limit and the same budget.
+Same steps and networks; each side with its own settings, on one thread, and another job beside it. The peer's task is
+its nearest, SafetyHalfCheetahVelocity-v1, whose body is that of Gymnasium's v4; ours is of v5, with the same limit and
+the same budget. Who runs as fast as the limit breaks it now and then; who has not learned to run breaks none: what both
+are paid at the end stands beside.
 """
 
 import math
@@ -10,33 +12,36 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks import peers
-from benchmarks.harness import Benchmark, BenchmarkError, Figures, Job, medians, run_job
+from benchmarks.harness import Benchmark, BenchmarkError, Figures, Job, medians
+from benchmarks.plan import KEPT, KeptJobs, PlannedJob, run_plan
 
 NUM_STEPS = 1_000_000
 QUICK_STEPS, PEER_QUICK_STEPS = 70_000, 4_000
 TASK = "HalfCheetahVelocity"
 JOB = (sys.executable, "-m", "benchmarks.jobs.velocity", "--task", TASK)
+PEER = "benchmarks/peers/omnisafe_velocity.py"
 _FIELDS = ("steps", "violations", "training_return", "training_cost")
-_PEER_THREADS = 1
-"""OpenMP threads of the peer: with networks as small as these it is faster on one than on two."""
+_PEER_SIZE = 30.0
+"""How long a peer's job lasts, beside one of ours."""
 
 
 def measure(seeds: Sequence[int], quick: bool) -> Figures:
-    """Medians over the seeds of one pair each."""
-    rows: list[Figures] = []
-    for seed in seeds:
-        peer = run_job(_peer(seed, quick), threads=_PEER_THREADS)
-        steps = QUICK_STEPS if quick else peer.printed["steps"]
-        ours = run_job((*JOB, "--seed", str(seed), "--steps", str(steps)))
-        rows.append(pair_figures(ours, peer))
-        print(f"seed {seed}: {rows[-1]}", file=sys.stderr)
-    return medians(rows)
+    """Medians over the seeds of one pair each; what is finished survives a kill."""
+    plan = [*(_peer(seed, quick) for seed in seeds), *(_ours(seed, quick) for seed in seeds)]
+    kept = None if quick else KeptJobs(KEPT / "velocity-omnisafe.jsonl")
+    jobs = run_plan("velocity-omnisafe", plan, kept=kept, at_once=2)
+    return medians(pair_figures(jobs[len(seeds) + place], jobs[place]) for place in range(len(seeds)))
 
 
-def _peer(seed: int, quick: bool) -> Sequence[str]:
-    script = "benchmarks/peers/omnisafe_velocity.py"
+def _peer(seed: int, quick: bool) -> PlannedJob:
     steps = ("--steps", str(PEER_QUICK_STEPS), "--quick") if quick else ("--steps", str(NUM_STEPS))
-    return (peers.python("omnisafe"), script, "--seed", str(seed), *steps)
+    command = (peers.python("omnisafe"), PEER, "--seed", str(seed), *steps)
+    return PlannedJob(label=f"the peer, seed {seed}", command=command, size=_PEER_SIZE)
+
+
+def _ours(seed: int, quick: bool) -> PlannedJob:
+    steps = str(QUICK_STEPS if quick else NUM_STEPS)
+    return PlannedJob(label=f"heeler, seed {seed}", command=(*JOB, "--seed", str(seed), "--steps", steps), size=1.0)
 
 
 def pair_figures(ours: Job, peer: Job) -> Figures:

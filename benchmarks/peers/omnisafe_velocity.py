@@ -1,7 +1,7 @@
 """OmniSafe's PPO-Lagrangian on SafetyHalfCheetahVelocity-v1 with its own settings. Runs in `.peers/omnisafe`.
 
 Prints {"steps": environment steps made while training, "train_wall_s", "violations": what all of those have cost,
-"training_return" and "training_cost": means of the latest 100 episodes of training}.
+"training_return" and "training_cost": means of the latest 100 episodes of training, "files": this one}.
 """
 
 import argparse
@@ -98,6 +98,7 @@ def main() -> None:
         "violations": counted.violations,
         "training_return": sum(returns) / len(returns),
         "training_cost": sum(costs) / len(costs),
+        "files": ["benchmarks/peers/omnisafe_velocity.py"],
     }
     sys.stdout.flush()
     print("\n" + json.dumps(printed))
