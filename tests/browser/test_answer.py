@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from heeler.core.nouns import FeedbackKind, Query
 from heeler.feedback.kinds import AIDS, VIEWS
@@ -157,6 +157,39 @@ def test_answers_survive_a_lost_connection_and_a_closed_tab(browsers: Browsers, 
     page.reload()
     shown(page, queries[3])
     assert len(answers(place, run)) == 3, "sent once"
+
+
+def test_what_was_answered_before_the_page_came_is_not_asked_again(
+    browsers: Browsers, place: Place, asking: Asking
+) -> None:
+    """The questions are told before the answer has arrived, and are heard of after its receipt."""
+    run, queries = asking(["preference"] * 2)
+    context = browsers("ann")
+    page = open_run(context, run)
+    shown(page, queries[0])
+    films_are_here(page, 4)
+    context.set_offline(True)
+    page.keyboard.press("ArrowDown")
+    shown(page, queries[1])
+    page.close()
+    told: list[tuple[Route, APIResponse]] = []
+    sent: list[Route] = []
+    context.route("**/leases", lambda route: told.append((route, route.fetch())))
+    context.route("**/feedback", lambda route: sent.append(route))
+    context.set_offline(False)
+    page = open_run(context, run)
+    while not (told and sent):
+        page.wait_for_timeout(20)
+    context.unroute("**/feedback")
+    for route in sent:
+        route.continue_()
+    (answer,) = wait_for(page, place, run, 1)
+    assert answer.query_id == queries[0].id
+    all_is_sent(page)
+    for route, response in told:
+        route.fulfill(response=response)
+    context.unroute("**/leases")
+    shown(page, queries[1])
 
 
 def test_a_closed_tab_sends_what_it_holds(browsers: Browsers, place: Place, asking: Asking) -> None:

@@ -112,13 +112,20 @@ def test_a_run_waits_for_its_server_and_ends_as_if_it_had_never_gone(
     assert_each_answer_once(url, path, 24)
 
 
-def lose(monkeypatch: pytest.MonkeyPatch, name: str, *, after: bool, every: int) -> Callable[[], int]:
-    """Lose the connection at every n-th call of the driver, after or before it is carried out; tells how often."""
+def lose(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, after: bool, every: int
+) -> tuple[Callable[[Any], None], list[int]]:
+    """Lose the connection at every n-th call of the driver, after or before it is carried out.
+
+    Gives what begins with it, at the first figures of a run, and a list of one number, how often it was lost: opening a
+    store is not repeated, as a run that begins with no server to be found is refused at once.
+    """
     original, calls, lost = getattr(DefaultDialect, name), [0], [0]
+    has_begun = threading.Event()
 
     def losing(dialect: DefaultDialect, handle: Any, *arguments: Any) -> None:
-        calls[0] += 1
-        is_lost = calls[0] % every == 0
+        calls[0] += has_begun.is_set()
+        is_lost = has_begun.is_set() and calls[0] % every == 0
         if not is_lost or after:
             original(dialect, handle, *arguments)
         if is_lost:
@@ -128,7 +135,7 @@ def lose(monkeypatch: pytest.MonkeyPatch, name: str, *, after: bool, every: int)
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
     monkeypatch.setattr(DefaultDialect, name, losing)
-    return lambda: lost[0]
+    return lambda row: has_begun.set(), lost
 
 
 @pytest.mark.parametrize(("name", "after"), [("do_commit", True), ("do_commit", False), ("do_execute", True)])
@@ -137,35 +144,13 @@ def test_a_connection_that_is_lost_now_and_then_changes_nothing(
 ) -> None:
     """Lost in a commit that was carried out, in one that was not, and within transactions."""
     with monkeypatch.context() as patch:
-        num_lost = lose(patch, name, after=after, every=3 if name == "do_commit" else 50)
-        # The tables are made before anything is patient.
-        open_url(url, patch)
-        run(tiny_preferences(store=url), tmp_path / "run")
-    assert num_lost() >= 10
+        begin, lost = lose(patch, name, after=after, every=3 if name == "do_commit" else 40)
+        run(tiny_preferences(store=url), tmp_path / "run", on_metrics=begin)
+    assert lost[0] >= 10
     assert final_weights(tmp_path / "run") == final_weights(whole)
     assert metric_trace(tmp_path / "run") == metric_trace(whole)
     assert acts(tmp_path / "run").count("store.away") == acts(tmp_path / "run").count("store.back") >= 3
     assert_each_answer_once(url, tmp_path / "run", 24)
-
-
-def open_url(url: str, patch: pytest.MonkeyPatch) -> None:
-    """Opening is not repeated: a run that begins with no server to be found is refused at once."""
-    from heeler.feedback import stores
-    from heeler.loop import running
-
-    def again(call: Callable[..., Any]) -> Callable[..., Any]:
-        def opened(*arguments: Any) -> Any:
-            for _ in range(20):
-                try:
-                    return call(*arguments)
-                except StoreAway:
-                    continue
-            raise AssertionError("it never opened")
-
-        return opened
-
-    patch.setattr(running, "open_store", again(stores.open_store))
-    patch.setattr(running, "refuse_taken_store", again(stores.refuse_taken_store))
 
 
 def test_people_s_answers_are_kept_and_taken_in_once_each(

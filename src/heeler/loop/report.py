@@ -1,10 +1,12 @@
 """`report.html`: one page about a run that needs nothing else, made at its end and on demand."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from heeler.core.errors import RunError
 from heeler.core.rundir import REPORT_NAME, RunDirectory, write_atomically
+from heeler.feedback.stores import TEXTS
 from heeler.loop.config import REWARD_MODEL
 from heeler.loop.evaluative.config import is_evaluative_config
 from heeler.loop.evaluative.report import evaluative_page
@@ -33,16 +35,19 @@ def write_report(run: Path | str) -> Path:
         RunError: there is no run, it has nothing to report yet, or the directory cannot be written.
     """
     directory = RunDirectory.open(Path(run))
-    rows = directory.metrics()
+    config, rows = directory.config(), directory.metrics()
+    if config.get("recipe") == TEXTS:
+        raise RunError(
+            f"{directory.path}: this is a folder of texts, in which nothing learns; there is no report of it"
+        )
     if not rows:
         raise RunError(f"{directory.path} has no metrics yet, so there is nothing to report; let it run a little")
     path = directory.path / REPORT_NAME
-    write_atomically(path, _page(directory, rows).encode())
+    write_atomically(path, _page(directory, config, rows).encode())
     return path
 
 
-def _page(directory: RunDirectory, rows: list[dict[str, Any]]) -> str:
-    config = directory.config()
+def _page(directory: RunDirectory, config: Mapping[str, Any], rows: list[dict[str, Any]]) -> str:
     if config.get("recipe") == REWARD_MODEL:
         return reward_page(directory, rows)
     if is_evaluative_config(config):

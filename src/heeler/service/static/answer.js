@@ -34,7 +34,7 @@ class AnswerPage {
     });
     this.outbox = new Outbox(person.id, signal, {
       onChange: (count, isLost) => this.tellWaiting(count, isLost),
-      onSent: () => show(byId("notice"), ""),
+      onSent: (body) => this.sent(body),
       onRefused: (error) => this.tellRefused(error),
     });
     const isDone = (queryId) => this.done.has(queryId) || this.left.has(queryId) || this.isWaiting(queryId);
@@ -236,6 +236,12 @@ class AnswerPage {
   tellWaiting(count, isLost) {
     byId("waiting").hidden = count === 0 || (!isLost && count === 1);
     byId("waiting").textContent = `${count} waiting to be sent`;
+  }
+
+  // What was answered before this page came is not asked again by leases that were told before the answer arrived.
+  sent(body) {
+    this.done.add(body.query_id);
+    show(byId("notice"), "");
   }
 
   tellRefused(error) {
