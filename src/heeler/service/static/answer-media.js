@@ -37,13 +37,25 @@ export class Clip {
   }
 }
 
+// A picture that the browser cannot read.
+export class PictureError extends Error {
+  constructor(cause) {
+    super("the picture cannot be read", { cause });
+    this.name = "PictureError";
+  }
+}
+
 // What the API shows at the path of a segment: a clip or a text.
 export async function loadShown(path, signal) {
   const shown = await get(path, { signal });
   if (shown.text !== null) return new Text(shown);
   if (shown.film === null) return new Clip(shown, null);
   const blob = await get(`${path}/film`, { as: "blob", signal });
-  return new Clip(shown, await createImageBitmap(blob));
+  try {
+    return new Clip(shown, await createImageBitmap(blob));
+  } catch (error) {
+    throw new PictureError(error);
+  }
 }
 
 // A picture that came as base64.

@@ -1,6 +1,6 @@
 // What is asked next, with everything that it shows loaded in advance.
 import { ApiError, NetworkError, post } from "./api.js";
-import { loadShown } from "./answer-media.js";
+import { PictureError, loadShown } from "./answer-media.js";
 import { Text } from "./answer-text.js";
 
 export const AHEAD = 3;
@@ -59,8 +59,9 @@ export class Queue {
       this.onChange(error);
     } finally {
       this.isAsking = false;
+      // Whatever went wrong, this page goes on asking.
+      if (!this.isStopped) this.timer = setTimeout(() => this.refill(), pauseMs);
     }
-    if (!this.isStopped) this.timer = setTimeout(() => this.refill(), pauseMs);
   }
 
   // Ids of what is on the screen or ready for it.
@@ -102,8 +103,9 @@ export class Queue {
         this.items.push(new Item(lease, clips));
         this.onChange(null);
       } catch (error) {
-        // A lease that ran out, or a segment that is broken: others have it next, or nobody.
-        if (!(error instanceof ApiError)) throw error;
+        // A lease that ran out, or a segment that is broken: others have it next, or nobody. A picture that could not be
+        // read is asked for again.
+        if (!(error instanceof ApiError || error instanceof PictureError)) throw error;
       } finally {
         this.loading.delete(lease.query_id);
       }
