@@ -9,7 +9,7 @@ Shape: N steps, or one text.
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
 
@@ -21,6 +21,9 @@ NAMES = ("observation", "action", "spent", "step", "text", "prompt")
 """`observation` [O], `action` [A], `spent['energy']`, the run's `step`; of texts `text` and the last message of
 `prompt`."""
 _MAX_LENGTH = 2000
+
+Reader = Callable[[Mapping[str, Any]], Any]
+"""Finds a value among those of a step or a text."""
 
 _BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -102,13 +105,14 @@ class Condition:
         if len(source) > _MAX_LENGTH:
             raise ConfigError(f"{where}: a condition has at most {_MAX_LENGTH} characters, got {len(source)}")
         try:
-            self._body = ast.parse(source.strip(), mode="eval").body
-            self._check(self._body)
+            body = ast.parse(source.strip(), mode="eval").body
+            self._check(body)
+            self._read = _reader(body)
         except ConfigError:
             raise
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             raise ConfigError(f"{where}: {source!r:.80} is no condition: {error}") from error
-        self.reads = {node.id for node in ast.walk(self._body) if isinstance(node, ast.Name) and node.id in NAMES}
+        self.reads = {node.id for node in ast.walk(body) if isinstance(node, ast.Name) and node.id in NAMES}
         """Names that it reads."""
 
     def holds(self, values: Mapping[str, Any], num: int) -> np.ndarray:
@@ -124,7 +128,7 @@ class Condition:
         try:
             # What comes of a division by nothing is looked at where it is compared.
             with np.errstate(all="ignore"):
-                found = self._value(self._body, values)
+                found = self._read(values)
         except (IndexError, KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
             raise DataError(f"{self.where}: {self.source!r} fails: {type(error).__name__}: {error}") from error
         found = np.asarray(found)
@@ -133,7 +137,7 @@ class Condition:
         return found if found.shape == (num,) else np.broadcast_to(found, (num,))
 
     def _check(self, node: ast.AST) -> None:
-        """Refuse whatever `_value` does not know."""
+        """Refuse whatever `_reader` does not know."""
         below: list[ast.AST] = []
         match node:
             case ast.BoolOp(values=parts):
@@ -173,37 +177,57 @@ class Condition:
             f"{', '.join(NAMES)}, + - * /, comparisons, `in`, and, or, not, and {', '.join(_FUNCTIONS)}"
         )
 
-    def _value(self, node: ast.AST, values: Mapping[str, Any]) -> Any:
-        match node:
-            case ast.BoolOp(op=ast.And(), values=parts):
-                return reduce(np.logical_and, [_yes_or_no(self._value(part, values)) for part in parts])
-            case ast.BoolOp(values=parts):
-                return reduce(np.logical_or, [_yes_or_no(self._value(part, values)) for part in parts])
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return np.logical_not(_yes_or_no(self._value(operand, values)))
-            case ast.UnaryOp(op=op, operand=operand):
-                value = _number(self._value(operand, values))
-                return -value if isinstance(op, ast.USub) else value
-            case ast.BinOp(left=left, op=op, right=right):
-                return _BINARY[type(op)](_number(self._value(left, values)), _number(self._value(right, values)))
-            case ast.Compare(left=left, ops=ops, comparators=others):
-                sides = [self._value(side, values) for side in (left, *others)]
-                found = [_compared(op, a, b) for op, a, b in zip(ops, sides, sides[1:], strict=False)]
-                return reduce(np.logical_and, found)
-            case ast.Call(func=ast.Name(id=name), args=arguments):
-                given = [self._value(argument, values) for argument in arguments]
-                return _FUNCTIONS[name](*(given if name in _OF_TEXT else map(_number, given)))
-            case ast.Subscript(value=value, slice=part):
-                place = ast.literal_eval(part)
-                return self._value(value, values)[place]
-            case ast.Name(id=name):
-                if values.get(name) is None:
-                    raise KeyError(f"there is no {name} here")
-                return values[name]
-            case ast.Constant(value=value):
-                return value
-            case _:
-                raise AssertionError("what _check lets through is known here")
+
+def _reader(node: ast.AST) -> Reader:
+    """What finds the value of a part that `Condition._check` lets through: read once, asked at every step."""
+    match node:
+        case ast.BoolOp(op=op, values=parts):
+            readers, joined = _readers(parts), np.logical_and if isinstance(op, ast.And) else np.logical_or
+            return lambda values: reduce(joined, [_yes_or_no(read(values)) for read in readers])
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            read = _reader(operand)
+            return lambda values: np.logical_not(_yes_or_no(read(values)))
+        case ast.UnaryOp(op=op, operand=operand):
+            read, sign = _reader(operand), operator.neg if isinstance(op, ast.USub) else operator.pos
+            return lambda values: sign(_number(read(values)))
+        case ast.BinOp(left=left, op=op, right=right):
+            first, second, join = _reader(left), _reader(right), _BINARY[type(op)]
+            return lambda values: join(_number(first(values)), _number(second(values)))
+        case ast.Compare(left=left, ops=ops, comparators=others):
+            return _comparison(_readers([left, *others]), ops)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            readers, function = _readers(arguments), _FUNCTIONS[name]
+            if name in _OF_TEXT:
+                return lambda values: function(*(read(values) for read in readers))
+            return lambda values: function(*(_number(read(values)) for read in readers))
+        case ast.Subscript(value=value, slice=part):
+            read, place = _reader(value), ast.literal_eval(part)
+            return lambda values: read(values)[place]
+        case ast.Name(id=name):
+            return lambda values: _known(values, name)
+        case ast.Constant(value=value):
+            return lambda values: value
+        case _:
+            raise AssertionError("what _check lets through is known here")
+
+
+def _readers(nodes: Sequence[ast.AST]) -> list[Reader]:
+    return [_reader(node) for node in nodes]
+
+
+def _comparison(readers: Sequence[Reader], ops: Sequence[ast.cmpop]) -> Reader:
+    def compared(values: Mapping[str, Any]) -> Any:
+        sides = [read(values) for read in readers]
+        return reduce(np.logical_and, [_compared(*each) for each in zip(ops, sides, sides[1:], strict=False)])
+
+    return compared
+
+
+def _known(values: Mapping[str, Any], name: str) -> Any:
+    value = values.get(name)
+    if value is None:
+        raise KeyError(f"there is no {name} here")
+    return value
 
 
 def _compared(op: ast.cmpop, left: Any, right: Any) -> Any:
