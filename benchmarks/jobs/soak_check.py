@@ -124,7 +124,8 @@ def newest_checkpoint(run: Path) -> Path | None:
 
 
 def check_learner(checkpoint: Path, answers: Sequence[Row], found: Findings) -> int:
-    """The learner took in the first answer to each query up to its position, each once, and trains on those.
+    """The learner took in the first answer to each query up to its position, each once, and trains on those; where it
+    models who answers, on all others too.
 
     Args:
         checkpoint: its folder.
@@ -136,10 +137,11 @@ def check_learner(checkpoint: Path, answers: Sequence[Row], found: Findings) -> 
     """
     state = json.loads((checkpoint / "state.json").read_text())["preferences"]
     _, num_answered, num_cant_tell, _, position = state["counts"]
+    read = {place: (query, json.loads(value)["choice"]) for place, _, query, _, value, _, _ in answers}
+    read = {place: answer for place, answer in read.items() if place <= position}
     first: dict[str, str] = {}
-    for place, _, query, _, value, _, _ in answers:
-        if place <= position:
-            first.setdefault(query, json.loads(value)["choice"])
+    for query, choice in read.values():
+        first.setdefault(query, choice)
     taken = Counter(state["answered"])
     found.lost += [f"the learner read past {query} and did not take it in" for query in first.keys() - taken.keys()]
     found.other += [f"the learner took in {query}, which has no answer" for query in taken.keys() - first.keys()]
@@ -147,11 +149,16 @@ def check_learner(checkpoint: Path, answers: Sequence[Row], found: Findings) -> 
     useful = [OUTCOMES[choice] for choice in first.values() if choice != "cant_tell"]
     counted = (num_answered, num_answered - num_cant_tell)
     _compare("the learner's counts", counted, (len(first), len(useful)), found)
+    learned = [place for place, _ in state["taken"]]
+    if state["people"] is not None:
+        useful = [OUTCOMES[choice] for _, choice in read.values() if choice != "cant_tell"]
+    _compare("answers that are learned from", (len(learned),), (len(useful),), found)
+    found.doubled += [f"answer {place} is learned from {n} times" for place, n in Counter(learned).items() if n > 1]
     name = "preferences.comparisons.outcome_Q"
     held = load_file(checkpoint / "tensors.safetensors").get(name)
     fitted = [] if held is None else held.tolist()
-    _compare("comparisons of the reward model", (len(fitted),), (len(useful),), found)
-    if len(fitted) == len(useful) and fitted != useful:
+    _compare("comparisons of the reward model", (len(fitted),), (len(learned),), found)
+    if fitted != [OUTCOMES.get(read[place][1]) for place in learned if place in read]:
         found.other.append("the reward model holds other answers than the store, or in another order")
     return position
 

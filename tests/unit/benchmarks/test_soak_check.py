@@ -87,31 +87,60 @@ def test_what_the_clients_saw_is_found(tmp_path, store):
     assert twice.faults == ["k1 was acknowledged at 1 and at 2"]
 
 
-def checkpoint(folder: Path, *, counts: list[int], answered: list[str], outcome: list[int]) -> Path:
+def checkpoint(
+    folder: Path, *, counts: list[int], answered: list[str], taken: list[int], outcome: list[int], people: Any
+) -> Path:
     folder.mkdir()
-    (folder / "state.json").write_text(json.dumps({"preferences": {"counts": counts, "answered": answered}}))
+    learned = [[place, ANSWERS[place - 1][1]] for place in taken]
+    state = {"counts": counts, "answered": answered, "taken": learned, "people": people}
+    (folder / "state.json").write_text(json.dumps({"preferences": state}))
     save_file({"preferences.comparisons.outcome_Q": np.array(outcome)}, folder / "tensors.safetensors")
     return folder
 
 
+WHOLE = [2, 2, 1, 0, 3]
+
+
 @pytest.mark.parametrize(
-    ("counts", "answered", "outcome", "side"),
+    ("counts", "answered", "taken", "outcome", "side"),
     [
-        ([2, 2, 1, 0, 3], ["q1", "q2"], [0], None),
-        ([2, 1, 0, 0, 2], ["q1"], [0], None),
-        ([2, 1, 0, 0, 3], ["q1"], [0], "lost"),
-        ([2, 2, 1, 0, 3], ["q1", "q2"], [], "lost"),
-        ([2, 2, 1, 0, 3], ["q1", "q2"], [0, 1], "doubled"),
-        ([2, 3, 1, 0, 3], ["q1", "q2"], [0, 1], "doubled"),
-        ([2, 2, 1, 0, 3], ["q1", "q1", "q2"], [0], "doubled"),
-        ([2, 2, 1, 0, 3], ["q1", "q2"], [1], "other"),
-        ([2, 2, 1, 0, 3], ["q1", "q2", "q3"], [0], "other"),
+        (WHOLE, ["q1", "q2"], [1], [0], None),
+        ([2, 1, 0, 0, 2], ["q1"], [1], [0], None),
+        ([2, 1, 0, 0, 3], ["q1"], [1], [0], "lost"),
+        (WHOLE, ["q1", "q2"], [], [], "lost"),
+        (WHOLE, ["q1", "q2"], [1], [], "lost"),
+        (WHOLE, ["q1", "q2"], [1, 2], [0, 1], "doubled"),
+        (WHOLE, ["q1", "q2"], [1], [0, 0], "doubled"),
+        ([2, 3, 1, 0, 3], ["q1", "q2"], [1], [0], "doubled"),
+        (WHOLE, ["q1", "q1", "q2"], [1], [0], "doubled"),
+        (WHOLE, ["q1", "q2"], [1], [1], "other"),
+        (WHOLE, ["q1", "q2", "q3"], [1], [0], "other"),
     ],
 )
-def test_what_a_learner_took_in_is_compared_with_the_store(tmp_path, store, counts, answered, outcome, side):
-    folder = checkpoint(tmp_path / "step-1", counts=counts, answered=answered, outcome=outcome)
+def test_what_a_learner_took_in_is_compared_with_the_store(tmp_path, store, counts, answered, taken, outcome, side):
+    parts = {"counts": counts, "answered": answered, "taken": taken, "outcome": outcome, "people": None}
+    compared(checkpoint(tmp_path / "step-1", **parts), store, counts[-1], side)
+
+
+@pytest.mark.parametrize(
+    ("taken", "outcome", "side"),
+    [
+        ([1, 2], [0, 1], None),
+        ([2, 1], [1, 0], None),
+        ([1], [0], "lost"),
+        ([1, 1], [0, 0], "doubled"),
+        ([1, 2, 2], [0, 1, 1], "doubled"),
+        ([1, 2], [1, 0], "other"),
+    ],
+)
+def test_where_it_matters_who_answers_every_answer_is_learned_from_once(tmp_path, store, taken, outcome, side):
+    parts = {"counts": WHOLE, "answered": ["q1", "q2"], "taken": taken, "outcome": outcome, "people": {}}
+    compared(checkpoint(tmp_path / "step-1", **parts), store, 3, side)
+
+
+def compared(folder: Path, store: Path, position: int, side: str | None) -> None:
     found = Findings()
-    assert soak_check.check_learner(folder, soak_check.rows(store), found) == counts[-1]
+    assert soak_check.check_learner(folder, soak_check.rows(store), found) == position
     if side is None:
         assert found == Findings()
     else:
