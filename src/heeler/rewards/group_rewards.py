@@ -21,7 +21,8 @@ that who gets little comes to count for more. `budgeted`, $\max_\pi u_0(\pi)$ wi
 Lagrangian's saddle point: each other group has a price $\mu_g \leftarrow [\mu_g + \eta_t (1 - b - u_g(\pi_t))]_+$ and
 $\lambda \propto (1, \mu)$. Both players' means over time come to the optimum (Freund and Schapire 1999; Nedić and
 Ozdaglar 2009, J. Optim. Theory Appl. 142): the last policy alone does where the best answer to the final weights is
-one policy, and else moves about it. `heeler.feedback.annotators.deciding` moves the weights.
+one policy, and else moves about it, less widely where what a group gets at present counts beside the sum.
+`heeler.feedback.annotators.deciding` moves the weights.
 
 Shapes: Q comparisons, P people, G groups, K steps of a sample, F features, T steps, N environments.
 """
@@ -50,6 +51,8 @@ _LEAST_SHARE = 0.01
 _LAPSE = 0.1
 """Share of answers taken to be random when people are put into groups, so that one slip puts nobody elsewhere."""
 _NUM_ROUNDS = 20
+_DAMPING = 2.0
+"""A policy follows its reward over some ten updates; without damping it and the weights go round each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,7 @@ class GroupingConfig:
     @property
     def deciding(self) -> DecidingConfig:
         """The rule; groups are numbered by size, so that the largest is the one that `budgeted` favours."""
-        return DecidingConfig(rule=self.rule, budget=self.budget, step=self.step)
+        return DecidingConfig(rule=self.rule, budget=self.budget, step=self.step, damping=_DAMPING)
 
     @property
     def finding(self) -> GroupsConfig:

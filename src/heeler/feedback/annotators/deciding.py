@@ -6,6 +6,11 @@ r"""Whose wish counts where groups want different things: a declared rule, as we
 - `budgeted`: one group's return is made as large as can be while every other loses at most a budget of what it could
   have: $\max_\pi J_k(\pi)$ with $J_g(\pi) \ge J_g^* - b$; prices of the others rise while they lose more (dual ascent).
 
+Where the policy follows the weights only by and by, what was gathered against a group lags behind what it gets, and the
+two go round each other. There `damping` lets how a group fares at present count beside it (the proportional part of a
+PI controller; Stooke et al. 2020, arXiv 2007.03964, for prices of costs), which is nothing where the rule is kept.
+Where the policy is the best answer to the weights at once, it would jump to and fro by that: there leave it at 0.
+
 Returns are in units in which each group's best is 1 and its return by chance 0, so that no group counts for more by
 shouting louder. The weights go into the reward, $r = \sum_g \lambda_g r_g$. Shapes: G groups.
 """
@@ -35,6 +40,8 @@ class DecidingConfig:
     """What every other group may lose under `budgeted`, as a share of what it could have."""
     step: float = 0.2
     """How far weights move at a time."""
+    damping: float = 0.0
+    """What the present counts, beside the sum of all steps; for policies that follow by and by."""
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -47,6 +54,8 @@ class DecidingConfig:
             raise ConfigError(f"budget must be between 0 and 1, got {self.budget}")
         if not 0 < self.step < math.inf:
             raise ConfigError(f"step must be > 0 and finite, got {self.step}")
+        if not 0 <= self.damping < math.inf:
+            raise ConfigError(f"damping must be >= 0 and finite, got {self.damping}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,15 +96,18 @@ def decide(config: DecidingConfig, state: Deciding, return_G: Floats, share_G: F
     if return_G.shape != state.weight_G.shape or not np.isfinite(return_G).all():
         raise DataError(f"returns: expected {len(state.weight_G)} finite numbers, one a group, got {return_G}")
     length = config.step / math.sqrt(1 + state.num_updates)
-    price_G = state.price_G
+    price_G = present_G = state.price_G
     if config.rule == "least_happy":
         price_G = price_G - length * return_G
         price_G = price_G - price_G.max()
+        present_G = price_G - config.damping * return_G
     elif config.rule == "budgeted":
         over_G = (1 - config.budget) - return_G
         over_G[config.favoured] = 0.0
         price_G = np.maximum(0.0, price_G + length * over_G)
-    return Deciding(weight_G=_weights(config, price_G, share_G), price_G=price_G, num_updates=state.num_updates + 1)
+        present_G = np.maximum(0.0, price_G + config.damping * over_G)
+    weight_G = _weights(config, present_G, share_G)
+    return Deciding(weight_G=weight_G, price_G=price_G, num_updates=state.num_updates + 1)
 
 
 def _weights(config: DecidingConfig, price_G: Floats, share_G: Floats) -> Floats:

@@ -135,7 +135,25 @@ def test_budgeted_keeps_to_the_budget_and_gives_the_favoured_the_rest(budget: fl
     assert happy[0] == pytest.approx(best(lambda r: r[0], lambda r: r[1] >= 1 - budget - 1e-9), abs=0.03)
 
 
+def followed(damping: float, rounds: int = 300) -> np.ndarray:
+    """[rounds] the share of one arm of two, of a policy that goes a twentieth of the way to the better one."""
+    config, share, policy = DecidingConfig(rule="least_happy", step=0.5, damping=damping), np.array([0.5, 0.5]), 1.0
+    state, seen = begin(config, share), np.zeros(rounds)
+    for number in range(rounds):
+        state = decide(config, state, np.array([policy, 1 - policy]), share)
+        policy += 0.05 * (float(state.weight_G[0] > 0.5) - policy)
+        seen[number] = policy
+    return seen
+
+
+def test_damping_keeps_a_policy_that_follows_by_and_by_from_going_round() -> None:
+    assert np.abs(followed(1.0)[100:200] - 0.5).max() < 0.05
+    assert np.abs(followed(0.0)[100:200] - 0.5).max() > 0.15
+
+
 def test_bad_rules_are_named() -> None:
+    with pytest.raises(ConfigError, match="damping must be >= 0"):
+        DecidingConfig(damping=-1.0)
     with pytest.raises(ConfigError, match=r"rule must be one of mean, least_happy, budgeted, got 'least'"):
         DecidingConfig(rule="least")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="budget"):
