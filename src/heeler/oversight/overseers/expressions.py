@@ -187,9 +187,12 @@ def _reader(node: ast.AST) -> Reader:
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             read = _reader(operand)
             return lambda values: np.logical_not(_yes_or_no(read(values)))
-        case ast.UnaryOp(op=op, operand=operand):
-            read, sign = _reader(operand), operator.neg if isinstance(op, ast.USub) else operator.pos
-            return lambda values: sign(_number(read(values)))
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            read = _reader(operand)
+            return lambda values: -_number(read(values))
+        case ast.UnaryOp(operand=operand):
+            read = _reader(operand)
+            return lambda values: _number(read(values))
         case ast.BinOp(left=left, op=op, right=right):
             first, second, join = _reader(left), _reader(right), _BINARY[type(op)]
             return lambda values: join(_number(first(values)), _number(second(values)))
