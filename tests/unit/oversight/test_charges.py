@@ -55,7 +55,7 @@ def learned_conduct(**settings: object) -> Conduct:
         observation, action = wandering(rng, 200)
         proposals = steps(observation, action)
         assert set(decisions(conduct.review_all(proposals))) == {"allow"}, "until it has learned"
-        conduct.learn(proposals, action, np.ones(200, bool))
+        conduct.learn(proposals, np.ones(200, bool))
     assert conduct.is_learned
     return conduct
 
@@ -83,7 +83,7 @@ def test_a_transition_that_nothing_explains_is_unexpected():
         seen[:, :2] += did
         action = np.tanh(seen[:, :2]) + 0.1 * rng.normal(size=(200, 2))
         now = steps(seen, action, previous=(before, did), is_first=np.zeros(200, bool))
-        conduct.learn(now, action, np.ones(200, bool))
+        conduct.learn(now, np.ones(200, bool))
         before, did = seen, action
     jumped = seen + 3.0
     action = np.tanh(jumped[:, :2])
@@ -96,7 +96,7 @@ def test_a_transition_that_nothing_explains_is_unexpected():
 def test_what_was_vetoed_is_not_learned_from():
     conduct = Conduct(ConductConfig(num_usual=200))
     observation, action = wandering(np.random.default_rng(0), 300)
-    conduct.learn(steps(observation, action), action, np.zeros(300, bool))
+    conduct.learn(steps(observation, action), np.zeros(300, bool))
     assert not conduct.is_learned
 
 
@@ -109,7 +109,7 @@ def test_a_run_of_which_all_is_vetoed_for_long_does_not_fill_the_memory():
         seen, action = wandering(rng, 30)
         now = steps(seen, action, previous=(before, did), is_first=np.zeros(30, bool))
         for conduct in (whole, killed):
-            conduct.learn(now, action, np.full(30, number >= 55))
+            conduct.learn(now, np.full(30, number >= 55))
             assert len(conduct.arrays().get("followed.inputs", ())) <= 200
         if number % 7 == 0:
             kept = killed.arrays()
@@ -119,7 +119,7 @@ def test_a_run_of_which_all_is_vetoed_for_long_does_not_fill_the_memory():
     seen, action = wandering(rng, 50)
     now = steps(seen, action, previous=(seen, action), is_first=np.zeros(50, bool))
     for conduct in (whole, killed):
-        conduct.learn(now, action, np.ones(50, bool))
+        conduct.learn(now, np.ones(50, bool))
         assert conduct.is_learned
     assert {name: array.tolist() for name, array in whole.arrays().items()} == {
         name: array.tolist() for name, array in killed.arrays().items()
@@ -131,7 +131,7 @@ def test_discrete_actions_are_choices_and_no_amounts():
     rng = np.random.default_rng(0)
     observation = rng.normal(size=(1000, 1))
     action = np.where(observation > 0, 2, 0)
-    conduct.learn(steps(observation, action), action, np.ones(1000, bool))
+    conduct.learn(steps(observation, action), np.ones(1000, bool))
     assert decisions(conduct.review_all(steps(np.array([[2.0]]), np.array([[1]])))) == ["veto"]
     assert decisions(conduct.review_all(steps(np.array([[2.0]]), np.array([[2]])))) == ["allow"]
 
@@ -139,7 +139,7 @@ def test_discrete_actions_are_choices_and_no_amounts():
 def test_conduct_goes_on_from_what_it_kept():
     conduct = learned_conduct()
     observation, action = wandering(np.random.default_rng(2), 50)
-    conduct.learn(steps(observation, action), action, np.ones(50, bool))
+    conduct.learn(steps(observation, action), np.ones(50, bool))
     other = Conduct(conduct.config)
     other.load(conduct.arrays())
     again = conduct.arrays()

@@ -17,13 +17,13 @@ from heeler.core.errors import ConfigError, RunError, RunHalted
 from heeler.core.named import under
 from heeler.core.verdict import Verdict
 from heeler.envs import World
-from heeler.loop.overseers.course import Course, EpisodeCount, Episodes
+from heeler.loop.overseers.course import Course, EpisodeCount, Episodes, energy_of
 from heeler.loop.overseers.objections import Objections, plain
 from heeler.loop.overseers.replacing import fitting, trusted_policy
 from heeler.loop.overseers.settings import OverseersConfig, build_team
 from heeler.loop.parts import Kept, Part
 from heeler.models.actions import CategoricalHead, action_head
-from heeler.oversight.overseers.evidence import Proposals
+from heeler.oversight.overseers.evidence import Proposals, all_allowed
 
 Figures = dict[str, float]
 
@@ -131,36 +131,44 @@ class ActionReview(Part):
         rows_n = np.arange(self._num) if rows_N is None else np.flatnonzero(rows_N)
         proposals = self._proposals(observation, proposed, rows_n)
         verdicts = self.team.review_all(proposals)
-        reviewed = self._decided(proposals, verdicts, proposed, rows_n)
+        objected = [] if all_allowed(verdicts) else [n for n, one in enumerate(verdicts) if one.decision != "allow"]
+        reviewed = self._decided(proposals, verdicts, objected, proposed, rows_n)
         self._course.take(observation, reviewed.executed, rows_n)
         if self._conduct is not None and not self._is_frozen:
-            is_usual = np.array([one.decision == "allow" for one in verdicts], bool)
-            self._conduct.learn(proposals, reviewed.executed[rows_n], is_usual)
+            is_usual = np.ones(len(verdicts), bool)
+            is_usual[objected] = False
+            self._conduct.learn(proposals, is_usual)
         self.step += len(verdicts)
         self._num_since += len(verdicts)
         return reviewed
 
     def _proposals(self, observation: np.ndarray, proposed: np.ndarray, rows_n: np.ndarray) -> Proposals:
-        is_first_n = self._episodes.episode_step[rows_n] == 0
-        self._course.energy[rows_n[is_first_n]] = 0
+        is_first_n = self._episodes.episode_step.take(rows_n) == 0
+        if is_first_n.any():
+            self._course.energy[rows_n[is_first_n]] = 0
         before = self._course.previous
+        # Copies, as what is there changes with the next step.
         return Proposals(
             step=self.step,
-            observation=observation[rows_n],
-            action=proposed[rows_n],
-            spent={name: count(proposed)[rows_n] for name, count in self._spent.items()},
-            previous=None if before is None else (before[0][rows_n], before[1][rows_n]),
+            observation=observation.take(rows_n, 0),
+            action=proposed.take(rows_n, 0),
+            spent={name: count(proposed).take(rows_n) for name, count in self._spent.items()},
+            previous=None if before is None else (before[0].take(rows_n, 0), before[1].take(rows_n, 0)),
             is_first=None if before is None else is_first_n,
             copies=rows_n,
             sums=self._course.sums,
         )
 
     def _decided(
-        self, proposals: Proposals, verdicts: list[Verdict], proposed: np.ndarray, rows_n: np.ndarray
+        self,
+        proposals: Proposals,
+        verdicts: list[Verdict],
+        places: list[int],
+        proposed: np.ndarray,
+        rows_n: np.ndarray,
     ) -> Reviewed:
         executed, vetoed, modified = proposed, np.zeros(self._num, bool), np.zeros(self._num, bool)
         halted: dict[int, Verdict] = {}
-        places = [place for place, verdict in enumerate(verdicts) if verdict.decision != "allow"]
         if not places:
             return Reviewed(executed, vetoed, modified, halted)
         executed = proposed.copy()
@@ -188,7 +196,7 @@ class ActionReview(Part):
         }
         return counters | {
             "steps": lambda _: episodes.episode_step + 1.0,
-            "energy": lambda proposed: self._course.energy + np.square(proposed.astype(np.float64)).sum(1),
+            "energy": lambda proposed: self._course.energy + energy_of(proposed),
             "seconds": lambda _: np.full(num, self._times_s()[0]),
             "compute": lambda _: np.full(num, self._times_s()[1]),
             "money": lambda _: np.full(num, self._times_s()[1] / 3600 * self.config.money_per_hour),

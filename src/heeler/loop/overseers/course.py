@@ -65,8 +65,14 @@ class Course:
 
     def take(self, observation: np.ndarray, executed: np.ndarray, rows_n: np.ndarray) -> None:
         """A step of the copies `rows_n`, as it is carried out; of the others' numbers nothing is taken."""
-        self.energy[rows_n] += np.square(executed[rows_n].astype(np.float64)).sum(1)
+        self.energy[rows_n] += energy_of(executed.take(rows_n, 0))
         if self.previous is None:
             self.previous = (np.zeros_like(observation), np.zeros_like(executed))
         for mine, given in zip(self.previous, (observation, executed), strict=True):
-            mine[rows_n] = given[rows_n]
+            mine[rows_n] = given.take(rows_n, 0)
+
+
+def energy_of(action: np.ndarray) -> np.ndarray:
+    """[N] squared actions, summed over each of [N, A]."""
+    exact = action.astype(np.float64)
+    return np.einsum("na,na->n", exact, exact)

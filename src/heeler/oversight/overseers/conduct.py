@@ -10,7 +10,7 @@ Shapes: N copies, B steps, I input numbers, J outcome numbers, F features.
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -65,11 +65,7 @@ class Expectation:
 
     def __init__(self, arrays: Mapping[str, Floats]) -> None:
         self._arrays = dict(arrays)
-        self._waves = _Waves(arrays)
-        num_outcomes = len(arrays["precision"])
-        whiten_JJ = np.linalg.cholesky(arrays["precision"]) / num_outcomes**0.5
-        self._whiten_JJ = whiten_JJ.astype(np.float32)
-        self._weights_FJ = arrays["weights"].astype(np.float32)
+        self._pass = _Pass([self._arrays])
 
     @classmethod
     def fit(cls, inputs_BI: np.ndarray, outcomes_BJ: np.ndarray, *, share: float, seed: int = 0) -> "Expectation":
@@ -97,7 +93,7 @@ class Expectation:
             "directions": rng.standard_normal((inputs.shape[1], _NUM_FEATURES)) / max(1, inputs.shape[1]) ** 0.5,
             "phases": rng.uniform(-1, 1, _NUM_FEATURES),
         }
-        features = _Waves(arrays)(inputs).astype(np.float64)
+        features = _Waves([arrays])(inputs).astype(np.float64)
         gram = features.T @ features + _RIDGE * len(features) * np.eye(features.shape[1])
         arrays["weights"] = np.asarray(np.linalg.solve(gram, features.T @ outcomes), np.float64)
         residual = outcomes - features @ arrays["weights"]
@@ -115,9 +111,7 @@ class Expectation:
 
     def distance(self, inputs_BI: np.ndarray, outcomes_BJ: np.ndarray) -> Singles:
         """[B] how far outcomes are from what is expected, in spreads; 1 is usual. Infinite where a number is none."""
-        residual_BJ = outcomes_BJ - self._waves(inputs_BI) @ self._weights_FJ
-        distance_B = np.sqrt(np.square(residual_BJ @ self._whiten_JJ).sum(1))
-        return np.where(np.isfinite(distance_B), distance_B, np.inf)
+        return self._pass(inputs_BI, outcomes_BJ)[:, 0]
 
     def arrays(self) -> dict[str, Floats]:
         """All that it is."""
@@ -125,27 +119,76 @@ class Expectation:
 
 
 class _Waves:
-    """[B, 1 + I + F] of [B, I]: a constant, the inputs, and random waves of them."""
+    """[B, 1 + I + K · F] of [B, I]: a constant, the inputs, and random waves of each of K parts of them.
 
-    def __init__(self, arrays: Mapping[str, Floats]) -> None:
-        self._shift, self._scale, self._directions_IF, self._phases = (
-            arrays[name].astype(np.float32) for name in ("shift", "scale", "directions", "phases")
+    Args:
+        parts: K expectations' arrays, each of inputs of its own, which stand side by side.
+    """
+
+    def __init__(self, parts: Sequence[Mapping[str, Floats]]) -> None:
+        self._shift, self._scale, self._phases = (
+            np.concatenate([part[name] for part in parts]).astype(np.float32) for name in ("shift", "scale", "phases")
         )
+        self._directions = _blocks([part["directions"] for part in parts])
 
     def __call__(self, inputs_BI: np.ndarray) -> Singles:
         num, num_inputs = inputs_BI.shape
-        features = np.ones((num, 1 + num_inputs + _NUM_FEATURES), np.float32)
-        plain_BI = features[:, 1 : 1 + num_inputs]
+        features = np.empty((num, 1 + num_inputs + len(self._phases)), np.float32)
+        features[:, 0] = 1.0
+        plain_BI, waves_BF = features[:, 1 : 1 + num_inputs], features[:, 1 + num_inputs :]
         np.multiply(inputs_BI - self._shift, self._scale, out=plain_BI)
         np.maximum(np.minimum(plain_BI, 10, out=plain_BI), -10, out=plain_BI)
-        np.tanh(plain_BI @ self._directions_IF + self._phases, out=features[:, 1 + num_inputs :])
+        turned_BF = plain_BI @ self._directions
+        turned_BF += self._phases
+        np.tanh(turned_BF, out=waves_BF)
         return features
+
+
+class _Pass:
+    """Distances by K expectations, reckoned together: one pass over a step takes half as long as two.
+
+    Args:
+        parts: the expectations' arrays. The inputs of each stand side by side, and so do the outcomes.
+    """
+
+    def __init__(self, parts: Sequence[Mapping[str, Floats]]) -> None:
+        self._waves = _Waves(parts)
+        sizes = [len(part["precision"]) for part in parts]
+        self._starts = np.cumsum([0, *sizes[:-1]])
+        whiten = [np.linalg.cholesky(part["precision"]) / num**0.5 for part, num in zip(parts, sizes, strict=True)]
+        self._whiten_JJ = _blocks(whiten)
+        # As `_Waves` orders its features: the constants, then all inputs, then all waves.
+        weights = [part["weights"] @ own for part, own in zip(parts, whiten, strict=True)]
+        plain = [own[1:-_NUM_FEATURES] for own in weights]
+        constants = np.concatenate([own[0] for own in weights])[None].astype(np.float32)
+        waves = [own[-_NUM_FEATURES:] for own in weights]
+        self._weights_FJ = np.concatenate((constants, _blocks(plain), _blocks(waves)))
+
+    def __call__(self, inputs_BI: np.ndarray, outcomes_BJ: np.ndarray) -> Singles:
+        """[B, K]; infinite where a number is none."""
+        residual_BJ = outcomes_BJ @ self._whiten_JJ
+        residual_BJ -= self._waves(inputs_BI) @ self._weights_FJ
+        np.multiply(residual_BJ, residual_BJ, out=residual_BJ)
+        distance_BK = np.sqrt(np.add.reduceat(residual_BJ, self._starts, axis=1))
+        distance_BK[~np.isfinite(distance_BK)] = np.inf
+        return distance_BK
+
+
+def _blocks(parts: Sequence[Floats]) -> Singles:
+    """Matrices along a diagonal, and nothing beside them."""
+    whole = np.zeros(np.sum([part.shape for part in parts], axis=0), np.float32)
+    row = column = 0
+    for part in parts:
+        num_rows, num_columns = part.shape
+        whole[row : row + num_rows, column : column + num_columns] = part
+        row, column = row + num_rows, column + num_columns
+    return whole
 
 
 class Conduct:
     """Learns what is usual while it watches, and objects to what is not.
 
-    It learns from what was carried out (`learn`) and judges what is proposed. A single step or text, which has nothing
+    It judges what is proposed, and learns from what of it was carried out (`learn`). A single step or text, which has nothing
     before it, is judged by its action alone; a text, or a step before anything was learned, is allowed.
 
     Args:
@@ -159,7 +202,9 @@ class Conduct:
         self.name, self.config = name, config or ConductConfig()
         self._of_action: Expectation | None = None
         self._of_what_follows: Expectation | None = None
+        self._judge: _Judge | None = None
         self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
+        self._latest: tuple[Proposals, _Step] | None = None
 
     @property
     def is_learned(self) -> bool:
@@ -176,57 +221,40 @@ class Conduct:
     def review_all(self, proposals: Proposals) -> list[Verdict]:
         """Judge N steps."""
         verdicts = [ALLOW] * len(proposals)
-        if self._of_action is None:
-            return verdicts
-        seen, action = _singles(proposals.observation), self._coded(proposals.action)
-        self._judge(verdicts, "action", self._of_action, seen, action, np.ones(len(seen), bool))
-        if self._of_what_follows is not None and proposals.previous is not None and proposals.is_first is not None:
-            before, did = proposals.previous
-            inputs = np.concatenate((_singles(before), self._coded(did)), 1)
-            self._judge(verdicts, "transition", self._of_what_follows, inputs, seen, ~proposals.is_first)
+        if self._judge is not None:
+            for what, number, distance, limit in self._judge.unexpected(self._step(proposals)):
+                if verdicts[number] is ALLOW:
+                    reason = f"unexpected {what}: {distance:.3g} spreads from what is usual, {limit:.3g} is the most"
+                    told = {"what": what, "distance": distance if math.isfinite(distance) else None, "limit": limit}
+                    verdicts[number] = Verdict(decision="veto", reason=reason, evidence=told)
         return verdicts
 
-    def learn(self, proposals: Proposals, executed: np.ndarray, is_usual: np.ndarray) -> None:
-        """Take in a step as it was carried out.
+    def learn(self, proposals: Proposals, is_usual: np.ndarray) -> None:
+        """Take in a step that is carried out.
 
         Args:
             proposals: of the step.
-            executed: [N, A] what was done.
-            is_usual: [N] bool: it was the agent's own doing, and nobody objected.
+            is_usual: [N] bool: what was proposed is done, and nobody objected.
         """
-        seen = _singles(proposals.observation)
-        self._seen.add(seen[is_usual], self._coded(executed[is_usual]))
-        if proposals.previous is not None and proposals.is_first is not None:
-            before, did = proposals.previous
-            follows = ~proposals.is_first
-            inputs = np.concatenate((_singles(before), self._coded(did)), 1)
-            self._followed.add(inputs[follows], seen[follows])
+        step = self._step(proposals)
+        self._seen.add(step.seen, step.action, is_usual)
+        self._followed.add(step.before, step.seen, step.follows)
         if len(self._seen) >= self.config.num_usual:
             self._fit()
+
+    def _step(self, proposals: Proposals) -> "_Step":
+        """The step in numbers; that which was judged last is not read anew to be learned from."""
+        if self._latest is None or self._latest[0] is not proposals:
+            self._latest = (proposals, _Step(proposals, self._coded))
+        return self._latest[1]
 
     def _fit(self) -> None:
         share = self.config.share
         self._of_action = Expectation.fit(*self._seen.joined(), share=share)
         if len(self._followed) >= self.config.num_usual // 2:
             self._of_what_follows = Expectation.fit(*self._followed.joined(), share=share, seed=1)
+        self._judge = _Judge(self._of_action, self._of_what_follows, self.config.margin)
         self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
-
-    def _judge(
-        self,
-        verdicts: list[Verdict],
-        what: str,
-        expected: Expectation,
-        inputs: Singles,
-        outcomes: Singles,
-        counts: np.ndarray,
-    ) -> None:
-        distance, limit = expected.distance(inputs, outcomes), self.config.margin * expected.limit
-        for number in np.flatnonzero((distance > limit) & counts).tolist():
-            if verdicts[number] is ALLOW:
-                far = float(distance[number])
-                reason = f"unexpected {what}: {far:.3g} spreads from what is usual, {limit:.3g} is the most"
-                told = {"what": what, "distance": far if math.isfinite(far) else None, "limit": limit}
-                verdicts[number] = Verdict(decision="veto", reason=reason, evidence=told)
 
     def _coded(self, action: np.ndarray) -> Singles:
         """[B, J]: continuous actions as they are, discrete ones by a column for each choice."""
@@ -256,10 +284,72 @@ class Conduct:
 
         self._of_action = Expectation(part("action.")) if part("action.") else None
         self._of_what_follows = Expectation(part("follows.")) if part("follows.") else None
+        self._judge = _Judge(self._of_action, self._of_what_follows, self.config.margin) if self._of_action else None
         self._seen, self._followed = _Rows(self.config.num_usual), _Rows(self.config.num_usual)
         for rows, prefix in ((self._seen, "seen."), (self._followed, "followed.")):
             if kept := part(prefix):
-                rows.add(kept["inputs"], kept["outcomes"])
+                rows.add(kept["inputs"], kept["outcomes"], np.ones(len(kept["inputs"]), bool))
+
+
+class _Step:
+    """A step of N copies in numbers side by side: what was seen before and done then, what is seen, what is proposed.
+
+    Args:
+        proposals: the step.
+        coded: [N, J] of actions [N, A].
+    """
+
+    def __init__(self, proposals: Proposals, coded: Callable[[np.ndarray], Singles]) -> None:
+        action_NJ, (N, num_seen) = coded(proposals.action), proposals.observation.shape
+        self.start = num_seen + action_NJ.shape[1]
+        """Where what is seen now begins."""
+        self.end = self.start + num_seen
+        self.row_NI = np.empty((N, 2 * self.start), np.float32)
+        self.before, self.seen = self.row_NI[:, : self.start], self.row_NI[:, self.start : self.end]
+        self.action = self.row_NI[:, self.end :]
+        self.seen[:], self.action[:] = proposals.observation, action_NJ
+        self.follows = np.zeros(N, bool)
+        """[N] bool: there is a step before it in its episode."""
+        if proposals.previous is None or proposals.is_first is None:
+            self.before[:] = 0
+            return
+        before, did = proposals.previous
+        self.before[:, :num_seen], self.before[:, num_seen:] = before, coded(did)
+        self.follows = ~proposals.is_first
+        if not self.follows.all():
+            self.before[proposals.is_first] = 0
+
+
+class _Judge:
+    """What is further than all but a few usual steps from what is expected.
+
+    Args:
+        of_action: by what is seen.
+        of_what_follows: by what was seen and done before; None where too little was seen for that.
+        margin: so many times the limit of each is too far.
+    """
+
+    def __init__(self, of_action: Expectation, of_what_follows: Expectation | None, margin: float) -> None:
+        expected = [one for one in (of_what_follows, of_action) if one is not None]
+        self._pass = _Pass([one.arrays() for one in expected])
+        self._limit_K = margin * np.array([one.limit for one in expected])
+        self._knows_what_follows = of_what_follows is not None
+
+    def unexpected(self, step: _Step) -> list[tuple[str, int, float, float]]:
+        """What, in which copy, how far, and from where on it is too far; actions first."""
+        inputs, outcomes = (0, step.start) if self._knows_what_follows else (step.start, step.end)
+        distance_NK = self._pass(step.row_NI[:, inputs : step.end], step.row_NI[:, outcomes:])
+        far_NK = distance_NK > self._limit_K
+        if not far_NK.any():
+            return []
+        if self._knows_what_follows:
+            far_NK[:, 0] &= step.follows
+        names = ("transition", "action")[-len(self._limit_K) :]
+        return [
+            (names[place], number, float(distance_NK[number, place]), float(self._limit_K[place]))
+            for place in reversed(range(len(names)))
+            for number in np.flatnonzero(far_NK[:, place]).tolist()
+        ]
 
 
 class _Rows:
@@ -275,8 +365,10 @@ class _Rows:
     def __len__(self) -> int:
         return min(self._count, self._most)
 
-    def add(self, inputs_BI: Singles, outcomes_BJ: Singles) -> None:
-        """Take in steps."""
+    def add(self, inputs_BI: Singles, outcomes_BJ: Singles, counts_B: np.ndarray) -> None:
+        """Take in those steps that count."""
+        if not counts_B.all():
+            inputs_BI, outcomes_BJ = inputs_BI[counts_B], outcomes_BJ[counts_B]
         if not len(inputs_BI):
             return
         self._parts.append((inputs_BI, outcomes_BJ))

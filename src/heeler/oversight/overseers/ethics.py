@@ -113,7 +113,7 @@ class Ethics:
             broken: dict[int, bool | str]
             if rule.condition is not None:
                 holds = rule.condition.holds(values, len(proposals))
-                broken = dict.fromkeys(np.flatnonzero(holds).tolist(), True)
+                broken = dict.fromkeys(np.flatnonzero(holds).tolist(), True) if holds.any() else {}
             else:
                 broken = {number: rule.is_broken(proposals.row(number)) for number in range(len(proposals))}
             for number, said in broken.items():

@@ -6,8 +6,8 @@ Shapes: N copies of a world, O observation numbers, A action numbers.
 import itertools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, Self, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def all_allowed(verdicts: Sequence[Verdict]) -> bool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
-    """One step that an agent proposes, or one text."""
+    """One step that an agent proposes, or one text: to be looked at, and not to be written to."""
 
     step: int = 0
     """Environment steps of the run so far, over all copies; 0 for texts."""
@@ -37,15 +37,15 @@ class Evidence:
     sample: TextSample | None = None
     """The text with what it answers; None for steps."""
 
-    def to_look_at(self) -> Self:
-        """The same, for whoever may look and not touch."""
-        seen = {"observation": self.observation, "action": self.action}
-        return replace(self, **{name: _fixed(array) for name, array in seen.items() if array is not None})
+    def __post_init__(self) -> None:
+        for name in ("observation", "action"):
+            if (array := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _fixed(array))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Proposals:
-    """One step of all copies of a world, before it is carried out."""
+    """One step of all copies of a world, before it is carried out: to be looked at, and not to be written to."""
 
     step: int
     """Environment steps of the run so far, over all copies."""
@@ -68,13 +68,12 @@ class Proposals:
     def __len__(self) -> int:
         return len(self.action)
 
-    def to_look_at(self) -> Self:
-        """The same, for whoever may look and not touch."""
-        changes: dict[str, Any] = {"observation": _fixed(self.observation), "action": _fixed(self.action)}
-        changes["spent"] = {name: _fixed(values) for name, values in self.spent.items()}
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "observation", _fixed(self.observation))
+        object.__setattr__(self, "action", _fixed(self.action))
+        object.__setattr__(self, "spent", {name: _fixed(values) for name, values in self.spent.items()})
         if self.previous is not None:
-            changes["previous"] = (_fixed(self.previous[0]), _fixed(self.previous[1]))
-        return replace(self, **changes)
+            object.__setattr__(self, "previous", (_fixed(self.previous[0]), _fixed(self.previous[1])))
 
     def row(self, number: int) -> Evidence:
         """The step of one copy."""

@@ -242,7 +242,7 @@ def _compared(op: ast.cmpop, left: Any, right: Any) -> Any:
         if not (isinstance(left, str) and isinstance(right, str) and isinstance(op, ast.Eq | ast.NotEq)):
             raise TypeError("a text is compared with a text, by == or !=")
         return np.bool_(_COMPARE[type(op)](left, right))
-    return _COMPARE[type(op)](_number(left), _number(right))
+    return _COMPARE[type(op)](_known_number(left), _known_number(right))
 
 
 def _yes_or_no(value: Any) -> np.ndarray:
@@ -256,6 +256,12 @@ def _number(value: Any) -> Any:
     found = np.asarray(value)
     if found.dtype.kind not in "iufb":
         raise TypeError(f"expected numbers, got {type(value).__name__}")
+    return found
+
+
+def _known_number(value: Any) -> Any:
+    """A number that is compared; whatever is reckoned from one that is none is none itself, and is found here."""
+    found = _number(value)
     if found.dtype.kind == "f" and np.isnan(found).any():
         raise ValueError("a number is none (nan)")
     return found

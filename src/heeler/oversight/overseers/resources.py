@@ -75,7 +75,8 @@ class Resources:
             if budget.name not in proposals.spent:
                 raise DataError(_unknown(budget.name, list(proposals.spent)))
             spent = proposals.spent[budget.name]
-            for number in np.flatnonzero(~(spent <= budget.limit)).tolist():
+            is_within = spent <= budget.limit
+            for number in () if is_within.all() else np.flatnonzero(~is_within).tolist():
                 if verdicts[number] is ALLOW:
                     verdicts[number] = _overdrawn(budget, float(spent[number]))
         return verdicts

@@ -72,31 +72,32 @@ class Team:
 
     def review(self, evidence: Evidence) -> Verdict:
         """One verdict on one step or text."""
-        seen = evidence.to_look_at()
-        given = [self._ask(one, lambda one=one: [one.review(seen)], 1)[0] for one in self.overseers]
-        return decide(self.quorum, self.names, given)
+        given = [self._ask(one, lambda one=one: [one.review(evidence)], 1) for one in self.overseers]
+        return self._decided(given, 1)[0]
 
     def review_all(self, proposals: Proposals) -> list[Verdict]:
         """One verdict on each of N steps."""
-        num, seen = len(proposals), proposals.to_look_at()
-        asked = zip(self.overseers, self._in_batches, strict=True)
-        given = [self._ask(one, lambda one=one, batch=batch: _of_all(one, seen, batch), num) for one, batch in asked]
+        num, asked = len(proposals), zip(self.overseers, self._in_batches, strict=True)
+        given = [
+            self._ask(one, lambda one=one, batch=batch: _of_all(one, proposals, batch), num) for one, batch in asked
+        ]
+        return self._decided(given, num)
+
+    def _decided(self, given: Sequence[Sequence[Verdict]], num: int) -> list[Verdict]:
         if all(map(all_allowed, given)):
             return [ALLOW] * num
+        for name, verdicts in zip(self.names, given, strict=True):
+            self.objections[name] += sum(verdict.decision != "allow" for verdict in verdicts)
         return [decide(self.quorum, self.names, verdicts) for verdicts in zip(*given, strict=True)]
 
     def _ask(self, overseer: Overseer, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
         name = overseer.name
         if self._resting[name] > 0:
             self._resting[name] -= 1
-            verdicts: Sequence[Verdict] = [_failed(name, "it took too long lately and is not asked for now")] * num
-        elif name in self._hanging and not self._hanging[name].is_set():
-            verdicts = [_failed(name, "it still has not answered what it was asked before")] * num
-        else:
-            verdicts = self._answer(overseer, call, num)
-        if not all_allowed(verdicts):
-            self.objections[name] += sum(verdict.decision != "allow" for verdict in verdicts)
-        return verdicts
+            return [_failed(name, "it took too long lately and is not asked for now")] * num
+        if name in self._hanging and not self._hanging[name].is_set():
+            return [_failed(name, "it still has not answered what it was asked before")] * num
+        return self._answer(overseer, call, num)
 
     def _answer(self, overseer: Overseer, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:
         name = overseer.name
