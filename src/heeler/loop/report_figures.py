@@ -13,6 +13,7 @@ from heeler.loop.report_data import Labels, ReportData, SegmentReturns
 from heeler.loop.report_groups import group_charts
 from heeler.loop.report_honesty import honesty_charts
 from heeler.loop.report_imitation import imitation_charts
+from heeler.loop.report_limits import limit_charts, limited_figures
 from heeler.loop.words import OWN_MEANS, number
 
 _NORMAL_95 = 1.96
@@ -26,6 +27,7 @@ def charts(data: ReportData) -> dict[str, list[Chart]]:
         "Groups": group_charts(data.groups, data.rows, data.step),
         "Honesty, drawn": honesty_charts(data.honesty),
         "Learning": [return_chart(data), *count_charts(data), reward_chart(data), correlation_chart(data)],
+        "Limits": limit_charts(data),
         "Demonstrations": imitation_charts(data),
         "Reward model": [
             accuracy_chart(data),
@@ -38,7 +40,7 @@ def charts(data: ReportData) -> dict[str, list[Chart]]:
         "Time": [time_chart(data)],
     }
     found = {name: [chart for chart in some if chart is not None] for name, some in sections.items()}
-    for chart in found.get("Learning", []):
+    for chart in (*found.get("Learning", []), *found.get("Limits", [])):
         mark_restart(chart, data)
     return {name: some for name, some in found.items() if some}
 
@@ -84,7 +86,8 @@ def return_chart(data: ReportData) -> Chart | None:
 
 def count_charts(data: ReportData) -> list[Chart]:
     """What the world counts in an episode, such as landed backflips."""
-    names = dict.fromkeys(name for row in data.rows for name in row if name.endswith("_mean") and name not in OWN_MEANS)
+    shown = OWN_MEANS | limited_figures(data)
+    names = dict.fromkeys(name for row in data.rows for name in row if name.endswith("_mean") and name not in shown)
     charts: list[Chart] = []
     for name in names:
         rows, words = rows_with(data.rows, name), name.removesuffix("_mean").replace("_", " ")

@@ -118,12 +118,13 @@ def _shaping_notes(data: ReportData) -> list[str]:
 def _tiles(data: ReportData) -> str:
     tiles: list[tuple[str, str, str]] = []
     if data.evaluation is not None:
-        episodes = f"mean of {data.evaluation.num_episodes} fresh episodes"
+        num = data.evaluation.num_episodes
+        episodes = f"mean of {num} fresh episodes" if num > 1 else "one fresh episode"
         for name, interval in data.evaluation.figures.items():
             title = name.replace("_", " ").capitalize()
-            tiles.append((title, number(interval.mean), f"{_between(interval)}, {episodes}"))
+            tiles.append((title, number(interval.mean), f"{_between(interval, num)}{episodes}"))
         interval = data.evaluation.episode_return
-        tiles.append(("True return", number(interval.mean), f"{_between(interval)}, {episodes}"))
+        tiles.append(("True return", number(interval.mean), f"{_between(interval, num)}{episodes}"))
     if data.config.preferences is not None:
         budget = data.config.preferences.schedule.budget
         tiles.append(("Labels used", f"{data.last('labels_used') or 0:,.0f}", f"of a budget of {budget:,}"))
@@ -205,5 +206,6 @@ def _setting(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _between(interval: Interval) -> str:
-    return f"95 % interval {number(interval.low)} to {number(interval.high)}"
+def _between(interval: Interval, num_episodes: int) -> str:
+    """Nothing of one episode, which tells nothing of chance."""
+    return f"95 % interval {number(interval.low)} to {number(interval.high)}, " if num_episodes > 1 else ""

@@ -15,9 +15,10 @@ from heeler.cli import main
 from heeler.core.errors import RunError
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.rundir import RunDirectory
+from heeler.envs import EnvConfig
 from heeler.feedback.stores import open_store
 from heeler.loop import report_data
-from heeler.loop.config import from_dict, to_dict
+from heeler.loop.config import LimitsConfig, from_dict, to_dict
 from heeler.loop.evaluations import evaluate_run
 from heeler.loop.online import OnlineRun
 from heeler.loop.reading import newest_sound_checkpoint, policy_of, preference_model
@@ -26,6 +27,7 @@ from heeler.loop.report_chart import MAX_POINTS, rows_with
 from heeler.loop.report_data import gather
 from heeler.loop.report_figures import charts, reliability_chart
 from heeler.loop.running import run
+from heeler.safety.costs import CostConfig
 from tests.unit.loop.tiny import tiny_ppo, tiny_preferences
 
 
@@ -160,6 +162,35 @@ def test_a_run_on_the_true_reward_shows_what_it_has(ppo_run: Path, tmp_path: Pat
     assert set(page.charts) == {"return", "time"}
     assert "Labels used" not in page.words
     assert len(page.all("img")) == 2
+
+
+def test_costs_stand_beside_their_budgets(tmp_path: Path) -> None:
+    costs = (CostConfig(name="lava", budget=0.5), CostConfig(name="side_effects", budget=1e9, per="step"))
+    config = replace(
+        tiny_ppo(),
+        env=EnvConfig(id="LavaGrid", num_envs=4),
+        limits=LimitsConfig.of("ppo_lagrangian", costs),
+        num_evaluation_episodes=1,
+    )
+    run(config, tmp_path / "run")
+    page = Page(write_report(tmp_path / "run"))
+    charts, row = page.charts, RunDirectory(tmp_path / "run").metrics()[-1]
+    assert "Limits" in page.texts["h2"]
+    within = charts["cost-lava"]
+    curves = {trace["name"]: trace["y"] for trace in within["traces"]}
+    assert curves["budget"] == [0.5, 0.5]
+    assert curves["each update"][-1] == pytest.approx(row["cost_lava_level"], rel=1e-5)
+    assert curves["latest 100 episodes"][-1] == pytest.approx(row["cost_lava_mean"], rel=1e-5)
+    over = f"{row['cost_lava_episodes_over']:,.0f} of {row['episodes']:,.0f} episodes were over it"
+    assert over in page.words
+    assert "budget" not in {trace["name"] for trace in charts["cost-side_effects"]["traces"]}, (
+        "far above what there was"
+    )
+    weighed = {trace["name"]: trace["y"] for trace in charts["multipliers"]["traces"]}
+    assert weighed["lava"][-1] == pytest.approx(row["multiplier_lava"], rel=1e-5, abs=1e-9)
+    assert "cost_lava_mean" not in charts, "shown once"
+    assert "one fresh episode" in page.words
+    assert "95 % interval" not in " ".join(page.texts["dd"]), "one episode tells nothing of chance"
 
 
 def test_a_run_under_way_says_how_far_it_is(tmp_path: Path) -> None:

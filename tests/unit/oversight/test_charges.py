@@ -93,6 +93,33 @@ def test_a_transition_that_nothing_explains_is_unexpected():
     assert decisions(first).count("veto") == 0, "an episode begins: nothing led there"
 
 
+def test_what_is_expected_together_is_what_each_expectation_says_alone():
+    conduct = Conduct(ConductConfig(num_usual=2000))
+    rng = np.random.default_rng(0)
+    before, did = wandering(rng, 200)
+    for _ in range(12):
+        seen = np.roll(before, 1, axis=1) + 0.1 * rng.normal(size=(200, 3))
+        action = np.tanh(seen[:, :2]) + 0.1 * rng.normal(size=(200, 2))
+        now = steps(seen, action, previous=(before, did), is_first=np.zeros(200, bool))
+        conduct.learn(now, np.ones(200, bool))
+        before, did = wandering(rng, 200)
+    arrays = conduct.arrays()
+    of_action, of_what_follows = (
+        Expectation({key.removeprefix(part): one for key, one in arrays.items() if key.startswith(part)})
+        for part in ("action.", "follows.")
+    )
+    here, (there, action) = (before[:5], did[:5]), wandering(rng, 5)
+    is_first = np.array([True, *[False] * 4])
+    told = conduct.review_all(steps(there, action, previous=here, is_first=is_first))
+    assert decisions(told) == ["allow", *["veto"] * 4], "nothing led to a first step"
+    distance = of_what_follows.distance(np.concatenate(here, 1), there)
+    assert {one.evidence["what"] for one in told[1:]} == {"transition"}
+    assert [one.evidence["distance"] for one in told[1:]] == pytest.approx(distance[1:], rel=1e-4)
+    told = conduct.review_all(steps(there, action + 2, previous=here, is_first=is_first))
+    assert {one.evidence["what"] for one in told} == {"action"}
+    assert [one.evidence["distance"] for one in told] == pytest.approx(of_action.distance(there, action + 2), rel=1e-4)
+
+
 def test_what_was_vetoed_is_not_learned_from():
     conduct = Conduct(ConductConfig(num_usual=200))
     observation, action = wandering(np.random.default_rng(0), 300)

@@ -188,7 +188,7 @@ def _blocks(parts: Sequence[Floats]) -> Singles:
 class Conduct:
     """Learns what is usual while it watches, and objects to what is not.
 
-    It judges what is proposed, and learns from what of it was carried out (`learn`). A single step or text, which has nothing
+    It judges what is proposed, and learns from what of it was carried out (`learn`). A single step, which has nothing
     before it, is judged by its action alone; a text, or a step before anything was learned, is allowed.
 
     Args:

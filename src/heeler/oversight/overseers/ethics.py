@@ -96,6 +96,8 @@ class Ethics:
         self.rules = tuple(sorted(rules, key=lambda rule: rule.decision != "halt"))
         # Conditions only compute; a function, a judge or a test of texts may do anything.
         self.is_bounded = all(rule.condition is not None for rule in rules)
+        # What no condition reads is not laid out at every step.
+        self._reads = frozenset[str]().union(*(rule.reads for rule in rules if rule.condition)) & _OF_ALL.keys()
 
     def review(self, evidence: Evidence) -> Verdict:
         """Judge a step or a text by every rule."""
@@ -108,7 +110,7 @@ class Ethics:
     def review_all(self, proposals: Proposals) -> list[Verdict]:
         """Judge N steps; conditions look at all of them at once."""
         verdicts = [ALLOW] * len(proposals)
-        values = _values_of_all(proposals)
+        values = {name: _OF_ALL[name](proposals) for name in self._reads}
         for rule in self.rules:
             broken: dict[int, bool | str]
             if rule.condition is not None:
@@ -274,10 +276,10 @@ def _values_of(evidence: Evidence) -> dict[str, Any]:
     return values
 
 
-def _values_of_all(proposals: Proposals) -> dict[str, Any]:
-    return {
-        "step": np.array(proposals.step),
-        "spent": proposals.spent,
-        "observation": proposals.observation.T,
-        "action": proposals.action.T,
-    }
+_OF_ALL: Mapping[str, Callable[[Proposals], Any]] = {
+    "step": lambda proposals: np.array(proposals.step),
+    "spent": lambda proposals: proposals.spent,
+    "observation": lambda proposals: proposals.observation.T,
+    "action": lambda proposals: proposals.action.T,
+}
+"""What a condition reads of N steps."""
