@@ -22,9 +22,8 @@ def limit_charts(data: ReportData) -> list[Chart]:
 
 def limited_figures(data: ReportData) -> set[str]:
     """Names of the metrics that these charts show."""
-    return (
-        set() if data.config.limits is None else {f"{cost_figure(one.name)}_mean" for one in data.config.limits.costs}
-    )
+    costs = () if data.config.limits is None else data.config.limits.costs
+    return {f"{cost_figure(cost.name)}_mean" for cost in costs}
 
 
 def _cost_chart(data: ReportData, cost: CostConfig) -> Chart | None:

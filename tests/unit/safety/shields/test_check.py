@@ -272,11 +272,12 @@ def test_the_policy_itself_may_go_on():
 class Detour(Rail):
     """Two metres wide: a second number of the action moves sideways, where the wall in the middle does not reach.
 
-    Forward pays; the block is from 2 on, as long as the body is within half a metre of the middle.
+    Forward pays; the block is from 2 on, as long as the body is within `half_width` of the middle.
     """
 
-    def __init__(self, num_envs: int) -> None:
+    def __init__(self, num_envs: int, half_width: float = 0.5) -> None:
         super().__init__(num_envs, discrete=False)
+        self.half_width = half_width
         self.single_action_space = Box(-1.0, 1.0, (2,), np.float32)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.single_observation_space = Box(-100.0, 100.0, (2,), np.float32)
@@ -285,7 +286,7 @@ class Detour(Rail):
         # Here `speed` is the place across: nothing has momentum.
         self.place += 0.25 * actions[:, 0]
         self.speed += 0.25 * actions[:, 1]
-        self.cost[:, 0] = (np.abs(self.speed) < 0.5) & (self.place >= 2.0) & (self.place < 3.0)
+        self.cost[:, 0] = (np.abs(self.speed) < self.half_width) & (self.place >= 2.0) & (self.place < 3.0)
         observation[:] = self._seen()
         return 0.25 * actions[:, 0].astype(np.float64), np.zeros(self.num_envs, bool)
 
@@ -312,6 +313,22 @@ def test_foresight_leads_round_what_a_check_alone_stops_in_front_of(foresight: i
         assert (world.place[:3] > 8).all()
     else:
         assert (world.place[:3] < 2).all()
+
+
+def test_what_takes_long_to_go_round_is_not_waited_for():
+    """Ten steps sideways past a block, of twelve that are foreseen: to wait a little and then drive on only seems safe
+    where what follows is not foreseen as far."""
+    world = Detour(2, half_width=2.5)
+    world.reset(seed=0)
+    seen = world.put(np.zeros(2), np.array([0.1, -0.4]))
+    config = ShieldConfig(fallback=FallbackConfig(kind="action", action=(0.0, 0.0)), check=CheckConfig(foresight=12))
+    shield = Shield(config, world, lambda num: Detour(num, half_width=2.5))
+    cost = 0.0
+    for _ in range(60):
+        seen, _, _, _, infos = world.step(shield.act(proposing(world, [1.0, 0.0]), seen, None).executed_NA)
+        cost += infos["cost"].sum()
+    assert cost == 0
+    assert (world.place > 5).all()
 
 
 def test_ends_may_be_refused_where_the_world_has_no_costs():
