@@ -28,7 +28,7 @@ BRAKE = FallbackConfig(kind="brake", function="heeler.safety.shields.brakes:poin
 SHIELD = ShieldConfig(
     fallback=BRAKE,
     # The robot is at rest within twenty steps of braking; after sixty, what is still to come is micrometres.
-    check=CheckConfig(steps=60, costs=(COST,), foresight=40),
+    check=CheckConfig(steps=60, costs=(COST,), foresight=28),
     num_candidates=16,
 )
 NO_BUDGET = 1e9
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--task", default="PointGoal")
     parser.add_argument("--steps", type=int, default=2_000_000)
     parser.add_argument("--unaware", action="store_true", help="learn from the reward alone")
-    parser.add_argument("--episodes", type=int, default=10)
+    parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--episode-steps", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()

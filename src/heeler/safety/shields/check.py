@@ -150,8 +150,7 @@ class ModelCheck:
         draws = self.config.num_draws
         rows_B, action_BA = np.repeat(rows_n, draws), np.repeat(action_nA, draws, 0)
         stop_at = np.inf if self._counts_on else self.config.threshold
-        once_B = np.ones(len(rows_B), int)
-        seen = self._in_turns(state, rows_B, action_BA, self.config.steps, once_B, self._continuation, stop_at)
+        seen = self._in_turns(state, rows_B, action_BA, self.config.steps, 1, self._continuation, stop_at)
         return seen.cost.reshape(-1, draws).max(1)
 
     def foreseen(
@@ -160,8 +159,7 @@ class ModelCheck:
         rows_n: np.ndarray,
         action_nA: np.ndarray,
         *,
-        held_n: np.ndarray,
-        num_steps: int,
+        num_held: int,
         policy: Continuation,
     ) -> Foreseen:
         """What comes of each action, held and then followed by the policy, until it costs too much.
@@ -170,11 +168,13 @@ class ModelCheck:
             state: the real world's, from `state_dict`.
             rows_n: its environment for each action.
             action_nA: within their bounds.
-            held_n: steps for which each action is held.
-            num_steps: that are looked ahead, those among them.
+            num_held: steps for which the action is held.
             policy: acts after that.
         """
-        return self._in_turns(state, rows_n, action_nA, num_steps, held_n, policy, self.config.threshold)
+        # After one that is held the policy is followed as far as after a proposal: whoever waits before they go on is
+        # not to seem safer for what they come to later.
+        num_steps = num_held + self.config.foresight - 1
+        return self._in_turns(state, rows_n, action_nA, num_steps, num_held, policy, self.config.threshold)
 
     def _in_turns(
         self,
@@ -182,14 +182,14 @@ class ModelCheck:
         rows_B: np.ndarray,
         action_BA: np.ndarray,
         num_steps: int,
-        held_B: np.ndarray,
+        num_held: int,
         follow: Continuation,
         stop_at: float,
     ) -> Foreseen:
         turns = [Foreseen(np.zeros(0), np.zeros(0), np.zeros(0))]
         for start in range(0, len(rows_B), _MAX_SIZE):
             part = slice(start, start + _MAX_SIZE)
-            turns.append(self._simulate(state, rows_B[part], action_BA[part], num_steps, held_B[part], follow, stop_at))
+            turns.append(self._simulate(state, rows_B[part], action_BA[part], num_steps, num_held, follow, stop_at))
         return Foreseen(*(np.concatenate(each) for each in zip(*turns, strict=True)))
 
     def _simulate(
@@ -198,7 +198,7 @@ class ModelCheck:
         rows_n: np.ndarray,
         action_nA: np.ndarray,
         num_steps: int,
-        held_n: np.ndarray,
+        num_held: int,
         follow: Continuation,
         stop_at: float,
     ) -> Foreseen:
@@ -208,10 +208,8 @@ class ModelCheck:
         of_k, goes_on_k, action_kA = np.arange(len(rows_n)), np.ones(len(rows_n), bool), action_nA
         observation_BO = np.zeros((twin.num_envs, 0), np.float32)
         for step in range(num_steps):
-            is_over_k = held_n[of_k] <= step
-            if is_over_k.any():
-                followed_kA = within_bounds(self._space, follow(twin, observation_BO))[: len(of_k)]
-                action_kA = np.where(is_over_k[:, None], followed_kA, action_kA)
+            if step >= num_held:
+                action_kA = within_bounds(self._space, follow(twin, observation_BO))[: len(of_k)]
             filled_BA = np.concatenate([action_kA, np.repeat(action_kA[:1], twin.num_envs - len(of_k), 0)])
             observation_BO, own_B, terminated, truncated, infos = twin.step(as_taken(self._space, filled_BA))
             k = len(of_k)

@@ -1,7 +1,6 @@
 """What critic and check let pass, and what is done in the place of what they refuse.
 
-Shapes: N environments, n rows of them, M candidates, B = n · M, H ways to hold one, J = B · H, A action numbers,
-O observation numbers.
+Shapes: N environments, n rows of them, M candidates, B = n · M, A action numbers, O observation numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,9 +16,6 @@ from heeler.safety.shields.critic import SafetyCritic
 from heeler.safety.shields.fallback import Fallback
 from heeler.safety.shields.masks import Allowed, Mask
 from heeler.safety.shields.projection import Projection
-
-_HELD = (1 / 3, 2 / 3, 1.0)
-"""Shares of the foresight for which an alternative may be held."""
 
 
 class Judge:
@@ -134,14 +130,7 @@ class Judge:
         astray_n = np.zeros(len(rows_n), bool)
         if self.check is None or not self._foresight:
             return astray_n
-        ahead = self.check.foreseen(
-            state,
-            rows_n[is_safe_n],
-            action_nA[is_safe_n],
-            held_n=np.ones(int(is_safe_n.sum()), int),
-            num_steps=self._foresight,
-            policy=self._go_on,
-        )
+        ahead = self.check.foreseen(state, rows_n[is_safe_n], action_nA[is_safe_n], num_held=1, policy=self._go_on)
         astray_n[is_safe_n] = ahead.cost > self.check.config.threshold
         return astray_n
 
@@ -157,32 +146,17 @@ class Judge:
         order_B = np.zeros(len(rows_B))
         if self.check is not None and self._foresight:
             safe_B = is_safe_nM.ravel()
-            order_B[safe_B] = self._foreseen_order(self.check, state, rows_B[safe_B], found_BA[safe_B])
+            num_held = max(1, self._foresight // 3)
+            ahead = self.check.foreseen(state, rows_B[safe_B], found_BA[safe_B], num_held=num_held, policy=self._go_on)
+            # One that ends for other reasons than cost lasts no less for it.
+            lasted_k = np.where(ahead.cost > self.check.config.threshold, ahead.lasted, np.inf)
+            rank_k = np.empty(len(lasted_k))
+            rank_k[np.lexsort((-ahead.reward, -lasted_k))] = np.arange(len(lasted_k))
+            order_B[safe_B] = rank_k
         elif self._critic_has_a_say:
             assert self.critic is not None
             order_B = self.critic.danger(seen_BO, found_BA)
         return order_B.reshape(is_safe_nM.shape)
-
-    def _foreseen_order(
-        self, check: ModelCheck, state: Mapping[str, np.ndarray], rows_B: np.ndarray, action_BA: np.ndarray
-    ) -> np.ndarray:
-        """[B] places, the lower the better: of each action held for as long as is best for it."""
-        held_H = np.unique(np.ceil(np.array(_HELD) * self._foresight).astype(int))
-        B, H = len(rows_B), len(held_H)
-        ahead = check.foreseen(
-            state,
-            np.repeat(rows_B, H),
-            np.repeat(action_BA, H, 0),
-            held_n=np.tile(held_H, B),
-            # As far for all: whoever waits before they go on is not to seem safer for what they come to later.
-            num_steps=2 * self._foresight,
-            policy=self._go_on,
-        )
-        # One that ends for other reasons than cost lasts no less for it.
-        lasted_J = np.where(ahead.cost > check.config.threshold, ahead.lasted, np.inf)
-        place_J = np.empty(B * H)
-        place_J[np.lexsort((-ahead.reward, -lasted_J))] = np.arange(B * H)
-        return place_J.reshape(B, H).min(1)
 
     def _within(
         self, seen_nO: np.ndarray, allowed: Allowed | None, rows_n: np.ndarray, found_nMA: np.ndarray

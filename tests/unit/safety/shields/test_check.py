@@ -316,13 +316,13 @@ def test_foresight_leads_round_what_a_check_alone_stops_in_front_of(foresight: i
 
 
 def test_what_takes_long_to_go_round_is_not_waited_for():
-    """Ten steps sideways past a block, of twelve that are foreseen: to wait a little and then drive on only seems safe
+    """Six steps sideways past a block, of twelve that are foreseen: to wait a little and then drive on only seems safe
     where what follows is not foreseen as far."""
-    world = Detour(2, half_width=2.5)
+    world = Detour(2, half_width=1.5)
     world.reset(seed=0)
     seen = world.put(np.zeros(2), np.array([0.1, -0.4]))
     config = ShieldConfig(fallback=FallbackConfig(kind="action", action=(0.0, 0.0)), check=CheckConfig(foresight=12))
-    shield = Shield(config, world, lambda num: Detour(num, half_width=2.5))
+    shield = Shield(config, world, lambda num: Detour(num, half_width=1.5))
     cost = 0.0
     for _ in range(60):
         seen, _, _, _, infos = world.step(shield.act(proposing(world, [1.0, 0.0]), seen, None).executed_NA)
