@@ -27,6 +27,7 @@ from heeler.loop.corrections import Corrections
 from heeler.loop.costs import OwnCosts, own_costs
 from heeler.loop.diverging import refuse_broken
 from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_changed_config
+from heeler.loop.group_turns import GroupTurns
 from heeler.loop.holding import RULES_MAY_CHANGE, Holding
 from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import find_trusted
@@ -94,6 +95,8 @@ class OnlineRun:
         if config.kinds:
             note = Acts(directory).note
             self.kinds = KindsLoop(config, store, joint_model(config, self.ppo), self.world, note)
+        grouping = self.preferences.grouping if self.preferences else None
+        self.turns = GroupTurns(grouping) if grouping else None
         self.people = self.preferences or self.kinds
         """Whoever asks people, and learns the reward from them."""
         self.corrections = Corrections(config, store) if config.imitation and config.imitation.asks_people else None
@@ -104,7 +107,7 @@ class OnlineRun:
         live = LiveRecorder(directory.path, self.world)
         # In the order in which they take in a rollout: what it cost and returned first, what it is rewarded with last.
         taking_in = (self.overseers, self.costs, self.returns, self.shield, live)
-        taking_in += (self.people, self.imitation, self.corrections, moved, self.shaping)
+        taking_in += (self.people, self.turns, self.imitation, self.corrections, moved, self.shaping)
         self.parts = [part for part in (place, *taking_in, self.holding, self.watch) if part is not None]
         self._moved_by_acting: list[Part] = [place, self.overseers] if self.overseers else [place]
         asking = [one for one in (self.people, self.costs and self.costs.answers) if one and one.teacher is None]
@@ -139,7 +142,7 @@ class OnlineRun:
         began = time.perf_counter()
         if self._first_answers.are_missing(self.step, beat=self.beat):
             return None
-        self._put_a_fresh_policy_if_due()
+        self._put_another_policy_if_due()
         rollout = self._act()
         if rollout is None:
             return None
@@ -172,12 +175,18 @@ class OnlineRun:
             self.objections.tell(self.step)
         return self._record(turn, learned | times)
 
-    def _put_a_fresh_policy_if_due(self) -> None:
-        # A policy that is frozen is not put aside for a fresh one either.
-        if self.update == self.config.restart_update and self.holding.learns:
+    def _put_another_policy_if_due(self) -> None:
+        # A policy that is frozen is not put aside for another one either.
+        if not self.holding.learns:
+            return
+        is_another = self.update == self.config.restart_update
+        if is_another:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
-            if self.watch:
-                self.watch.begin_anew()
+        if self.turns:
+            self.learner, is_back = self.turns.begin(self.ppo, self.learner)
+            is_another |= is_back
+        if self.watch and is_another:
+            self.watch.begin_anew()
 
     def _act(self) -> Rollout | None:
         """A rollout; None where it was called off, and the run stands where it stood before."""
