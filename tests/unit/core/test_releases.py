@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import signal
+import sys
+import traceback
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -241,6 +243,10 @@ def killed(at: int, act) -> bool:
         Kill(at)
         try:
             act()
+        except BaseException:
+            # Whoever sees that it was not killed is to see why.
+            traceback.print_exc()
+            sys.stderr.flush()
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
