@@ -29,7 +29,7 @@ from heeler.recipes import ppo
 
 SKIPPED, BLOCK = 6, 15
 """Updates: in the first memory is laid out, and conduct has not yet learned anything to go by."""
-WORLDS = {"HalfCheetah-v5": 10, "CartPole-v1": 10, "Ant-v5": 4}
+WORLDS = {"HalfCheetah-v5": 10, "CartPole-v1": 10, "Ant-v5": 2}
 """With the blocks of updates that are measured: Ant's take long."""
 RULES = """rules:
   - name: no more than the motors can
