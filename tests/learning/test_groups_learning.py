@@ -16,7 +16,7 @@ from heeler.models.policy import Policy
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("rule", ["mean", "least_happy", "budgeted"])
 def test_both_groups_are_found_and_the_rule_does_as_declared(rule: str, tmp_path: Path) -> None:
-    config = configuration(rule, 0, 200)
+    config = configuration(rule, 0, 240)
     run(config, tmp_path / "run")
     policy, _ = load_policy(tmp_path / "run")
     assert is_found(tmp_path / "run", 0)
