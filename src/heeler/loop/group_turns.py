@@ -40,6 +40,11 @@ class GroupTurns(Part):
             self._whose = whose
         return state, is_back
 
+    def begin_anew(self, learner: Learner, state: Any) -> None:
+        """A fresh policy has taken over for good: it is the one that turns go back to."""
+        if self._whose is not None:
+            self._before = _copied(learner.tensors(state))
+
     def kept(self) -> Kept:
         """Where the learner stood, while groups have their turns."""
         return to_arrays(self._before), self._whose

@@ -182,6 +182,8 @@ class OnlineRun:
         is_another = self.update == self.config.restart_update
         if is_another:
             self.learner = self.ppo.init(self.config.seed + 1_000_003 * self.update, self.world.num_envs)
+            if self.turns:
+                self.turns.begin_anew(self.ppo, self.learner)
         if self.turns:
             self.learner, is_back = self.turns.begin(self.ppo, self.learner)
             is_another |= is_back

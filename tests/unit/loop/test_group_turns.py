@@ -17,7 +17,7 @@ CONFIG = tiny_ppo()
 
 
 class Learning:
-    """A learner that goes on learning, whoever's turn it is."""
+    """A learner that goes on learning, whosever turn it is."""
 
     def __init__(self) -> None:
         self.world = make(CONFIG.env, 0)
@@ -40,8 +40,9 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def test_every_turn_begins_where_the_first_did_and_so_does_what_comes_after():
-    learning, grouping = Learning(), SimpleNamespace(turn=None)
-    turns: Any = GroupTurns(grouping)  # type: ignore[arg-type]
+    learning = Learning()
+    grouping: Any = SimpleNamespace(turn=None)
+    turns = GroupTurns(grouping)
     starts = list[dict[str, np.ndarray]]()
     for turn in (None, 0, 0, 1, 1, None, None):
         learning.learn()
@@ -55,14 +56,29 @@ def test_every_turn_begins_where_the_first_did_and_so_does_what_comes_after():
 
 
 def test_a_turn_that_was_cut_short_goes_on_from_a_checkpoint():
-    learning, grouping = Learning(), SimpleNamespace(turn=0)
-    turns = GroupTurns(grouping)  # type: ignore[arg-type]
+    learning = Learning()
+    grouping: Any = SimpleNamespace(turn=0)
+    turns = GroupTurns(grouping)
     learning.state, _ = turns.begin(learning.learner, learning.state)
     first = learning.all()
     learning.learn()
     arrays, states = kept_of([turns])
-    again = GroupTurns(grouping)  # type: ignore[arg-type]
+    again = GroupTurns(grouping)
     restore([again], arrays, states)
     grouping.turn = 1
     learning.state, is_back = again.begin(learning.learner, learning.state)
     assert is_back and same(learning.all(), first)
+
+
+def test_a_fresh_policy_that_takes_over_in_a_turn_is_not_put_aside_for_the_old_one():
+    learning = Learning()
+    grouping: Any = SimpleNamespace(turn=0)
+    turns = GroupTurns(grouping)
+    learning.state, _ = turns.begin(learning.learner, learning.state)
+    learning.state = learning.learner.init(7, learning.world.num_envs)
+    fresh = learning.all()
+    turns.begin_anew(learning.learner, learning.state)
+    learning.learn()
+    grouping.turn = 1
+    learning.state, is_back = turns.begin(learning.learner, learning.state)
+    assert is_back and same(learning.all(), fresh)
