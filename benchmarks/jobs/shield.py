@@ -2,10 +2,11 @@
 
 It learns within a budget of 25 steps in hazards an episode (the recipe `course`), or with --unaware from the reward
 alone. Fresh episodes of its policy are played bare, and behind a model check: a twin of the world takes each action and
-then brakes, and what would enter a hazard on the way is not done.
-Prints {"violations": steps in a hazard of all shielded episodes, "bare_violations", "shielded_return", "bare_return":
-means of an episode, "shielded_share": of steps, "nothing_safe": steps without a safe action, "train_wall_s", "steps",
-"evaluation_wall_s" of the shielded episodes, "files": the sources that all this depends on}.
+then brakes, and what would enter a hazard on the way is not done. Both are played by its noise, as while it learns
+(`sampled`), and by its likeliest actions (`likeliest`).
+Prints {"sampled", "likeliest": {"violations": steps in a hazard of all shielded episodes, "bare_violations",
+"shielded_return", "bare_return": means of an episode, "shielded_share": of steps, "nothing_safe": steps without a safe
+action}, "train_wall_s", "steps", "evaluation_wall_s" of all episodes, "files": the sources that all this depends on}.
 """
 
 import argparse
@@ -18,8 +19,10 @@ import numpy as np
 from benchmarks.jobs.training import loaded_sources, train
 from heeler.core.rollout import cost_figure
 from heeler.evaluation.returns import NOTHING_SAFE, SHIELDED
+from heeler.loop.config import RunConfig
 from heeler.loop.evaluations import final_seed
 from heeler.loop.reading import evaluate_policy
+from heeler.models.policy import Policy
 from heeler.recipes import course, ppo
 from heeler.safety.shields.config import CheckConfig, FallbackConfig, ShieldConfig
 
@@ -50,23 +53,38 @@ def main() -> None:
     env = replace(config.env, kwargs={"max_episode_steps": arguments.episode_steps})
     config = replace(config, env=env, num_evaluation_episodes=1)
     trained = train(config)
-    played = {"num_episodes": arguments.episodes, "seed": final_seed(config)}
-    bare = evaluate_policy(trained.policy, config, **played)
     began = time.perf_counter()
-    shielded = evaluate_policy(trained.policy, replace(config, shield=SHIELD), **played)
     printed = {
-        "violations": float(shielded.figures[cost_figure(COST)].sum()),
-        "bare_violations": float(bare.figures[cost_figure(COST)].sum()),
-        "shielded_return": float(np.mean(shielded.returns)),
-        "bare_return": float(np.mean(bare.returns)),
-        "shielded_share": float(shielded.figures[SHIELDED].sum() / shielded.lengths.sum()),
-        "nothing_safe": float(shielded.figures[NOTHING_SAFE].sum()),
+        "sampled": _played(trained.policy, config, arguments.episodes, deterministic=False),
+        "likeliest": _played(trained.policy, config, arguments.episodes, deterministic=True),
         "steps": trained.steps,
         "train_wall_s": trained.train_wall_s,
         "evaluation_wall_s": time.perf_counter() - began,
         "files": loaded_sources(),
     }
     print(json.dumps(printed))
+
+
+def _played(policy: Policy, config: RunConfig, num_episodes: int, *, deterministic: bool) -> dict[str, float]:
+    """The same episodes bare and shielded."""
+    bare, shielded = (
+        evaluate_policy(
+            policy,
+            replace(config, shield=shield),
+            num_episodes=num_episodes,
+            seed=final_seed(config),
+            deterministic=deterministic,
+        )
+        for shield in (None, SHIELD)
+    )
+    return {
+        "violations": float(shielded.figures[cost_figure(COST)].sum()),
+        "bare_violations": float(bare.figures[cost_figure(COST)].sum()),
+        "shielded_return": float(np.mean(shielded.returns)),
+        "bare_return": float(np.mean(bare.returns)),
+        "shielded_share": float(shielded.figures[SHIELDED].sum() / shielded.lengths.sum()),
+        "nothing_safe": float(shielded.figures[NOTHING_SAFE].sum()),
+    }
 
 
 if __name__ == "__main__":

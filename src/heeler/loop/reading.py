@@ -100,17 +100,19 @@ def evaluate_policy(
     *,
     num_episodes: int,
     seed: int,
+    deterministic: bool = True,
     learned: Mapping[str, Tensor] | None = None,
     own_costs: StepCosts | None = None,
     overseen: Kept | None = None,
 ) -> Evaluation:
-    """Fresh episodes of `policy` in the run's world, behind its overseers and shield, acting by the likeliest action.
+    """Fresh episodes of `policy` in the run's world, behind its overseers and shield.
 
     Args:
         policy: who acts.
         config: of its run.
         num_episodes: how many are played.
         seed: of the episodes.
+        deterministic: act by the likeliest action instead of sampling.
         learned: what the run's shield has learned; None for nothing yet.
         own_costs: of the run, counted beside the world's.
         overseen: what the run's overseers know; None for nothing yet.
@@ -123,7 +125,15 @@ def evaluate_policy(
     try:
         shield = shield_of(config, env, world, learned)
         overseers = None if config.overseers is None else EvaluationReview(config.overseers, world, overseen)
-        return evaluate(policy, world, seed=seed, shield=shield, own_costs=own_costs, overseers=overseers)
+        return evaluate(
+            policy,
+            world,
+            seed=seed,
+            deterministic=deterministic,
+            shield=shield,
+            own_costs=own_costs,
+            overseers=overseers,
+        )
     finally:
         world.close()
         if shield is not None:
