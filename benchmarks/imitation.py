@@ -2,7 +2,8 @@
 
 Experts are heeler's own PPO and stay in the build folder with their demonstrations; all sides learn from the same file.
 A normalised return is (return - random) / (expert - random). The peer runs Gymnasium's v4 of the two tasks, the newest
-that its Gymnasium has: bodies, observations and actions are those of v5.
+that its Gymnasium has: bodies, observations and actions are those of v5. Every job runs on one thread, with another job
+beside it.
 """
 
 import statistics
@@ -32,8 +33,7 @@ def measure(seeds: Sequence[int], quick: bool) -> Figures:
     kept = None if quick else KeptJobs(KEPT / "imitation.jsonl")
     experts = _experts(tasks, quick, kept)
     plan, keys = _plan(tasks, experts, seeds, quick)
-    # One after the other: a ratio of speeds is a figure here.
-    jobs = dict(zip(keys, run_plan("imitation", plan, kept=kept), strict=True))
+    jobs = dict(zip(keys, run_plan("imitation", plan, kept=kept, at_once=2), strict=True))
     rows = [figures_of(seed, tasks, experts, jobs) for seed in seeds]
     return medians(rows)
 
