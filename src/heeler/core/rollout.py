@@ -33,7 +33,8 @@ class Rollout:
     """[T, N] float64: the environment's own reward. Where the reward is learned, only simulated teachers, metrics and
     reports look at it."""
     cost: np.ndarray
-    """[T, N, C] float64: what each step cost, in the order of the world's `cost_names`."""
+    """[T, N, C] float64: what each step cost, in the order of the world's `cost_names`; after them stand the run's own
+    costs, once they are counted."""
     terminated: np.ndarray
     """[T, N] bool: the episode ended in a terminal state; its value is zero."""
     truncated: np.ndarray

@@ -23,7 +23,7 @@ from heeler.envs import make
 from heeler.evaluation.returns import HALTED, Evaluation
 from heeler.loop.acts import LEARNER, Acts
 from heeler.loop.config import RunConfig
-from heeler.loop.costs import costs_of
+from heeler.loop.costs import OwnCosts, costs_of
 from heeler.loop.reading import evaluate_policy, overseers_state, policy_of, shield_state
 from heeler.loop.released import released_checkpoint
 from heeler.models.policy import Policy
@@ -141,7 +141,9 @@ def gate_checkpoint(
     with torch.random.fork_rng(devices=[]):
         current = None if in_use is None else _released_checkpoint(directory, in_use)
         names = [claim.name for claim in claims]
-        sides = [_episodes(one, config, gate.num_episodes, seed, names) for one in (checkpoint, current)]
+        # Both are held to what the candidate's costs say, those that it learned among them.
+        own = costs_of(checkpoint, config)
+        sides = [_episodes(one, config, gate.num_episodes, seed, names, own) for one in (checkpoint, current)]
     result = judge_control(gate, claims, *sides)
     return control_record(
         gate,
@@ -168,7 +170,9 @@ def first_policy(config: RunConfig) -> Policy:
         world.close()
 
 
-def _episodes(checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: int, costs: list[str]) -> Episodes:
+def _episodes(
+    checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: int, costs: list[str], own: OwnCosts | None
+) -> Episodes:
     """Fresh episodes of a checkpoint's policy, behind the overseers and the shield that it had; of the first policy
     where there is no checkpoint.
 
@@ -183,7 +187,8 @@ def _episodes(checkpoint: Checkpoint | None, config: RunConfig, num: int, seed: 
     try:
         for start in range(0, num, _AT_ONCE):
             size = min(_AT_ONCE, num - start)
-            parts.append(evaluate_policy(policy, single, num_episodes=size, seed=seed + start, **behind))
+            played = {"num_episodes": size, "seed": seed + start, "own_costs": own}
+            parts.append(evaluate_policy(policy, single, **played, **behind))
     except WorldError as error:
         # A world of the gate's own: that of the run is as it was.
         raise RunError(f"the gate could not play its episodes: {error}") from error
@@ -207,6 +212,5 @@ def _behind(checkpoint: Checkpoint, config: RunConfig) -> dict[str, Any]:
     """What stood beside a policy when its checkpoint was written, as `evaluate_policy` takes it."""
     return {
         "learned": shield_state(checkpoint),
-        "own_costs": costs_of(checkpoint, config),
         "overseen": overseers_state(checkpoint),
     }

@@ -22,7 +22,7 @@ from heeler.models.actions import CategoricalHead, action_head
 from heeler.rewards.cost_model import CostModel
 from heeler.rewards.shaping import rollout_place, rollout_steps
 from heeler.rewards.step_functions import StepFunction, Where
-from heeler.safety.costs import ANSWERS, WORLD, CostConfig
+from heeler.safety.costs import ANSWERS, WORLD, CostConfig, all_cost_names
 
 _PREFIX = "own_costs."
 
@@ -31,6 +31,11 @@ def own_costs(config: RunConfig) -> tuple[CostConfig, ...]:
     """Those of a run's costs that do not come from its world."""
     costs = () if config.limits is None else config.limits.costs
     return tuple(cost for cost in costs if cost.source != WORLD)
+
+
+def cost_names_of(config: RunConfig, world: World) -> tuple[str, ...]:
+    """All that a run counts, in the order of its rollouts: the world's, and after them its own."""
+    return all_cost_names(() if config.limits is None else config.limits.costs, world.cost_names)
 
 
 class OwnCosts(Part):

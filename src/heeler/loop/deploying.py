@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from heeler.core.errors import ConfigError
+from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.core.seeding import stream
 from heeler.envs import make
-from heeler.loop.config import from_dict
+from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.costs import OwnCosts, cost_names_of, costs_of, own_costs
 from heeler.loop.deployment import Deployment
+from heeler.loop.released import released_checkpoint
 from heeler.oversight.harm import LiveConfig
 
 
@@ -51,29 +54,37 @@ def deploy(
 
     Raises:
         RunError: nothing is released.
+        CheckpointError: the release in use was altered, or the file of a cost's function is not what it was.
+        RewardError: a cost's function gave no finite number for a step.
         ConfigError: the run's shield cannot be had.
         NothingSafe: no action was safe, and the shield is to halt then.
     """
     if num_episodes < 1:
         raise ConfigError(f"num_episodes must be >= 1, got {num_episodes}")
-    env = replace(from_dict(RunDirectory.open(Path(run)).config()).env, num_envs=num_envs)
+    directory = RunDirectory.open(Path(run))
+    run_config = from_dict(directory.config())
+    env = replace(run_config.env, num_envs=num_envs)
     world = make(env, seed)
     changes: list[str] = []
     returns: list[float] = []
+    costs = _Costs(directory, run_config)
+    names = cost_names_of(run_config, world)
     try:
-        with Deployment(
-            run, num_lanes=num_envs, config=config, cost_names=world.cost_names, seed=seed, world=world
-        ) as deployment:
+        with Deployment(run, num_lanes=num_envs, config=config, cost_names=names, seed=seed, world=world) as deployment:
             begun = 0 if deployment.watch is None else deployment.watch.num_episodes
             observation, _ = world.reset(seed=int(stream(seed, f"deployed world {begun}").integers(2**31)))
             total_N, acts = np.zeros(num_envs), _acting(deployment)
             while len(returns) < num_episodes and deployment.in_use is not None:
-                observation, reward, terminated, truncated, infos = world.step(deployment.act(observation))
+                by, before = deployment.in_use, observation
+                action = deployment.act(observation)
+                observation, reward, terminated, truncated, infos = world.step(action)
+                reached = infos["final_obs"] if "_final_obs" in infos else observation
+                spent = infos["cost"] if world.cost_names else np.zeros((num_envs, 0))
                 ended = terminated | truncated
                 total_N += reward
                 returns += total_N[ended].tolist()
                 total_N[ended] = 0
-                deployment.observe(reward, ended, infos["cost"] if world.cost_names else None)
+                deployment.observe(reward, ended, costs.beside(spent, by, before, action, reached))
                 was, acts = acts, _acting(deployment)
                 if acts != was:
                     changes.append(acts)
@@ -89,6 +100,36 @@ def deploy(
         changes=tuple(changes),
         counted=counted,
     )
+
+
+class _Costs:
+    """A run's own costs, as the release in use has them, beside those of its world."""
+
+    def __init__(self, directory: RunDirectory, config: RunConfig) -> None:
+        self._releases, self._config = Releases(directory), config
+        self._are_there = bool(own_costs(config))
+        self._own: OwnCosts | None = None
+        self._release = ""
+
+    def beside(
+        self,
+        spent: np.ndarray,
+        in_use: Release,
+        observation: np.ndarray,
+        action: np.ndarray,
+        next_observation: np.ndarray,
+    ) -> np.ndarray:
+        """[N, C] what a step cost: [N, ...] what the world counts comes first."""
+        if not self._are_there:
+            return spent
+        if self._own is None or in_use.id != self._release:
+            checkpoint = released_checkpoint(self._releases.checkpoint_folder(in_use), in_use)
+            self._own, self._release = costs_of(checkpoint, self._config), in_use.id
+        assert self._own is not None
+        # As a world takes them, choices have no axis of their own.
+        action_BA = action.reshape(len(action), -1)
+        own = self._own.of(observation, action_BA, next_observation, where=lambda row: f"environment {row}")
+        return np.concatenate([spent, own], -1)
 
 
 def _acting(deployment: Deployment) -> str:

@@ -24,7 +24,7 @@ from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
 from heeler.loop.corrections import Corrections
-from heeler.loop.costs import OwnCosts, own_costs
+from heeler.loop.costs import OwnCosts, cost_names_of, own_costs
 from heeler.loop.diverging import refuse_broken
 from heeler.loop.going_on import config_text, go_back, newest_sound, refuse_changed_config
 from heeler.loop.group_turns import GroupTurns
@@ -103,7 +103,7 @@ class OnlineRun:
         moved = MovedReward(config, self.world) if config.reward_of else None
         self.shaping = RunShaping(config, self.world) if config.shaping else None
         self.holding = Holding(config.interventions)
-        self.watch = watch_over(config, directory, self.world.cost_names)
+        self.watch = watch_over(config, directory, cost_names_of(config, self.world))
         live = LiveRecorder(directory.path, self.world)
         # In the order in which they take in a rollout: what it cost and returned first, what it is rewarded with last.
         taking_in = (self.overseers, self.costs, self.returns, self.shield, live)

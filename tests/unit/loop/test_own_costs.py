@@ -11,6 +11,7 @@ import pytest
 from heeler.algorithms.ppo import PPOConfig
 from heeler.cli import main
 from heeler.core.errors import CheckpointError, ConfigError, LearningError, RewardError
+from heeler.core.gate_records import GateRecords
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig
@@ -20,10 +21,14 @@ from heeler.feedback.stores import open_store
 from heeler.feedback.unsafe import UnsafeTeacherConfig, unsafe_value
 from heeler.loop.config import LimitsConfig, RunConfig, from_dict, to_dict
 from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.deploying import deploy
+from heeler.loop.deployment import Deployment
 from heeler.loop.evaluations import evaluate_run
 from heeler.loop.online import OnlineRun
 from heeler.loop.running import resume, run
 from heeler.models.policy import PolicyConfig
+from heeler.oversight.control_gate_config import ControlGateConfig
+from heeler.oversight.monitors.config import MonitorsConfig
 from heeler.rewards.cost_model import CostModelConfig
 from heeler.safety.costs import CostConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
@@ -131,6 +136,51 @@ def test_the_learner_is_handed_nothing_of_the_true_cost(tmp_path):
             online.world.close()
         weights.append(learner_weights(tmp_path / f"{spoils}"))
     assert weights[0] == weights[1]
+
+
+def watched_and_gated(limits: LimitsConfig, path: Path) -> Path:
+    """A run with monitors, whose world counts a cost beside its own, and whose gate passes whatever costs 20."""
+    (name,) = (cost.name for cost in limits.costs)
+    gate = ControlGateConfig(
+        margin=50.0,
+        num_episodes=200,
+        return_range=(-100.0, 100.0),
+        budgets={name: 24.0},
+        max_costs={name: 25.0},
+        every=8,
+    )
+    return run(runner(limits, num_updates=8, monitors=MonitorsConfig(), gate=gate), path).path
+
+
+def test_it_is_watched_gated_and_deployed_like_the_worlds(tmp_path, mine):
+    """Before any release is in use, the first candidate is judged beside the policy that learning began with."""
+    mine.write_text(FAST.replace("0.5", "-9"))
+    path = watched_and_gated(of_function(mine), tmp_path / "run")
+    (record,) = GateRecords(RunDirectory.open(path)).all()
+    assert record.current_sha256 is None
+    for side in ("candidate", "current"):
+        assert record.details["episodes"][side]["costs"]["mine"] == [20.0] * 200
+    assert deploy(path, num_episodes=12, num_envs=4).num_episodes == 12
+    with Deployment(path, num_lanes=4, cost_names=("speeding", "mine")) as deployment:
+        assert deployment.watch is not None
+        means = deployment.watch.means()
+    assert (deployment.watch.num_episodes, means["cost_mine"]) == (12, 20.0)
+    mine.write_text(FAST)
+    with pytest.raises(CheckpointError, match=r"cost 'mine': .*is not what it was"):
+        deploy(path, num_episodes=1)
+
+
+def test_a_learned_one_is_counted_as_the_release_has_it(tmp_path):
+    path = watched_and_gated(learned(), tmp_path / "run")
+    (record,) = GateRecords(RunDirectory.open(path)).all()
+    spent = record.details["episodes"]["candidate"]["costs"]["unsafe"]
+    first = record.details["episodes"]["current"]["costs"]["unsafe"]
+    assert (min(spent) > 0, min(first) > 0, spent[0] != first[0]) == (True, True, True)
+    deploy(path, num_episodes=12, num_envs=4)
+    with Deployment(path, num_lanes=4, cost_names=("speeding", "unsafe")) as deployment:
+        assert deployment.watch is not None
+        # The world and the policy's likeliest actions are the same in every episode.
+        assert deployment.watch.means()["cost_unsafe"] == pytest.approx(spent[0], rel=1e-5)
 
 
 def test_a_function_is_taken_exactly_like_the_worlds_own_cost(tmp_path, mine):
