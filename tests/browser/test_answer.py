@@ -7,8 +7,9 @@ import pytest
 from playwright.sync_api import APIResponse, BrowserContext, Page, Route, expect
 
 from heeler.core.nouns import FeedbackKind, Query
-from heeler.feedback.kinds import AIDS, VIEWS
+from heeler.feedback.kinds import AIDS, QUESTIONS, VIEWS
 from heeler.feedback.sides import is_flipped
+from heeler.feedback.unsafe import UNSAFE_KINDS, UNSAFE_QUESTIONS, UnsafeKind
 from tests.browser.conftest import HOPPER, Asking, Browsers
 from tests.browser.helpers import (
     PATIENCE_MS,
@@ -353,6 +354,19 @@ def test_what_is_hard_to_judge_is_shown_slowly_and_with_the_numbers_behind_it(
     shown(page, queries[0])
     expect(page.get_by_role("img", name="The clip: the numbers behind the clip")).to_be_visible()
     assert page.locator(".pace").inner_text() != usual
+
+
+@pytest.mark.parametrize("kind", UNSAFE_KINDS)
+def test_whoever_is_to_say_what_was_unsafe_is_asked_so(
+    page: Page, place: Place, asking: Asking, kind: UnsafeKind
+) -> None:
+    run, (query,) = asking([kind])
+    with store_of(place.folder, run) as store:
+        store.set_setting(QUESTIONS, {kind: UNSAFE_QUESTIONS[kind]})
+    page.goto(f"/answer?run={run}")
+    shown(page, query)
+    expect(page.locator("#question")).to_have_text(UNSAFE_QUESTIONS[kind])
+    expect(page.locator("#question")).to_contain_text("unsafe")
 
 
 @pytest.mark.parametrize("kind", ["preference", "rating"])

@@ -1,4 +1,4 @@
-"""A fixed weight for each cost, taken off the reward: the naive way, to compare with. Nobody knows the right weight."""
+"""One fixed weight for all costs, taken off the reward: the naive way, to compare with. Nobody knows the right weight."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class FixedPenaltyConfig:
     """Settings beside those of PPO."""
 
     weight: float = 1.0
-    """What one unit of each cost takes off the reward; budgets move nothing here."""
+    """What one unit of any cost takes off the reward; budgets move nothing here."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < math.inf:

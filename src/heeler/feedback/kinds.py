@@ -12,6 +12,8 @@ AIDS = "aids"
 FIRST_FOR = "first_for"
 """Setting of the store: of each person whom something is known of, the ids of the open questions that they should be
 asked first, in this order."""
+QUESTIONS = "questions"
+"""Setting of the store: words that people are asked in, by kind, in place of the kind's own."""
 VIEWS = "views"
 """Setting of the store: of open questions that people find hard to judge, by id, what the learned reward thinks of
 their clips, a `ModelView` as a dictionary."""

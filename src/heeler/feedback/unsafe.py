@@ -4,7 +4,7 @@ They come as `evaluation`: a bad mark while the clip is watched says unsafe, no 
 `rating`: a score in the lower half of its scale says unsafe.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -14,6 +14,11 @@ from heeler.core.seeding import stream
 
 UnsafeKind = Literal["evaluation", "rating"]
 UNSAFE_KINDS: tuple[UnsafeKind, ...] = get_args(UnsafeKind)
+UNSAFE_QUESTIONS: Mapping[UnsafeKind, str] = {
+    "evaluation": "Is anything unsafe? Say bad at that moment; whether it does well does not matter here.",
+    "rating": "How safe is this? The lower half of the scale says unsafe; whether it does well does not matter here.",
+}
+"""What people are asked."""
 
 
 def says_unsafe(feedback: Feedback) -> bool:

@@ -12,10 +12,11 @@ from heeler.core.errors import ConfigError, LearningError
 from heeler.core.nouns import Feedback, Query, Segment, stable_id
 from heeler.core.rollout import Rollout
 from heeler.core.seeding import generator_state, restore_generator, stream
+from heeler.feedback.kinds import QUESTIONS
 from heeler.feedback.sampling import candidate_windows, draw_windows
 from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments
-from heeler.feedback.unsafe import UnsafeTeacher, says_unsafe
+from heeler.feedback.unsafe import UNSAFE_QUESTIONS, UnsafeTeacher, says_unsafe
 from heeler.loop.asking import MAX_WINDOWS, clips, first_due, later_due, put, refuse_long_clips
 from heeler.loop.config import RunConfig
 from heeler.rewards.cost_model import CostModel
@@ -48,6 +49,10 @@ class CostAnswers:
             self.true_column = true_column(config, world_costs)
             self.teacher = UnsafeTeacher(self.config.teacher, config.seed, _WATCHER, self.config.kind)
             store.add_annotator(_WATCHER, "simulated", "knows the true cost")
+        # By its kind alone a question asks how good a clip is.
+        words = {self.config.kind: self.config.question or UNSAFE_QUESTIONS[self.config.kind]}
+        if store.setting(QUESTIONS, {}) != words:
+            store.set_setting(QUESTIONS, words)
         self.num_asked = self.num_unfitted = self.position = 0
         self.taken: dict[int, str] = {}
         """Query of each answer that the cost learns from, by the answer's position: a row of its data each."""

@@ -21,6 +21,8 @@ class UnsafeAnswersConfig:
     """Who answers: a simulated teacher, or people and programs through the store."""
     kind: UnsafeKind = "evaluation"
     """How they answer: by a bad mark while they watch, or by a score in the lower half of a scale."""
+    question: str = ""
+    """What people are asked in words; empty for words that ask for anything unsafe. Name what is: a fall, a spill."""
     segment_length: int = 25
     """Steps of a clip. In a short one there is less to find the unsafe step among."""
     acquisition: CostAcquisition = "uncertainty"

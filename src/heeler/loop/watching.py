@@ -223,7 +223,7 @@ def setup_of(
         num_updates=config.num_updates,
         cost_names=tuple(cost_names),
         budgets=budgets,
-        learns_reward=config.asking is not None,
+        learns_reward=config.learns_reward,
         num_answers=_num_answers(config),
     )
 

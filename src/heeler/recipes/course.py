@@ -23,7 +23,7 @@ def course(
         total_steps: environment steps of the whole run.
         hazards: steps in a hazard that an episode may have on average.
         vases: what an episode may come to on average, each vase counted in each step in which it is touched or moves.
-        method: what keeps to the budgets, one of the learners of `LimitsConfig`.
+        method: what keeps to the budgets: ppo_lagrangian, rcpo, cpo, focops, p3o or fixed_penalty.
     """
     settings = settings_for(env)
     costs = (CostConfig(name="hazards", budget=hazards), CostConfig(name="vases", budget=vases))

@@ -22,7 +22,7 @@ def velocity(
         seed: everything random in the run follows from it.
         total_steps: environment steps of the whole run.
         budget: steps above the limit that an episode may have on average.
-        method: what keeps to the budget.
+        method: what keeps to the budget: ppo_lagrangian, rcpo, cpo, focops, p3o or fixed_penalty.
     """
     settings = settings_for(env)
     return RunConfig(

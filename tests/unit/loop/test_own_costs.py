@@ -15,6 +15,7 @@ from heeler.core.gate_records import GateRecords
 from heeler.core.nouns import Feedback, stable_id
 from heeler.core.rundir import RunDirectory
 from heeler.envs import EnvConfig
+from heeler.feedback.kinds import QUESTIONS
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import open_store
@@ -261,7 +262,9 @@ def test_a_function_that_cannot_work_leaves_no_run(tmp_path, mine, capsys):
 
 
 def test_people_are_waited_for_and_what_they_take_back_is_forgotten(tmp_path):
-    limits = learned(teacher="people", schedule=LabelSchedule(budget=12, initial_share=0.5))
+    limits = learned(
+        teacher="people", question="Does it spill anything?", schedule=LabelSchedule(budget=12, initial_share=0.5)
+    )
     config = runner(limits, num_updates=8)
     directory = RunDirectory.create(tmp_path / "run", to_dict(config))
     with directory.locked(), open_store(directory) as store:
@@ -273,6 +276,7 @@ def test_people_are_waited_for_and_what_they_take_back_is_forgotten(tmp_path):
         assert online.iterate() is None, "all first questions are put, and nobody has answered"
         open_queries = store.open_queries(100)
         assert [query.kind for query in open_queries] == ["evaluation"] * 6
+        assert store.setting(QUESTIONS, {}) == {"evaluation": "Does it spill anything?"}
         marks = [unsafe_value("evaluation", number % 2 == 0) for number in range(6)]
         answers = [
             Feedback(key=stable_id(query.id), query_id=query.id, kind="evaluation", value=value, annotator="ann")

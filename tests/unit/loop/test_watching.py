@@ -25,11 +25,12 @@ from heeler.loop.online import OnlineRun
 from heeler.loop.report_findings import findings_section, findings_to_show, read_findings
 from heeler.loop.running import resume, run
 from heeler.loop.watchdog import Watchdog
-from heeler.loop.watching import FINDING, watch_over, watched
+from heeler.loop.watching import FINDING, setup_of, watch_over, watched
 from heeler.oversight.finding import Finding
 from heeler.oversight.monitors import MonitorsConfig
 from heeler.oversight.monitors.kl_spike import KlSpike
 from heeler.oversight.monitors.seen import Seen
+from heeler.recipes import imitation
 from tests.faults.test_run_kill import final_weights, metric_trace
 from tests.unit.loop import tiny
 
@@ -367,3 +368,10 @@ def test_an_oracle_s_answers_come_to_be_foretold(tmp_path: Path) -> None:
         online.world.close()
     # Of those that came before the first fit nothing is known.
     assert 0 < len(told) < answered == 24
+
+
+@pytest.mark.parametrize(("method", "learns"), [("airl", True), ("gail", True), ("bc", False)])
+def test_a_reward_that_imitation_learns_is_not_judged_as_a_given_one(method: str, learns: bool) -> None:
+    """It moves at each update; whoever judged it as given would call that a fault."""
+    config = imitation(env="CartPole-v1", method=method, demonstrations="demos.npz", total_steps=20_000)
+    assert setup_of(config, MonitorsConfig(), (), {}).learns_reward == learns

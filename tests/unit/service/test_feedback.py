@@ -6,7 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from heeler.core.errors import StoreError
-from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, QUESTIONS, VIEWS
 from heeler.feedback.sides import is_flipped
 from heeler.service.bodies import LeaseOut
 from heeler.service.client import answer_body
@@ -209,6 +209,14 @@ def test_leases_tell_what_is_asked_and_nothing_of_who_made_it(ann, queries, tmp_
         assert item["form"]["controls"][0]["choices"][0] == ["left", "Left is better"]
         assert item["flip"] == is_flipped(query.id, ann.person.id)
         assert not item["aids"] and item["view"] is None
+
+
+def test_a_run_may_ask_in_its_own_words(ann, queries, tmp_path):
+    with store_of(tmp_path) as store:
+        store.set_setting(QUESTIONS, {"preference": "Which of the two is safer?", "rating": "How safe is this?"})
+    (item,) = ann.post(LEASES, json={"count": 1}).json()["items"]
+    assert item["form"]["question"] == "Which of the two is safer?"
+    assert item["form"]["controls"][0]["choices"][0] == ["left", "Left is better"]
 
 
 def test_people_are_asked_first_what_they_are_best_at(ann, bea, queries, tmp_path):

@@ -2,8 +2,9 @@
 
 import pytest
 
+from heeler.feedback.kinds import QUESTIONS
 from tests.shown_runs import make_asking_run, stretches
-from tests.unit.service.helpers import API, add_person, answer_to, make_run, signed_in
+from tests.unit.service.helpers import API, add_person, answer_to, make_run, signed_in, store_of
 
 RUN = f"{API}/runs/run"
 
@@ -89,6 +90,9 @@ def test_items_are_shown_to_who_reads_answers_without_a_lease(people, tmp_path, 
     told = olga.get(path).json()
     assert (told["kind"], told["num_segments"], told["set_aside"]) == ("preference", 2, False)
     assert told["question"].endswith("?")
+    with store_of(tmp_path) as store:
+        store.set_setting(QUESTIONS, {"preference": "Which of the two is safer?"})
+    assert olga.get(path).json()["question"] == "Which of the two is safer?"
     shown = olga.get(f"{path}/segments/1").json()
     assert shown["num_steps"] == 5
     film = olga.get(f"{path}/segments/1/film")

@@ -6,7 +6,7 @@ from fastapi import Request
 
 from heeler.core.nouns import Lease
 from heeler.feedback.form import Form
-from heeler.feedback.kinds import AIDS, FIRST_FOR, KINDS, VIEWS
+from heeler.feedback.kinds import AIDS, FIRST_FOR, KINDS, QUESTIONS, VIEWS
 from heeler.feedback.sides import is_flipped
 from heeler.service.bodies import ControlOut, FormOut, LeaseBody, LeaseOut, ModelViewOut, Page, ShownSegmentOut
 from heeler.service.care import check_day, require_consent, today_of
@@ -44,7 +44,8 @@ def take(request: Request, run: str, body: LeaseBody) -> Page[LeaseOut]:
     num_steps = {segment_id: fact.num_steps for segment_id, fact in facts.items()}
     hard = opened.store.setting(AIDS, [])
     views = opened.store.setting(VIEWS, {}) if hard else {}
-    items = [_lease_out(lease, num_steps, hard, views) for lease in leases]
+    words = opened.store.setting(QUESTIONS, {})
+    items = [_lease_out(lease, num_steps, hard, views, words) for lease in leases]
     return Page(items=items, next=None)
 
 
@@ -53,13 +54,15 @@ def give_back(request: Request, run: str, query_id: str) -> None:
     service_of(request).runs.open(run).store.give_back(caller_of(request).person.id, [query_id])
 
 
-def _lease_out(lease: Lease, num_steps: dict[str, int], hard: list[str], views: dict[str, Any]) -> LeaseOut:
+def _lease_out(
+    lease: Lease, num_steps: dict[str, int], hard: list[str], views: dict[str, Any], words: dict[str, str]
+) -> LeaseOut:
     query = lease.query
     aids = query.kind in hard
     return LeaseOut(
         query_id=query.id,
         kind=query.kind,
-        form=_FORMS[query.kind],
+        form=_form_out(KINDS[query.kind], words),
         segments=[ShownSegmentOut(id=i, num_steps=num_steps[i]) for i in query.segment_ids],
         expires_unix_s=lease.expires_unix_s,
         flip=len(query.segment_ids) == 2 and is_flipped(query.id, lease.annotator),
@@ -68,12 +71,10 @@ def _lease_out(lease: Lease, num_steps: dict[str, int], hard: list[str], views: 
     )
 
 
-def _form_out(form: Form) -> FormOut:
+def _form_out(form: Form, words: dict[str, str]) -> FormOut:
     controls = [ControlOut(field=c.field, label=c.label, input=c.input, choices=list(c.choices)) for c in form.controls]
-    return FormOut(question=form.question, controls=controls)
+    return FormOut(question=words.get(form.kind, form.question), controls=controls)
 
-
-_FORMS = {kind: _form_out(form) for kind, form in KINDS.items()}
 
 ROUTES = (
     Entry(

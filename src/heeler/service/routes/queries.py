@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Query
-from heeler.feedback.kinds import KINDS
+from heeler.feedback.kinds import KINDS, QUESTIONS
 from heeler.service.bodies import Page
 from heeler.service.bodies_care import AskedOut, QueryOut, SetAsideBody, SetAsideOut
 from heeler.service.bodies_shown import ShownOut
@@ -33,7 +33,7 @@ def get_query(request: Request, run: str, query_id: str) -> QueryOut:
     return QueryOut(
         query_id=query.id,
         kind=query.kind,
-        question=KINDS[query.kind].question,
+        question=opened.store.setting(QUESTIONS, {}).get(query.kind, KINDS[query.kind].question),
         num_segments=len(query.segment_ids),
         set_aside=opened.store.flags.is_set_aside(query.id),
     )
