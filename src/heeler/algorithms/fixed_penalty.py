@@ -1,4 +1,4 @@
-"""One fixed weight for all costs, taken off the reward: the naive way to compare with. Nobody knows the right weight."""
+"""One fixed weight for all costs, taken off the reward: the naive way to compare with. Nobody knows a right weight."""
 
 import math
 from dataclasses import dataclass
