@@ -1,7 +1,8 @@
 """What the monitors catch of the faults that are planted in short runs, how soon, and how often they err.
 
 See `benchmarks.jobs.planted` for the faults and `benchmarks.jobs.faults` for the runs. `false_alarms_per_20_runs`
-counts every finding of a run in which nothing was planted.
+counts every finding of a run in which nothing was planted. Each fault (`caught_`, `delay_updates_`) and each monitor
+(`told_by_`: of how many faults it told, fitting or not; `delay_updates_by_`, `false_alarms_by_`) has figures of its own.
 """
 
 import statistics
@@ -10,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.harness import Benchmark, Figures, run_job
+from heeler.oversight.monitors import MONITOR_NAMES
 
 JOB = (sys.executable, "-m", "benchmarks.jobs.faults")
 CLEAN = 40
@@ -34,7 +36,33 @@ def summarize(printed: Sequence[Mapping[str, Any]]) -> Figures:
         "slowest_delay_updates": float(max(delays)) if delays else float("nan"),
         "faults": float(len(planted) / len(printed)),
         "clean_runs": float(clean),
+        **_of_each_fault(printed),
+        **_of_each_monitor(printed),
     }
+
+
+def _of_each_fault(printed: Sequence[Mapping[str, Any]]) -> Figures:
+    figures: Figures = {}
+    for name in printed[0]["faults"]:
+        own = [each["faults"][name] for each in printed if name in each["faults"]]
+        figures[f"caught_{name}"] = statistics.fmean(one["caught"] for one in own)
+        if delays := [one["delay"] for one in own if one["caught"]]:
+            figures[f"delay_updates_{name}"] = float(statistics.median(delays))
+    return figures
+
+
+def _of_each_monitor(printed: Sequence[Mapping[str, Any]]) -> Figures:
+    """Median updates until it told of a fault, of those that it told of, and findings where nothing was planted."""
+    planted = [one["by"] for each in printed for one in each["faults"].values()]
+    alarms = [said for each in printed for run in each["alarms"].values() for said in run]
+    figures: Figures = {}
+    for name in MONITOR_NAMES:
+        told = [by[name] for by in planted if name in by]
+        figures[f"told_by_{name}"] = float(len(told))
+        if told:
+            figures[f"delay_updates_by_{name}"] = float(statistics.median(told))
+        figures[f"false_alarms_by_{name}"] = float(sum(said.split(" at ")[0] == name for said in alarms))
+    return figures
 
 
 BENCHMARK = Benchmark(

@@ -3,8 +3,8 @@
 Runs of 60 updates: CartPole and Pendulum on the true reward, a swimmer under a speed limit, and Pendulum learned from
 the comparisons of ten simulated persons. A fault begins at update 30, or a little later by its seed. It is caught if a
 monitor that fits it finds something from then on, before the run's end. In runs without a fault every finding is a
-false alarm. Prints {"faults": {name: {"caught", "by", "delay"}}, "clean", "false_alarms", "alarms"}; progress goes to
-standard error.
+false alarm. Prints {"faults": {name: {"caught", "by": updates until each monitor found something, "delay": the least of
+those that fit}}, "clean", "false_alarms", "alarms": {run: what was found}}; progress goes to standard error.
 """
 
 import argparse
@@ -138,14 +138,12 @@ def planted(fault: Fault, seed: int, folder: Path) -> dict[str, Any]:
     at = AT + seed % 5
     config = replace(RUNS[fault.run](seed), monitors=monitors_of(fault, folder))
     findings = [one for one in learn(config, folder / "run", fault, at) if one.step >= at * config.steps_per_update]
-    fitting = [one for one in findings if one.monitor in fault.monitors]
-    delay = min((one.step // config.steps_per_update - at for one in fitting), default=None)
-    # What is told of while an update goes on, or as it ends the run, bears the step of the one before.
-    return {
-        "caught": bool(fitting),
-        "by": sorted({one.monitor for one in findings}),
-        "delay": None if delay is None else max(delay, 1),
-    }
+    by: dict[str, int] = {}
+    for one in findings:
+        # What is told of while an update goes on, or as it ends the run, bears the step of the one before.
+        by.setdefault(one.monitor, max(1, one.step // config.steps_per_update - at))
+    fitting = [delay for monitor, delay in by.items() if monitor in fault.monitors]
+    return {"caught": bool(fitting), "by": by, "delay": min(fitting, default=None)}
 
 
 def main() -> None:

@@ -97,19 +97,28 @@ def test_a_simulated_gate_releases_what_is_much_better() -> None:
     assert items < 7 * gate_job.NUM_ITEMS
 
 
-def caught(delay: int | None) -> dict[str, Any]:
-    return {"caught": delay is not None, "by": [], "delay": delay}
+def caught(delay: int | None, **by: int) -> dict[str, Any]:
+    return {"caught": delay is not None, "by": by, "delay": delay}
+
+
+def clean(runs: int, *alarms: str) -> dict[str, Any]:
+    return {"clean": runs, "false_alarms": len(alarms), "alarms": {"cartpole-1000": list(alarms)}}
 
 
 def test_the_monitors_figures_are_of_all_seeds_together() -> None:
-    first = {"faults": {"a": caught(1), "b": caught(None)}, "clean": 10, "false_alarms": 1}
-    second = {"faults": {"a": caught(5), "b": caught(3)}, "clean": 30, "false_alarms": 1}
+    first = {"faults": {"a": caught(1, kl_spike=1), "b": caught(None, stall=9)}} | clean(10, "kl_spike at 5: it leapt")
+    second = {"faults": {"a": caught(5, kl_spike=5), "b": caught(3)}} | clean(30, "stall at 7: no update")
     figures = faults.summarize([first, second])
     assert (figures["caught_share"], figures["false_alarms_per_20_runs"]) == (0.75, 1.0)
     assert (figures["delay_updates"], figures["slowest_delay_updates"]) == (3.0, 5.0)
     assert (figures["faults"], figures["clean_runs"]) == (2.0, 40.0)
     assert not holds(faults.BENCHMARK.targets, figures)
     assert holds(faults.BENCHMARK.targets, faults.summarize([second]))
+    assert (figures["caught_a"], figures["delay_updates_a"]) == (1.0, 3.0)
+    assert (figures["caught_b"], figures["delay_updates_b"]) == (0.5, 3.0)
+    assert (figures["told_by_kl_spike"], figures["delay_updates_by_kl_spike"]) == (2.0, 3.0)
+    assert (figures["told_by_gradients"], figures["false_alarms_by_gradients"]) == (0.0, 0.0)
+    assert (figures["false_alarms_by_kl_spike"], figures["false_alarms_by_stall"]) == (1.0, 1.0)
 
 
 def test_at_least_thirty_faults_are_planted_each_in_a_run_and_for_monitors_that_there_are() -> None:
