@@ -2,7 +2,7 @@
 
 See `benchmarks.jobs.planted` for the faults and `benchmarks.jobs.faults` for the runs. `false_alarms_per_20_runs`
 counts every finding of a run in which nothing was planted. Each fault (`caught_`, `delay_updates_`) and each monitor
-(`told_by_`: how many faults it told of, fitting or not; `delay_updates_by_`, `false_alarms_by_`) has figures of its own.
+(`told_by_`: how many faults it told of, fitting or not; `delay_updates_by_`, `false_alarms_by_`) has its own figures.
 """
 
 import statistics
