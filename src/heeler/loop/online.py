@@ -87,7 +87,7 @@ class OnlineRun:
         self.collector.review = self.overseers
         self.objections = ObjectionLog(directory, self.overseers) if self.overseers else None
         self.costs = OwnCosts(config, self.world, store) if own_costs(config) else None
-        self.shield = Shielded(shield) if shield else None
+        self.shield = Shielded(shield, directory.path) if shield else None
         self.preferences: PreferenceLoop | None = None
         if config.preferences:
             self.preferences = PreferenceLoop(config, store, preference_model(config, self.ppo), directory.path)

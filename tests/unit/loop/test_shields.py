@@ -66,6 +66,25 @@ def test_a_run_tells_what_its_shield_did(tmp_path: Path):
     assert sum(row["cost_velocity_mean"] for row in rows[1:]) < sum(row["cost_velocity_mean"] for row in bare[1:])
 
 
+def test_both_actions_are_logged_where_the_shield_steps_in(tmp_path: Path):
+    rows: list[dict[str, float]] = []
+    config = tiny(CHECKED)
+    run(config, tmp_path / "run", on_metrics=rows.append)
+    logs = {int(path.stem): np.load(path) for path in (tmp_path / "run" / "shielded").iterdir()}
+    for row in rows:
+        share = row["shielded_share"]
+        log = logs.pop(int(row["step"]), None)
+        assert (log is None) == (share == 0)
+        if log is None:
+            continue
+        assert len(log["environment"]) == round(share * config.steps_per_update)
+        assert (np.clip(log["proposed"], -1, 1) != log["executed"]).any(1).all()
+        assert log["nothing_safe"].sum() == round(row["nothing_safe_share"] * config.steps_per_update)
+        assert (log["executed"][log["nothing_safe"]] == 0).all(), "the declared fallback is to stand still"
+        assert log["environment"].max() < 8 and log["episode_step"].max() < 40
+    assert not logs, "nothing else is there"
+
+
 def test_a_run_within_limits_may_have_a_shield_too(tmp_path: Path):
     limits = LimitsConfig.of("ppo_lagrangian", (CostConfig(name="energy", budget=0.2, per="step"),))
     rows: list[dict[str, float]] = []
