@@ -2,19 +2,20 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from heeler.algorithms import CONSTRAINED_ALGORITHMS
 from heeler.algorithms.constrained import ConstrainedPPO
-from heeler.algorithms.cpo import CPO, CPOConfig
-from heeler.algorithms.fixed_penalty import FixedPenalty, FixedPenaltyConfig
-from heeler.algorithms.focops import FOCOPS, FOCOPSConfig
+from heeler.algorithms.cpo import CPOConfig
+from heeler.algorithms.fixed_penalty import FixedPenaltyConfig
+from heeler.algorithms.focops import FOCOPSConfig
 from heeler.algorithms.learner import Learner
-from heeler.algorithms.p3o import P3O, P3OConfig
+from heeler.algorithms.p3o import P3OConfig
 from heeler.algorithms.ppo import PPO, PPOConfig
-from heeler.algorithms.ppo_lagrangian import PPOLagrangian, PPOLagrangianConfig
-from heeler.algorithms.rcpo import RCPO, RCPOConfig
+from heeler.algorithms.ppo_lagrangian import PPOLagrangianConfig
+from heeler.algorithms.rcpo import RCPOConfig
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.envs import EnvConfig, World
 from heeler.feedback.control_crowd import ControlCrowdConfig
@@ -64,10 +65,11 @@ class LimitsConfig:
     """The naive way: a fixed weight for each cost, whatever the budgets are."""
 
     def __post_init__(self) -> None:
-        chosen = [name for name in _CONSTRAINED if getattr(self, name) is not None]
+        chosen = [name for name in CONSTRAINED_ALGORITHMS if getattr(self, name) is not None]
         if len(chosen) != 1:
             raise ConfigError(
-                f"limits needs exactly one learner of {', '.join(_CONSTRAINED)}; got {' and '.join(chosen) or 'none'}"
+                f"limits needs exactly one learner of {', '.join(CONSTRAINED_ALGORITHMS)}; got "
+                f"{' and '.join(chosen) or 'none'}"
             )
         learned = [cost.name for cost in self.costs if cost.source == ANSWERS]
         if len(learned) > 1:
@@ -89,12 +91,10 @@ class LimitsConfig:
         Raises:
             ConfigError: there is none.
         """
-        if learner not in _CONSTRAINED:
-            known = ", ".join(_CONSTRAINED)
-            raise ConfigError(
-                f"no learner {learner!r} keeps budgets; there are {known}.{did_you_mean(learner, _CONSTRAINED)}"
-            )
-        return cls(costs=costs, answers=answers, **{learner: _CONSTRAINED[learner][1]()})
+        if learner not in CONSTRAINED_ALGORITHMS:
+            known, hint = ", ".join(CONSTRAINED_ALGORITHMS), did_you_mean(learner, CONSTRAINED_ALGORITHMS)
+            raise ConfigError(f"no learner {learner!r} keeps budgets; there are {known}.{hint}")
+        return cls(costs=costs, answers=answers, **{learner: CONSTRAINED_ALGORITHMS[learner][1]()})
 
     def learner(self, algorithm: PPOConfig, world: World) -> ConstrainedPPO[Any]:
         """The learner that is set, for a world.
@@ -102,8 +102,8 @@ class LimitsConfig:
         Raises:
             ConfigError: a budget is for no cost of the world.
         """
-        name = next(name for name in _CONSTRAINED if getattr(self, name) is not None)
-        return _CONSTRAINED[name][0](
+        name = next(name for name in CONSTRAINED_ALGORITHMS if getattr(self, name) is not None)
+        return CONSTRAINED_ALGORITHMS[name][0](
             algorithm,
             getattr(self, name),
             self.costs,
@@ -111,16 +111,6 @@ class LimitsConfig:
             world.observation_size,
             world.single_action_space,
         )
-
-
-_CONSTRAINED: Mapping[str, tuple[type[ConstrainedPPO[Any]], Callable[[], Any]]] = {
-    "ppo_lagrangian": (PPOLagrangian, PPOLagrangianConfig),
-    "rcpo": (RCPO, RCPOConfig),
-    "cpo": (CPO, CPOConfig),
-    "focops": (FOCOPS, FOCOPSConfig),
-    "p3o": (P3O, P3OConfig),
-    "fixed_penalty": (FixedPenalty, FixedPenaltyConfig),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

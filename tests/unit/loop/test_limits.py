@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from heeler.algorithms import CONSTRAINED_ALGORITHMS
 from heeler.cli import main
 from heeler.core.errors import ConfigError
 from heeler.core.rundir import RunDirectory
@@ -18,7 +19,6 @@ from heeler.recipes import velocity
 from heeler.safety.costs import CostConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
 
-LEARNERS = ("ppo_lagrangian", "rcpo", "cpo", "focops", "p3o", "fixed_penalty")
 COSTS = (CostConfig(name="velocity", budget=5.0), CostConfig(name="energy", budget=0.2, per="step"))
 
 
@@ -38,7 +38,7 @@ def tiny_limits(learner: str = "ppo_lagrangian", **changes: object) -> RunConfig
     )
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+@pytest.mark.parametrize("learner", CONSTRAINED_ALGORITHMS)
 def test_a_run_tells_what_each_cost_came_to(tmp_path, learner):
     rows: list[dict[str, float]] = []
     result = run(tiny_limits(learner), tmp_path / "run", on_metrics=rows.append)
