@@ -23,6 +23,7 @@ from heeler.loop.released import released_checkpoint
 from heeler.loop.words import number
 from heeler.models.policy import Policy
 from heeler.oversight.control_gate_records import KIND
+from heeler.safety.costs import all_cost_names
 
 _LOOKED_AT = {
     "shield": ("shield", "shields"),
@@ -127,9 +128,14 @@ def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy:
 
 def _untested(told: Lineage, config: RunConfig) -> list[str]:
     world = make(config.env.single(), config.seed)
-    counted = world.cost_names
+    counted = all_cost_names(config.limits.costs if config.limits else (), world.cost_names)
     world.close()
     tested = set[str]() if told.gate is None else {str(claim["name"]) for claim in told.gate.details.get("costs", ())}
     if not counted:
-        return ["Its world counts no costs, so that none was tested."]
-    return [f"The cost {name} was never tested: it has no budget." for name in counted if name not in tested]
+        return ["Its world counts no costs, and it has none of its own, so that none was tested."]
+    return [f"The cost {name} was never tested{_why(name, config)}." for name in counted if name not in tested]
+
+
+def _why(cost: str, config: RunConfig) -> str:
+    budgeted = set() if config.limits is None else {one.name for one in config.limits.costs}
+    return "" if cost in budgeted | set(config.gate.budgets if config.gate else ()) else ": it has no budget"

@@ -205,7 +205,7 @@ def test_the_card_names_the_right_numbers(asked: Path) -> None:
     limits = next(section for section in card.sections if section.title == "Known limits").points
     assert any("it is not known how far people agree" in point for point in limits)
     assert "Shield: off while it learned." in limits
-    assert "Its world counts no costs, so that none was tested." in limits
+    assert "Its world counts no costs, and it has none of its own, so that none was tested." in limits
 
 
 def test_a_card_is_written_as_text_and_as_a_page(own: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
