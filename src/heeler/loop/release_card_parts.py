@@ -42,7 +42,7 @@ def answers_section(directory: RunDirectory, told: Lineage) -> Section:
         gone = _answers(told.num_withdrawn)
         points.append(f"{gone} more went into it and were withdrawn since: it still goes by them.")
     if told.reward is not None:
-        points.append(f"Its reward was last fitted to {told.reward.num_fitted:,} comparisons.")
+        points.append(f"Its reward was last fitted to {_answers(told.reward.num_fitted)}.")
         figures = {name: value for name, value in told.reward.last_fit.items() if "accuracy" in name or "error" in name}
         points += [f"{name.replace('_', ' ')} of that fit: {number(value)}" for name, value in sorted(figures.items())]
     return Section(

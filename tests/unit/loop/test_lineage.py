@@ -16,8 +16,9 @@ from heeler.core.nouns import Feedback, stable_id
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
-from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.lineage import lineage, releases_with
+from heeler.loop.online import OnlineRun
 from heeler.loop.reading import policy_of
 from heeler.loop.release_card import card_of, write_card
 from heeler.loop.release_card_page import as_html, as_markdown
@@ -26,7 +27,10 @@ from heeler.loop.release_saliency import policy_saliency, reward_saliency, visit
 from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from tests.unit.loop.balancing import a_run, offer
+from tests.unit.loop.test_imitation_loop import answer_all, people_config
 from tests.unit.loop.test_limits import tiny_limits
+from tests.unit.loop.test_own_costs import learned, runner
+from tests.unit.loop.test_release_card import propose
 from tests.unit.loop.tiny import tiny_preferences
 
 GATE = ControlGateConfig(margin=90.0, num_episodes=30, return_range=(0.0, 100.0), every=6, approval="gate")
@@ -170,6 +174,72 @@ def test_an_audit_log_that_was_altered_is_told(own: RunDirectory) -> None:
 
     AuditLog(path).append("p", "x")
     assert any("is not in it" in problem for problem in lineage(own, second).problems)
+
+
+def test_answers_on_what_was_unsafe_are_among_those_that_a_release_learned_from(tmp_path: Path) -> None:
+    directory, release = propose(run(runner(learned()), tmp_path / "run").path)
+    told = lineage(directory, release)
+    stored = all_answers(directory)
+    assert len(stored) > 60
+    assert [(one.position, one.feedback) for one in told.answers] == stored
+    assert releases_with(directory, stored[0][1].key) == [release]
+    with open_store(directory) as store:
+        store.withdrawals.forget("simulated-watcher", "remove")
+    told = lineage(directory, release)
+    assert (len(told.answers), told.num_withdrawn) == (0, len(stored))
+
+
+@pytest.mark.parametrize("version", ["now", "before it said which"])
+def test_corrections_are_among_the_answers_that_a_release_learned_from(version: str, tmp_path: Path) -> None:
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        assert online.corrections is not None
+        online.iterate()
+        answer_all(store)
+        online.iterate()
+        if version != "now":
+            kept = online.corrections.kept
+            online.corrections.kept = lambda: ({}, {k: v for k, v in kept()[1].items() if k != "taken"})  # type: ignore[method-assign]
+        online.save()
+        online.close()
+    directory, release = propose(directory.path)
+    stored = all_answers(directory)
+    assert [one.position for one in lineage(directory, release).answers] == [position for position, _ in stored]
+    assert releases_with(directory, stored[2][1].key) == [release]
+    with directory.locked(), open_store(directory) as store:
+        again = OnlineRun(directory, config, store)
+        again.begin()
+        # The second question's answers come after the release.
+        answer_all(store)
+        again.iterate()
+        again.save()
+        again.close()
+    assert len(lineage(directory, release).answers) == 3
+    _, later = propose(directory.path)
+    assert len(lineage(directory, later).answers) == 6
+    with open_store(directory) as store:
+        store.withdrawals.forget("bob", "remove")
+    told = lineage(directory, later)
+    assert (len(told.answers), told.num_withdrawn) == (0, 6)
+
+
+def test_corrections_that_were_withdrawn_are_held_no_more(tmp_path: Path) -> None:
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        online.iterate()
+        answer_all(store)
+        online.iterate()
+        assert online.corrections is not None and len(online.corrections.taken) == 3
+        store.withdrawals.forget("bob", "remove")
+        online.corrections.hand_over(online.ppo, online.learner)
+        assert online.corrections.taken == set()
+        online.close()
 
 
 # The card
