@@ -23,6 +23,7 @@ from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import every_answer, has_store, open_store
+from heeler.loop.config import from_dict
 from heeler.loop.corrections import KINDS_OF_CORRECTION
 from heeler.loop.going_on import sha256_of
 from heeler.loop.language.config import is_language_config
@@ -51,8 +52,8 @@ class RewardLineage:
 
     sha256: str
     """Of the checkpoint's file that holds its weights."""
-    num_fitted: int
-    """Answers that it was last fitted to."""
+    num_fitted: int | None
+    """Answers that it was last fitted to; None for one that is made of demonstrations."""
     last_fit: Mapping[str, float]
     """Losses, accuracy and calibration of that, where they are known."""
 
@@ -69,7 +70,7 @@ class Lineage:
     answers_sha256: str
     """Of the positions, questions and values of `answers`: two releases with the same have learned from the same."""
     reward: RewardLineage | None
-    """None where the world's own reward was learned from."""
+    """None where no reward is learned in the run itself."""
     gate: GateRecord | None
     """None where no gate was asked."""
     later: tuple[GateRecord, ...]
@@ -98,7 +99,7 @@ def lineage(directory: RunDirectory, release: Release) -> Lineage:
         answers=answers,
         num_withdrawn=num_withdrawn,
         answers_sha256=sha256_of(sums),
-        reward=_reward(released_file(folder, release, TENSORS), state),
+        reward=_reward(released_file(folder, release, TENSORS), state, directory.config()),
         gate=gate,
         later=tuple(one for one in records.all() if one.details.get("release") == release.id),
         acts=acts,
@@ -193,7 +194,7 @@ def _taken_as_corrections(store: Store, state: Mapping[str, Any]) -> set[int]:
     return set(corrections["taken"])
 
 
-def _reward(tensors: bytes, state: Mapping[str, Any]) -> RewardLineage | None:
+def _reward(tensors: bytes, state: Mapping[str, Any], config: Mapping[str, Any]) -> RewardLineage | None:
     people = state.get("preferences") or state.get("kinds")
     sha256 = hashlib.sha256(tensors).hexdigest()
     if people:
@@ -203,6 +204,8 @@ def _reward(tensors: bytes, state: Mapping[str, Any]) -> RewardLineage | None:
     rewarding = state.get("rewarding")
     if rewarding:
         return RewardLineage(sha256=sha256, num_fitted=int(rewarding["num_fitted"]), last_fit={})
+    if state.get("imitation") and from_dict(config).learns_reward:
+        return RewardLineage(sha256=sha256, num_fitted=None, last_fit={})
     return None
 
 

@@ -11,6 +11,7 @@ from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.lineage import Lineage
 from heeler.loop.reading import policy_of
 from heeler.loop.release_card_parts import Section, acts_section, answers_section, disagreement, later_section
+from heeler.loop.release_card_sources import with_sources
 from heeler.loop.release_saliency import (
     Saliency,
     Visited,
@@ -43,7 +44,7 @@ def control_sections(directory: RunDirectory, told: Lineage) -> tuple[Section, .
     seed = int(stream(config.seed, f"card {checkpoint.sha256}").integers(2**31))
     states = visited(policy, config, seed=seed)
     found: list[Section | None] = [
-        answers_section(directory, told),
+        with_sources(answers_section(directory, told, is_asking=_is_asking(config)), config, checkpoint.state),
         _gate_section(told),
         later_section(told),
         _saliency_section("What moves its choices", policy_saliency(policy, states, config)),
@@ -53,6 +54,11 @@ def control_sections(directory: RunDirectory, told: Lineage) -> tuple[Section, .
         found.append(_saliency_section("What its learned reward goes by", goes_by))
     found += [_limits(told, config, values, policy, states), acts_section(told)]
     return tuple(section for section in found if section is not None)
+
+
+def _is_asking(config: RunConfig) -> bool:
+    answers = None if config.limits is None else config.limits.answers
+    return bool(config.asking or answers or (config.imitation and config.imitation.asks_people))
 
 
 def _gate_section(told: Lineage) -> Section:

@@ -317,6 +317,7 @@ def test_the_card_of_a_run_on_the_true_reward_with_costs(tmp_path: Path) -> None
     assert set(tested) == {"difference of returns", "cost velocity per episode", "cost energy per step"}
     assert tested["cost velocity per episode"][3] == "at most 39"
     assert next(s for s in card.sections if s.title == "What it learned from").paragraphs == (
+        "It learned from its world's own reward.",
         "It learned from no answers: nobody was asked.",
     )
     limits = next(section for section in card.sections if section.title == "Known limits").points
