@@ -12,14 +12,8 @@ from heeler.loop.lineage import Lineage
 from heeler.loop.reading import policy_of
 from heeler.loop.release_card_parts import Section, acts_section, answers_section, disagreement, later_section
 from heeler.loop.release_card_sources import with_sources
-from heeler.loop.release_saliency import (
-    Saliency,
-    Visited,
-    policy_saliency,
-    reward_saliency,
-    strange_share,
-    visited,
-)
+from heeler.loop.release_reward_saliency import reward_saliency
+from heeler.loop.release_saliency import Saliency, Visited, policy_saliency, strange_share, visited
 from heeler.loop.released import released_checkpoint
 from heeler.loop.words import number
 from heeler.models.policy import Policy
@@ -49,7 +43,7 @@ def control_sections(directory: RunDirectory, told: Lineage) -> tuple[Section, .
         later_section(told),
         _saliency_section("What moves its choices", policy_saliency(policy, states, config)),
     ]
-    if config.preferences is not None and told.reward is not None and told.reward.num_fitted:
+    if config.asking is not None and told.reward is not None and told.reward.num_fitted:
         goes_by = reward_saliency(checkpoint, policy, states, config)
         found.append(_saliency_section("What its learned reward goes by", goes_by))
     found += [_limits(told, config, values, policy, states), acts_section(told)]
@@ -61,9 +55,13 @@ def _is_asking(config: RunConfig) -> bool:
     return bool(config.asking or answers or (config.imitation and config.imitation.asks_people))
 
 
+def _is_tested(told: Lineage) -> bool:
+    return told.gate is not None and told.gate.details.get("kind") == KIND
+
+
 def _gate_section(told: Lineage) -> Section:
     gate = told.gate
-    if gate is None or gate.details.get("kind") != KIND:
+    if gate is None or not _is_tested(told):
         return Section(title="How it was tested", paragraphs=("No gate was asked: it was released untested.",))
     details, means = gate.details, gate.details["means"]
     num = len(details["episodes"]["candidate"]["returns"])
@@ -114,8 +112,7 @@ def _saliency_section(title: str, found: Saliency) -> Section:
 def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy: Policy, states: Visited) -> Section:
     share = strange_share(policy, states)
     points = [
-        "It was tested in its own world alone, with the settings of the run; nothing is known of another.",
-        "It was tested acting by its likeliest action; while it learned it tried others too.",
+        *_of_its_test(told, config),
         "Nothing was looked at outside of the ranges above, and what it does there is not known.",
     ]
     if share is not None:
@@ -123,13 +120,23 @@ def _limits(told: Lineage, config: RunConfig, values: Mapping[str, Any], policy:
         points.append(f"{share:.1%} of the states that it visits have {far}.")
     if told.answers:
         points.append(disagreement(told.answers))
-    if config.preferences is not None:
-        points.append("Its return was judged by the world's own reward, which it did not learn from.")
     points += _untested(told, config)
     for name, settings in _LOOKED_AT.items():
         is_on = any(values.get(setting) for setting in settings)
         points.append(f"{name.capitalize()}: {'on' if is_on else 'off'} while it learned.")
     return Section(title="Known limits", points=tuple(points))
+
+
+def _of_its_test(told: Lineage, config: RunConfig) -> list[str]:
+    if not _is_tested(told):
+        return ["It was not tested: how well it does in fresh episodes, and what they cost, is not known."]
+    points = [
+        "It was tested in its own world alone, with the settings of the run; nothing is known of another.",
+        "It was tested acting by its likeliest action; while it learned it tried others too.",
+    ]
+    if config.learns_reward or config.imitation is not None:
+        points.append("Its return was judged by the world's own reward, which it did not learn from.")
+    return points
 
 
 def _untested(told: Lineage, config: RunConfig) -> list[str]:

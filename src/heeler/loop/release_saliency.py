@@ -1,6 +1,6 @@
-"""Which inputs move what a released policy does, and what its learned reward goes by, over the states that it visits.
+"""Which inputs move what a released policy does, over the states that it visits.
 
-Shapes: S states, O observation numbers, A action numbers, F features of the reward.
+Shapes: S states, O observation numbers, A action numbers.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,11 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heeler.core.rundir import Checkpoint
 from heeler.envs import make
 from heeler.envs.observation_names import observation_names
 from heeler.loop.config import RunConfig
-from heeler.loop.reading import learned_preferences
 from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy
 from heeler.models.saliency import Attribution, gradient_times_input, integrated_gradients
@@ -93,7 +91,7 @@ def policy_saliency(policy: Policy, states: Visited, config: RunConfig) -> Salie
     """
     x_SO = torch.from_numpy(states.observation)
     names = list(observation_names(config.env, policy.observation_size))
-    return _saliency(_outputs(policy, x_SO), x_SO, policy_baseline(policy, x_SO), names)
+    return saliency_of(_outputs(policy, x_SO), x_SO, policy_baseline(policy, x_SO), names)
 
 
 def policy_baseline(policy: Policy, x_SO: Tensor) -> Tensor:
@@ -118,39 +116,17 @@ def _outputs(policy: Policy, x_SO: Tensor) -> list[Callable[[Tensor], Tensor]]:
     return [lambda x, c=c: log_prob(x, c) for c in range(len(sizes))]
 
 
-def reward_saliency(checkpoint: Checkpoint, policy: Policy, states: Visited, config: RunConfig) -> Saliency:
-    """What the learned reward of a checkpoint goes by; exact where its networks are linear."""
-    assert config.preferences is not None
-    model, state = learned_preferences(checkpoint, config, policy)
-    feature_SF = model.features(states.observation, states.executed, states.next_observation)
-    names = _feature_names(policy, config, model.features.columns)
-    found = _saliency([lambda x: model.of_features(state, x)], feature_SF, feature_SF.mean(0), names)
-    return replace(found, is_linear=not config.preferences.model.hidden_sizes)
-
-
-def _feature_names(policy: Policy, config: RunConfig, columns: Sequence[int]) -> list[str]:
-    assert config.preferences is not None
-    own = observation_names(config.env, policy.observation_size)
-    if isinstance(policy.head, CategoricalHead):
-        several = len(policy.head.num_choices) > 1
-        actions = [
-            f"action {component}: choice {choice}" if several else f"choice {choice}"
-            for component, num in enumerate(policy.head.num_choices)
-            for choice in range(num)
-        ]
-    else:
-        actions = [f"action {index}" for index in range(policy.head.action_size)]
-    parts = {
-        "observation": [own[index] for index in columns],
-        "action": actions,
-        "next_observation": [f"{own[index]}, after the step" for index in columns],
-    }
-    return [name for part in config.preferences.model.inputs for name in parts[part]]
-
-
-def _saliency(
+def saliency_of(
     outputs: Sequence[Callable[[Tensor], Tensor]], x_SO: Tensor, baseline_O: Tensor, names: list[str]
 ) -> Saliency:
+    """What functions go by, all of them together.
+
+    Args:
+        outputs: each [S] of [S, O].
+        x_SO: where they are asked.
+        baseline_O: what nothing in particular looks like.
+        names: of the O inputs.
+    """
     found = [integrated_gradients(output, x_SO, baseline_O) for output in outputs]
     local = [gradient_times_input(output, x_SO, baseline_O) for output in outputs]
     share_O, local_O = _shares(found), _shares(local)

@@ -23,7 +23,8 @@ from heeler.loop.reading import policy_of
 from heeler.loop.release_card import card_of, write_card
 from heeler.loop.release_card_page import as_html, as_markdown
 from heeler.loop.release_card_parts import Section, disagreement
-from heeler.loop.release_saliency import policy_saliency, reward_saliency, visited
+from heeler.loop.release_reward_saliency import reward_saliency
+from heeler.loop.release_saliency import policy_saliency, visited
 from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from tests.unit.loop.balancing import a_run, offer

@@ -1,21 +1,27 @@
 """What the card of a release says: what was tested, what it learned from, and what it goes by."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from heeler.core.gate_records import GateRecord
+from heeler.core.nouns import Segment
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.episodes import load_npz
 from heeler.feedback.stores import open_store
-from heeler.loop.config import to_dict
+from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.online import OnlineRun
+from heeler.loop.reading import learned_kinds, policy_of
 from heeler.loop.release_card import Card, card_of
 from heeler.loop.release_card_parts import Section
+from heeler.loop.release_reward_saliency import learned_reward
+from heeler.loop.release_saliency import visited
 from heeler.loop.running import run
 from heeler.oversight.control_gate import judge_control
 from heeler.oversight.control_gate_config import ControlGateConfig, CostClaim
@@ -23,7 +29,7 @@ from heeler.oversight.control_gate_nouns import Episodes
 from heeler.oversight.control_gate_records import control_record
 from tests.unit.loop.test_imitation_loop import answer_all, people_config
 from tests.unit.loop.test_own_costs import FAST, of_function, runner
-from tests.unit.loop.tiny import CARTPOLE_SHOWN, tiny_imitation, tiny_ppo, tiny_preferences
+from tests.unit.loop.tiny import CARTPOLE_SHOWN, tiny_imitation, tiny_kinds, tiny_ppo, tiny_preferences
 
 
 def propose(path: Path, gate: GateRecord | None = None) -> tuple[RunDirectory, Release]:
@@ -140,3 +146,47 @@ def test_who_learned_from_answers_alone_tells_of_them_alone(tmp_path: Path) -> N
     section, reward, _ = learned_from(run(tiny_preferences(), tmp_path / "run").path)
     assert section.paragraphs == ("It learned from 24 answers; by kind, and by who gave them:",)
     assert reward.startswith("SHA-256 of its file ")
+
+
+# What is known of it, and what its reward goes by
+
+_JUDGED = "Its return was judged by the world's own reward, which it did not learn from."
+
+
+@pytest.mark.parametrize("make", [tiny_ppo, tiny_preferences, tiny_kinds], ids=lambda make: make.__name__)
+def test_only_what_was_tested_is_said_to_have_been(make: Callable[[], RunConfig], tmp_path: Path) -> None:
+    path = run(make(), tmp_path / "run").path
+    limits = [limits_of(card_of(*_known(propose(path, gate)))) for gate in (judged(path), None)]
+    assert [any(point.startswith("It was tested") for point in points) for points in limits] == [True, False]
+    assert [any(point.startswith("It was not tested") for point in points) for points in limits] == [False, True]
+    assert [_JUDGED in points for points in limits] == [make is not tiny_ppo, False]
+
+
+def _known(proposed: tuple[RunDirectory, Release]) -> tuple[RunDirectory, str]:
+    directory, release = proposed
+    return directory, release.id
+
+
+def test_the_reward_learned_from_every_kind_of_answer_tells_what_it_goes_by(tmp_path: Path) -> None:
+    path = run(tiny_kinds(), tmp_path / "run").path
+    directory, release = propose(path)
+    section = section_of(card_of(directory, release.id), "What its learned reward goes by")
+    names = {"cosine of the angle", "sine of the angle", "angular velocity", "action 0"}
+    assert {row[0] for row in section.rows} == names
+    config = from_dict(directory.config())
+    checkpoint = directory.load_checkpoint(release.step)
+    policy = policy_of(checkpoint, config)
+    reward, (model, state) = learned_reward(checkpoint, config, policy), learned_kinds(checkpoint, config, policy)
+    states = visited(policy, config, seed=3)
+    steps = Segment(
+        observation=states.observation,
+        action=states.executed,
+        next_observation=states.next_observation,
+        env_id="Pendulum-v1",
+        policy_version=0,
+        trajectory_id="x",
+        start_step=0,
+    )
+    feature = reward.features(states.observation, states.executed, states.next_observation)
+    members = state.scale.members(model.step_rewards(state, steps)[..., None])[..., 0]
+    torch.testing.assert_close(reward(feature).detach(), members.mean(0))
