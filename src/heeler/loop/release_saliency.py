@@ -4,34 +4,18 @@ Shapes: S states, O observation numbers, A action numbers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from heeler.envs import make
 from heeler.envs.observation_names import observation_names
 from heeler.loop.config import RunConfig
+from heeler.loop.release_visits import Visited
 from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy
 from heeler.models.saliency import Attribution, gradient_times_input, integrated_gradients
-
-_NUM_ENVS, _NUM_STEPS, _MAX_STATES = 8, 256, 512
-_FAR = 5.0
-"""Standard deviations of what was learned on, beyond which a number is strange."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Visited:
-    """Steps of a policy that acts by its likeliest action."""
-
-    observation: np.ndarray
-    """[S, O] float32."""
-    executed: np.ndarray
-    """[S, A]."""
-    next_observation: np.ndarray
-    """[S, O] float32: what came of it; at an episode's end the terminal observation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,31 +41,6 @@ class Saliency:
     num_states: int
     largest_gap: float
     """By how much integrated gradients miss the difference that they share out, as a share of the mean difference."""
-    is_linear: bool = False
-    """Whether the shares are exact, since the function is linear."""
-
-
-def visited(policy: Policy, config: RunConfig, *, seed: int) -> Visited:
-    """States of fresh episodes in the run's world, a few hundred of them spread evenly."""
-    env = replace(config.env, num_envs=_NUM_ENVS, vectorization=config.env.single().vectorization)
-    world = make(env, seed)
-    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    try:
-        observation, _ = world.reset(seed=seed)
-        for _ in range(_NUM_STEPS):
-            action = policy.act(observation, None).cpu().numpy()
-            following, _, terminated, truncated, infos = world.step(policy.executable(action))
-            ended = terminated | truncated
-            after = following.copy()
-            if ended.any():
-                after[ended] = infos["final_obs"][ended]
-            seen.append((observation.copy(), policy.within_bounds(action), after))
-            observation = following
-    finally:
-        world.close()
-    observation, executed, after = (np.concatenate(some) for some in zip(*seen, strict=True))
-    rows = np.unique(np.linspace(0, len(observation) - 1, min(len(observation), _MAX_STATES)).astype(int))
-    return Visited(observation=observation[rows], executed=executed[rows], next_observation=after[rows])
 
 
 def policy_saliency(policy: Policy, states: Visited, config: RunConfig) -> Saliency:
@@ -153,13 +112,3 @@ def saliency_of(
 def _shares(found: Sequence[Attribution]) -> np.ndarray:
     total_O = torch.stack([one.share_BO.abs().mean(0) for one in found]).sum(0).double().numpy()
     return total_O / max(float(total_O.sum()), 1e-300)
-
-
-def strange_share(policy: Policy, states: Visited) -> float | None:
-    """Share of the visited states in which a number lies far outside of what was learned on; None where that was not
-    kept."""
-    if not float(policy.moments.count):
-        return None
-    mean, variance = (values.numpy() for values in (policy.moments.mean, policy.moments.variance))
-    far_SO = np.abs(states.observation - mean) > _FAR * np.sqrt(variance + 1e-8)
-    return float(far_SO.any(1).mean())

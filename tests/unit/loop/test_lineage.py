@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from heeler.cli import main
@@ -23,8 +22,8 @@ from heeler.loop.reading import policy_of
 from heeler.loop.release_card import card_of, write_card
 from heeler.loop.release_card_page import as_html, as_markdown
 from heeler.loop.release_card_parts import Section, disagreement
-from heeler.loop.release_reward_saliency import reward_saliency
-from heeler.loop.release_saliency import policy_saliency, visited
+from heeler.loop.release_saliency import policy_saliency
+from heeler.loop.release_visits import visited
 from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from tests.unit.loop.balancing import a_run, offer
@@ -355,53 +354,15 @@ def test_the_policy_that_balances_goes_by_the_pole(tmp_path: Path) -> None:
     """Its weights are .05 and .1 for the cart, and 1 for angle and speed of the pole."""
     directory = a_run(tmp_path / "run", {100: 5.0})
     config = from_dict(directory.config())
-    policy = policy_of(directory.load_checkpoint(100), config)
-    states = visited(policy, config, seed=3)
+    checkpoint = directory.load_checkpoint(100)
+    policy = policy_of(checkpoint, config)
+    states = visited(policy, config, checkpoint, seed=3)
     found = policy_saliency(policy, states, config)
     assert {one.name for one in found.inputs[:2]} <= {"pole angle", "pole angular velocity", "cart velocity"}
     assert found.inputs[-1].name == "cart position"
     assert found.largest_gap < 0.05
     release, _ = offer(directory, 100)
     assert "pole angular velocity" in rows_of(card_of(directory, release.id), "What moves its choices")
-
-
-def test_a_linear_reward_is_told_exactly(own: RunDirectory, tmp_path: Path) -> None:
-    config = asking()
-    assert config.preferences is not None
-    model = replace(config.preferences.model, hidden_sizes=())
-    linear = replace(config, gate=None, preferences=replace(config.preferences, model=model))
-    path = run(linear, tmp_path / "linear").path
-    directory = RunDirectory.open(path)
-    checkpoint = directory.load_checkpoint(directory.checkpoint_steps()[-1])
-    policy = policy_of(checkpoint, linear)
-    states = visited(policy, linear, seed=0)
-    found = reward_saliency(checkpoint, policy, states, linear)
-    assert found.is_linear and found.largest_gap < 1e-3
-    weight = checkpoint.tensors["preferences.network.weights.0"][:, :, 0]
-    used = {one.name: one.share for one in found.inputs}
-    assert sum(used.values()) == pytest.approx(1.0)
-    names = [name for name in used if name.startswith("choice")]
-    assert len(names) == 2, "what was done is among what the reward sees"
-    assert weight.shape[1] == len(used)
-    # By hand: the mean weight over members, each in its own unit, times how far the feature is from its mean.
-    scale = checkpoint.tensors["preferences.scale"]
-    variance = checkpoint.tensors["preferences.moments.variance"]
-    moments = checkpoint.tensors["preferences.moments.mean"]
-    model_inputs = np.concatenate(
-        [np.eye(2, dtype=np.float32)[states.executed[:, 0]], states.next_observation], 1
-    ).astype(np.float64)
-    normal = np.clip((model_inputs - moments) / np.sqrt(variance + 1e-6), -5, 5)
-    at_mean = np.clip((model_inputs.mean(0) - moments) / np.sqrt(variance + 1e-6), -5, 5)
-    own_share = np.abs((normal - at_mean) * (weight * scale[:, None]).mean(0)).mean(0)
-    order = ["choice 0", "choice 1", *[name for name in _names(used)]]
-    assert [used[name] for name in order] == pytest.approx((own_share / own_share.sum()).tolist(), abs=0.02)
-
-
-def _names(used: dict[str, float]) -> list[str]:
-    from heeler.envs import EnvConfig
-    from heeler.envs.observation_names import observation_names
-
-    return [f"{name}, after the step" for name in observation_names(EnvConfig(id="CartPole-v1"), 4)]
 
 
 # Parts

@@ -13,6 +13,8 @@ from heeler.core.gate_records import GateRecord
 from heeler.core.nouns import Segment
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
+from heeler.envs import EnvConfig
+from heeler.envs.observation_names import observation_names
 from heeler.feedback.episodes import load_npz
 from heeler.feedback.stores import open_store
 from heeler.loop.config import RunConfig, from_dict, to_dict
@@ -20,14 +22,28 @@ from heeler.loop.online import OnlineRun
 from heeler.loop.reading import learned_kinds, policy_of
 from heeler.loop.release_card import Card, card_of
 from heeler.loop.release_card_parts import Section
-from heeler.loop.release_reward_saliency import learned_reward
-from heeler.loop.release_saliency import visited
+from heeler.loop.release_reward_saliency import (
+    Contributions,
+    LearnedReward,
+    contributions,
+    learned_reward,
+    reward_saliency,
+)
+from heeler.loop.release_visits import visited
 from heeler.loop.running import run
+from heeler.models.ensemble import EnsembleMLP
+from heeler.models.moments import RunningMoments
 from heeler.oversight.control_gate import judge_control
 from heeler.oversight.control_gate_config import ControlGateConfig, CostClaim
 from heeler.oversight.control_gate_nouns import Episodes
 from heeler.oversight.control_gate_records import control_record
+from heeler.rewards.scaled import RewardScale
+from heeler.rewards.step_features import StepFeatures
+from heeler.safety.shields.config import FallbackConfig, MaskConfig, ShieldConfig
+from tests.unit.loop.balancing import a_run
+from tests.unit.loop.balancing import config as balanced
 from tests.unit.loop.test_imitation_loop import answer_all, people_config
+from tests.unit.loop.test_overseers_evaluation import OWN, own
 from tests.unit.loop.test_own_costs import FAST, of_function, runner
 from tests.unit.loop.tiny import CARTPOLE_SHOWN, tiny_imitation, tiny_kinds, tiny_ppo, tiny_preferences
 
@@ -177,7 +193,7 @@ def test_the_reward_learned_from_every_kind_of_answer_tells_what_it_goes_by(tmp_
     checkpoint = directory.load_checkpoint(release.step)
     policy = policy_of(checkpoint, config)
     reward, (model, state) = learned_reward(checkpoint, config, policy), learned_kinds(checkpoint, config, policy)
-    states = visited(policy, config, seed=3)
+    states = visited(policy, config, checkpoint, seed=3)
     steps = Segment(
         observation=states.observation,
         action=states.executed,
@@ -190,3 +206,132 @@ def test_the_reward_learned_from_every_kind_of_answer_tells_what_it_goes_by(tmp_
     feature = reward.features(states.observation, states.executed, states.next_observation)
     members = state.scale.members(model.step_rewards(state, steps)[..., None])[..., 0]
     torch.testing.assert_close(reward(feature).detach(), members.mean(0))
+
+
+# Exact contributions of a linear reward
+
+
+def linear(weights: list[list[float]], *, spread: float = 1.0) -> LearnedReward:
+    """Two inputs of an observation, about a mean of nought; a list of weights for each member."""
+    network = EnsembleMLP(len(weights), 2, (), "silu")
+    moments = RunningMoments(2)
+    moments.update(spread * torch.tensor([[-1.0, -1.0], [1.0, 1.0]]))
+    scale = RewardScale.neutral(len(weights))
+    scale.scale_M = torch.tensor([2.0] * len(weights))
+    with torch.no_grad():
+        network.weights[0].copy_(torch.tensor(weights)[..., None])
+    features = StepFeatures(("observation",), None, 2, 1)
+    return LearnedReward(features=features, network=network, moments=moments, scale=scale)
+
+
+def test_contributions_of_a_linear_reward_by_hand() -> None:
+    """Members weigh the first 1 and 3, on a scale of 2: together 4; the second −1, together −2."""
+    found = contributions(linear([[1.0, -1.0], [3.0, -1.0]]), torch.tensor([[0.0, 0.0], [1.0, 4.0]]), ["a", "b"])
+    second, first = found.inputs
+    assert (first.name, second.name) == ("a", "b")
+    assert (first.share, second.share) == (pytest.approx(1 / 3, abs=1e-4), pytest.approx(2 / 3, abs=1e-4))
+    assert (first.at_low, first.at_high) == (pytest.approx(-2, abs=1e-4), pytest.approx(2, abs=1e-4))
+    assert (second.at_low, second.at_high) == (pytest.approx(4, abs=1e-4), pytest.approx(-4, abs=1e-4))
+    assert (second.low, second.high, found.num_states, found.cut_off_share) == (0, 4, 2, 0)
+
+
+def test_what_is_cut_off_counts_as_five_spreads_and_is_told() -> None:
+    feature = torch.tensor([[0.0, 0.0], [0.0, 20.0], [0.0, 1.0], [0.0, -1.0]])
+    found = contributions(linear([[1.0, 1.0]]), feature, ["a", "b"])
+    assert found.cut_off_share == 0.25
+    # On a scale of 2: 5 spreads less the mean input, which is itself at 5.
+    assert found.inputs[0].at_high == pytest.approx(0, abs=1e-4)
+    assert found.inputs[0].at_low == pytest.approx(2 * (-1 - 5), abs=1e-4)
+    assert found.inputs[1].share == 0
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.05], ids=["within", "cut off"])
+def test_contributions_add_up_to_the_reward(spread: float) -> None:
+    reward = linear([[0.3, -0.7], [1.1, 0.2]], spread=spread)
+    generator = torch.Generator().manual_seed(0)
+    feature = torch.randn(50, 2, generator=generator)
+    for row in feature:
+        alone = torch.stack([row, feature.mean(0), 2 * feature.mean(0) - row])
+        found = contributions(reward, alone, ["a", "b"])
+        ends = {one.name: (one.at_low, one.at_high) for one in found.inputs}
+        mine = sum(ends[name][int(row[i] > feature.mean(0)[i])] for i, name in enumerate("ab"))
+        with torch.no_grad():
+            reached, mean = reward(torch.stack([row, feature.mean(0)])).tolist()
+        assert mine == pytest.approx(reached - mean, abs=1e-4)
+    assert (contributions(reward, feature, ["a", "b"]).cut_off_share > 0) == (spread < 1)
+
+
+def test_the_card_of_a_linear_reward_shows_which_way_each_input_moves_it(tmp_path: Path) -> None:
+    config = tiny_preferences("CartPole-v1")
+    assert config.preferences is not None
+    model = replace(config.preferences.model, hidden_sizes=())
+    asking = replace(config.preferences, segment_length=8, model=model)
+    path = run(replace(config, preferences=asking), tmp_path / "run").path
+    directory, release = propose(path)
+    section = section_of(card_of(directory, release.id), "What its learned reward goes by")
+    checkpoint = directory.load_checkpoint(release.step)
+    policy = policy_of(checkpoint, from_dict(directory.config()))
+    states = visited(policy, from_dict(directory.config()), checkpoint, seed=0)
+    found = reward_saliency(checkpoint, policy, states, from_dict(directory.config()))
+    assert isinstance(found, Contributions)
+    assert sum(one.share for one in found.inputs) == pytest.approx(1)
+    weights = checkpoint.tensors["preferences.network.weights.0"][:, :, 0]
+    weight_F = (weights * checkpoint.tensors["preferences.scale"][:, None]).mean(0)
+    following = [f"{name}, after the step" for name in observation_names(EnvConfig(id="CartPole-v1"), 4)]
+    signs = dict(zip(["choice 0", "choice 1", *following], np.sign(weight_F).tolist(), strict=True))
+    moved = {one.name: np.sign(one.at_high - one.at_low) for one in found.inputs if one.high > one.low}
+    assert len(moved) >= 4
+    assert moved == {name: signs[name] for name in moved}
+    assert section.paragraphs[0].startswith("The reward is linear, and these are its exact contributions")
+    assert section.heads[2] == "adds, at the lowest to the highest"
+    assert len(section.rows) == len(found.inputs) == len(weight_F)
+
+
+# States that it visits
+
+
+def test_states_are_those_behind_the_overseers_and_the_shield(tmp_path: Path) -> None:
+    """Alone it balances for a hundred steps; behind those that have it push to one side the pole falls."""
+    (tmp_path / "own.py").write_text(OWN)
+    left = ShieldConfig(
+        fallback=FallbackConfig(kind="action", action=(0,)), mask=MaskConfig(source=f"{tmp_path / 'own.py'}:left_only")
+    )
+    for number, (settings, words) in enumerate(
+        (
+            ({}, "states that it visits. "),
+            ({"overseers": own(tmp_path, "right")}, "states that it visits behind its overseers. "),
+            ({"shield": left}, "states that it visits behind its shield. "),
+            (
+                {"overseers": own(tmp_path, "right"), "shield": left},
+                "states that it visits behind its overseers and its shield. ",
+            ),
+        )
+    ):
+        config = replace(balanced(), **settings)
+        directory = a_run(tmp_path / f"run-{number}", {100: 5.0}, config)
+        checkpoint = directory.load_checkpoint(100)
+        states = visited(policy_of(checkpoint, config), config, checkpoint, seed=0)
+        done = set(states.executed[:, 0].tolist())
+        assert done == ({0, 1} if not settings else {0} if "shield" in settings else {1})
+        assert len(states.observation) == 512
+        _, release = propose(directory.path)
+        section = section_of(card_of(directory, release.id), "What moves its choices")
+        assert words in section.paragraphs[0]
+
+
+def test_where_overseers_let_nothing_be_done_the_card_says_so(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN.replace("> 20", ">= 0"))
+    config = replace(balanced(), overseers=own(tmp_path, "halts"))
+    directory = a_run(tmp_path / "run", {100: 5.0}, config)
+    _, release = propose(directory.path)
+    section = section_of(card_of(directory, release.id), "What moves its choices")
+    assert "that it would visit without its overseers, behind which nothing is done" in section.paragraphs[0]
+
+
+def test_an_episode_that_overseers_halt_is_visited_until_then(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    config = replace(balanced(), overseers=own(tmp_path, "halts"))
+    checkpoint = a_run(tmp_path / "run", {100: 5.0}, config).load_checkpoint(100)
+    states = visited(policy_of(checkpoint, config), config, checkpoint, seed=0)
+    # Four rounds of 8 episodes of 20 steps make 640.
+    assert states.is_let and len(states.observation) == 512
