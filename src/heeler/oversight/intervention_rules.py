@@ -9,6 +9,13 @@ from typing import Literal, cast, get_args
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.oversight.monitors.config import MONITOR_NAMES, MonitorsConfig
 
+_TOO_LATE = {
+    "breakdown": "it ends the run, after which no rule decides; leave the rule out: the last whole update is kept, and "
+    "`heeler resume RUN` goes on from it",
+    "stall": "no update ends while a run stalls, and rules decide where one does; leave the rule out, and end a run "
+    "that hangs by `heeler stop RUN --hard`",
+}
+"""Monitors whose findings come when no rule can act on them, and what to do instead."""
 ActKind = Literal["warn", "slow", "freeze", "fall_back", "roll_back", "safe_stop", "hard_stop"]
 ACTS: tuple[ActKind, ...] = get_args(ActKind)
 """The mildest first."""
@@ -97,7 +104,17 @@ class InterventionsConfig:
             raise ConfigError(
                 "interventions.rules would be ignored, as nothing watches this run; set monitors, or leave them out"
             )
-        self.check([name for name in MONITOR_NAMES if name not in monitors.off])
+        for rule in self.rules:
+            self._refuse_too_late(rule)
+        self.check([name for name in MONITOR_NAMES if name not in (*monitors.off, *_TOO_LATE)])
+
+    def _refuse_too_late(self, rule: RuleConfig) -> None:
+        theirs = [name for name in MONITOR_NAMES if rule.is_for(name)]
+        if theirs and set(theirs) <= _TOO_LATE.keys():
+            raise ConfigError(
+                f"interventions.rules: a rule for monitor {rule.monitor!r} would not do what it says: "
+                f"{_TOO_LATE[theirs[0]]}. The audit log tells of it (monitor.finding)"
+            )
 
     def check(self, monitors: Collection[str]) -> None:
         """Refuse rules that do not fit a run's monitors.
