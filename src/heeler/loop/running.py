@@ -31,8 +31,10 @@ from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.loop.trusted import check_trusted
+from heeler.loop.watchable import watchable
 from heeler.loop.watching import watched
 from heeler.models.policy import Policy
+from heeler.safety.costs import all_cost_names
 from heeler.safety.shields.shield import make_shield
 
 # A process that ends has nothing to tidy: to look for garbage among all that torch has loaded would take .3 s more.
@@ -105,6 +107,9 @@ def _check(config: RunConfig) -> None:
         ppo = learner_of(config, world, imitation)
         state = ppo.init(config.seed, num_envs=1)
         check_trusted(config, state.policy)
+        if config.interventions:
+            costs = all_cost_names(config.limits.costs if config.limits else (), world.cost_names)
+            config.interventions.check_watched(config.monitors, watchable(config, costs))
         if config.preferences:
             preference_model(config, ppo)
         if config.kinds:

@@ -92,8 +92,12 @@ class InterventionsConfig:
             raise ConfigError("trusted must be release, step-N, zero or a function MODULE:NAME, got nothing")
         _refuse_contradictions(self.rules, {rule.monitor for rule in self.rules})
 
-    def check_watched(self, monitors: MonitorsConfig | None) -> None:
-        """Refuse rules that do not fit what watches a run; None for nothing.
+    def check_watched(self, monitors: MonitorsConfig | None, watchable: Collection[str] = MONITOR_NAMES) -> None:
+        """Refuse rules that do not fit what watches a run.
+
+        Args:
+            monitors: those that watch; None for nothing.
+            watchable: names of monitors that can find something in a run of its kind.
 
         Raises:
             ConfigError: there are rules and nothing watches, or as of `check`.
@@ -106,7 +110,14 @@ class InterventionsConfig:
             )
         for rule in self.rules:
             self._refuse_too_late(rule)
-        self.check([name for name in MONITOR_NAMES if name not in (*monitors.off, *_TOO_LATE)])
+        watching = [name for name in watchable if name not in (*monitors.off, *_TOO_LATE)]
+        for rule in self.rules:
+            if any(map(rule.is_for, MONITOR_NAMES)) and not any(map(rule.is_for, (*watching, *monitors.off))):
+                raise ConfigError(
+                    f"interventions.rules: monitor {rule.monitor!r} can find nothing in a run of this kind; those that "
+                    f"can: {', '.join(sorted(watching))}"
+                )
+        self.check(watching)
 
     def _refuse_too_late(self, rule: RuleConfig) -> None:
         theirs = [name for name in MONITOR_NAMES if rule.is_for(name)]
