@@ -20,6 +20,10 @@ Value = Annotated[
     tyro.conf.Positional[int | None],
     tyro.conf.arg(metavar="VALUE", help="the step to roll back to, or the number of comparisons"),
 ]
+Because = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="TEXT", help="why; it stands in the audit log for good, beside who did it, so name nobody"),
+]
 _NEXT_STEP = ("freeze", "fall_back", "safe_stop", "stop")
 
 
@@ -44,7 +48,15 @@ def stop(run: Run, *, hard: bool = False, wait_s: float = 10.0, json: Json = Fal
     return _tell(run, "stop", None, wait_s=wait_s, as_json=json)
 
 
-def steer(run: Run, what: What, value: Value = None, *, wait_s: float = 10.0, json: Json = False) -> int:
+def steer(
+    run: Run,
+    what: What,
+    value: Value = None,
+    *,
+    because: Because = None,
+    wait_s: float = 10.0,
+    json: Json = False,
+) -> int:
     """Tell a run to pause or resume, learn slowly, freeze, fall back, thaw, roll back, or stop safely.
 
     A run whose learner is not at work obeys once it is resumed.
@@ -55,17 +67,26 @@ def steer(run: Run, what: What, value: Value = None, *, wait_s: float = 10.0, js
             trusted acts); thaw (learn freely again); roll_back (to a checkpoint); safe_stop (bring the world to rest
             first); set_budget.
         value: the step to roll back to, or the number of comparisons.
+        because: why; it stands in the audit log for good, beside who did it, so name nobody.
         wait_s: how long to wait for the learner's answer.
         json: print the result as JSON.
     """
-    return _tell(run, what, value, wait_s=wait_s, as_json=json)
+    return _tell(run, what, value, because=because, wait_s=wait_s, as_json=json)
 
 
-def _tell(run: Path, kind: Literal["stop"] | Told, value: int | None, *, wait_s: float, as_json: bool) -> int:
+def _tell(
+    run: Path,
+    kind: Literal["stop"] | Told,
+    value: int | None,
+    *,
+    because: str | None = None,
+    wait_s: float,
+    as_json: bool,
+) -> int:
     from heeler.core.rundir import RunDirectory
     from heeler.loop.by_hand import outcome_of, tell
 
-    command = tell(run, kind, value, person=BY)
+    command = tell(run, kind, value, person=BY, because=because)
     is_at_work = RunDirectory.open(run).is_locked()
     if not as_json:
         soon = "obeyed at the learner's next step" if kind in _NEXT_STEP else "obeyed after the present update"

@@ -124,7 +124,7 @@ def evaluate(
     costs, running = np.zeros((N, len(cost_names))), np.ones(N, bool)
     while running.any() and lengths.max() < max_steps:
         noise = None if deterministic else policy.head.noise((N,), generator).to(policy.shift.device)
-        executed, guarded = _acted(policy, observation, noise, running, shield, overseers)
+        executed, guarded = act_behind(policy, observation, noise, running, shield, overseers)
         if overseers is not None:
             running &= ~overseers.halted
         if guarded is not None:
@@ -155,7 +155,7 @@ def _num_episodes(world: World, max_steps: int) -> int:
     return world.num_envs
 
 
-def _acted(
+def act_behind(
     policy: Policy,
     observation: np.ndarray,
     noise: Tensor | None,
@@ -163,7 +163,19 @@ def _acted(
     shield: Shield | None,
     overseers: StepReview | None,
 ) -> tuple[np.ndarray, Guarded | None]:
-    """[N, A] what is done, within bounds, and what the shield says of it."""
+    """[N, A] what is done, within bounds, and what the shield says of it.
+
+    Args:
+        policy: proposes.
+        observation: [N, O].
+        noise: as `Policy.act` takes it.
+        running: [N] bool: of which environments it matters what is done.
+        shield: of this very world; it has the last word.
+        overseers: of this very world.
+
+    Raises:
+        NothingSafe: the shield found no safe action, and is to halt then.
+    """
 
     def reviewed(seen: np.ndarray, proposed: np.ndarray) -> np.ndarray:
         return proposed if overseers is None else overseers.review(seen, proposed, running)

@@ -9,10 +9,11 @@ from heeler.core.errors import ConflictError, DataError, did_you_mean
 from heeler.core.hard_stop import HardStop
 from heeler.core.nouns import COMMAND_KINDS, Command, CommandKind
 from heeler.feedback import rows, schema
-from heeler.feedback.form import check_whole
+from heeler.feedback.form import check_text, check_whole
 from heeler.feedback.intake import check_key
 
 _TABLE = schema.commands
+_MOST_WORDS = 1000
 _WITH_VALUE = {"roll_back": "the step of a checkpoint", "set_budget": "a number of comparisons"}
 
 
@@ -26,6 +27,17 @@ def of_hard_stop(stop: HardStop) -> Command:
         done_unix_s=time.time(),
         outcome=stop.outcome,
     )
+
+
+def why(because: str | None) -> dict[str, str]:
+    """What a command's line of the audit log says of the reason for it; nothing where nobody gave one.
+
+    It stands there alone: a store would hand it on, and a checkpoint can forget nobody whom it names.
+
+    Raises:
+        DataError: it is blank, or too long.
+    """
+    return {} if because is None else {"because": check_text(because, "because", max_length=_MOST_WORDS)}
 
 
 def check_command(command: Command) -> None:

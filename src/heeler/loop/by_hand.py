@@ -10,13 +10,13 @@ from heeler.core.errors import RunError
 from heeler.core.hard_stop import HardStop
 from heeler.core.nouns import URGENT_KINDS, Command, CommandKind
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.commands import of_hard_stop
+from heeler.feedback.commands import of_hard_stop, why
 from heeler.feedback.stores import has_store, open_store
 
 _POLL_S = 0.05
 
 
-def tell(path: Path, kind: CommandKind, value: int | None, *, person: str) -> Command:
+def tell(path: Path, kind: CommandKind, value: int | None, *, person: str, because: str | None = None) -> Command:
     """Tell a run something; when this returns, it is kept, and the learner is called where it is urgent.
 
     Args:
@@ -24,10 +24,11 @@ def tell(path: Path, kind: CommandKind, value: int | None, *, person: str) -> Co
         kind: of the command.
         value: what some kinds take.
         person: who stands in the audit log.
+        because: why; it stands there too.
 
     Raises:
         RunError: there is no run, or none that reads commands.
-        DataError: the command is none.
+        DataError: the command is none, or the reason no text.
         StoreError: its store cannot be opened.
     """
     directory = RunDirectory.open(path)
@@ -36,11 +37,12 @@ def tell(path: Path, kind: CommandKind, value: int | None, *, person: str) -> Co
             f"{path} reads no commands: it has not begun, or it learns from data alone; heeler stop --hard ends a "
             "learner all the same"
         )
+    reason = why(because)
     command = Command(id=str(uuid.uuid4()), kind=kind, value=value, person=person, asked_unix_s=time.time())
 
     def note() -> None:
         log = AuditLog(directory.path / AUDIT_NAME)
-        log.append(person, f"command.{kind}", directory.path.absolute().name, id=command.id, value=value)
+        log.append(person, f"command.{kind}", directory.path.absolute().name, id=command.id, value=value, **reason)
 
     with open_store(directory) as store:
         kept = store.ask_command(command, before_commit=note)

@@ -28,6 +28,7 @@ from heeler.loop.kinds.config import KindsConfig
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.preferences_config import PreferencesConfig
 from heeler.loop.settings import validated
+from heeler.loop.watchable import watchable
 from heeler.oversight.control_gate_config import ControlGateConfig, check_gate
 from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.monitors.config import MonitorsConfig
@@ -216,7 +217,7 @@ class RunConfig:
                 "answer would be taken for both; leave it out of kinds.kinds, or set limits.answers.kind"
             )
         if self.interventions is not None:
-            self.interventions.check_watched(self.monitors)
+            self.interventions.check_watched(self.monitors, watchable(self))
         if self.asking and self.shield and self.shield.check and self.shield.check.foresight:
             raise ConfigError(
                 "shield.check.foresight looks at the world's own reward, which a run that learns its reward must not "

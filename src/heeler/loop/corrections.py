@@ -21,7 +21,8 @@ from heeler.loop.config import RunConfig
 from heeler.loop.parts import Arrays, Kept, Metrics, Part, Turn
 
 _CONSUMER = "corrections"
-_KINDS = ("correction", "demonstration")
+KINDS_OF_CORRECTION = ("correction", "demonstration")
+"""Of answers that say what is to be done."""
 
 
 class Corrections(Part):
@@ -48,6 +49,8 @@ class Corrections(Part):
         """Answers that the learner was not handed yet."""
         self.num_given_up = 0
         self.num_taken = 0
+        self.taken: set[int] = set()
+        """Positions of the answers that the learner holds."""
 
     def wants_snapshots(self) -> bool:
         """Clips of it may be asked about."""
@@ -91,7 +94,7 @@ class Corrections(Part):
         self.num_given_up = self.store.flags.num_given_up()
         num_before = len(self._waiting)
         while page := self.store.feedback_after(max(self._read_to, self.position), limit=10_000, up_to_step=None):
-            self._waiting += [(position, one) for position, one in page if one.kind in _KINDS]
+            self._waiting += [(position, one) for position, one in page if one.kind in KINDS_OF_CORRECTION]
             self.answered |= {one.query_id for _, one in page}
             self._read_to = page[-1][0]
         return len(self._waiting) - num_before
@@ -118,12 +121,14 @@ class Corrections(Part):
         gone = set(self.store.withdrawals.positions()) if newest != self.seen_withdrawals else set[int]()
         if gone:
             state = learner.without(state, gone, self.run_config.seed)
+            self.taken -= gone
         self.seen_withdrawals = newest
         for position, answer in self._waiting:
             if position not in gone:
                 observation, action, episode = self._steps_of(answer)
                 answers = np.full(len(episode), position)
                 state = learner.aggregate(state, observation, action, episode, answers)
+                self.taken.add(position)
                 self.num_taken += 1
         self._waiting, self.position = [], max(self._read_to, self.position)
         self.store.set_consumed(_CONSUMER, self.position)
@@ -153,6 +158,7 @@ class Corrections(Part):
             "position": self.position,
             "seen_withdrawals": self.seen_withdrawals,
             "num_taken": self.num_taken,
+            "taken": sorted(self.taken),
             "generator": generator_state(self.generator),
         }
 
@@ -162,4 +168,8 @@ class Corrections(Part):
         self.seen_withdrawals, self.num_taken = state["seen_withdrawals"], state["num_taken"]
         self.generator = restore_generator(state["generator"])
         self._waiting, self._read_to = [], 0
-        self.answered = {one.query_id for _, one in every_answer(self.store)}
+        given = list(every_answer(self.store))
+        self.answered = {one.query_id for _, one in given}
+        # Checkpoints of earlier versions say only how far they had read.
+        read = {position for position, one in given if position <= self.position and one.kind in KINDS_OF_CORRECTION}
+        self.taken = set(state.get("taken", read))

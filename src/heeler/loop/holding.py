@@ -25,7 +25,8 @@ NO_RULES = InterventionsConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """How a run is held, since when and why. By whom stands in the audit log: a checkpoint cannot forget anybody."""
+    """How a run is held, since when and why. By whom, and what reason a person gave, stands in the audit log: a
+    checkpoint cannot forget anybody."""
 
     level: Level
     by: By

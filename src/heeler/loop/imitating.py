@@ -104,6 +104,7 @@ class Imitation(Part):
         """What a checkpoint keeps."""
         state = {
             "demonstrations": None if self.shown is None else self.shown.fingerprint,
+            "counts": None if self.shown is None else [len(self.shown), self.shown.num_steps],
             "expert": self._expert_sha256,
             "random_return": self.random_return,
         }

@@ -23,6 +23,8 @@ from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import every_answer, has_store, open_store
+from heeler.loop.config import from_dict
+from heeler.loop.corrections import KINDS_OF_CORRECTION
 from heeler.loop.going_on import sha256_of
 from heeler.loop.language.config import is_language_config
 from heeler.loop.released import STATE, TENSORS, released_file
@@ -50,8 +52,8 @@ class RewardLineage:
 
     sha256: str
     """Of the checkpoint's file that holds its weights."""
-    num_fitted: int
-    """Comparisons that it was last fitted to."""
+    num_fitted: int | None
+    """Answers that it was last fitted to; None for one that is made of demonstrations."""
     last_fit: Mapping[str, float]
     """Losses, accuracy and calibration of that, where they are known."""
 
@@ -68,7 +70,7 @@ class Lineage:
     answers_sha256: str
     """Of the positions, questions and values of `answers`: two releases with the same have learned from the same."""
     reward: RewardLineage | None
-    """None where the world's own reward was learned from."""
+    """None where no reward is learned in the run itself."""
     gate: GateRecord | None
     """None where no gate was asked."""
     later: tuple[GateRecord, ...]
@@ -97,7 +99,7 @@ def lineage(directory: RunDirectory, release: Release) -> Lineage:
         answers=answers,
         num_withdrawn=num_withdrawn,
         answers_sha256=sha256_of(sums),
-        reward=_reward(released_file(folder, release, TENSORS), state),
+        reward=_reward(released_file(folder, release, TENSORS), state, directory.config()),
         gate=gate,
         later=tuple(one for one in records.all() if one.details.get("release") == release.id),
         acts=acts,
@@ -142,11 +144,13 @@ def _given(store: Store, *, up_to: int) -> Iterator[tuple[int, Feedback]]:
 
 def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[LearnedAnswer, ...], int]:
     """Answers that a checkpoint's learner had taken in, and how many of them were withdrawn since."""
-    if not has_store(directory) or not (state.get("preferences") or state.get("kinds") or state.get("asking")):
+    if not has_store(directory):
         return (), 0
     with open_store(directory) as store:
         withdrawn = set(store.withdrawals.positions())
         if is_language_config(directory.config()):
+            if not state.get("asking"):
+                return (), 0
             from heeler.loop.language.asking import HELD_OUT
 
             up_to = int(state["asking"]["position"])
@@ -156,17 +160,41 @@ def _answers(directory: RunDirectory, state: Mapping[str, Any]) -> tuple[tuple[L
             found = [one for one in found if queries[one[1].query_id].acquisition != HELD_OUT]
             gone = sum(position <= up_to for position in withdrawn)
         else:
-            people = state.get("preferences") or state["kinds"]
-            # Checkpoints of earlier versions say only how far they had read.
-            read = range(1, people["counts"][-1] + 1)
-            told = [position for name in ("taken", "cant_tell") for position, _ in people.get(name, ())]
-            taken = set(told if "taken" in people else read)
+            taken = _taken_for_reward(state) | _taken_for_cost(state) | _taken_as_corrections(store, state)
             found = [one for one in _given(store, up_to=max(taken, default=0)) if one[0] in taken]
             gone = len(taken & withdrawn)
     return tuple(LearnedAnswer(position=position, feedback=feedback) for position, feedback in found), gone
 
 
-def _reward(tensors: bytes, state: Mapping[str, Any]) -> RewardLineage | None:
+def _taken_for_reward(state: Mapping[str, Any]) -> set[int]:
+    """Positions of the answers that its reward learned from, or that said nothing of it."""
+    people = state.get("preferences") or state.get("kinds")
+    if not people:
+        return set()
+    if "taken" not in people:
+        # Checkpoints of earlier versions say only how far they had read.
+        return set(range(1, people["counts"][-1] + 1))
+    return {position for name in ("taken", "cant_tell") for position, _ in people.get(name, ())}
+
+
+def _taken_for_cost(state: Mapping[str, Any]) -> set[int]:
+    """Positions of the answers on what was unsafe."""
+    unsafe = (state.get("costs") or {}).get("answers") or {}
+    return {position for position, _ in unsafe.get("taken", ())}
+
+
+def _taken_as_corrections(store: Store, state: Mapping[str, Any]) -> set[int]:
+    """Positions of what people said that should have been done instead."""
+    corrections = state.get("corrections")
+    if not corrections:
+        return set()
+    if "taken" not in corrections:
+        given = _given(store, up_to=corrections["position"])
+        return {position for position, one in given if one.kind in KINDS_OF_CORRECTION}
+    return set(corrections["taken"])
+
+
+def _reward(tensors: bytes, state: Mapping[str, Any], config: Mapping[str, Any]) -> RewardLineage | None:
     people = state.get("preferences") or state.get("kinds")
     sha256 = hashlib.sha256(tensors).hexdigest()
     if people:
@@ -176,6 +204,8 @@ def _reward(tensors: bytes, state: Mapping[str, Any]) -> RewardLineage | None:
     rewarding = state.get("rewarding")
     if rewarding:
         return RewardLineage(sha256=sha256, num_fitted=int(rewarding["num_fitted"]), last_fit={})
+    if state.get("imitation") and from_dict(config).learns_reward:
+        return RewardLineage(sha256=sha256, num_fitted=None, last_fit={})
     return None
 
 

@@ -15,6 +15,7 @@ from heeler.loop.language.config import is_language_config
 from heeler.loop.lineage import Lineage, lineage
 from heeler.loop.release_card_page import as_html, as_markdown
 from heeler.loop.release_card_parts import Section
+from heeler.loop.release_card_sources import reward_told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ def card_of(directory: RunDirectory, release_id: str) -> Card:
 def _about(directory: RunDirectory, told: Lineage, state: str) -> Section:
     release: Release = told.release
     config = directory.config()
-    world = config["world"] if is_language_config(config) else from_dict(config).env.id
+    own = None if is_language_config(config) else from_dict(config)
+    world = config["world"] if own is None else own.env.id
     rows = [
         ("State", state),
         ("Recipe and world", f"{config['recipe']}, {Path(str(world)).name}, seed {config['seed']}"),
@@ -88,7 +90,7 @@ def _about(directory: RunDirectory, told: Lineage, state: str) -> Section:
         ("Checkpoint", f"step {release.step:,}, SHA-256 {release.checkpoint_sha256}"),
         ("Policy version", "unknown" if release.policy_version is None else f"{release.policy_version:,}"),
         ("Answers", f"{len(told.answers):,}, SHA-256 {told.answers_sha256}"),
-        ("Reward model", "none" if told.reward is None else f"SHA-256 of its file {told.reward.sha256}"),
+        ("Reward model", reward_told(told, own)),
         ("Gate's record", release.gate_sha256 or "none: no gate was asked"),
     ]
     return Section(title="What it is", heads=("", ""), rows=tuple(rows))

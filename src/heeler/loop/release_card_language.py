@@ -42,9 +42,13 @@ def _learning(config: LanguageRunConfig) -> Section:
     )
 
 
+def _is_tested(told: Lineage) -> bool:
+    return told.gate is not None and "checks" in told.gate.details
+
+
 def _gate_section(told: Lineage) -> Section:
     gate = told.gate
-    if gate is None or "checks" not in gate.details:
+    if gate is None or not _is_tested(told):
         return Section(title="How it was tested", paragraphs=("No gate was asked: it was released untested.",))
     passed = "passed" if gate.passed else "was kept back by"
     rate = gate.details["config"]["error_rate"]
@@ -64,8 +68,9 @@ def _check_row(check: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _limits(told: Lineage, config: LanguageRunConfig) -> Section:
+    tested = f"on prompts of {Path(config.world).name} alone; nothing is known of others"
     points = [
-        f"It was tested on prompts of {Path(config.world).name} alone; nothing is known of others.",
+        f"It was tested {tested}." if _is_tested(told) else "It was not tested: what it answers is not known.",
         "What of a prompt moves its answers was not looked at: saliency is for policies in worlds.",
     ]
     if told.answers:

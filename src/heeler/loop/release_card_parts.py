@@ -29,10 +29,17 @@ class Section:
     """A list, after the table."""
 
 
-def answers_section(directory: RunDirectory, told: Lineage) -> Section:
-    """What it learned from, and whom: people by number, as a card goes where nobody can forget them any more."""
+def answers_section(directory: RunDirectory, told: Lineage, *, is_asking: bool = False) -> Section:
+    """What it learned from, and whom: people by number, as a card goes where nobody can forget them any more.
+
+    Args:
+        directory: of the run.
+        told: of the release.
+        is_asking: whether the run asks for answers, so that there may have been none yet.
+    """
     if not told.answers and not told.num_withdrawn:
-        return Section(title="What it learned from", paragraphs=("It learned from no answers: nobody was asked.",))
+        why = "none had come yet" if is_asking else "nobody was asked"
+        return Section(title="What it learned from", paragraphs=(f"It learned from no answers: {why}.",))
     kinds = Counter(_kind(one) for one in told.answers)
     rows = [(kind, f"{count:,}") for kind, count in sorted(kinds.items())]
     rows += [(f"of {who}", f"{count:,}") for who, count in _people(directory, told).most_common()]
@@ -41,8 +48,8 @@ def answers_section(directory: RunDirectory, told: Lineage) -> Section:
     if told.num_withdrawn:
         gone = _answers(told.num_withdrawn)
         points.append(f"{gone} more went into it and were withdrawn since: it still goes by them.")
-    if told.reward is not None:
-        points.append(f"Its reward was last fitted to {told.reward.num_fitted:,} comparisons.")
+    if told.reward is not None and told.reward.num_fitted is not None:
+        points.append(f"Its reward was last fitted to {_answers(told.reward.num_fitted)}.")
         figures = {name: value for name, value in told.reward.last_fit.items() if "accuracy" in name or "error" in name}
         points += [f"{name.replace('_', ' ')} of that fit: {number(value)}" for name, value in sorted(figures.items())]
     return Section(

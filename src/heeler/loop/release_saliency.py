@@ -1,39 +1,21 @@
-"""Which inputs move what a released policy does, and what its learned reward goes by, over the states that it visits.
+"""Which inputs move what a released policy does, over the states that it visits.
 
-Shapes: S states, O observation numbers, A action numbers, F features of the reward.
+Shapes: S states, O observation numbers, A action numbers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from heeler.core.rundir import Checkpoint
-from heeler.envs import make
 from heeler.envs.observation_names import observation_names
 from heeler.loop.config import RunConfig
-from heeler.loop.reading import learned_preferences
+from heeler.loop.release_visits import Visited
 from heeler.models.actions import CategoricalHead
 from heeler.models.policy import Policy
 from heeler.models.saliency import Attribution, gradient_times_input, integrated_gradients
-
-_NUM_ENVS, _NUM_STEPS, _MAX_STATES = 8, 256, 512
-_FAR = 5.0
-"""Standard deviations of what was learned on, beyond which a number is strange."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Visited:
-    """Steps of a policy that acts by its likeliest action."""
-
-    observation: np.ndarray
-    """[S, O] float32."""
-    executed: np.ndarray
-    """[S, A]."""
-    next_observation: np.ndarray
-    """[S, O] float32: what came of it; at an episode's end the terminal observation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,31 +41,6 @@ class Saliency:
     num_states: int
     largest_gap: float
     """By how much integrated gradients miss the difference that they share out, as a share of the mean difference."""
-    is_linear: bool = False
-    """Whether the shares are exact, since the function is linear."""
-
-
-def visited(policy: Policy, config: RunConfig, *, seed: int) -> Visited:
-    """States of fresh episodes in the run's world, a few hundred of them spread evenly."""
-    env = replace(config.env, num_envs=_NUM_ENVS, vectorization=config.env.single().vectorization)
-    world = make(env, seed)
-    seen: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    try:
-        observation, _ = world.reset(seed=seed)
-        for _ in range(_NUM_STEPS):
-            action = policy.act(observation, None).cpu().numpy()
-            following, _, terminated, truncated, infos = world.step(policy.executable(action))
-            ended = terminated | truncated
-            after = following.copy()
-            if ended.any():
-                after[ended] = infos["final_obs"][ended]
-            seen.append((observation.copy(), policy.within_bounds(action), after))
-            observation = following
-    finally:
-        world.close()
-    observation, executed, after = (np.concatenate(some) for some in zip(*seen, strict=True))
-    rows = np.unique(np.linspace(0, len(observation) - 1, min(len(observation), _MAX_STATES)).astype(int))
-    return Visited(observation=observation[rows], executed=executed[rows], next_observation=after[rows])
 
 
 def policy_saliency(policy: Policy, states: Visited, config: RunConfig) -> Saliency:
@@ -93,7 +50,7 @@ def policy_saliency(policy: Policy, states: Visited, config: RunConfig) -> Salie
     """
     x_SO = torch.from_numpy(states.observation)
     names = list(observation_names(config.env, policy.observation_size))
-    return _saliency(_outputs(policy, x_SO), x_SO, policy_baseline(policy, x_SO), names)
+    return saliency_of(_outputs(policy, x_SO), x_SO, policy_baseline(policy, x_SO), names)
 
 
 def policy_baseline(policy: Policy, x_SO: Tensor) -> Tensor:
@@ -118,39 +75,17 @@ def _outputs(policy: Policy, x_SO: Tensor) -> list[Callable[[Tensor], Tensor]]:
     return [lambda x, c=c: log_prob(x, c) for c in range(len(sizes))]
 
 
-def reward_saliency(checkpoint: Checkpoint, policy: Policy, states: Visited, config: RunConfig) -> Saliency:
-    """What the learned reward of a checkpoint goes by; exact where its networks are linear."""
-    assert config.preferences is not None
-    model, state = learned_preferences(checkpoint, config, policy)
-    feature_SF = model.features(states.observation, states.executed, states.next_observation)
-    names = _feature_names(policy, config, model.features.columns)
-    found = _saliency([lambda x: model.of_features(state, x)], feature_SF, feature_SF.mean(0), names)
-    return replace(found, is_linear=not config.preferences.model.hidden_sizes)
-
-
-def _feature_names(policy: Policy, config: RunConfig, columns: Sequence[int]) -> list[str]:
-    assert config.preferences is not None
-    own = observation_names(config.env, policy.observation_size)
-    if isinstance(policy.head, CategoricalHead):
-        several = len(policy.head.num_choices) > 1
-        actions = [
-            f"action {component}: choice {choice}" if several else f"choice {choice}"
-            for component, num in enumerate(policy.head.num_choices)
-            for choice in range(num)
-        ]
-    else:
-        actions = [f"action {index}" for index in range(policy.head.action_size)]
-    parts = {
-        "observation": [own[index] for index in columns],
-        "action": actions,
-        "next_observation": [f"{own[index]}, after the step" for index in columns],
-    }
-    return [name for part in config.preferences.model.inputs for name in parts[part]]
-
-
-def _saliency(
+def saliency_of(
     outputs: Sequence[Callable[[Tensor], Tensor]], x_SO: Tensor, baseline_O: Tensor, names: list[str]
 ) -> Saliency:
+    """What functions go by, all of them together.
+
+    Args:
+        outputs: each [S] of [S, O].
+        x_SO: where they are asked.
+        baseline_O: what nothing in particular looks like.
+        names: of the O inputs.
+    """
     found = [integrated_gradients(output, x_SO, baseline_O) for output in outputs]
     local = [gradient_times_input(output, x_SO, baseline_O) for output in outputs]
     share_O, local_O = _shares(found), _shares(local)
@@ -177,13 +112,3 @@ def _saliency(
 def _shares(found: Sequence[Attribution]) -> np.ndarray:
     total_O = torch.stack([one.share_BO.abs().mean(0) for one in found]).sum(0).double().numpy()
     return total_O / max(float(total_O.sum()), 1e-300)
-
-
-def strange_share(policy: Policy, states: Visited) -> float | None:
-    """Share of the visited states in which a number lies far outside of what was learned on; None where that was not
-    kept."""
-    if not float(policy.moments.count):
-        return None
-    mean, variance = (values.numpy() for values in (policy.moments.mean, policy.moments.variance))
-    far_SO = np.abs(states.observation - mean) > _FAR * np.sqrt(variance + 1e-8)
-    return float(far_SO.any(1).mean())

@@ -17,7 +17,7 @@ from heeler.loop.absence import Absence
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, check_learns, from_dict, to_dict
 from heeler.loop.control_gating import offers
-from heeler.loop.costs import OwnCosts, own_costs
+from heeler.loop.costs import OwnCosts, cost_names_of, own_costs
 from heeler.loop.evaluations import final_seed, save_evaluation, summarize
 from heeler.loop.imitating import Imitation, MovedReward, learner_of
 from heeler.loop.intervened import Intervened
@@ -31,6 +31,7 @@ from heeler.loop.shaping import RunShaping
 from heeler.loop.steering import Steering
 from heeler.loop.trackers import check_trackers, open_trackers
 from heeler.loop.trusted import check_trusted
+from heeler.loop.watchable import watchable
 from heeler.loop.watching import watched
 from heeler.models.policy import Policy
 from heeler.safety.shields.shield import make_shield
@@ -105,6 +106,8 @@ def _check(config: RunConfig) -> None:
         ppo = learner_of(config, world, imitation)
         state = ppo.init(config.seed, num_envs=1)
         check_trusted(config, state.policy)
+        if config.interventions:
+            config.interventions.check_watched(config.monitors, watchable(config, cost_names_of(config, world)))
         if config.preferences:
             preference_model(config, ppo)
         if config.kinds:

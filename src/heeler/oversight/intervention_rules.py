@@ -9,6 +9,13 @@ from typing import Literal, cast, get_args
 from heeler.core.errors import ConfigError, did_you_mean
 from heeler.oversight.monitors.config import MONITOR_NAMES, MonitorsConfig
 
+_TOO_LATE = {
+    "breakdown": "it ends the run, after which no rule decides; leave the rule out: the last whole update is kept, and "
+    "`heeler resume RUN` goes on from it",
+    "stall": "no update ends while a run stalls, and rules decide where one does; leave the rule out, and end a run "
+    "that hangs by `heeler stop RUN --hard`",
+}
+"""Monitors whose findings come when no rule can act on them, and what to do instead."""
 ActKind = Literal["warn", "slow", "freeze", "fall_back", "roll_back", "safe_stop", "hard_stop"]
 ACTS: tuple[ActKind, ...] = get_args(ActKind)
 """The mildest first."""
@@ -85,8 +92,12 @@ class InterventionsConfig:
             raise ConfigError("trusted must be release, step-N, zero or a function MODULE:NAME, got nothing")
         _refuse_contradictions(self.rules, {rule.monitor for rule in self.rules})
 
-    def check_watched(self, monitors: MonitorsConfig | None) -> None:
-        """Refuse rules that do not fit what watches a run; None for nothing.
+    def check_watched(self, monitors: MonitorsConfig | None, watchable: Collection[str] = MONITOR_NAMES) -> None:
+        """Refuse rules that do not fit what watches a run.
+
+        Args:
+            monitors: those that watch; None for nothing.
+            watchable: names of monitors that can find something in a run of its kind.
 
         Raises:
             ConfigError: there are rules and nothing watches, or as of `check`.
@@ -97,7 +108,24 @@ class InterventionsConfig:
             raise ConfigError(
                 "interventions.rules would be ignored, as nothing watches this run; set monitors, or leave them out"
             )
-        self.check([name for name in MONITOR_NAMES if name not in monitors.off])
+        for rule in self.rules:
+            self._refuse_too_late(rule)
+        watching = [name for name in watchable if name not in (*monitors.off, *_TOO_LATE)]
+        for rule in self.rules:
+            if any(map(rule.is_for, MONITOR_NAMES)) and not any(map(rule.is_for, (*watching, *monitors.off))):
+                raise ConfigError(
+                    f"interventions.rules: monitor {rule.monitor!r} can find nothing in a run of this kind; those that "
+                    f"can: {', '.join(sorted(watching))}"
+                )
+        self.check(watching)
+
+    def _refuse_too_late(self, rule: RuleConfig) -> None:
+        theirs = [name for name in MONITOR_NAMES if rule.is_for(name)]
+        if theirs and set(theirs) <= _TOO_LATE.keys():
+            raise ConfigError(
+                f"interventions.rules: a rule for monitor {rule.monitor!r} would not do what it says: "
+                f"{_TOO_LATE[theirs[0]]}. The audit log tells of it (monitor.finding)"
+            )
 
     def check(self, monitors: Collection[str]) -> None:
         """Refuse rules that do not fit a run's monitors.

@@ -10,6 +10,8 @@ from heeler.core.errors import ConfigError
 from heeler.models.moments import RunningMoments
 
 StepInput = Literal["observation", "action", "next_observation"]
+MOST_SPREADS = 5
+"""A feature that is further from its mean counts as so far."""
 
 
 class StepFeatures:
@@ -64,4 +66,4 @@ class StepFeatures:
 def normalized(feature: Tensor, moments: RunningMoments) -> Tensor:
     """[..., F] features, centred and in spreads, within plus and minus 5."""
     scale = torch.rsqrt(moments.variance + 1e-6).float()
-    return ((feature - moments.mean.float()) * scale).clamp_(-5, 5)
+    return ((feature - moments.mean.float()) * scale).clamp_(-MOST_SPREADS, MOST_SPREADS)

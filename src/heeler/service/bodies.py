@@ -79,6 +79,9 @@ class CommandBody(Body):
     id: str = Field(description="a UUID that the client made", json_schema_extra=UUID)
     kind: str
     value: int | None = None
+    because: str | None = Field(
+        default=None, description="why; it stands in the audit log for good, beside who did it, so name nobody"
+    )
 
 
 class LeaseBody(Body):

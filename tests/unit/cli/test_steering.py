@@ -98,6 +98,14 @@ def test_a_script_reads_what_came_of_it(run: Path, capsys: pytest.CaptureFixture
     }
 
 
+def test_why_stands_beside_who_did_it(run: Path) -> None:
+    assert main(["steer", str(run), "freeze", "--because", "the arm shakes"]) == 0
+    assert main(["steer", str(run), "thaw"]) == 0
+    first, second = entries(run / AUDIT_NAME, after=0, limit=9)
+    assert (first.person, first.act, first.details["because"]) == ("command-line", "command.freeze", "the arm shakes")
+    assert "because" not in second.details
+
+
 def test_who_is_not_answered_is_told_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with learner(run):
         assert main(["steer", str(run), "freeze", "--wait-s", "0.1"]) == 0
@@ -119,6 +127,8 @@ def test_a_run_whose_learner_is_not_at_work_obeys_later(run: Path, capsys: pytes
         (["roll_back"], "value: expected a whole number, got None"),
         (["slow", "3"], "value: slow takes none, got 3"),
         (["set_budget", "0"], "value: expected 1 to"),
+        (["freeze", "--because", " "], "because: expected some text"),
+        (["freeze", "--because", "x" * 1001], "because: expected at most 1000 characters, got 1001"),
     ],
 )
 def test_what_is_no_command_is_refused(

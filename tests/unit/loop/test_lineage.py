@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from heeler.cli import main
@@ -16,17 +15,22 @@ from heeler.core.nouns import Feedback, stable_id
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import open_store
-from heeler.loop.config import RunConfig, from_dict
+from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.lineage import lineage, releases_with
+from heeler.loop.online import OnlineRun
 from heeler.loop.reading import policy_of
 from heeler.loop.release_card import card_of, write_card
 from heeler.loop.release_card_page import as_html, as_markdown
 from heeler.loop.release_card_parts import Section, disagreement
-from heeler.loop.release_saliency import policy_saliency, reward_saliency, visited
+from heeler.loop.release_saliency import policy_saliency
+from heeler.loop.release_visits import visited
 from heeler.loop.running import run
 from heeler.oversight.control_gate_config import ControlGateConfig
 from tests.unit.loop.balancing import a_run, offer
+from tests.unit.loop.test_imitation_loop import answer_all, people_config
 from tests.unit.loop.test_limits import tiny_limits
+from tests.unit.loop.test_own_costs import learned, runner
+from tests.unit.loop.test_release_card import propose
 from tests.unit.loop.tiny import tiny_preferences
 
 GATE = ControlGateConfig(margin=90.0, num_episodes=30, return_range=(0.0, 100.0), every=6, approval="gate")
@@ -172,6 +176,72 @@ def test_an_audit_log_that_was_altered_is_told(own: RunDirectory) -> None:
     assert any("is not in it" in problem for problem in lineage(own, second).problems)
 
 
+def test_answers_on_what_was_unsafe_are_among_those_that_a_release_learned_from(tmp_path: Path) -> None:
+    directory, release = propose(run(runner(learned()), tmp_path / "run").path)
+    told = lineage(directory, release)
+    stored = all_answers(directory)
+    assert len(stored) > 60
+    assert [(one.position, one.feedback) for one in told.answers] == stored
+    assert releases_with(directory, stored[0][1].key) == [release]
+    with open_store(directory) as store:
+        store.withdrawals.forget("simulated-watcher", "remove")
+    told = lineage(directory, release)
+    assert (len(told.answers), told.num_withdrawn) == (0, len(stored))
+
+
+@pytest.mark.parametrize("version", ["now", "before it said which"])
+def test_corrections_are_among_the_answers_that_a_release_learned_from(version: str, tmp_path: Path) -> None:
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        assert online.corrections is not None
+        online.iterate()
+        answer_all(store)
+        online.iterate()
+        if version != "now":
+            kept = online.corrections.kept
+            online.corrections.kept = lambda: ({}, {k: v for k, v in kept()[1].items() if k != "taken"})  # type: ignore[method-assign]
+        online.save()
+        online.close()
+    directory, release = propose(directory.path)
+    stored = all_answers(directory)
+    assert [one.position for one in lineage(directory, release).answers] == [position for position, _ in stored]
+    assert releases_with(directory, stored[2][1].key) == [release]
+    with directory.locked(), open_store(directory) as store:
+        again = OnlineRun(directory, config, store)
+        again.begin()
+        # The second question's answers come after the release.
+        answer_all(store)
+        again.iterate()
+        again.save()
+        again.close()
+    assert len(lineage(directory, release).answers) == 3
+    _, later = propose(directory.path)
+    assert len(lineage(directory, later).answers) == 6
+    with open_store(directory) as store:
+        store.withdrawals.forget("bob", "remove")
+    told = lineage(directory, later)
+    assert (len(told.answers), told.num_withdrawn) == (0, 6)
+
+
+def test_corrections_that_were_withdrawn_are_held_no_more(tmp_path: Path) -> None:
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        online.iterate()
+        answer_all(store)
+        online.iterate()
+        assert online.corrections is not None and len(online.corrections.taken) == 3
+        store.withdrawals.forget("bob", "remove")
+        online.corrections.hand_over(online.ppo, online.learner)
+        assert online.corrections.taken == set()
+        online.close()
+
+
 # The card
 
 
@@ -205,7 +275,7 @@ def test_the_card_names_the_right_numbers(asked: Path) -> None:
     limits = next(section for section in card.sections if section.title == "Known limits").points
     assert any("it is not known how far people agree" in point for point in limits)
     assert "Shield: off while it learned." in limits
-    assert "Its world counts no costs, so that none was tested." in limits
+    assert "Its world counts no costs, and it has none of its own, so that none was tested." in limits
 
 
 def test_a_card_is_written_as_text_and_as_a_page(own: RunDirectory, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,6 +317,7 @@ def test_the_card_of_a_run_on_the_true_reward_with_costs(tmp_path: Path) -> None
     assert set(tested) == {"difference of returns", "cost velocity per episode", "cost energy per step"}
     assert tested["cost velocity per episode"][3] == "at most 39"
     assert next(s for s in card.sections if s.title == "What it learned from").paragraphs == (
+        "It learned from its world's own reward.",
         "It learned from no answers: nobody was asked.",
     )
     limits = next(section for section in card.sections if section.title == "Known limits").points
@@ -283,53 +354,15 @@ def test_the_policy_that_balances_goes_by_the_pole(tmp_path: Path) -> None:
     """Its weights are .05 and .1 for the cart, and 1 for angle and speed of the pole."""
     directory = a_run(tmp_path / "run", {100: 5.0})
     config = from_dict(directory.config())
-    policy = policy_of(directory.load_checkpoint(100), config)
-    states = visited(policy, config, seed=3)
+    checkpoint = directory.load_checkpoint(100)
+    policy = policy_of(checkpoint, config)
+    states = visited(policy, config, checkpoint, seed=3)
     found = policy_saliency(policy, states, config)
     assert {one.name for one in found.inputs[:2]} <= {"pole angle", "pole angular velocity", "cart velocity"}
     assert found.inputs[-1].name == "cart position"
     assert found.largest_gap < 0.05
     release, _ = offer(directory, 100)
     assert "pole angular velocity" in rows_of(card_of(directory, release.id), "What moves its choices")
-
-
-def test_a_linear_reward_is_told_exactly(own: RunDirectory, tmp_path: Path) -> None:
-    config = asking()
-    assert config.preferences is not None
-    model = replace(config.preferences.model, hidden_sizes=())
-    linear = replace(config, gate=None, preferences=replace(config.preferences, model=model))
-    path = run(linear, tmp_path / "linear").path
-    directory = RunDirectory.open(path)
-    checkpoint = directory.load_checkpoint(directory.checkpoint_steps()[-1])
-    policy = policy_of(checkpoint, linear)
-    states = visited(policy, linear, seed=0)
-    found = reward_saliency(checkpoint, policy, states, linear)
-    assert found.is_linear and found.largest_gap < 1e-3
-    weight = checkpoint.tensors["preferences.network.weights.0"][:, :, 0]
-    used = {one.name: one.share for one in found.inputs}
-    assert sum(used.values()) == pytest.approx(1.0)
-    names = [name for name in used if name.startswith("choice")]
-    assert len(names) == 2, "what was done is among what the reward sees"
-    assert weight.shape[1] == len(used)
-    # By hand: the mean weight over members, each in its own unit, times how far the feature is from its mean.
-    scale = checkpoint.tensors["preferences.scale"]
-    variance = checkpoint.tensors["preferences.moments.variance"]
-    moments = checkpoint.tensors["preferences.moments.mean"]
-    model_inputs = np.concatenate(
-        [np.eye(2, dtype=np.float32)[states.executed[:, 0]], states.next_observation], 1
-    ).astype(np.float64)
-    normal = np.clip((model_inputs - moments) / np.sqrt(variance + 1e-6), -5, 5)
-    at_mean = np.clip((model_inputs.mean(0) - moments) / np.sqrt(variance + 1e-6), -5, 5)
-    own_share = np.abs((normal - at_mean) * (weight * scale[:, None]).mean(0)).mean(0)
-    order = ["choice 0", "choice 1", *[name for name in _names(used)]]
-    assert [used[name] for name in order] == pytest.approx((own_share / own_share.sum()).tolist(), abs=0.02)
-
-
-def _names(used: dict[str, float]) -> list[str]:
-    from heeler.envs import EnvConfig
-    from heeler.envs.observation_names import observation_names
-
-    return [f"{name}, after the step" for name in observation_names(EnvConfig(id="CartPole-v1"), 4)]
 
 
 # Parts

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from heeler.oversight.interventions import (
     first_state,
     gravity,
 )
+from heeler.oversight.monitors import MonitorsConfig
 
 
 def rule(monitor: str = "cost_drift", act: str = "slow", **settings: object) -> RuleConfig:
@@ -230,6 +232,22 @@ def test_a_rule_for_no_monitor_is_refused_by_name() -> None:
     config(rule("cost_*")).check(["cost_drift"])
     with pytest.raises(ConfigError, match="there are: none"):
         rules.check([])
+
+
+@pytest.mark.parametrize(
+    ("monitor", "instead"),
+    [("breakdown", "heeler resume RUN"), ("stall", "heeler stop RUN --hard"), ("sta*", "heeler stop RUN --hard")],
+)
+def test_a_rule_that_nothing_could_carry_out_is_refused(monitor: str, instead: str) -> None:
+    with pytest.raises(ConfigError, match=f"monitor '{re.escape(monitor)}' would not do what it says.*{instead}"):
+        config(rule(monitor, "freeze")).check_watched(MonitorsConfig())
+
+
+def test_a_pattern_is_for_those_on_which_a_rule_can_act() -> None:
+    for monitor in ("*", "st*"):
+        config(rule(monitor, "freeze")).check_watched(MonitorsConfig())
+    with pytest.raises(ConfigError, match=r"no monitor 'st\*' watches this run"):
+        config(rule("st*", "freeze")).check_watched(MonitorsConfig(off=("stuck_sensor",)))
 
 
 def test_rules_come_back_from_a_run_s_file() -> None:

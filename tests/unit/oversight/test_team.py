@@ -195,17 +195,20 @@ def test_of_a_row_of_failures_the_first_is_logged(caplog):
     for _ in range(5):
         team.review(Evidence())
     assert [record.message for record in caplog.records] == [
-        "the overseer a failed: it raised ZeroDivisionError: 100 % of nothing; the step goes to the fallback"
+        "the overseer a failed: it raised ZeroDivisionError: 100 % of nothing; it counts as a veto"
     ] * 2
     assert team.failures == {"a": 4}
 
 
-def test_a_quorum_may_outvote_one_that_fails():
+def test_a_quorum_may_outvote_one_that_fails(caplog):
     team = Team([Says(name, say) for name, say in (("a", raises), ("b", lambda e: ALLOW), ("c", lambda e: ALLOW))])
     assert team.review(Evidence()).decision == "veto"
     others = Team(team.overseers, QuorumConfig(rule="majority"))
     assert others.review(Evidence()).decision == "allow"
     assert others.failures["a"] == 1
+    assert [record.message for record in caplog.records] == [
+        "the overseer a failed: it raised ZeroDivisionError: 100 % of nothing; it counts as a veto"
+    ] * 2, "whatever becomes of the step"
 
 
 def test_a_team_goes_on_from_its_state():

@@ -171,10 +171,19 @@ def test_a_command_is_kept_once_with_its_line(olga, tmp_path, audit):
     assert olga.get(path).json()["items"][0]["outcome"] == "the budget is 500 comparisons"
 
 
+def test_why_a_command_was_given_stands_in_its_line(olga, audit):
+    body = {"id": str(uuid.uuid4()), "kind": "slow", "because": "it learns too fast"}
+    assert olga.post(f"{API}/runs/run/commands", json=body).status_code == 200
+    (line,) = [line for line in audit.lines if line[1].startswith("command")]
+    assert line[3] == {"id": body["id"], "value": None, "because": "it learns too fast"}
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
         ({"id": "x"}, "id"),
+        ({"because": " "}, "because"),
+        ({"because": "x" * 1001}, "because"),
         ({"kind": "explode"}, "kind"),
         ({"kind": "roll_back"}, "value"),
         ({"kind": "roll_back", "value": -1}, "value"),

@@ -25,6 +25,7 @@ from heeler.rollouts.sampler import SamplingConfig
 from heeler.safety.multipliers import MultiplierConfig
 
 PEOPLE = "people"
+_WATCHABLE = ("checkpoints", "entropy_collapse", "gradients", "kl_spike", "resources", "slow_updates")
 Learner = GRPO | RLOO | TextPPO | OnlineDPO
 
 
@@ -244,7 +245,7 @@ class LanguageRunConfig:
             raise ConfigError(f"chat_share must be between 0 and 1, got {self.chat_share}")
         check_limits(self.parts, self.budgets.limits)
         if self.interventions is not None:
-            self.interventions.check_watched(self.monitors)
+            self.interventions.check_watched(self.monitors, self._watchable)
         if self.learned is None and not self.parts.teach:
             raise ConfigError("there is nothing to learn from: set learned, or a weight of parts")
         if self.only_people_teach and self.answers_per_update < 1:
@@ -254,6 +255,13 @@ class LanguageRunConfig:
             )
         if self.asking is not None and self.learned is None:
             raise ConfigError("asking would be ignored: nothing is learned from answers; set learned, or leave it out")
+
+    @property
+    def _watchable(self) -> tuple[str, ...]:
+        """Monitors that can find something in texts: those of the learner's own figures, and of the machine."""
+        values = ("value_loss",) if self.ppo is not None else ()
+        rewards = ("reward_disagreement",) if self.learned is not None else ()
+        return (*_WATCHABLE, *values, *rewards)
 
     @property
     def learner(self) -> Learner:

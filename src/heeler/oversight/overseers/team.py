@@ -112,7 +112,7 @@ class Team:
         self.failures[name] += 1
         if name not in self._failing:
             self._failing.add(name)
-            _log.error("the overseer %s failed: %s; the step goes to the fallback", name, why)
+            _log.error("the overseer %s failed: %s; it counts as a veto", name, why)
         return [_failed(name, why)] * num
 
     def _within(self, name: str, call: Callable[[], Sequence[Verdict]], num: int) -> Sequence[Verdict]:

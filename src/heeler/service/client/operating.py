@@ -73,7 +73,13 @@ class Operating(Calls):
         return self._transport.send("GET", at("/runs/{run}/clip/{step}", run=run, step=step)).content
 
     def command(
-        self, run: str, kind: CommandKind, value: int | None = None, *, command_id: str | None = None
+        self,
+        run: str,
+        kind: CommandKind,
+        value: int | None = None,
+        *,
+        because: str | None = None,
+        command_id: str | None = None,
     ) -> CommandOut:
         """Tell the learner something; it obeys between two updates, or at its next step where that is urgent.
 
@@ -83,9 +89,11 @@ class Operating(Calls):
             run: its name.
             kind: of the command.
             value: the step to roll back to, or the budget.
+            because: why; it stands in the audit log for good, so name nobody.
             command_id: a UUID, by which the same can be told again after this has failed; a new one if not given.
         """
         body = {"id": command_id or str(uuid.uuid4()), "kind": kind, "value": value}
+        body |= {} if because is None else {"because": because}
         return self._transport.read("POST", at("/runs/{run}/commands", run=run), CommandOut, body=body)
 
     def commands(self, run: str) -> Iterator[CommandOut]:

@@ -1,6 +1,7 @@
 """What operators tell a run: pause, slow, freeze, roll back, stop, and so on. A hard stop is done here."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import cast
 
@@ -9,7 +10,7 @@ from fastapi import Request
 from heeler.core.attention import call
 from heeler.core.hard_stop import HardStop, hard_stop
 from heeler.core.nouns import URGENT_KINDS, Command, CommandKind
-from heeler.feedback.commands import check_command, of_hard_stop
+from heeler.feedback.commands import check_command, of_hard_stop, why
 from heeler.feedback.stores import has_store
 from heeler.service.bodies import CommandBody, CommandOut, Page
 from heeler.service.context import Cursor, Limit, Service, caller_of, number_of, service_of
@@ -31,12 +32,13 @@ def ask(request: Request, run: str, body: CommandBody) -> CommandOut:
         asked_unix_s=time.time(),
     )
 
+    reason = why(body.because)
     if command.kind == "hard_stop":
-        return _stop_at_once(service, run, command)
+        return _stop_at_once(service, run, command, reason)
     opened = service.runs.open(run)
 
     def note() -> None:
-        service.audit.append(person, f"command.{command.kind}", run, id=command.id, value=command.value)
+        service.audit.append(person, f"command.{command.kind}", run, id=command.id, value=command.value, **reason)
 
     kept = opened.store.ask_command(command, before_commit=note)
     if kept.kind in URGENT_KINDS and kept.done_unix_s is None:
@@ -44,7 +46,7 @@ def ask(request: Request, run: str, body: CommandBody) -> CommandOut:
     return CommandOut(**asdict(kept))
 
 
-def _stop_at_once(service: Service, run: str, command: Command) -> CommandOut:
+def _stop_at_once(service: Service, run: str, command: Command, reason: Mapping[str, str]) -> CommandOut:
     """End the learner first; a store or a log that it keeps locked is free after that."""
     check_command(command)
     directory, kept = service.runs.directory(run), command
@@ -54,7 +56,7 @@ def _stop_at_once(service: Service, run: str, command: Command) -> CommandOut:
         kept = of_hard_stop(stop)
 
         def note() -> None:
-            service.audit.append(stop.person, "command.hard_stop", run, id=stop.id, outcome=stop.outcome)
+            service.audit.append(stop.person, "command.hard_stop", run, id=stop.id, outcome=stop.outcome, **reason)
 
         if has_store(directory):
             kept = service.runs.open(run).store.ask_command(kept, before_commit=note)

@@ -1,5 +1,8 @@
 """The card of a language model's release: suites, learner and parts; what moves its answers is said to be left out."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from heeler.cli import main
@@ -46,3 +49,15 @@ def test_the_card_tells_suites_learner_and_parts(finished: RunDirectory, capsys:
     assert main(["explain", str(finished.path), "--release", second.id]) == 0
     assert (finished.path / "cards" / f"{second.id}.html").is_file()
     assert f"{second.id}.md" in capsys.readouterr().out
+
+
+def test_a_release_that_no_gate_was_asked_about_is_not_said_to_have_been_tested(
+    finished: RunDirectory, tmp_path: Path
+) -> None:
+    own = RunDirectory.open(Path(shutil.copytree(finished.path, tmp_path / "run")))
+    tested = max(Releases(finished).all(), key=lambda release: release.step)
+    name = "00000000-0000-4000-8000-000000000001"
+    untested = Releases(own).propose(name, own.checkpoint_steps()[-1], "ann-7", audit_head="0" * 64)
+    limits = [card_of(own, one.id).sections for one in (tested, untested)]
+    points = [next(s for s in sections if s.title == "Known limits").points[0] for sections in limits]
+    assert [point.split(" ", 3)[:3] for point in points] == [["It", "was", "tested"], ["It", "was", "not"]]

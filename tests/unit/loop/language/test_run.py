@@ -531,7 +531,7 @@ def test_a_rule_holds_a_model_and_goes_on_after_a_stop(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"rules": (RuleConfig(monitor="stall", act="warn", then=("fall_back",)),)}, "freeze it instead"),
+        ({"rules": (RuleConfig(monitor="kl_spike", act="warn", then=("fall_back",)),)}, "freeze it instead"),
         ({"trusted": "zero"}, "interventions.trusted would be ignored"),
         ({"rest_within_steps": 5}, "interventions.rest_within_steps would be ignored"),
     ],

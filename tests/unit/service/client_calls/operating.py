@@ -62,6 +62,9 @@ def _(w: World) -> None:
     told = w.boss.command("run", "set_budget", 30, command_id=command_id)
     assert w.boss.command("run", "set_budget", 30, command_id=command_id) == told
     assert (told.id, told.value) == (command_id, 30)
+    told = w.boss.command("run", "slow", because="it learns too fast")
+    (line,) = [line for line in w.boss.audit.service() if line.details.get("id") == told.id]
+    assert line.details["because"] == "it learns too fast"
 
 
 @calls.of("GET /runs/{run}/commands")
