@@ -42,6 +42,9 @@ class LeftBehind:
     """What the left shows more of than the right."""
     changed_after: Ints
     """Positions after which what people want was found to have changed; the first first."""
+    since_Q: Ints | None = None
+    """Position up to which answers of whoever gave it say nothing of them any more, as they changed; None in files of
+    earlier versions, which tell of changes of all alone."""
 
 
 def leave_behind(folder: Path, left: LeftBehind) -> None:
@@ -203,11 +206,20 @@ def _by_reward(
     empty = np.zeros(len(silent))
     margin_N = np.concatenate([left.margin_Q[rows], empty])
     gold_N = gold_outcomes([who[at][2] for at in (*positions, *silent)], gold_choices(store))
-    told_N = ((np.concatenate([left.is_unseen_Q[rows], empty]) > 0) | (gold_N >= 0)).astype(np.float64)
+    since_N = (np.array([*positions, *silent]) > _since(left, rows, answers)[answers.person_N]).astype(np.float64)
+    told_N = since_N * ((np.concatenate([left.is_unseen_Q[rows], empty]) > 0) | (gold_N >= 0))
     people = reliability(answers, margin_N, believed, gold_N=gold_N, told_N=told_N, fits_scale=True)
     shown_NF = np.concatenate([left.feature_QF[rows], np.zeros((len(silent), left.feature_QF.shape[1]))])
     judged = judge(answers, margin_N, people, verdicts, feature_NF=shown_NF)
     return answers, people, judged, np.concatenate([left.weight_Q[rows], empty])
+
+
+def _since(left: LeftBehind, rows: Sequence[int], answers: Answers) -> Ints:
+    """[P] position up to which each person's answers say nothing of them any more; 0 where all do."""
+    since_P = np.full(answers.num_people, left.changed_after.max(initial=0))
+    if left.since_Q is not None:
+        np.maximum.at(since_P, answers.person_N[: len(rows)], left.since_Q[rows])
+    return since_P
 
 
 def _by_items(
