@@ -210,7 +210,7 @@ def _by_reward(
     told_N = since_N * ((np.concatenate([left.is_unseen_Q[rows], empty]) > 0) | (gold_N >= 0))
     people = reliability(answers, margin_N, believed, gold_N=gold_N, told_N=told_N, fits_scale=True)
     shown_NF = np.concatenate([left.feature_QF[rows], np.zeros((len(silent), left.feature_QF.shape[1]))])
-    judged = judge(answers, margin_N, people, verdicts, feature_NF=shown_NF)
+    judged = judge(answers, margin_N, people, verdicts, feature_NF=shown_NF, since_N=since_N)
     return answers, people, judged, np.concatenate([left.weight_Q[rows], empty])
 
 
