@@ -186,7 +186,7 @@ def gather(directory: RunDirectory) -> ReportData:
         return ReportData(**shared)
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)
-        shared["people"] = people_to_show(store, directory.path)
+        shared["people"] = people_to_show(store, directory)
         if config.preferences.groups is not None:
             shared["groups"] = groups_told(store, directory.path, config.preferences.groups, rows)
         shared["stale_reward_model"] = staleness(directory, store).in_words

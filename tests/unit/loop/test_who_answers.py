@@ -13,6 +13,8 @@ from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.annotators.known import FILE_NAME, known_people, leave_behind, left_behind
+from heeler.feedback.annotators.reliability import ReliabilityConfig
+from heeler.feedback.annotators.verdicts import VerdictConfig
 from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
@@ -20,6 +22,7 @@ from heeler.feedback.withdrawal import id_sha256
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.drifting import Drifting
 from heeler.loop.report import write_report
+from heeler.loop.report_people import people_to_show
 from heeler.loop.running import resume, run
 from heeler.loop.telling_changes import tell_changes
 from heeler.oversight.monitors.falling import Falling, where_it_fell
@@ -249,6 +252,26 @@ def test_people_who_answered_where_no_learner_looked_are_told_by_crowd_bt(tmp_pa
     known = known_people(stage.store, tmp_path)
     assert known.told_by == "crowd-bt"
     assert [one.annotator for one in known.people] == ["ann"]
+
+
+def test_the_command_and_the_report_go_by_the_settings_of_the_run(tmp_path: Path, capsys) -> None:
+    settings = PeopleConfig(reliability=ReliabilityConfig(prior_honest=60.0), verdicts=VerdictConfig(least_answers=2))
+    config = stage_config(teacher="people", people=settings)
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    stage = Stage(config, directory.path)
+    while not stage.loop.waits_for_people:
+        stage.turn()
+    stage.answer(stage.all_queries()[:2], "left", "ann")
+    stage.answer(stage.all_queries()[2:3], "left", "bob")
+    assert trust(directory.path, json=True) == 0
+    told = {one["id"]: one for one in json.loads(capsys.readouterr().out)["people"]}
+    assert told["ann"]["verdict"] == "reliable" and told["ann"]["reliability"] > 0.95, "as is believed before"
+    assert "too few" in told["bob"]["reason"]
+    shown = people_to_show(stage.store, directory)
+    assert shown is not None
+    assert {one.annotator: one.judgement.verdict for one in shown.known.people} == {
+        name: one["verdict"] for name, one in told.items()
+    }
 
 
 def test_settings_of_crowds_and_people_are_read_back_and_wrong_ones_refused() -> None:

@@ -8,12 +8,13 @@ learner left anything, the answers are fitted by Crowd-BT, in which each clip or
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback
+from heeler.core.rundir import RunDirectory
 from heeler.feedback.annotators.answers import OUTCOMES, Answers, Comparison, Floats, Ints, answers_of
 from heeler.feedback.annotators.crowd_bt import CrowdBTConfig, fit_crowd_bt
 from heeler.feedback.annotators.left_arrays import leave_arrays, left_arrays
@@ -141,6 +142,23 @@ def known_people(
         num_answers=len(answers),
         tau_s=people.tau_s,
         changed_after=() if left is None else tuple(left.changed_after.tolist()),
+    )
+
+
+def known_in_run(store: Store, directory: RunDirectory) -> Known:
+    """As `known_people`, by the run's own `preferences.people.reliability` and `verdicts`, where it has them.
+
+    Raises:
+        DataError: nobody has compared anything, or `people.npz` is damaged.
+        RunError: the run's configuration cannot be read.
+    """
+    preferences: dict[str, Any] = directory.config().get("preferences") or {}
+    settings: dict[str, Any] = preferences.get("people") or {}
+    return known_people(
+        store,
+        directory.path,
+        believed=ReliabilityConfig(**settings.get("reliability", {})),
+        verdicts=VerdictConfig(**settings.get("verdicts", {})),
     )
 
 
