@@ -1,7 +1,6 @@
 """People as DAgger's expert: asks what the policy should have done instead, and takes in what they say.
 
-Corrections say it of one step of a clip; demonstrations that are given for one show a way of their own. Nothing here
-waits for an answer; the loop does, while too many are missing. Shapes: B steps.
+Nothing here waits for an answer; the loop does, while too many are missing.
 """
 
 from typing import Any
@@ -21,7 +20,6 @@ from heeler.loop.config import RunConfig
 from heeler.loop.parts import Arrays, Kept, Metrics, Part, Turn
 
 _CONSUMER = "corrections"
-_KINDS = ("correction", "demonstration")
 
 
 class Corrections(Part):
@@ -91,7 +89,7 @@ class Corrections(Part):
         self.num_given_up = self.store.flags.num_given_up()
         num_before = len(self._waiting)
         while page := self.store.feedback_after(max(self._read_to, self.position), limit=10_000, up_to_step=None):
-            self._waiting += [(position, one) for position, one in page if one.kind in _KINDS]
+            self._waiting += [(position, one) for position, one in page if one.kind == "correction"]
             self.answered |= {one.query_id for _, one in page}
             self._read_to = page[-1][0]
         return len(self._waiting) - num_before
@@ -121,20 +119,15 @@ class Corrections(Part):
         self.seen_withdrawals = newest
         for position, answer in self._waiting:
             if position not in gone:
-                observation, action, episode = self._steps_of(answer)
-                answers = np.full(len(episode), position)
-                state = learner.aggregate(state, observation, action, episode, answers)
+                observation, action, episode = self._step_of(answer)
+                state = learner.aggregate(state, observation, action, episode, np.array([position]))
                 self.num_taken += 1
         self._waiting, self.position = [], max(self._read_to, self.position)
         self.store.set_consumed(_CONSUMER, self.position)
         return state
 
-    def _steps_of(self, answer: Feedback) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What an answer says is to be done: [B] observations, actions, and numbers of their episodes."""
-        if answer.kind == "demonstration":
-            name = str(answer.value["segment_id"])
-            shown = control_segments(self.store, [name])[name]
-            return shown.observation, shown.action, np.full(len(shown), crc32(shown.trajectory_id.encode()))
+    def _step_of(self, answer: Feedback) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What an answer says is to be done: the observation, the action, and the number of their episode."""
         (query,) = self.store.queries([answer.query_id])
         name = query.segment_ids[0]
         segment = control_segments(self.store, [name])[name]

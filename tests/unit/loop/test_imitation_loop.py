@@ -393,13 +393,17 @@ def test_people_are_asked_to_correct_what_the_policy_did_and_it_waits_for_them(t
         state = online.learner
         for observation, action in zip(state.observation_BO, state.action_BA, strict=True):
             assert int(action[0]) == int(observation[2] > 0)
-        # A clip that was asked about lies within one episode of the policy that acted.
-        queries = store.newest_queries(limit=10)
-        assert {query.kind for _, query, _ in queries} == {"correction"}
-        # What was withdrawn is taken out of what is learned from.
-        from heeler.feedback.withdrawal import Withdrawals
-
-        assert isinstance(store.withdrawals, Withdrawals)
+        queries = [query for _, query, _ in store.newest_queries(limit=10)]
+        assert {query.kind for query in queries} == {"correction"}
+        shown = Feedback(
+            key=str(uuid.uuid4()),
+            query_id=queries[0].id,
+            kind="demonstration",
+            value={"segment_id": queries[0].segment_ids[0]},
+            annotator="bob",
+        )
+        with pytest.raises(DataError, match="asks for 'correction', got 'demonstration'"):
+            store.add_feedback([shown])
         online.save()
         online.close()
     with directory.locked(), open_store(directory) as store:
