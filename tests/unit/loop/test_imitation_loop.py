@@ -361,15 +361,15 @@ def people_config(**settings: Any) -> RunConfig:
     return replace(config, imitation=replace(config.imitation, expert=expert))
 
 
-def answer_all(store: Any, at: int = 2) -> int:
+def answer_all(store: Any, at: int = 2, by: str = "bob") -> int:
     """Answer every open question: push to where the pole leans."""
-    store.add_annotator("bob", "person", "")
+    store.add_annotator(by, "person", "")
     queries = store.open_queries(1000)
     for query in queries:
         segment = store.segment(query.segment_ids[0])
         value = {"step": at, "action": [int(segment.observation[at, 2] > 0)]}
         store.add_feedback(
-            [Feedback(key=str(uuid.uuid4()), query_id=query.id, kind="correction", value=value, annotator="bob")]
+            [Feedback(key=str(uuid.uuid4()), query_id=query.id, kind="correction", value=value, annotator=by)]
         )
     return len(queries)
 
@@ -416,6 +416,26 @@ def test_people_are_asked_to_correct_what_the_policy_did_and_it_waits_for_them(t
         assert row is not None and row["corrections_used"] == 6
         assert row["gathered_steps"] == 6
         again.close()
+
+
+def test_what_somebody_withdraws_is_taken_out_and_the_policy_begun_anew(tmp_path: Path):
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        for name in ("bob", "ann", "ann"):
+            online.iterate()
+            answer_all(store, by=name)
+        given = {p: one.annotator for p, one in store.feedback_after(0, limit=100, up_to_step=None)}
+        assert {given[p] for p in online.learner.answer_B.tolist()} == {"bob", "ann"}
+        cloned = online.learner.cloned
+        store.withdrawals.forget("bob", "remove")
+        row = online.iterate()
+        assert row is not None and row["gathered_steps"] == 6
+        assert [given[p] for p in online.learner.answer_B.tolist()] == ["ann"] * 6
+        assert online.learner.cloned is not cloned, "what the weights learned from them cannot be taken out of these"
+        online.close()
 
 
 def test_chance_is_measured_by_whole_episodes_of_random_actions():
