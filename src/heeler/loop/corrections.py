@@ -17,6 +17,7 @@ from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments, every_answer
 from heeler.loop.asking import clips, clips_too_long, put
 from heeler.loop.config import RunConfig
+from heeler.loop.not_possible import NotPossible
 from heeler.loop.parts import Arrays, Kept, Metrics, Part, Turn
 
 _CONSUMER = "corrections"
@@ -46,6 +47,7 @@ class Corrections(Part):
         """Answers that the learner was not handed yet."""
         self.num_given_up = 0
         self.num_taken = 0
+        self.not_possible = NotPossible()
 
     def wants_snapshots(self) -> bool:
         """Clips of it may be asked about."""
@@ -117,7 +119,7 @@ class Corrections(Part):
         if gone:
             state = learner.without(state, gone, self.run_config.seed)
         self.seen_withdrawals = newest
-        for position, answer in self._waiting:
+        for position, answer in self._possible():
             if position not in gone:
                 observation, action, episode = self._step_of(answer)
                 state = learner.aggregate(state, observation, action, episode, np.array([position]))
@@ -125,6 +127,15 @@ class Corrections(Part):
         self._waiting, self.position = [], max(self._read_to, self.position)
         self.store.set_consumed(_CONSUMER, self.position)
         return state
+
+    def _possible(self) -> list[tuple[int, Feedback]]:
+        """Answers that wait, but for those of a store of before they were held against the world's actions."""
+        bounds = self.store.action_bounds()
+        return [(position, one) for position, one in self._waiting if self.not_possible.passes(one, bounds)]
+
+    def warning(self) -> str | None:
+        """What is to be said once, as soon as it is found: that answers are left out."""
+        return self.not_possible.warning()
 
     def _step_of(self, answer: Feedback) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What an answer says is to be done: the observation, the action, and the number of their episode."""

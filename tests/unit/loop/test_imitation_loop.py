@@ -1,7 +1,9 @@
 """Runs that learn from demonstrations: every way to its end, gone on with, refused where it cannot be meant."""
 
 import shutil
+import sqlite3
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -361,13 +363,14 @@ def people_config(**settings: Any) -> RunConfig:
     return replace(config, imitation=replace(config.imitation, expert=expert))
 
 
-def answer_all(store: Any, at: int = 2, by: str = "bob") -> int:
-    """Answer every open question: push to where the pole leans."""
+def answer_all(store: Any, at: int = 2, by: str = "bob", push: int | None = None) -> int:
+    """Answer every open question: push to where the pole leans, if to nothing else."""
     store.add_annotator(by, "person", "")
     queries = store.open_queries(1000)
     for query in queries:
         segment = store.segment(query.segment_ids[0])
-        value = {"step": at, "action": [int(segment.observation[at, 2] > 0)]}
+        leans = int(segment.observation[at, 2] > 0)
+        value = {"step": at, "action": [leans if push is None else push]}
         store.add_feedback(
             [Feedback(key=str(uuid.uuid4()), query_id=query.id, kind="correction", value=value, annotator=by)]
         )
@@ -416,6 +419,26 @@ def test_people_are_asked_to_correct_what_the_policy_did_and_it_waits_for_them(t
         assert row is not None and row["corrections_used"] == 6
         assert row["gathered_steps"] == 6
         again.close()
+
+
+def test_a_better_action_that_the_world_does_not_have_is_refused_and_of_an_old_store_left_out(tmp_path: Path):
+    def answer(row: dict[str, Any]) -> None:
+        with open_store(RunDirectory(tmp_path / "run")) as store:
+            is_first = not store.bulk.last_position()
+            if is_first:
+                with pytest.raises(DataError, match=r"value.action\[0\]: expected 0 to 1, got 7"):
+                    answer_all(store, push=7)
+            answer_all(store)
+        if is_first:
+            # As one came in before answers were held against the world.
+            with closing(sqlite3.connect(tmp_path / "run" / "heeler.db")) as old, old:
+                old.execute("UPDATE feedback SET value = json_replace(value, '$.action[0]', 7) WHERE position = 1")
+
+    warnings: list[str] = []
+    run(people_config(), tmp_path / "run", on_metrics=answer, on_warning=warnings.append)
+    row = RunDirectory(tmp_path / "run").metrics()[-1]
+    assert row["corrections_used"] == row["answered"] - 1 == row["gathered_steps"] > 6
+    assert warnings == ["an answer names what is no action of this world, and nothing is learned from that"]
 
 
 def test_what_somebody_withdraws_is_taken_out_and_the_policy_begun_anew(tmp_path: Path):
