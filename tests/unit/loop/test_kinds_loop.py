@@ -447,6 +447,19 @@ def test_the_report_says_what_answers_of_each_kind_were_worth(tmp_path):
     assert all(one.gain is None or math.isfinite(one.gain) for one in worth)
 
 
+def test_the_report_says_by_which_kinds_people_cannot_judge_and_since_when(tmp_path):
+    config = tiny_kinds(of="preference,rating")
+    assert config.kinds is not None
+    teacher = KindsTeacherConfig(cannot=("preference",))
+    schedule = replace(config.kinds.schedule, budget=400)
+    kinds = replace(config.kinds, teacher=teacher, asking="uniform", schedule=schedule)
+    result = run(replace(config, kinds=kinds), tmp_path / "run")
+    rows = RunDirectory(result.path).metrics()
+    since = next(row["step"] for row in rows if "kinds/preference/cannot_judge" in row)
+    page = write_report(tmp_path / "run").read_text("utf-8")
+    assert f"Kinds that people cannot judge by: preference, from step {since:,} on." in page
+
+
 def test_a_kind_by_which_costs_are_asked_is_no_kind_of_the_reward():
     answers = UnsafeAnswersConfig(
         schedule=LabelSchedule(budget=10), teacher=UnsafeTeacherConfig(cost="lava"), kind="rating", segment_length=10
