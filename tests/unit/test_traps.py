@@ -25,6 +25,8 @@ CROWD, VERDICTS, ANSWERERS = (
     "unit/rewards/test_answerers.py",
 )
 
+WHO, SUITES = "unit/loop/test_who_answers.py", "unit/evaluation/test_text_suites.py"
+
 Traps = dict[str, list[tuple[str, str]]]
 """Trap to (file, test)."""
 
@@ -182,6 +184,25 @@ PEOPLE_TRAPS: Traps = {
     ],
     "nobody is judged by what learned from them": [
         (ANSWERERS, "test_trap_nobody_is_judged_by_what_learned_from_their_answer")
+    ],
+    "people change what they want": [
+        (WHO, "test_a_change_of_mind_is_noticed_forgotten_and_told"),
+        (WHO, "test_without_a_change_nothing_is_forgotten"),
+        (WHO, "test_one_person_who_changes_alone_says_nothing_of_them_before"),
+        (VERDICTS, "test_who_all_changed_their_minds_are_judged_by_their_answers_since"),
+    ],
+    "small cells are not told, nor can they be worked out": [
+        ("unit/evaluation/test_fairness.py", "test_no_size_that_is_hidden_can_be_worked_out_from_those_that_are_shown"),
+        ("unit/evaluation/test_agreement.py", "test_groups_of_few_people_are_not_told_however_much_these_answered"),
+        ("unit/loop/test_grouping.py", "test_of_few_people_nothing_is_shown_nor_can_it_be_worked_out"),
+    ],
+    "sycophancy: what people say they believe is followed": [
+        (SUITES, "test_sycophancy_flips_under_pushback"),
+        (SUITES, "test_sycophancy_follows_a_stated_belief"),
+    ],
+    "sides are drawn anew for everybody": [
+        ("unit/service/test_feedback.py", "test_sides_are_swapped_for_half_of_all"),
+        ("unit/loop/test_preferences_loop.py", "test_both_sides_are_as_likely_to_show_the_better_clip"),
     ],
 }
 

@@ -57,14 +57,14 @@ def trust(run: Run, /, *, out: Path | None = None, json: Json = False) -> int:
         json: print the result as JSON.
     """
     from heeler.core.rundir import RunDirectory, write_atomically
-    from heeler.feedback.annotators.known import known_people
+    from heeler.feedback.annotators.known import known_in_run
     from heeler.feedback.stores import has_store, open_store
 
     directory = RunDirectory.open(run)
     if not has_store(directory):
         raise ConfigError(f"{run} has no store yet, so nobody has answered in it")
     with open_store(directory) as store:
-        known = known_people(store, directory.path)
+        known = known_in_run(store, directory)
     people = [
         {"id": one.annotator, "kind": one.kind, "weight": one.weight, "with_others": list(one.with_others)}
         | {name: value for name, value in vars(one.judgement).items() if name not in ("person", "with_others")}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heeler.core.errors import DataError
+from heeler.evaluation.small_groups import shown_groups
 
 _NORMAL_95 = 1.959964
 
@@ -68,9 +69,9 @@ class GroupAgreement:
     groups: dict[str, Share]
     """In the order of their names."""
     num_small: int
-    """Groups that had too few comparisons."""
+    """Groups that had too few comparisons or people, and those left out beside them."""
     small: Share | None
-    """Of those groups together; None where there are none, or too few comparisons in all of them."""
+    """Of those groups together; None where there are none, or too few comparisons or people in all of them."""
 
 
 def wilson_interval(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -217,7 +218,13 @@ def accuracy_by_length(
 
 
 def agreement_by_group(
-    margin_N: np.ndarray, choice_N: np.ndarray, group_N: Sequence[object], *, min_count: int = 20
+    margin_N: np.ndarray,
+    choice_N: np.ndarray,
+    group_N: Sequence[object],
+    person_N: Sequence[str | None] | None = None,
+    *,
+    min_count: int = 20,
+    min_people: int = 3,
 ) -> GroupAgreement:
     """Accuracy on each group's comparisons: of each annotator, each kind of prompt, each part of the users.
 
@@ -225,21 +232,28 @@ def agreement_by_group(
         margin_N: see the module.
         choice_N: see the module.
         group_N: what each comparison belongs to.
-        min_count: groups with fewer comparisons are put together, so that small ones do not stand out by chance, nor
-        tell
-            what single people said.
+        person_N: who answered each; None where that is not known, or is what it is grouped by.
+        min_count: groups with fewer comparisons are put together, so that small ones do not stand out by chance.
+        min_people: as are groups of fewer people, and as many beside them as it takes (`shown_groups`), so that nothing
+            tells what single people said. A group of which nobody is known goes by its comparisons alone.
     """
     correct_N, chosen_N = _correct(margin_N, choice_N), choice_N != 0.5
+    person_N = [None] * len(group_N) if person_N is None else person_N
     _same_length(group_N, choice_N, "groups")
+    _same_length(person_N, choice_N, "people")
     names = np.array([str(group) for group in group_N], dtype=object)[chosen_N]
-    correct_K = correct_N[chosen_N]
+    correct_K, person_K = correct_N[chosen_N], np.array(person_N, dtype=object)[chosen_N]
     known, of_K, count = np.unique(names.astype(str), return_inverse=True, return_counts=True)
-    large = [i for i in range(len(known)) if count[i] >= min_count]
+    # Whoever is not known counts as one.
+    people = [set(person_K[of_K == i]) for i in range(len(known))]
+    size = [min_people if group == {None} else len(group) for group in people]
+    large = [i for i, is_shown in enumerate(shown_groups(size, min_people)) if is_shown and count[i] >= min_count]
     groups = {str(known[i]): _known_share(correct_K[of_K == i]) for i in large}
     small_K = ~np.isin(of_K, large)
     num_small = len(known) - len(large)
     # One small group alone, or several with too few between them, would be told after all.
-    is_told = num_small > 1 and small_K.sum() >= min_count
+    num_people = len({name for name in person_K[small_K] if name is not None})
+    is_told = num_small > 1 and small_K.sum() >= min_count and not 0 < num_people < min_people
     small = _known_share(correct_K[small_K]) if is_told else None
     return GroupAgreement(groups=groups, num_small=num_small, small=small)
 

@@ -15,7 +15,8 @@ def validate(value: Mapping[str, Any], query: Query, segments: Mapping[str, Segm
 
     Raises:
         DataError: the text is blank or too long; or the step is not within the segment, or the action has another size
-            or type than the segment's; or a text is to be corrected by an action, or the other way round.
+            or type than the segment's, or is none of its world's; or a text is to be corrected by an action, or the
+            other way round.
     """
     segment = segments[query.segment_ids[0]]
     # What is no mapping at all is refused by check_fields.
@@ -38,8 +39,12 @@ def _action(action: object, segment: SegmentFacts) -> list[float] | list[int]:
         raise DataError(f"value.action: expected a list of {size} numbers, got {action!r:.80}")
     numbers = list(enumerate(cast(list[Any], action)))
     if segment.action_discrete:
-        return [check_whole(number, f"value.action[{index}]", low=0) for index, number in numbers]
-    return [check_number(number, f"value.action[{index}]") for index, number in numbers]
+        checked = [check_whole(number, f"value.action[{index}]", low=0) for index, number in numbers]
+    else:
+        checked = [check_number(number, f"value.action[{index}]") for index, number in numbers]
+    if segment.actions is not None:
+        segment.actions.check(checked, "value.action")
+    return checked
 
 
 FORM = Form(

@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeGuard, cast
 
 from heeler.core.errors import DataError, did_you_mean
 from heeler.core.nouns import TEXT, FeedbackKind, Query
+from heeler.feedback.action_bounds import ActionBounds
 
 MAX_TEXT_LENGTH = 20_000
 """Characters of what somebody writes, but for a text in the place of another."""
@@ -25,6 +26,8 @@ class SegmentFacts:
     observation_size: int
     action_size: int
     action_discrete: bool
+    actions: ActionBounds | None = None
+    """Of its world; None of a text, and where no learner has told the store."""
 
     @property
     def is_text(self) -> bool:

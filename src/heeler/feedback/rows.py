@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Row, String, Table, func, insert, select
 
 from heeler.core.errors import DataError
-from heeler.core.nouns import AnySegment, Feedback, Query, TextSegment
+from heeler.core.nouns import TEXT, AnySegment, Feedback, Query, TextSegment
 from heeler.feedback import schema
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.form import SegmentFacts
 from heeler.feedback.intake import feedback_kind
+from heeler.feedback.told import ACTIONS
 
 _VALUES_AT_ONCE = 500
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -81,16 +82,19 @@ def count_by(connection: Connection, column: ColumnElement[str], *conditions: Co
 
 def segment_row(segment_id: str, segment: AnySegment) -> dict[str, Any]:
     """A segment's row; its arrays or its text are in its file."""
+    facts = vars(facts_of(segment)).copy()
+    # Those of the whole world stand in a setting of their own.
+    del facts["actions"]
     return {
         "id": segment_id,
         "policy_version": segment.policy_version,
         "start_step": 0 if isinstance(segment, TextSegment) else segment.start_step,
-        **asdict(facts_of(segment)),
+        **facts,
     }
 
 
 def facts_of(segment: AnySegment) -> SegmentFacts:
-    """What its row says of a segment."""
+    """What its row says of a segment; what its world's actions are it does not say."""
     is_text = isinstance(segment, TextSegment)
     return SegmentFacts(
         env_id=segment.env_id,
@@ -104,7 +108,7 @@ def facts_of(segment: AnySegment) -> SegmentFacts:
 
 def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, SegmentFacts]:
     """What is known of the wanted segments without their files, by id."""
-    found: dict[str, SegmentFacts] = {}
+    found, actions = dict[str, SegmentFacts](), action_bounds(connection)
     for some in chunks(wanted):
         for row in connection.execute(select(schema.segments).where(schema.segments.c.id.in_(some))):
             found[row.id] = SegmentFacts(
@@ -114,8 +118,16 @@ def segment_facts(connection: Connection, wanted: Iterable[str]) -> dict[str, Se
                 observation_size=row.observation_size,
                 action_size=row.action_size,
                 action_discrete=row.action_discrete,
+                actions=None if row.env_id == TEXT else actions,
             )
     return found
+
+
+def action_bounds(connection: Connection) -> ActionBounds | None:
+    """Which actions the world of the store's run has; None where no learner has told."""
+    table = schema.settings
+    told = connection.execute(select(table.c.value).where(table.c.name == ACTIONS)).scalar()
+    return None if told is None else ActionBounds.from_setting(told)
 
 
 def annotator_kinds(connection: Connection, wanted: Iterable[str]) -> dict[str, str]:

@@ -6,6 +6,7 @@ An answer is acknowledged after its commit was synced. Every write can be repeat
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from sqlalchemy import delete, insert, select
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import AnySegment, Command, Feedback, Lease, PolicyVersion, Query
 from heeler.feedback import commands, counting, leasing, makers, rows, schema
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.backup import Backup, SegmentCopy, back_up
 from heeler.feedback.bulk import Bulk
 from heeler.feedback.completions import Completions, is_asked_elsewhere
@@ -222,7 +224,7 @@ class Store:
                 raise DataError(f"no segment {segment_id!r} in the store")
             found[segment_id] = segment = folder.read(segment_id)
             # The id covers the numbers but not how they are folded into rows.
-            if rows.facts_of(segment) != facts[segment_id]:
+            if rows.facts_of(segment) != replace(facts[segment_id], actions=None):
                 raise DataError(f"segments/{segment_id}.safetensors: its shape was altered; restore it from a copy")
         return found
 
@@ -391,6 +393,11 @@ class Store:
             connection.execute(delete(table).where(table.c.name == name))
             connection.execute(insert(table).values(name=name, value=value))
             before_commit()
+
+    def action_bounds(self) -> ActionBounds | None:
+        """Which actions the world of this store's run has; None where no learner has told."""
+        with self._database.reading() as connection:
+            return rows.action_bounds(connection)
 
     # Feedback
 

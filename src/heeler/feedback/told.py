@@ -1,5 +1,7 @@
 """Settings of the store by which a learner says where its run stands; the console and the API read them."""
 
+ACTIONS = "actions"
+"""Which actions the run's world has, as `ActionBounds.to_setting` writes it; answers are held against it."""
 PAUSED = "paused"
 """Who paused the run; None while it is not paused. It outlives the learner."""
 HELD = "held"

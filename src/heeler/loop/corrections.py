@@ -1,7 +1,6 @@
 """People as DAgger's expert: asks what the policy should have done instead, and takes in what they say.
 
-Corrections say it of one step of a clip; demonstrations that are given for one show a way of their own. Nothing here
-waits for an answer; the loop does, while too many are missing. Shapes: B steps.
+Nothing here waits for an answer; the loop does, while too many are missing.
 """
 
 from typing import Any
@@ -18,11 +17,10 @@ from heeler.feedback.store import Store
 from heeler.feedback.stores import control_segments, every_answer
 from heeler.loop.asking import clips, clips_too_long, put
 from heeler.loop.config import RunConfig
+from heeler.loop.not_possible import NotPossible
 from heeler.loop.parts import Arrays, Kept, Metrics, Part, Turn
 
 _CONSUMER = "corrections"
-KINDS_OF_CORRECTION = ("correction", "demonstration")
-"""Of answers that say what is to be done."""
 
 
 class Corrections(Part):
@@ -51,6 +49,7 @@ class Corrections(Part):
         self.num_taken = 0
         self.taken: set[int] = set()
         """Positions of the answers that the learner holds."""
+        self.not_possible = NotPossible()
 
     def wants_snapshots(self) -> bool:
         """Clips of it may be asked about."""
@@ -94,7 +93,7 @@ class Corrections(Part):
         self.num_given_up = self.store.flags.num_given_up()
         num_before = len(self._waiting)
         while page := self.store.feedback_after(max(self._read_to, self.position), limit=10_000, up_to_step=None):
-            self._waiting += [(position, one) for position, one in page if one.kind in KINDS_OF_CORRECTION]
+            self._waiting += [(position, one) for position, one in page if one.kind == "correction"]
             self.answered |= {one.query_id for _, one in page}
             self._read_to = page[-1][0]
         return len(self._waiting) - num_before
@@ -123,23 +122,27 @@ class Corrections(Part):
             state = learner.without(state, gone, self.run_config.seed)
             self.taken -= gone
         self.seen_withdrawals = newest
-        for position, answer in self._waiting:
+        for position, answer in self._possible():
             if position not in gone:
-                observation, action, episode = self._steps_of(answer)
-                answers = np.full(len(episode), position)
-                state = learner.aggregate(state, observation, action, episode, answers)
+                observation, action, episode = self._step_of(answer)
+                state = learner.aggregate(state, observation, action, episode, np.array([position]))
                 self.taken.add(position)
                 self.num_taken += 1
         self._waiting, self.position = [], max(self._read_to, self.position)
         self.store.set_consumed(_CONSUMER, self.position)
         return state
 
-    def _steps_of(self, answer: Feedback) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What an answer says is to be done: [B] observations, actions, and numbers of their episodes."""
-        if answer.kind == "demonstration":
-            name = str(answer.value["segment_id"])
-            shown = control_segments(self.store, [name])[name]
-            return shown.observation, shown.action, np.full(len(shown), crc32(shown.trajectory_id.encode()))
+    def _possible(self) -> list[tuple[int, Feedback]]:
+        """Answers that wait, but for those of a store of before they were held against the world's actions."""
+        bounds = self.store.action_bounds()
+        return [(position, one) for position, one in self._waiting if self.not_possible.passes(one, bounds)]
+
+    def warning(self) -> str | None:
+        """What is to be said once, as soon as it is found: that answers are left out."""
+        return self.not_possible.warning()
+
+    def _step_of(self, answer: Feedback) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What an answer says is to be done: the observation, the action, and the number of their episode."""
         (query,) = self.store.queries([answer.query_id])
         name = query.segment_ids[0]
         segment = control_segments(self.store, [name])[name]
@@ -171,5 +174,5 @@ class Corrections(Part):
         given = list(every_answer(self.store))
         self.answered = {one.query_id for _, one in given}
         # Checkpoints of earlier versions say only how far they had read.
-        read = {position for position, one in given if position <= self.position and one.kind in KINDS_OF_CORRECTION}
+        read = {position for position, one in given if position <= self.position and one.kind == "correction"}
         self.taken = set(state.get("taken", read))

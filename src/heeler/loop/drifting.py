@@ -127,10 +127,14 @@ class Drifting:
 
     def tells(self, positions: list[int], annotators: list[str]) -> np.ndarray:
         """[N] 1 where an answer still tells of who gave it."""
+        return (np.array(positions) > self.since_when(annotators)).astype(np.float64)
+
+    def since_when(self, annotators: list[str]) -> np.ndarray:
+        """[N] position up to which each one's answers say nothing of them any more; 0 where all do."""
         newest = self.changed_after[-1] if self.changed_after else 0
         hashed = {name: id_sha256(name) for name in set(annotators)}
-        since = np.array([self.since.get(hashed[name], 0) for name in annotators])
-        return (np.array(positions) > np.maximum(since, newest)).astype(np.float64)
+        since = [self.since.get(hashed[name], 0) for name in annotators]
+        return np.maximum(np.array(since, np.int64), newest)
 
     def take_news(self) -> list[Change]:
         """Changes since it was last called."""

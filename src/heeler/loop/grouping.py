@@ -18,7 +18,8 @@ from torch import Tensor, cat, zeros_like
 from heeler.core.named import under
 from heeler.core.nouns import Segment
 from heeler.core.rollout import Rollout
-from heeler.evaluation.fairness import placed_in, shown_groups
+from heeler.evaluation.fairness import placed_in
+from heeler.evaluation.small_groups import shown_groups
 from heeler.feedback.annotators.answers import Answers, Floats
 from heeler.feedback.annotators.deciding import Deciding, begin, decide
 from heeler.feedback.annotators.groups import Groups, find_groups

@@ -16,8 +16,8 @@ from heeler.evaluation.fairness import (
     foretold_by,
     most_different,
     placed_in,
-    shown_groups,
 )
+from heeler.evaluation.small_groups import shown_groups
 from heeler.feedback.annotators.answers import OUTCOMES
 from heeler.feedback.annotators.left_groups import LeftGroups, left_groups
 from heeler.feedback.store import Store

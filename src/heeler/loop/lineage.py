@@ -24,7 +24,6 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from heeler.feedback.stores import every_answer, has_store, open_store
 from heeler.loop.config import from_dict
-from heeler.loop.corrections import KINDS_OF_CORRECTION
 from heeler.loop.going_on import sha256_of
 from heeler.loop.language.config import is_language_config
 from heeler.loop.released import STATE, TENSORS, released_file
@@ -190,7 +189,7 @@ def _taken_as_corrections(store: Store, state: Mapping[str, Any]) -> set[int]:
         return set()
     if "taken" not in corrections:
         given = _given(store, up_to=corrections["position"])
-        return {position for position, one in given if one.kind in KINDS_OF_CORRECTION}
+        return {position for position, one in given if one.kind == "correction"}
     return set(corrections["taken"])
 
 

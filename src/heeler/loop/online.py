@@ -19,7 +19,9 @@ from heeler.core.nouns import PolicyVersion
 from heeler.core.rollout import Rollout
 from heeler.core.rundir import Checkpoint, RunDirectory
 from heeler.envs import make
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.store import Store
+from heeler.feedback.told import ACTIONS
 from heeler.loop.acts import Acts
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.control_gating import is_offer_due
@@ -120,6 +122,7 @@ class OnlineRun:
             RunError: there are checkpoints, and none is sound: to start afresh would destroy what is left of them; or
                 the configuration is not the one that the checkpoint was made with.
         """
+        self.store.set_setting(ACTIONS, ActionBounds.of(self.world.single_action_space).to_setting())
         checkpoint, refused = newest_sound(self.directory)
         if checkpoint is None:
             self.directory.truncate_metrics(0)

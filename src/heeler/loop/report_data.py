@@ -27,7 +27,7 @@ from heeler.loop.groups_told import GroupsTold, groups_told
 from heeler.loop.honesty.found import Honesty, saved_honesty
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
-from heeler.loop.report_findings import findings_to_show, stops_to_show
+from heeler.loop.report_findings import asking_to_show, findings_to_show
 from heeler.loop.report_kinds import KindWorth, worth_of_kinds
 from heeler.loop.report_overseers import objections_to_show
 from heeler.loop.report_people import PeopleShown, people_to_show
@@ -120,8 +120,8 @@ class ReportData:
     """What the answers of each kind were worth; nothing where not all kinds are learned from."""
     views: Sequence[ViewsShown] = ()
     """Of each kind, what was answered where a model's view was offered; nothing where none was."""
-    stopped: Sequence[str] = ()
-    """Why asking stopped, or began again, the oldest first."""
+    asking: Sequence[str] = ()
+    """Why asking stopped, or began again, and by what people cannot judge, the oldest first."""
     honesty: Honesty | None = None
     """Whether what was learned is what people said; None where nobody has looked."""
     checkpoint_sha256: str = ""
@@ -181,12 +181,12 @@ def gather(directory: RunDirectory) -> ReportData:
             shared["stale_reward_model"] = staleness(directory, store).in_words
         shared["kinds"] = worth_of_kinds(config, checkpoint, rows[-1]) if checkpoint is not None else ()
         shared["views"] = views_shown(config.kinds.kinds, rows[-1]) if rows else ()
-        shared["stopped"] = stops_to_show(directory.path)
+        shared["asking"] = asking_to_show(directory.path)
     if config.preferences is None or not has_store(directory):
         return ReportData(**shared)
     with open_store(directory) as store:
         shared["labels"] = labels = _labels(store)
-        shared["people"] = people_to_show(store, directory.path)
+        shared["people"] = people_to_show(store, directory)
         if config.preferences.groups is not None:
             shared["groups"] = groups_told(store, directory.path, config.preferences.groups, rows)
         shared["stale_reward_model"] = staleness(directory, store).in_words

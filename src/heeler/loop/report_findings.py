@@ -37,13 +37,21 @@ def findings_to_show(run: Path) -> list[Finding]:
         return [Finding(monitor="audit log", step=0, reason=str(error))]
 
 
-def stops_to_show(run: Path) -> list[str]:
-    """Why a run stopped asking people, or began again, the oldest first; nothing of a log that is damaged."""
+def asking_to_show(run: Path) -> list[str]:
+    """Why a run stopped asking people, or began again, and by what they cannot judge, the oldest first.
+
+    Each once, though a stretch was walked again; nothing of a log that is damaged.
+    """
+    found: dict[tuple[str, int], str] = {}
     try:
-        every = entries(run / AUDIT_NAME, after=0, limit=_MAX_ENTRIES)
-        return [str(each.details["reason"]) for each in every if each.act in ("asking.stop", "asking.begin_again")]
+        for each in entries(run / AUDIT_NAME, after=0, limit=_MAX_ENTRIES):
+            if each.act in ("asking.stop", "asking.begin_again", "asking.aids"):
+                step, since = each.details["step"], f", from step {each.details['step']:,} on"
+                reason = f"{each.details['reason']}{since if each.act == 'asking.aids' else ''}"
+                found.setdefault((each.act, step), reason)
     except RunError:
         return []
+    return list(found.values())
 
 
 def findings_section(findings: Sequence[Finding]) -> str:

@@ -71,12 +71,12 @@ def worth_of_kinds(config: RunConfig, checkpoint: Checkpoint, row: Mapping[str, 
     return found
 
 
-def kinds_section(worth: Sequence[KindWorth], stopped: Sequence[str]) -> str:
+def kinds_section(worth: Sequence[KindWorth], asking: Sequence[str]) -> str:
     """The section of the page; nothing where no kinds were asked.
 
     Args:
         worth: of each kind.
-        stopped: why asking stopped, or began again, in words.
+        asking: why it stopped, or began again, and by what people cannot judge, in words.
     """
     if not worth:
         return ""
@@ -86,7 +86,7 @@ def kinds_section(worth: Sequence[KindWorth], stopped: Sequence[str]) -> str:
         f"<td>{_figure(one.gain)}</td></tr>"
         for one in worth
     )
-    notes = "\n".join(f'<p class="note">{escape(why[0].upper() + why[1:])}.</p>' for why in stopped)
+    notes = "\n".join(f'<p class="note">{escape(why[0].upper() + why[1:])}.</p>' for why in asking)
     heads = "".join(
         f"<th>{name}</th>" for name in ("kind", "answers", "time", "bits", "bits a second", "precision", "gain")
     )

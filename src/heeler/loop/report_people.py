@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from heeler.core.errors import DataError
-from heeler.feedback.annotators.known import Known, Person, known_people
+from heeler.core.rundir import RunDirectory
+from heeler.feedback.annotators.known import Known, Person, known_in_run
 from heeler.feedback.store import Store
 
 _MAX_SHOWN = 60
@@ -21,10 +21,10 @@ class PeopleShown:
     """As the report calls them: a report goes where nobody can forget people any more."""
 
 
-def people_to_show(store: Store, folder: Path) -> PeopleShown | None:
+def people_to_show(store: Store, directory: RunDirectory) -> PeopleShown | None:
     """What is known of who answered; None where at most one did."""
     try:
-        known = known_people(store, folder)
+        known = known_in_run(store, directory)
     except DataError:
         return None
     if len(known.people) < 2:

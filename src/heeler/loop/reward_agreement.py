@@ -83,7 +83,7 @@ def agreement_of(margin_N: np.ndarray, pairs: Sequence[TextPair], seed: int, che
         shorter=shorter,
         calibration=calibration(margin_N, choice_N),
         by_length=accuracy_by_length(margin_N, choice_N, chosen_N, rejected_N),
-        by_group=agreement_by_group(margin_N, choice_N, _groups(pairs)),
+        by_group=agreement_by_group(margin_N, choice_N, _groups(pairs), _people_of_groups(pairs)),
     )
 
 
@@ -92,6 +92,11 @@ def _groups(pairs: Sequence[TextPair]) -> list[str]:
     counted = Counter(pair.annotator for pair in pairs if pair.annotator)
     number = {name: place for place, (name, _) in enumerate(counted.most_common(), 1)}
     return [pair.group or (f"annotator {number[pair.annotator]}" if pair.annotator else "all") for pair in pairs]
+
+
+def _people_of_groups(pairs: Sequence[TextPair]) -> list[str | None]:
+    """Who answered each pair of a group; an annotator who stands for themselves is no group of few."""
+    return [(pair.annotator or None) if pair.group else None for pair in pairs]
 
 
 def save_agreement(directory: RunDirectory, agreement: Agreement) -> None:

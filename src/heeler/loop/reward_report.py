@@ -106,7 +106,7 @@ def _by_group(agreement: Agreement) -> Chart:
     # A name that begins with @ would be taken for a colour.
     groups = {name.replace("@", "(at)"): share for name, share in agreement.by_group.groups.items()}
     few = agreement.by_group.num_small
-    left_out = f" {few} groups with too few pairs are not told by name." if few else ""
+    left_out = f" {few} groups of too few pairs or people are not told by name." if few else ""
     return Chart(
         id="group",
         title="With whom does it agree?",

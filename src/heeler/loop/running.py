@@ -205,12 +205,13 @@ def _conclude(online: OnlineRun, acts: Acts) -> Evaluation:
 
 
 def _warn(online: OnlineRun, acts: Acts, on_warning: Callable[[str], None] | None) -> None:
-    """Tell, once, that what shapes the reward may mislead the learner."""
-    words = online.shaping.warning() if online.shaping else None
-    if words is not None:
-        acts.note("run.warning", step=online.step, problem=words)
-        if on_warning is not None:
-            on_warning(words)
+    """Tell, once, that what shapes the reward may mislead the learner, or that answers are left out."""
+    for part in (online.shaping, online.corrections, online.kinds):
+        words = part.warning() if part else None
+        if words is not None:
+            acts.note("run.warning", step=online.step, problem=words)
+            if on_warning is not None:
+                on_warning(words)
 
 
 def _what(config: RunConfig) -> dict[str, Any]:

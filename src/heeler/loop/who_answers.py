@@ -193,7 +193,7 @@ class WhoAnswers:
             self.told["people_changes"] = float(len(self.drifting.changed_after))
         if self._folder is None:
             return
-        margins = weighed.margins
+        margins, who = weighed.margins, [self._who[position][0] for position in taken]
         leave_behind(
             self._folder,
             LeftBehind(
@@ -203,6 +203,7 @@ class WhoAnswers:
                 weight_Q=weighed.answerers.weight_Q.numpy().astype(np.float64),
                 feature_QF=differences(state),
                 changed_after=np.array(self.drifting.changed_after if self.drifting else [], np.int64),
+                since_Q=None if self.drifting is None else self.drifting.since_when(who),
             ),
         )
 

@@ -148,7 +148,7 @@ def weigh(
     judged: Judged | None = None
     if margins.is_fitted:
         shown_NF = None if feature_QF is None else np.concatenate([feature_QF, np.zeros((silent, feature_QF.shape[1]))])
-        judged = judge(answers, margin_N, people, config.verdicts, feature_NF=shown_NF)
+        judged = judge(answers, margin_N, people, config.verdicts, feature_NF=shown_NF, since_N=since_N)
     answerers = _answerers(answers, people, judged, config, num, forgotten_Q)
     return Weighed(answerers=answerers, people=people, judged=judged, margins=margins)
 

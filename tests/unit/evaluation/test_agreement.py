@@ -1,7 +1,7 @@
 """Agreement of a reward model with people: by hand, against plain loops, whatever side the chosen answer is on."""
 
 import math
-from itertools import pairwise
+from itertools import compress, pairwise
 
 import numpy as np
 import pytest
@@ -130,6 +130,22 @@ def test_small_groups_are_put_together() -> None:
     assert found.num_small == 2
     assert found.small is not None
     assert (found.small.mean, found.small.count) == (1.0, 24)
+
+
+def test_groups_of_few_people_are_not_told_however_much_these_answered() -> None:
+    people_of = {"many": ["a", "b", "c", "d"], "few": ["e", "f"], "one": ["g"], "unknown": [None]}
+    groups = [name for name in people_of for _ in range(40)]
+    people = [names[row % len(names)] for names in people_of.values() for row in range(40)]
+    found = agreement_by_group(np.ones(160), np.ones(160), groups, people)
+    assert list(found.groups) == ["many", "unknown"]
+    assert found.num_small == 2 and found.small is not None and found.small.count == 80
+
+    few = [name != "few" for name in groups]
+    alone = agreement_by_group(np.ones(120), np.ones(120), *(list(compress(each, few)) for each in (groups, people)))
+    assert list(alone.groups) == ["many"], "the one person's share is not all the rest"
+    assert alone.num_small == 2
+    two = agreement_by_group(np.ones(80), np.ones(80), ["x"] * 40 + ["y"] * 40, ["a"] * 40 + ["b"] * 40)
+    assert two.groups == {} and two.small is None
 
 
 @pytest.mark.parametrize("sizes", [(30, 12), (30, 3, 3)])

@@ -12,8 +12,8 @@ from heeler.evaluation.fairness import (
     foretold_by,
     most_different,
     placed_in,
-    shown_groups,
 )
+from heeler.evaluation.small_groups import shown_groups
 
 
 def test_no_size_that_is_hidden_can_be_worked_out_from_those_that_are_shown() -> None:

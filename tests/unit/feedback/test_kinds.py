@@ -6,6 +6,7 @@ import pytest
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import FEEDBACK_KINDS, PREFERENCE_CHOICES, FeedbackKind
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.form import MAX_TEXT_LENGTH, SegmentFacts
 from heeler.feedback.kinds import KINDS
 from heeler.feedback.text_files import MAX_COMPLETION
@@ -26,6 +27,8 @@ def text_facts(**changes: Any) -> SegmentFacts:
 SEGMENTS = {
     "shown": facts(),
     "discrete": facts(action_discrete=True),
+    "bounded": facts(actions=ActionBounds(is_discrete=False, low=(-1.0, -1.0), high=(1.0, 1.0))),
+    "choices": facts(action_discrete=True, actions=ActionBounds(is_discrete=True, low=(0, 0), high=(4, 1))),
     "other": facts(),
     "elsewhere": facts(env_id="Ant"),
     "text": text_facts(),
@@ -84,6 +87,14 @@ def test_a_good_value_comes_back_in_plain_types(kind: FeedbackKind, value: Any, 
     found = validate(kind, value)
     assert found == expected
     assert repr(found) == repr(expected)  # 1 and 1.0 are equal, but not the same body
+
+
+def test_a_better_action_is_one_of_the_world() -> None:
+    assert validate("correction", {"step": 0, "action": [-1, 0.5]}, "bounded")["action"] == [-1.0, 0.5]
+    assert validate("correction", {"step": 0, "action": [4, 1]}, "choices")["action"] == [4, 1]
+    for segment, action in (("bounded", [0, 1e9]), ("choices", [4, 2])):
+        with pytest.raises(DataError, match=rf"value.action\[1\]: expected -?\d to 1, got {action[1]}"):
+            validate("correction", {"step": 0, "action": action}, segment)
 
 
 def test_a_discrete_action_is_whole() -> None:

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from heeler.core.errors import ConfigError, ConflictError, DataError, HeelerError, RunError
 from heeler.core.nouns import PolicyVersion, stable_id
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.store import Store
+from heeler.feedback.told import ACTIONS
 from heeler.feedback.transfer import export_feedback, import_feedback
 from tests.unit.feedback.helpers import (
     add_comparisons,
@@ -340,6 +342,21 @@ def test_segments_that_a_learner_cannot_take_do_not_come_in(filled: Store, empty
         refuses(
             store, str(tmp_path / "all.jsonl"), DataError, "expected 3 observation numbers and 2 whole action numbers"
         )
+
+
+def test_actions_that_the_world_does_not_have_do_not_come_in(filled: Store, empty: Store, tmp_path: Path) -> None:
+    export_feedback(filled, str(tmp_path / "all.jsonl"), "jsonl")
+    wide, narrow = (ActionBounds(is_discrete=False, low=(-size,) * 2, high=(size,) * 2) for size in (9.0, 0.9))
+    empty.set_setting(ACTIONS, narrow.to_setting())
+    refuses(empty, str(tmp_path / "all.jsonl"), DataError, r"segment.action: row \d is \[.*\], which is no action of")
+    empty.set_setting(ACTIONS, wide.to_setting())
+
+    def out_of_range(values: list[Any]) -> None:
+        corrections = (one["answer"] for one in values if "answer" in one and "action" in one["answer"]["value"])
+        next(corrections)["value"]["action"] = [0.5, 10.0]
+
+    refuses(empty, spoiled(tmp_path / "all.jsonl", out_of_range), DataError, r"value.action\[1\]: expected -9 to 9")
+    assert import_feedback(empty, str(tmp_path / "all.jsonl"), "jsonl").num_answers > 0
 
 
 # Files

@@ -1,7 +1,9 @@
 """Runs that learn from demonstrations: every way to its end, gone on with, refused where it cannot be meant."""
 
 import shutil
+import sqlite3
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -361,15 +363,16 @@ def people_config(**settings: Any) -> RunConfig:
     return replace(config, imitation=replace(config.imitation, expert=expert))
 
 
-def answer_all(store: Any, at: int = 2) -> int:
-    """Answer every open question: push to where the pole leans."""
-    store.add_annotator("bob", "person", "")
+def answer_all(store: Any, at: int = 2, by: str = "bob", push: int | None = None) -> int:
+    """Answer every open question: push to where the pole leans, if to nothing else."""
+    store.add_annotator(by, "person", "")
     queries = store.open_queries(1000)
     for query in queries:
         segment = store.segment(query.segment_ids[0])
-        value = {"step": at, "action": [int(segment.observation[at, 2] > 0)]}
+        leans = int(segment.observation[at, 2] > 0)
+        value = {"step": at, "action": [leans if push is None else push]}
         store.add_feedback(
-            [Feedback(key=str(uuid.uuid4()), query_id=query.id, kind="correction", value=value, annotator="bob")]
+            [Feedback(key=str(uuid.uuid4()), query_id=query.id, kind="correction", value=value, annotator=by)]
         )
     return len(queries)
 
@@ -393,13 +396,17 @@ def test_people_are_asked_to_correct_what_the_policy_did_and_it_waits_for_them(t
         state = online.learner
         for observation, action in zip(state.observation_BO, state.action_BA, strict=True):
             assert int(action[0]) == int(observation[2] > 0)
-        # A clip that was asked about lies within one episode of the policy that acted.
-        queries = store.newest_queries(limit=10)
-        assert {query.kind for _, query, _ in queries} == {"correction"}
-        # What was withdrawn is taken out of what is learned from.
-        from heeler.feedback.withdrawal import Withdrawals
-
-        assert isinstance(store.withdrawals, Withdrawals)
+        queries = [query for _, query, _ in store.newest_queries(limit=10)]
+        assert {query.kind for query in queries} == {"correction"}
+        shown = Feedback(
+            key=str(uuid.uuid4()),
+            query_id=queries[0].id,
+            kind="demonstration",
+            value={"segment_id": queries[0].segment_ids[0]},
+            annotator="bob",
+        )
+        with pytest.raises(DataError, match="asks for 'correction', got 'demonstration'"):
+            store.add_feedback([shown])
         online.save()
         online.close()
     with directory.locked(), open_store(directory) as store:
@@ -412,6 +419,46 @@ def test_people_are_asked_to_correct_what_the_policy_did_and_it_waits_for_them(t
         assert row is not None and row["corrections_used"] == 6
         assert row["gathered_steps"] == 6
         again.close()
+
+
+def test_a_better_action_that_the_world_does_not_have_is_refused_and_of_an_old_store_left_out(tmp_path: Path):
+    def answer(row: dict[str, Any]) -> None:
+        with open_store(RunDirectory(tmp_path / "run")) as store:
+            is_first = not store.bulk.last_position()
+            if is_first:
+                with pytest.raises(DataError, match=r"value.action\[0\]: expected 0 to 1, got 7"):
+                    answer_all(store, push=7)
+            answer_all(store)
+        if is_first:
+            # As one came in before answers were held against the world.
+            with closing(sqlite3.connect(tmp_path / "run" / "heeler.db")) as old, old:
+                old.execute("UPDATE feedback SET value = json_replace(value, '$.action[0]', 7) WHERE position = 1")
+
+    warnings: list[str] = []
+    run(people_config(), tmp_path / "run", on_metrics=answer, on_warning=warnings.append)
+    row = RunDirectory(tmp_path / "run").metrics()[-1]
+    assert row["corrections_used"] == row["answered"] - 1 == row["gathered_steps"] > 6
+    assert warnings == ["an answer names what is no action of this world, and nothing is learned from that"]
+
+
+def test_what_somebody_withdraws_is_taken_out_and_the_policy_begun_anew(tmp_path: Path):
+    config = people_config()
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    with directory.locked(), open_store(directory) as store:
+        online = OnlineRun(directory, config, store)
+        online.begin()
+        for name in ("bob", "ann", "ann"):
+            online.iterate()
+            answer_all(store, by=name)
+        given = {p: one.annotator for p, one in store.feedback_after(0, limit=100, up_to_step=None)}
+        assert {given[p] for p in online.learner.answer_B.tolist()} == {"bob", "ann"}
+        cloned = online.learner.cloned
+        store.withdrawals.forget("bob", "remove")
+        row = online.iterate()
+        assert row is not None and row["gathered_steps"] == 6
+        assert [given[p] for p in online.learner.answer_B.tolist()] == ["ann"] * 6
+        assert online.learner.cloned is not cloned, "what the weights learned from them cannot be taken out of these"
+        online.close()
 
 
 def test_chance_is_measured_by_whole_episodes_of_random_actions():

@@ -2,7 +2,9 @@
 
 import json
 import math
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +15,13 @@ import torch
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.core.rundir import RunDirectory
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.kinds import AIDS, FIRST_FOR, VIEWS
 from heeler.feedback.kinds_teacher_config import KindAnswers, KindsTeacherConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.staleness import staleness
 from heeler.feedback.stores import control_segments, open_store
+from heeler.feedback.told import ACTIONS
 from heeler.feedback.unsafe import UnsafeTeacherConfig
 from heeler.loop.config import LimitsConfig, from_dict, to_dict
 from heeler.loop.cost_config import UnsafeAnswersConfig
@@ -180,6 +184,28 @@ def test_what_says_nothing_takes_time_and_teaches_nothing(folder):
     assert not stage.loop.has_enough
     stage.turn()
     assert stage.store.open_queries(10), "there is nothing to fit to without another question"
+
+
+def test_what_is_no_action_of_the_world_is_left_out_of_an_old_store_and_told_of(folder):
+    budget = LabelSchedule(budget=900, initial_share=0.6)
+    kinds = ("correction", "demonstration")
+    stage = people_stage(folder, env="CartPole-v1", kinds=kinds, asking="uniform", schedule=budget)
+    stage.store.set_setting(ACTIONS, ActionBounds.of(stage.world.single_action_space).to_setting())
+    waiting = ask_first(stage)
+    shown = stage.store.segment(waiting[0].segment_ids[0])
+    (impossible,) = stage.store.add_segments([replace(shown, action=np.full_like(shown.action, 7))])
+    corrections, demonstrations = ([one for one in waiting if one.kind == kind] for kind in kinds)
+    stage.answer([*corrections, *demonstrations[1:]], correction={"step": 1, "action": [1]})
+    stage.answer(demonstrations[:1], demonstration={"segment_id": impossible})
+    # As one came in before answers were held against the world.
+    with closing(sqlite3.connect(folder / "heeler.db")) as old, old:
+        old.execute("UPDATE feedback SET value = json_replace(value, '$.action[0]', 7) WHERE position = 1")
+    stage.loop.listen(stage.step)
+    left_out = [each for each in stage.loop.ledger.taken.values() if each.is_left_out]
+    assert sorted(each.kind for each in left_out) == ["correction", "demonstration"]
+    assert not any(each.says for each in left_out) and stage.loop.ledger.num_useful > 0
+    words = "2 answers name what is no action of this world, and nothing is learned from that"
+    assert [stage.loop.warning(), stage.loop.warning()] == [words, None]
 
 
 def test_a_kind_that_people_cannot_judge_is_expected_to_say_less(folder):
@@ -419,6 +445,19 @@ def test_the_report_says_what_answers_of_each_kind_were_worth(tmp_path):
     assert {one.kind: one.answered > 0 for one in worth} == {"preference": True, "rating": True}
     assert sum(one.bits for one in worth) > 0
     assert all(one.gain is None or math.isfinite(one.gain) for one in worth)
+
+
+def test_the_report_says_by_which_kinds_people_cannot_judge_and_since_when(tmp_path):
+    config = tiny_kinds(of="preference,rating")
+    assert config.kinds is not None
+    teacher = KindsTeacherConfig(cannot=("preference",))
+    schedule = replace(config.kinds.schedule, budget=400)
+    kinds = replace(config.kinds, teacher=teacher, asking="uniform", schedule=schedule)
+    result = run(replace(config, kinds=kinds), tmp_path / "run")
+    rows = RunDirectory(result.path).metrics()
+    since = next(row["step"] for row in rows if "kinds/preference/cannot_judge" in row)
+    page = write_report(tmp_path / "run").read_text("utf-8")
+    assert f"Kinds that people cannot judge by: preference, from step {since:,} on." in page
 
 
 def test_a_kind_by_which_costs_are_asked_is_no_kind_of_the_reward():

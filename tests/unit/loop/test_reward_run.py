@@ -144,6 +144,8 @@ def test_annotators_are_numbered_and_groups_named() -> None:
     assert "ann" not in json.dumps(dataclasses.asdict(found)).replace("annotator", "")
     named = agreement_of(np.ones(90), made_pairs(90), 0).by_group.groups
     assert set(named) == {"a", "b"}
+    one = [replace(pair, annotator="ann") for pair in made_pairs(90)]
+    assert agreement_of(np.ones(90), one, 0).by_group.groups == {}, "groups of one person are not told of"
 
 
 def test_equal_answers_have_no_say_in_accuracy() -> None:

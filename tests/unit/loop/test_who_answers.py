@@ -1,6 +1,7 @@
 """The loop with many people: who they are is found, kept over a restart, forgotten with them, and shown."""
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,13 +12,17 @@ from heeler.cli.people import trust
 from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, DataError
 from heeler.core.rundir import RunDirectory
-from heeler.feedback.annotators.known import FILE_NAME, known_people, left_behind
+from heeler.feedback.annotators.known import FILE_NAME, known_people, leave_behind, left_behind
+from heeler.feedback.annotators.reliability import ReliabilityConfig
+from heeler.feedback.annotators.verdicts import VerdictConfig
 from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
 from heeler.feedback.teachers import TeacherConfig
+from heeler.feedback.withdrawal import id_sha256
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.drifting import Drifting
 from heeler.loop.report import write_report
+from heeler.loop.report_people import people_to_show
 from heeler.loop.running import resume, run
 from heeler.loop.telling_changes import tell_changes
 from heeler.oversight.monitors.falling import Falling, where_it_fell
@@ -138,12 +143,52 @@ def test_a_change_of_mind_is_noticed_forgotten_and_told(tmp_path: Path) -> None:
     rollout = stage.act()
     learned = stage.model.predict(stage.loop.model_state, rollout).mean(0).numpy()
     assert np.corrcoef(learned.ravel(), rollout.true_reward.ravel())[0, 1] < -0.5, "the reward has followed"
+    assert_shown_as_learned(stage, tmp_path)
+    shown = known_people(stage.store, tmp_path).people
+    assert {one.judgement.verdict for one in shown} <= {"reliable", "unknown"}, "who changed their mind is not careless"
     again = Stage(stage.config, tmp_path / "again")
     tensors, state = stage.loop.tensors(), json.loads(json.dumps(stage.loop.state()))
     again.loop.store = stage.store
     again.loop.choice.history = []
     again.loop.load(tensors, state | {"history": []})
     assert json.loads(json.dumps(again.loop.state())) | {"history": []} == state | {"history": []}
+
+
+def test_who_changed_alone_is_shown_by_what_they_answered_since(tmp_path: Path) -> None:
+    stage = crowd_stage(tmp_path, budget=80)
+    stage.turns(10)
+    assert stage.loop.who is not None and stage.loop.who.drifting is not None
+    name = next(iter(stage.loop.teacher.people))  # type: ignore[union-attr]
+    changed = max(stage.loop.ledger.taken)
+    stage.loop.who.drifting.since[id_sha256(name)] = changed
+    stage.finish()
+    given = stage.store.feedback_after(changed, limit=1000, up_to_step=None)
+    counted = {one.annotator: one.judgement.num_answers for one in known_people(stage.store, tmp_path).people}
+    num_since = sum(answer.annotator == name for _, answer in given)
+    assert 0 < counted.pop(name) <= num_since < min(counted.values())
+    assert_shown_as_learned(stage, tmp_path)
+
+
+def assert_shown_as_learned(stage: Stage, folder: Path) -> None:
+    """What is told of people from what the learner left is what it found at its last fit."""
+    loop = stage.loop
+    assert loop.who is not None
+    people = loop.who._weigh(stage.model, loop.model_state, loop.ledger.taken, loop.ledger.cant_tell).people
+    shown = [one.judgement for one in known_people(stage.store, folder).people]
+    assert sorted(one.reliability for one in shown) == pytest.approx(sorted(people.mean_P))
+    count = Counter(one.verdict for one in shown)
+    assert loop.who.told == loop.who.told | {f"people_{verdict}": num for verdict, num in count.items()}
+
+
+def test_changes_of_all_alone_are_told_where_an_earlier_version_left_no_more(tmp_path: Path) -> None:
+    stage = crowd_stage(tmp_path, budget=40)
+    stage.finish()
+    left = left_behind(tmp_path)
+    assert left is not None
+    changed = np.sort(left.position_Q)[[len(left.position_Q) // 2]]
+    leave_behind(tmp_path, replace(left, since_Q=None, changed_after=changed))
+    counted = sum(one.judgement.num_answers for one in known_people(stage.store, tmp_path).people)
+    assert 0 < counted <= int((left.position_Q > changed).sum())
 
 
 def test_without_a_change_nothing_is_forgotten() -> None:
@@ -207,6 +252,26 @@ def test_people_who_answered_where_no_learner_looked_are_told_by_crowd_bt(tmp_pa
     known = known_people(stage.store, tmp_path)
     assert known.told_by == "crowd-bt"
     assert [one.annotator for one in known.people] == ["ann"]
+
+
+def test_the_command_and_the_report_go_by_the_settings_of_the_run(tmp_path: Path, capsys) -> None:
+    settings = PeopleConfig(reliability=ReliabilityConfig(prior_honest=60.0), verdicts=VerdictConfig(least_answers=2))
+    config = stage_config(teacher="people", people=settings)
+    directory = RunDirectory.create(tmp_path / "run", to_dict(config))
+    stage = Stage(config, directory.path)
+    while not stage.loop.waits_for_people:
+        stage.turn()
+    stage.answer(stage.all_queries()[:2], "left", "ann")
+    stage.answer(stage.all_queries()[2:3], "left", "bob")
+    assert trust(directory.path, json=True) == 0
+    told = {one["id"]: one for one in json.loads(capsys.readouterr().out)["people"]}
+    assert told["ann"]["verdict"] == "reliable" and told["ann"]["reliability"] > 0.95, "as is believed before"
+    assert "too few" in told["bob"]["reason"]
+    shown = people_to_show(stage.store, directory)
+    assert shown is not None
+    assert {one.annotator: one.judgement.verdict for one in shown.known.people} == {
+        name: one["verdict"] for name, one in told.items()
+    }
 
 
 def test_settings_of_crowds_and_people_are_read_back_and_wrong_ones_refused() -> None:

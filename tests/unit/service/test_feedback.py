@@ -6,8 +6,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from heeler.core.errors import StoreError
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.kinds import AIDS, FIRST_FOR, QUESTIONS, VIEWS
 from heeler.feedback.sides import is_flipped
+from heeler.feedback.told import ACTIONS
 from heeler.service.bodies import LeaseOut
 from heeler.service.client import answer_body
 from heeler.service.context import Service
@@ -145,6 +147,15 @@ def test_every_kind_names_what_is_wrong(ann, tmp_path, queries, kind, value, fie
     body = answer_to(ask(tmp_path, kind), kind=kind) | {"value": value}
     assert refused(ann.post(POST, json=body)) == (422, field)
     assert kept(tmp_path) == []
+
+
+def test_a_better_action_that_the_world_does_not_have_is_refused(ann, tmp_path):
+    with store_of(tmp_path) as store:
+        store.set_setting(ACTIONS, ActionBounds(is_discrete=False, low=(-1, -1), high=(1, 1)).to_setting())
+    body = answer_to(ask(tmp_path, "correction"), kind="correction")
+    assert refused(ann.post(POST, json=body | {"value": {"step": 0, "action": [0, 1e9]}})) == (422, "value.action[1]")
+    assert kept(tmp_path) == []
+    assert ann.post(POST, json=body | {"value": {"step": 0, "action": [0, 1]}}).status_code == 200
 
 
 def test_a_segment_of_another_run_is_unknown_here(ann, tmp_path):

@@ -55,6 +55,25 @@ def test_the_state_of_a_run(olga, tmp_path):
     assert state(olga) == "stopped", "it was rolled back"
 
 
+def test_whom_to_trust_goes_by_the_settings_of_the_run(client, service, tmp_path):
+    queries = make_run(tmp_path)
+    with store_of(tmp_path) as store:
+        store.add_annotator("bob", "person")
+        store.add_feedback([make_answer(query, annotator="bob") for query in queries])
+    opal = add_key(service, add_person(service, "opal", "operator"), "read_feedback")
+
+    def told() -> dict:
+        (one,) = client.get(f"{API}/runs/run/trust", headers=bearer(opal)).json()["people"]
+        return one
+
+    assert told()["verdict"] == "unknown" and "too few" in told()["reason"]
+    people = {"reliability": {"prior_honest": 60.0}, "verdicts": {"least_answers": 3}}
+    configure(tmp_path / "run", preferences={"people": people})
+    assert told()["verdict"] == "reliable" and told()["reliability"] > 0.95
+    configure(tmp_path / "run", preferences={"people": None})
+    assert told()["verdict"] == "unknown"
+
+
 def test_that_only_people_who_are_held_out_have_answered_is_an_alarm(olga, tmp_path):
     configure(tmp_path / "run")
     with RunDirectory(tmp_path / "run").locked():

@@ -1,7 +1,7 @@
 """Comparisons as arrays, with who gave them. Shapes: N answers, P people, K items."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,17 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self.person_N)
+
+    def those(self, wanted_N: NDArray[np.bool_]) -> "Answers":
+        """Some of them; people and items keep their numbers."""
+        return replace(
+            self,
+            person_N=self.person_N[wanted_N],
+            outcome_N=self.outcome_N[wanted_N],
+            left_N=self.left_N[wanted_N],
+            right_N=self.right_N[wanted_N],
+            time_s_N=self.time_s_N[wanted_N],
+        )
 
     @property
     def num_people(self) -> int:

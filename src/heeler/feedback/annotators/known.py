@@ -8,12 +8,13 @@ learner left anything, the answers are fitted by Crowd-BT, in which each clip or
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from heeler.core.errors import DataError
 from heeler.core.nouns import Feedback
+from heeler.core.rundir import RunDirectory
 from heeler.feedback.annotators.answers import OUTCOMES, Answers, Comparison, Floats, Ints, answers_of
 from heeler.feedback.annotators.crowd_bt import CrowdBTConfig, fit_crowd_bt
 from heeler.feedback.annotators.left_arrays import leave_arrays, left_arrays
@@ -42,6 +43,9 @@ class LeftBehind:
     """What the left shows more of than the right."""
     changed_after: Ints
     """Positions after which what people want was found to have changed; the first first."""
+    since_Q: Ints | None = None
+    """Position up to which answers of whoever gave it say nothing of them any more, as they changed; None in files of
+    earlier versions, which tell of changes of all alone."""
 
 
 def leave_behind(folder: Path, left: LeftBehind) -> None:
@@ -141,6 +145,23 @@ def known_people(
     )
 
 
+def known_in_run(store: Store, directory: RunDirectory) -> Known:
+    """As `known_people`, by the run's own `preferences.people.reliability` and `verdicts`, where it has them.
+
+    Raises:
+        DataError: nobody has compared anything, or `people.npz` is damaged.
+        RunError: the run's configuration cannot be read.
+    """
+    preferences: dict[str, Any] = directory.config().get("preferences") or {}
+    settings: dict[str, Any] = preferences.get("people") or {}
+    return known_people(
+        store,
+        directory.path,
+        believed=ReliabilityConfig(**settings.get("reliability", {})),
+        verdicts=VerdictConfig(**settings.get("verdicts", {})),
+    )
+
+
 def answers_by_position(
     positions: Sequence[int], silent: Sequence[int], who: Mapping[int, tuple[str, float | None, str, str]]
 ) -> Answers:
@@ -203,11 +224,20 @@ def _by_reward(
     empty = np.zeros(len(silent))
     margin_N = np.concatenate([left.margin_Q[rows], empty])
     gold_N = gold_outcomes([who[at][2] for at in (*positions, *silent)], gold_choices(store))
-    told_N = ((np.concatenate([left.is_unseen_Q[rows], empty]) > 0) | (gold_N >= 0)).astype(np.float64)
+    since_N = (np.array([*positions, *silent]) > _since(left, rows, answers)[answers.person_N]).astype(np.float64)
+    told_N = since_N * ((np.concatenate([left.is_unseen_Q[rows], empty]) > 0) | (gold_N >= 0))
     people = reliability(answers, margin_N, believed, gold_N=gold_N, told_N=told_N, fits_scale=True)
     shown_NF = np.concatenate([left.feature_QF[rows], np.zeros((len(silent), left.feature_QF.shape[1]))])
-    judged = judge(answers, margin_N, people, verdicts, feature_NF=shown_NF)
+    judged = judge(answers, margin_N, people, verdicts, feature_NF=shown_NF, since_N=since_N)
     return answers, people, judged, np.concatenate([left.weight_Q[rows], empty])
+
+
+def _since(left: LeftBehind, rows: Sequence[int], answers: Answers) -> Ints:
+    """[P] position up to which each person's answers say nothing of them any more; 0 where all do."""
+    since_P = np.full(answers.num_people, left.changed_after.max(initial=0))
+    if left.since_Q is not None:
+        np.maximum.at(since_P, answers.person_N[: len(rows)], left.since_Q[rows])
+    return since_P
 
 
 def _by_items(

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,9 +18,9 @@ Left = TypeVar("Left", bound="DataclassInstance")
 
 
 def leave_arrays(path: Path, left: "DataclassInstance") -> None:
-    """Write a dataclass whose fields are arrays."""
+    """Write a dataclass whose fields are arrays, or None, which is left out."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **vars(left))
+    np.savez_compressed(buffer, **{name: array for name, array in vars(left).items() if array is not None})
     write_atomically(path, buffer.getvalue())
 
 
@@ -29,14 +29,15 @@ def left_arrays(path: Path, of: type[Left]) -> Left | None:
 
     Args:
         path: the file.
-        of: the dataclass.
+        of: the dataclass; fields that have a default may be missing.
 
     Raises:
         DataError: the file is damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            arrays = {field.name: file[field.name] for field in fields(of)}
+            named = [field.name for field in fields(of) if field.name in file or field.default is MISSING]
+            arrays = {name: file[name] for name in named}
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:

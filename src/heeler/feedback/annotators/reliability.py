@@ -13,9 +13,10 @@ Shapes: N answers, P people, E reliabilities, B leans.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from heeler.core.errors import ConfigError, DataError
 from heeler.feedback.annotators.answers import CANT_TELL, EQUAL, LEFT, RIGHT, Answers, Floats, Ints
@@ -86,6 +87,10 @@ class Reliability:
     """Of all answers, people integrated over."""
     log_posterior_PEB: Floats = field(repr=False)
     """On the grid, each person's adding up to one."""
+
+    def of_answers(self, wanted_N: NDArray[np.bool_]) -> "Reliability":
+        """The same of the same people, beside some of the answers."""
+        return replace(self, looked_N=self.looked_N[wanted_N])
 
 
 def reliability(

@@ -109,6 +109,7 @@ def judge(
     config: VerdictConfig | None = None,
     *,
     feature_NF: Floats | None = None,
+    since_N: Floats | None = None,
     direction_names: Sequence[str] = (),
 ) -> Judged:
     """Say what is to be thought of everybody.
@@ -119,9 +120,15 @@ def judge(
         people: as fitted with these margins.
         config: when somebody is called what.
         feature_NF: [N, F] of what was shown, left less right, along which somebody may push; else items are.
+        since_N: [N] 0 where an answer says nothing of its person any more, who changed; 1 unless given.
         direction_names: of features, for words.
     """
     config = config or VerdictConfig()
+    if since_N is not None:
+        # Held against what people want now, all who changed together would seem to collude before.
+        tells_N = since_N > 0
+        answers, margin_N, people = answers.those(tells_N), margin_N[tells_N], people.of_answers(tells_N)
+        feature_NF = None if feature_NF is None else feature_NF[tells_N]
     # Margins are as sure as the fit of people found that they should be.
     margin_N = margin_N * people.scale
     collusion = find_collusion(answers, margin_N, people, error_rate=config.error_rate)

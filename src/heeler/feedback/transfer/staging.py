@@ -31,10 +31,12 @@ from sqlalchemy.exc import DBAPIError
 from heeler.core.errors import ConflictError, DataError, StoreError
 from heeler.core.nouns import TEXT, AnySegment, PolicyVersion, Query, Segment, TextSegment
 from heeler.feedback import rows, schema
+from heeler.feedback.action_bounds import ActionBounds
 from heeler.feedback.bulk import Annotator, Load
 from heeler.feedback.intake import Place, check_query, named_segments
 from heeler.feedback.shown_by import referred_to
 from heeler.feedback.store import Store
+from heeler.feedback.told import ACTIONS
 from heeler.feedback.transfer.answer_check import AnswerCheck, known_facts, known_queries
 from heeler.feedback.transfer.files import Located, json_text
 from heeler.feedback.transfer.items import Answer, Incoming, Left
@@ -67,11 +69,12 @@ class Staging:
         self._new_annotators: dict[str, Annotator] = {}
         self._steps = {policy.version: policy.step for policy in store.policy_versions()}
         self._has_policies = bool(self._steps)
+        self._actions = store.action_bounds()
         self._new_policies: dict[int, PolicyVersion] = {}
         self._shapes: dict[str, tuple[int, int, bool]] = {}
         self._shown_by_forgotten: set[str] = set()
         self._redactions = Redactions()
-        self._engine = _private_database()
+        self._engine = _private_database(self._actions)
         self.tally = Tally()
         """Answers that the file has, and what else it has that is none."""
 
@@ -174,8 +177,10 @@ class Staging:
                 self._check_world(held, segment)
                 with Place("segment"):
                     rows.check_fits(schema.segments, rows.segment_row(segment.id, segment))
-            if segment.id not in known:
-                fresh[segment.id] = segment
+                if segment.id not in known:
+                    if self._actions is not None and isinstance(segment, Segment):
+                        self._actions.check_steps(segment.action, "segment.action")
+                    fresh[segment.id] = segment
         rows.insert_all(aside, schema.segments, [rows.segment_row(name, segment) for name, segment in fresh.items()])
         texts = [{"id": name, "fields": json_text(segment_fields(segment))} for name, segment in fresh.items()]
         rows.insert_all(aside, _arrays, texts)
@@ -285,7 +290,7 @@ class Staging:
             after = page[-1][column.name]
 
 
-def _private_database() -> Engine:
+def _private_database(actions: ActionBounds | None) -> Engine:
     """An SQLite database without a name, with the store's tables; nothing in it needs to outlive this process."""
     engine = create_engine(
         "sqlite://", creator=lambda: sqlite3.connect("", check_same_thread=False), poolclass=StaticPool
@@ -295,6 +300,9 @@ def _private_database() -> Engine:
         connection.exec_driver_sql("PRAGMA synchronous = OFF")
     schema.metadata.create_all(engine)
     _aside.create_all(engine)
+    if actions is not None:
+        with engine.begin() as aside:
+            rows.insert_all(aside, schema.settings, [{"name": ACTIONS, "value": actions.to_setting()}])
     return engine
 
 

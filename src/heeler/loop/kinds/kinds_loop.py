@@ -284,6 +284,10 @@ class KindsLoop(Part):
         if reason is not None and self._note is not None:
             self._note(act, step=step, reason=reason, seconds_used=round(self.ledger.used_s, 1))
 
+    def warning(self) -> str | None:
+        """What is to be said once, as soon as it is found: that answers are left out."""
+        return self.listening.not_possible.warning()
+
     def not_finite(self, reward: np.ndarray | None) -> list[str]:
         """What is no longer a finite number, of the model and of the reward that it gave."""
         return self.learned.not_finite(reward)

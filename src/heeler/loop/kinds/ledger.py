@@ -43,7 +43,8 @@ class Taken:
     agrees: bool | None = None
     """Whether it says what that view said; None where that cannot be told."""
     is_left_out: bool = False
-    """The reward does not learn from it, although it says something, as it came after the view was opened."""
+    """The reward does not learn from it, although it says something, as it came after the view was opened, or names
+    what is no action of the world."""
 
 
 @dataclass(kw_only=True)

@@ -13,6 +13,7 @@ from heeler.loop.kinds.candidates import Alternative, Candidate, Drawing
 from heeler.loop.kinds.ledger import Ledger, Taken
 from heeler.loop.kinds.views import agrees_with_view
 from heeler.loop.new_answers import NewAnswers, is_foretold
+from heeler.loop.not_possible import NotPossible
 from heeler.rewards.joint.evidence import PICKS, Item
 from heeler.rewards.joint.model import JointModel, JointModelState
 from heeler.rewards.joint.readings import Reader
@@ -39,6 +40,7 @@ class Listening:
         self.ledger = Ledger()
         self.position = self.seen_withdrawals = 0
         self.new_answers = NewAnswers(wanted=config.monitors is not None)
+        self.not_possible = NotPossible()
 
     def listen(
         self, state: JointModelState, history: Sequence[Segment], step: int
@@ -87,12 +89,13 @@ class Listening:
                 mine.append((position, feedback))
         segments = self._segments([feedback for _, feedback in mine], queries)
         self._tell_monitors([feedback for _, feedback in mine], queries, segments, state)
-        every: list[Item] = []
-        taken: list[Taken] = []
+        every, taken, bounds = list[Item](), list[Taken](), self._store.action_bounds()
         for position, feedback in mine:
-            items = self._items(feedback, queries[feedback.query_id], segments, history)
+            shown = segments.get(str(feedback.value.get("segment_id")))
+            is_left_out = not self.not_possible.passes(feedback, bounds, shown)
+            items = [] if is_left_out else self._items(feedback, queries[feedback.query_id], segments, history)
             view = view_of(feedback)
-            is_left_out = bool(items) and view == OPENED and not self._config.counts_opened
+            is_left_out |= bool(items) and view == OPENED and not self._config.counts_opened
             items = [] if is_left_out else items
             every += items
             self.ledger.taken[position] = one = Taken(

@@ -3,7 +3,7 @@
 from fastapi import Request
 
 from heeler.core.errors import DataError
-from heeler.feedback.annotators.known import known_people
+from heeler.feedback.annotators.known import known_in_run
 from heeler.service.bodies_trust import TrustedOut, TrustOut
 from heeler.service.context import service_of
 from heeler.service.permissions import Permission
@@ -14,7 +14,7 @@ def get_trust(request: Request, run: str) -> TrustOut:
     """What is known of everybody who compared anything, those to look at first; nobody where nobody has."""
     opened = service_of(request).runs.open(run)
     try:
-        known = known_people(opened.store, opened.directory.path)
+        known = known_in_run(opened.store, opened.directory)
     except DataError:
         return TrustOut(told_by="nothing", num_answers=0, too_fast_s=0.0, changed_after=[], people=[])
     people = [

@@ -13,6 +13,7 @@ from heeler.feedback.annotators.collusion import find_collusion
 from heeler.feedback.annotators.crowd_bt import fit_crowd_bt
 from heeler.feedback.annotators.influence import capped_weights
 from heeler.feedback.annotators.poisoning import find_pushes
+from heeler.feedback.annotators.reliability import ReliabilityConfig, reliability
 from heeler.feedback.annotators.verdicts import Judged, VerdictConfig, judge
 from tests.unit.feedback.annotators.people import crowd
 
@@ -46,6 +47,19 @@ def test_trap_colluding_people_are_found_with_each_other_and_nobody_else() -> No
     assert named == {"colluding-14", "colluding-15", "colluding-16"}
     assert len(found.as_one) == 1 and len(found.as_one[0]) == 3
     assert {n for n, v in words(answers, found).items() if v == "hostile"} == {"hostile-12", "hostile-13"}
+
+
+def test_who_all_changed_their_minds_are_judged_by_their_answers_since() -> None:
+    worth_K, answers = crowd(["honest"] * 5, num_questions=200, overlap=3)
+    margin_N = 4.0 * np.sign(worth_K[answers.left_N] - worth_K[answers.right_N])
+    since_N = (np.arange(600) >= 300).astype(np.float64)
+    answers = dataclasses.replace(answers, outcome_N=((margin_N < 0) == (since_N > 0)).astype(np.int64))
+    people = reliability(answers, margin_N, ReliabilityConfig(), told_N=since_N)
+    assert judge(answers, margin_N, people).as_one, "they agreed with each other, and not with what they want now"
+    found = judge(answers, margin_N, people, since_N=since_N)
+    assert set(words(answers, found).values()) == {"reliable"} and not found.as_one
+    nothing = reliability(answers, margin_N, ReliabilityConfig(), told_N=np.zeros(600))
+    assert set(words(answers, judge(answers, margin_N, nothing, since_N=np.zeros(600))).values()) == {"unknown"}
 
 
 def test_false_alarms_of_collusion_and_pushing_keep_to_the_rate() -> None:
