@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.harness import Benchmark, Figures, run_job
-from heeler.oversight.monitors import MONITOR_NAMES
 
 JOB = (sys.executable, "-m", "benchmarks.jobs.faults")
 CLEAN = 40
@@ -56,7 +55,7 @@ def _of_each_monitor(printed: Sequence[Mapping[str, Any]]) -> Figures:
     planted = [one["by"] for each in printed for one in each["faults"].values()]
     alarms = [said for each in printed for run in each["alarms"].values() for said in run]
     figures: Figures = {}
-    for name in MONITOR_NAMES:
+    for name in printed[0]["monitors"]:
         told = [by[name] for by in planted if name in by]
         figures[f"told_by_{name}"] = float(len(told))
         if told:

@@ -4,7 +4,8 @@ Runs of 60 updates: CartPole and Pendulum on the true reward, a swimmer under a 
 the comparisons of ten simulated persons. A fault begins at update 30, or a little later by its seed. It is caught if a
 monitor that fits it finds something from then on, before the run's end. In runs without a fault every finding is a
 false alarm. Prints {"faults": {name: {"caught", "by": updates until each monitor found something, "delay": the least of
-those that fit}}, "clean", "false_alarms", "alarms": {run: what was found}}; progress goes to standard error.
+those that fit}}, "clean", "false_alarms", "alarms": {run: what was found}, "monitors": all}; progress goes to standard
+error.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from heeler.loop.online import OnlineRun
 from heeler.loop.report_findings import read_findings
 from heeler.loop.watching import watched
 from heeler.oversight.finding import Finding
-from heeler.oversight.monitors import MonitorsConfig
+from heeler.oversight.monitors import MONITOR_NAMES, MonitorsConfig
 from heeler.recipes import ppo, preferences, velocity
 from heeler.rewards.preference_model import PreferenceModelConfig
 from heeler.safety.costs import CostConfig
@@ -165,7 +166,8 @@ def main() -> None:
         if findings:
             alarms[f"{kind}-{seed}"] = [f"{one.monitor} at {one.step}: {one.reason}" for one in findings]
     number = sum(len(each) for each in alarms.values())
-    print(json.dumps({"faults": found, "clean": arguments.clean, "false_alarms": number, "alarms": alarms}))
+    counted = {"clean": arguments.clean, "false_alarms": number, "alarms": alarms, "monitors": MONITOR_NAMES}
+    print(json.dumps({"faults": found} | counted))
 
 
 def _timed(label: str, work: Callable[[Path], Any]) -> Any:

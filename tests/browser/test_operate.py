@@ -153,7 +153,7 @@ def test_a_run_is_held_and_let_go_and_stopped_hard_by_keyboard(
         expect(commands.first).to_contain_text("slowed since step", timeout=15_000)
         by_keyboard(page, "Freeze")
         expect(commands.first).to_contain_text("frozen since step", timeout=15_000)
-        expect(alarms).to_contain_text("The run is frozen: it acts, and learns nothing", timeout=10_000)
+        expect(alarms).to_contain_text("The run is frozen: it acts, and learns nothing", timeout=30_000)
         expect(page.get_by_role("button", name="Thaw")).to_be_visible(timeout=10_000)
         expect(page.get_by_role("button", name="Freeze")).to_have_count(0)
         expect(page.get_by_role("button", name="Slow")).to_have_count(0)

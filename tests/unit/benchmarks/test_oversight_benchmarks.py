@@ -102,7 +102,8 @@ def caught(delay: int | None, **by: int) -> dict[str, Any]:
 
 
 def clean(runs: int, *alarms: str) -> dict[str, Any]:
-    return {"clean": runs, "false_alarms": len(alarms), "alarms": {"cartpole-1000": list(alarms)}}
+    found = {"cartpole-1000": list(alarms)}
+    return {"clean": runs, "false_alarms": len(alarms), "alarms": found, "monitors": MONITOR_NAMES}
 
 
 def test_the_monitors_figures_are_of_all_seeds_together() -> None:
