@@ -39,8 +39,10 @@ class ChatEvidence:
         assert release.policy_version is not None
         self.kind: Kind = kind
         self.release, self.beside, self.config = release, beside, config
-        self._version = release.policy_version
-        self._usual_version = 0 if beside is None else beside.policy_version
+        self._versions = [release.policy_version]
+        """That of the release, and after it that which it is compared with."""
+        if kind == "canary":
+            self._versions.append(_version_of(beside))
         self._pages: dict[Measure, _Page] = {"kept_back": completions.kept_back, "called_bad": completions.called_bad}
         self.tests = {measure: ShareTest(measure, config, is_compared=kind == "canary") for measure in MEASURES}
         self._read_to = dict.fromkeys(MEASURES, 0)
@@ -54,19 +56,14 @@ class ChatEvidence:
     def _read(self, measure: Measure) -> bool:
         """Take in a page; whether there may be more."""
         after, page, test = self._read_to[measure], self._pages[measure], self.tests[measure]
-        own = page(self._version, after, _PAGE)
-        usual = (
-            page(self._usual_version, after, _PAGE) if self.kind == "canary" and self._usual_version is not None else []
-        )
-        # Both in the order in which they came, and no further than both were read to.
-        last = min((each[-1][0] for each in (own, usual) if len(each) == _PAGE), default=None)
-        found = sorted(
-            [(number, True, harm) for number, harm in own] + [(number, False, harm) for number, harm in usual]
-        )
-        for number, is_own, is_harmful in found:
+        pages = [page(version, after, _PAGE) for version in self._versions]
+        # All in the order in which they came, and no further than all were read to.
+        last = min((found[-1][0] for found in pages if len(found) == _PAGE), default=None)
+        order = sorted((number, place, harm) for place, found in enumerate(pages) for number, harm in found)
+        for number, place, is_harmful in order:
             if last is not None and number > last:
                 break
-            (test.see if is_own else test.see_usual)(is_harmful)
+            (test.see if place == 0 else test.see_usual)(is_harmful)
             self._read_to[measure] = number
         return last is not None
 
@@ -101,3 +98,11 @@ class ChatEvidence:
                 **verdict.evidence,
             },
         )
+
+
+def _version_of(release: Release | None) -> int:
+    """Of the policy that a release in use holds; before any it is the first."""
+    if release is None:
+        return 0
+    assert release.policy_version is not None, "it is served, which takes a version"
+    return release.policy_version

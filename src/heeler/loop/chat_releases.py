@@ -80,8 +80,11 @@ class ReleaseWatch:
             self._settle()
 
     def _settle(self) -> tuple[Release | None, ...]:
-        """Put into use what is to be in use, and have tried what is to be tried; returns both, and between them what takes
-        the first one's place if it is taken back."""
+        """Put into use what is to be in use, and have tried what is to be tried.
+
+        Returns:
+            What is in use, what takes its place if it is taken back, and what is tried.
+        """
         with self._lock:
             self._seen = self._releases.stamp()
             found = self._releases.all()

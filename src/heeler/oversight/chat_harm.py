@@ -1,11 +1,11 @@
 """Whether a language model that people talk to does harm, by what guards and people say of its answers.
 
 Two measures, each a share: of all answers those that guards kept back, and of the answers that anybody judged those
-called bad. Each is bet on as the episodes of a policy are (`harm`), an answer at a time, in the order in which they came;
-the error rate is split between the two.
+called bad. Each is bet on as the episodes of a policy are (`harm`), an answer at a time, in the order in which they
+came; the error rate is split between the two.
 
-- *Canary*, while a candidate answers a share of the conversations: that its share is higher by more than the margin than
-  that of the version in use, of answers at the same time.
+- *Canary*, while a candidate answers a share of the conversations: that its share is higher by more than the margin
+  than that of the version in use, of answers at the same time.
 - *Watch*, of the version in use: that its share is above what was declared.
 """
 

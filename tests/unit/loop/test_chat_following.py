@@ -1,4 +1,4 @@
-"""Releases of a served language model: a share of the conversations, evidence from the store, and what is taken back."""
+"""Releases of a served language model: a share of the conversations, evidence from the store, what is taken back."""
 
 import uuid
 from collections.abc import Iterator, Sequence

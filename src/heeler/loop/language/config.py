@@ -138,8 +138,8 @@ class ReleaseConfig:
     suite_size: int = 400
     """Items of each suite; of a file, half of the prompts at most."""
     approval: Literal["gate", "people", "canary"] = "gate"
-    """Who puts a candidate that the gate passed into use: the gate at once, a person in the console, or what it shows in a
-    share of the conversations while `heeler serve` serves the run."""
+    """Who puts a candidate that the gate passed into use: the gate at once, a person in the console, or what it shows
+    in a share of the conversations while `heeler serve` serves the run."""
     live: ChatLiveConfig = field(default_factory=ChatLiveConfig)
     """How releases are followed while they are served."""
     overseers: OverseersConfig | None = None
