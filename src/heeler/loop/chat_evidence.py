@@ -44,7 +44,9 @@ class ChatEvidence:
         if kind == "canary":
             self._versions.append(_version_of(beside))
         self._pages: dict[Measure, _Page] = {"kept_back": completions.kept_back, "called_bad": completions.called_bad}
-        self.tests = {measure: ShareTest(measure, config, is_compared=kind == "canary") for measure in MEASURES}
+        self.tests: dict[Measure, ShareTest] = {
+            measure: ShareTest(measure, config, is_compared=kind == "canary") for measure in MEASURES
+        }
         self._read_to = dict.fromkeys(MEASURES, 0)
 
     def look(self) -> None:
