@@ -63,6 +63,10 @@ class ChatRequest:
     """The same seed gives the same answer of the same version; None for chance."""
     logprobs: bool = False
     """Whether log-probabilities are wanted."""
+    conversation: str | None = None
+    """Whose answers all come from one version, where a second one is tried; None for one by itself."""
+    version: int | None = None
+    """That alone is wanted, which is in use; None for whichever answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,8 +115,8 @@ class ChatStream(Protocol):
 class ChatEngine(Protocol):
     """Whatever answers. It is asked from one event loop, which it never keeps waiting."""
 
-    def model(self) -> ChatModel:
-        """The model that answers now.
+    def model(self, version: int | None = None) -> ChatModel:
+        """The model that answers now, or of two that do the one of this version.
 
         Raises:
             ChatStopped: the version that was in use was taken back, and no other is ready yet.

@@ -4,11 +4,11 @@ What people say of an answer is feedback like any other, to a query that is made
 asked such a query, since a chat is between a person and the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, func, select
 
 from heeler.core.errors import DataError
 from heeler.core.live import LIVE
@@ -18,6 +18,10 @@ from heeler.feedback.database import Database
 
 CHAT = "chat"
 """Acquisition of queries about answers of a chat."""
+GUARD = "guard:"
+"""What the annotators begin with that stand for guards."""
+KEPT_BACK, CHANGED = "kept-", "changed-"
+"""What the ids of answers begin with that nobody was given: guards kept them back, or gave others in their place."""
 GUARD_ACTS = "chat_guard_acts"
 """Setting of the store that counts what guards of a chat did, by `incoming` or `outgoing` and the rule."""
 
@@ -103,6 +107,31 @@ class Completions:
         with self._database.reading() as connection:
             return connection.execute(said.order_by(table.c.position.desc()).limit(1)).scalar()
 
+    def kept_back(self, version: int, after: int, limit: int) -> list[tuple[int, bool]]:
+        """Numbers, above `after`, of the answers that a version of the policy made, the oldest first, and whether
+        guards kept each back."""
+        wanted = select(_TABLE.c.number, _TABLE.c.id).join(schema.segments, schema.segments.c.id == _TABLE.c.segment_id)
+        wanted = wanted.where(schema.segments.c.policy_version == version, _TABLE.c.number > after)
+        # Of an answer that was changed, the one that was given stands beside it.
+        wanted = wanted.where(_TABLE.c.id.not_like(f"{CHANGED}%")).order_by(_TABLE.c.number).limit(limit)
+        with self._database.reading() as connection:
+            return [(row.number, row.id.startswith(KEPT_BACK)) for row in connection.execute(wanted)]
+
+    def called_bad(self, version: int, after: int, limit: int) -> list[tuple[int, bool]]:
+        """Positions, above `after`, of what people said of answers of a version, the oldest first, and whether it calls
+        them bad: a bad mark, or a better answer in their place. Of each answer the first word of each kind counts."""
+        said, asked, shown = schema.feedback, schema.queries, schema.query_segments
+        before = said.alias()
+        is_repeated = exists().where(before.c.query_id == said.c.query_id, before.c.position < said.c.position)
+        wanted = select(said.c.position, said.c.kind, said.c.value).join(asked, asked.c.id == said.c.query_id)
+        wanted = wanted.join(shown, shown.c.query_id == asked.c.id)
+        wanted = wanted.join(schema.segments, schema.segments.c.id == shown.c.segment_id)
+        wanted = wanted.where(is_of_chat(), schema.segments.c.policy_version == version, said.c.position > after)
+        wanted = wanted.where(said.c.kind.in_(("evaluation", "correction")), said.c.annotator.not_like(f"{GUARD}%"))
+        wanted = wanted.where(~is_repeated).order_by(said.c.position).limit(limit)
+        with self._database.reading() as connection:
+            return [(row.position, _calls_bad(row.kind, row.value)) for row in connection.execute(wanted)]
+
     def _found(self, *conditions: ColumnElement[bool]) -> list[Completion]:
         wanted = select(_TABLE).where(*conditions).order_by(_TABLE.c.number)
         with self._database.reading() as connection:
@@ -144,6 +173,10 @@ def queries_about(connection: Connection, segment_ids: set[str]) -> list[str]:
         wanted = select(shown.c.query_id).join(schema.queries, schema.queries.c.id == shown.c.query_id)
         found.update(connection.execute(wanted.where(shown.c.segment_id.in_(some), is_of_chat())).scalars())
     return sorted(found)
+
+
+def _calls_bad(kind: str, value: Mapping[str, Any]) -> bool:
+    return kind == "correction" or any(mark["sign"] < 0 for mark in value["marks"])
 
 
 def _completion(row: Row[Any]) -> Completion:

@@ -1,7 +1,9 @@
 """A language model as what a chat is answered by: between the service's event loop and the engine's thread."""
 
 import asyncio
+import hashlib
 import logging
+import secrets
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -31,7 +33,8 @@ class ServedVersion:
 
 
 class LanguageChat:
-    """Answers a chat by one version of a model at a time. Versions are exchanged between two answers.
+    """Answers a chat by one version of a model at a time, and by a second one in a share of the conversations while
+    that is tried. Versions are exchanged between two answers.
 
     Args:
         name: under which the model is asked.
@@ -45,6 +48,8 @@ class LanguageChat:
         self._lock = threading.Lock()
         self._current = self._loaded = first
         self._why_not: str | None = None
+        self._tried: ServedVersion | None = None
+        self._share = 0.0
         self.on_ask: Callable[[], None] = lambda: None
         """Called before each answer, and whenever somebody asks which version is in use; see `ReleaseWatch`."""
         self.on_close: Callable[[], None] = lambda: None
@@ -69,10 +74,26 @@ class LanguageChat:
         with self._lock:
             self._why_not = why
 
-    def model(self) -> ChatModel:
+    def try_out(self, version: ServedVersion | None, share: float = 0.0) -> None:
+        """Have a share of the conversations answered by this version, beside the one in use; None for none of them.
+
+        A conversation stays with whichever version it began with, for as long as that is there.
+        """
+        with self._lock:
+            if version is not self._tried:
+                if version is None:
+                    self._engine.take_aside()
+                else:
+                    self._engine.put_beside(version.model, version.version)
+                    _log.info("%s answers %.0f %% by version %d", self.name, 100 * share, version.version)
+            self._tried, self._share = version, share
+
+    def model(self, version: int | None = None) -> ChatModel:
         """See `ChatEngine`."""
         self.on_ask()
-        current = self._in_use()
+        current, tried = self._in_use(), self._tried
+        if tried is not None and version == tried.version:
+            current = tried
         return ChatModel(
             name=self.name,
             version=current.version,
@@ -91,13 +112,24 @@ class LanguageChat:
     async def start(self, request: ChatRequest) -> "_Stream":
         """See `ChatEngine`."""
         # A long prompt takes its time, in which others are to be answered.
-        model = self._in_use().model
+        chosen = self._chosen(request)
+        model = chosen.model
         ids = await asyncio.to_thread(lambda: model.prompt_ids(request.messages).tolist())
         params = self._params(request, ids, min(self._max_length, model.max_length))
         stream = _Stream(len(ids), model.text_of if request.logprobs else None)
         self._in_use()
-        stream.ticket = self._engine.submit(ids, params, stream.take)
+        stream.ticket = self._engine.submit(ids, params, stream.take, version=chosen.version)
         return stream
+
+    def _chosen(self, request: ChatRequest) -> ServedVersion:
+        """The version that answers: the one that is tried in its share of the conversations, always the same ones."""
+        current, tried = self._in_use(), self._tried
+        if tried is None or request.version == current.version:
+            return current
+        # A conversation that nobody named is one of its own.
+        name = request.conversation or secrets.token_hex(16)
+        digest = hashlib.sha256(f"{tried.release_id} {name}".encode()).digest()
+        return tried if int.from_bytes(digest[:8], "big") < self._share * 2**64 else current
 
     def _params(self, request: ChatRequest, ids: Sequence[int], most: int) -> GenerationParams:
         room = most - len(ids)

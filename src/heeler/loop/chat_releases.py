@@ -1,4 +1,5 @@
-"""Which version of a run's model answers: the release that is in use, and none that was taken back."""
+"""Which version of a run's model answers: the release that is in use, a candidate in a share of the conversations, and
+none that was taken back."""
 
 import logging
 import threading
@@ -14,12 +15,13 @@ from heeler.core.errors import CheckpointError, HeelerError
 from heeler.core.named import under
 from heeler.core.releases import Release, Releases, newest_approved
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
+from heeler.loop.chat_following import ChatFollower
 from heeler.loop.released import TENSORS, released_file
 from heeler.models.language.model import LanguageModel
 
 MODEL_PREFIX = "model."
 """What the names of the model's weights begin with in a checkpoint of a run of a language model."""
-LOOK_EVERY_S = 0.2
+LOOK_EVERY_S, DECIDE_EVERY_S = 0.2, 2.0
 _TRY_AGAIN_S = 5.0
 _log = logging.getLogger("heeler.serving")
 
@@ -37,10 +39,19 @@ class ReleaseWatch:
         chat: answers.
         first: the model before any release.
         load: reads a release.
+        follower: has candidates tried, and takes back what does harm; None where nothing is followed. Closed with this.
     """
 
-    def __init__(self, releases: Releases, chat: LanguageChat, first: ServedVersion, load: Load) -> None:
+    def __init__(
+        self,
+        releases: Releases,
+        chat: LanguageChat,
+        first: ServedVersion,
+        load: Load,
+        follower: ChatFollower | None = None,
+    ) -> None:
         self._releases, self._chat, self._first, self._load = releases, chat, first, load
+        self._follower, self._decided_at = follower, 0.0
         self._lock = threading.Lock()
         self._ready: dict[str | None, ServedVersion] = {None: first}
         self._seen: object = None
@@ -68,8 +79,12 @@ class ReleaseWatch:
         if stamp != self._seen:
             self._settle()
 
-    def _settle(self) -> tuple[Release | None, Release | None]:
-        """Put into use what is to be in use; returns it, and what takes its place if it is taken back."""
+    def _settle(self) -> tuple[Release | None, ...]:
+        """Put into use what is to be in use, and have tried what is to be tried.
+
+        Returns:
+            What is in use, what takes its place if it is taken back, and what is tried.
+        """
         with self._lock:
             self._seen = self._releases.stamp()
             found = self._releases.all()
@@ -82,9 +97,14 @@ class ReleaseWatch:
                 self._chat.take_back(
                     "the version in use was taken back, and the one before it is being loaded; try again"
                 )
-            kept = {None, name, None if before is None else before.id, self._chat.current.release_id}
+            tried = None if self._follower is None else self._follower.candidate(found)
+            if self._follower is not None:
+                ready = None if tried is None else self._ready.get(tried.id)
+                self._chat.try_out(ready, self._follower.config.share)
+            others = (release.id for release in (before, tried) if release is not None)
+            kept = {None, name, *others, self._chat.current.release_id}
             self._ready = {one: version for one, version in self._ready.items() if one in kept}
-            return wanted, before
+            return wanted, before, tried
 
     def _work(self) -> None:
         while not self._is_over.wait(LOOK_EVERY_S):
@@ -92,8 +112,17 @@ class ReleaseWatch:
                 for release in self._settle():
                     if release is not None and release.id not in self._ready and self._may_be_tried(release):
                         self._make_ready(release)
+                self._decide_if_due()
             except HeelerError as error:
                 _log.error("releases cannot be followed: %s", error)
+
+    def _decide_if_due(self) -> None:
+        now = time.monotonic()
+        if self._follower is None or now - self._decided_at < DECIDE_EVERY_S:
+            return
+        self._decided_at = now
+        if self._follower.decide(self._releases.all()):
+            self._settle()
 
     def _may_be_tried(self, release: Release) -> bool:
         return time.monotonic() - self._failed.get(release.id, -_TRY_AGAIN_S) >= _TRY_AGAIN_S
@@ -114,6 +143,8 @@ class ReleaseWatch:
         self._is_over.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._follower is not None:
+            self._follower.close()
 
 
 def _may_go_on(current: ServedVersion, releases: list[Release]) -> bool:

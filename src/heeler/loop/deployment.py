@@ -29,16 +29,12 @@ from heeler.envs import World
 from heeler.loop.config import from_dict
 from heeler.loop.deployment_acting import acted_in
 from heeler.loop.deployment_actors import DEPLOYMENT, Actors
-from heeler.loop.deployment_evidence import Evidence
+from heeler.loop.deployment_evidence import CANARY, LOCK, WATCH, Evidence
 from heeler.loop.deployment_lanes import Lanes
 from heeler.loop.overseers.course import EpisodeCount
 from heeler.loop.released import released_checkpoint
 from heeler.oversight.control_gate_records import KIND, claims_in
 from heeler.oversight.harm import LiveConfig
-
-CANARY, WATCH = "canary", "watch"
-"""Who approves and withdraws by what was seen while a policy acted."""
-_LOCK = ".deployment.lock"
 
 
 class Deployment:
@@ -96,7 +92,7 @@ class Deployment:
                     "checkpoint"
                 )
             self._records.path.mkdir(exist_ok=True)
-            self._stack.enter_context(held_alone(self._records.path / _LOCK, busy=busy))
+            self._stack.enter_context(held_alone(self._records.path / LOCK, busy=busy))
             self._stack.callback(self._actors.keep, [])
             self._settle()
             assert self.in_use is not None

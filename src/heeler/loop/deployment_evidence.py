@@ -7,7 +7,7 @@ decision is a record like that of the gate.
 import json
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -26,6 +26,11 @@ from heeler.oversight.harm import (
 )
 
 Kind = Literal["canary", "watch"]
+CANARY: Final = "canary"
+WATCH: Final = "watch"
+"""Who approves and withdraws by what was seen while a release was at work."""
+LOCK = ".deployment.lock"
+"""Held by whoever follows a run, beside the gate's records."""
 
 
 class Evidence:

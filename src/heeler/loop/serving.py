@@ -1,17 +1,20 @@
 """What `heeler serve` lets people talk to: a model's folder, or a run of a language model with its releases."""
 
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from heeler.core.errors import ConfigError, DataError
+from heeler.core.errors import ConfigError, DataError, RunError
 from heeler.core.nouns import TEXT, Message
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.stores import TEXTS, has_store, open_store
 from heeler.loop.chat_engine import LanguageChat, ServedVersion
+from heeler.loop.chat_following import ChatFollower
 from heeler.loop.chat_releases import ReleaseWatch, released_version
+from heeler.loop.deployment_evidence import CANARY
 from heeler.loop.guards import GuardsConfig, incoming_guards, outgoing_guards
 from heeler.loop.language.config import is_language_config, language_config_from_dict
 from heeler.loop.offline.config import is_offline_config
@@ -25,6 +28,7 @@ from heeler.rollouts.vllm_engine import VllmEngine, refuse_without_vllm
 from heeler.service.chat.setup import ChatSetup
 from heeler.service.folder import may_be_served
 
+_log = logging.getLogger("heeler.serving")
 _UNNAMABLE = re.compile(r"[^A-Za-z0-9_.+-]+")
 
 
@@ -129,11 +133,26 @@ def _of_run(path: Path, options: ServeOptions) -> ServedChat:
         return released_version(releases.checkpoint_folder(release), release, base)
 
     try:
-        ReleaseWatch(releases, chat, first, load).begin()
+        ReleaseWatch(releases, chat, first, load, _follower(directory)).begin()
     except BaseException:
         chat.close()
         raise
     return ServedChat(runs=path.parent, setup=_setup(chat, path.name, system, options))
+
+
+def _follower(directory: RunDirectory) -> ChatFollower | None:
+    """Who follows the run's releases, as its configuration has it; None for nobody."""
+    config = directory.config()
+    release = language_config_from_dict(config).release if is_language_config(config) else None
+    if release is None:
+        return None
+    tries = release.approval == CANARY
+    try:
+        return ChatFollower(directory, release.live, open_store(directory), tries_candidates=tries)
+    except RunError as error:
+        # Two services may answer; what both saw is in the one store, by which one of them decides.
+        _log.warning("%s", error)
+        return None
 
 
 def _refuse_what_does_not_fit_a_run(path: Path, learns_adapter: bool, options: ServeOptions) -> None:

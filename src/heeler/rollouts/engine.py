@@ -40,8 +40,11 @@ class Engine:
         self._is_closed = False
         self._num_going = 0
         # The newest last; whoever begins, begins there.
-        self._lanes: list[Lane] = [lane_for(model, version, self._length_of(model))]
+        self._lanes: list[Lane] = [self._lane(model, version)]
         self._newest = (model, version)
+        self._beside: tuple[LanguageModel, int] | None = None
+        self._aside: Lane | None = None
+        """Among the lanes, that of the model beside the newest."""
         self._thread = threading.Thread(target=self._run, name="heeler-engine", daemon=True)
         self._thread.start()
 
@@ -73,10 +76,12 @@ class Engine:
         """Completions that are on their way."""
         return self._num_going
 
-    def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
+    def submit(
+        self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece, *, version: int | None = None
+    ) -> Ticket:
         """See `TextEngine`."""
         check_prompt(prompt_ids, num_tokens=self.model.vocabulary_size, max_length=self.max_length)
-        stream = Stream(prompt_ids, params, on_piece)
+        stream = Stream(prompt_ids, params, on_piece, version)
         with self._changed:
             if self._is_closed:
                 raise RunError("the engine is closed; nothing can be asked of it any more")
@@ -86,13 +91,27 @@ class Engine:
 
     def swap(self, model: LanguageModel, version: int) -> None:
         """See `TextEngine`: whoever has not begun yet begins on the new one."""
-        lane = lane_for(model, version, self._length_of(model))
+        lane = self._lane(model, version)
         with self._changed:
             if self._is_closed:
                 raise RunError("the engine is closed; its model cannot be exchanged")
             self._lanes.append(lane)
             self._newest = (model, version)
             self._changed.notify()
+
+    def put_beside(self, model: LanguageModel, version: int) -> None:
+        """See `TextEngine`."""
+        lane = self._lane(model, version)
+        with self._changed:
+            if self._is_closed:
+                raise RunError("the engine is closed; no model can be put beside its own")
+            self._beside, self._aside = (model, version), lane
+            self._lanes.insert(0, lane)
+
+    def take_aside(self) -> None:
+        """See `TextEngine`."""
+        with self._changed:
+            self._beside = self._aside = None
 
     def close(self) -> None:
         """See `TextEngine`."""
@@ -110,23 +129,27 @@ class Engine:
         self._end_all()
 
     def _prepare(self) -> bool:
-        """Wait for work, and hand it to the newest lane; False when it is over."""
+        """Wait for work, and hand it to its lane, which is the newest unless told; False when it is over."""
         with self._changed:
-            lanes = [lane for lane in self._lanes[:-1] if lane.streams]
-            self._lanes = [*lanes, self._lanes[-1]]
+            self._drop_lanes()
             while not (self._waiting or self._is_closed or any(lane.streams for lane in self._lanes)):
                 self._num_going = 0
                 self._changed.wait()
-                self._lanes = self._lanes[-1:]
+                self._drop_lanes()
             going = sum(len(lane.streams) for lane in self._lanes)
             begin = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_streams - going))]
-            lane = self._lanes[-1]
+            newest, aside = self._lanes[-1], self._aside
             self._num_going = going + len(begin)
         # Those in the queue may have been cancelled there; whoever is told is told outside of the lock.
         for stream in begin:
-            self._begin(lane, stream)
+            self._begin(aside if aside is not None and stream.wanted == aside.version else newest, stream)
         self._drop_cancelled()
         return not self._is_closed
+
+    def _drop_lanes(self) -> None:
+        """Of versions that have nothing left to do."""
+        older = [lane for lane in self._lanes[:-1] if lane.streams or lane is self._aside]
+        self._lanes = [*older, self._lanes[-1]]
 
     def _begin(self, lane: Lane, stream: Stream) -> None:
         if len(stream.prompt_ids) >= self.max_length:
@@ -157,11 +180,16 @@ class Engine:
 
     def _replace(self, failed: Lane) -> None:
         with self._changed:
-            is_newest = failed is self._lanes[-1]
-            model, version = self._newest
+            is_newest, is_aside = failed is self._lanes[-1], failed is self._aside
             self._lanes = [lane for lane in self._lanes if lane is not failed]
             if is_newest:
-                self._lanes.append(lane_for(model, version, self._length_of(model)))
+                self._lanes.append(self._lane(*self._newest))
+            if is_aside and self._beside is not None:
+                self._aside = self._lane(*self._beside)
+                self._lanes.insert(0, self._aside)
+
+    def _lane(self, model: LanguageModel, version: int) -> Lane:
+        return lane_for(model, version, self._length_of(model))
 
     def _end_all(self) -> None:
         with self._changed:

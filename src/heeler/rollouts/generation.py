@@ -96,8 +96,16 @@ class TextEngine(Protocol):
         """Tokens of a prompt and its completion together, at most."""
         ...
 
-    def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
+    def submit(
+        self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece, *, version: int | None = None
+    ) -> Ticket:
         """Ask for a completion.
+
+        Args:
+            prompt_ids: tokens of the prompt.
+            params: how it goes on.
+            on_piece: is told.
+            version: that of the model beside the newest one, to have it made by that, for as long as it is there.
 
         Raises:
             DataError: the prompt is empty, leaves no room in the context, or holds tokens that there are not.
@@ -112,6 +120,17 @@ class TextEngine(Protocol):
             ConfigError: this engine cannot exchange its model for that one.
             RunError: the engine was closed.
         """
+        ...
+
+    def put_beside(self, model: LanguageModel, version: int) -> None:
+        """Have completions for which this version is asked come from another model than the newest.
+
+        There is one such model at a time; errors are as of `swap`.
+        """
+        ...
+
+    def take_aside(self) -> None:
+        """Have no other model beside the newest; what it has begun ends on it."""
         ...
 
     def close(self) -> None:

@@ -20,10 +20,13 @@ class Stream:
         prompt_ids: not empty.
         params: how it goes on.
         on_piece: is told.
+        wanted: version that is to make it; None for the newest.
     """
 
-    def __init__(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> None:
-        self.prompt_ids, self.params = tuple(prompt_ids), params
+    def __init__(
+        self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece, wanted: int | None = None
+    ) -> None:
+        self.prompt_ids, self.params, self.wanted = tuple(prompt_ids), params, wanted
         self.num_read = 0
         """Tokens of the prompt that the model has gone through."""
         self.token = 0

@@ -96,6 +96,8 @@ class VllmEngine:
         self._engine = self._load(str(base), self._own_options(max_streams) | options)
         self._folder = Path(tempfile.mkdtemp(prefix="heeler-adapters-"))
         self._newest = self._source(model, version)
+        self._aside: _Source | None = None
+        """The adapter beside it."""
         self._thread = threading.Thread(target=self._run, name="heeler-vllm", daemon=True)
         self._thread.start()
 
@@ -135,28 +137,48 @@ class VllmEngine:
         """See `TextEngine`."""
         return min(self._model.max_length, self._limit or self._model.max_length)
 
-    def submit(self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece) -> Ticket:
+    def submit(
+        self, prompt_ids: Sequence[int], params: GenerationParams, on_piece: OnPiece, *, version: int | None = None
+    ) -> Ticket:
         """See `TextEngine`."""
         check_prompt(prompt_ids, num_tokens=self._model.vocabulary_size, max_length=self.max_length)
         with self._changed:
             if self._is_closed:
                 raise RunError("the engine is closed; nothing can be asked of it any more")
-            request = _Request(str(next(self._numbers)), list(prompt_ids), params, on_piece, self._newest)
+            aside = self._aside
+            source = aside if aside is not None and version == aside.version else self._newest
+            request = _Request(str(next(self._numbers)), list(prompt_ids), params, on_piece, source)
             self._arriving.append(request)
             self._changed.notify()
         return request
 
     def swap(self, model: LanguageModel, version: int) -> None:
         """See `TextEngine`; the model is another adapter on the one that is loaded."""
+        self._refuse_no_adapter(model)
+        with self._changed:
+            if self._is_closed:
+                raise RunError("the engine is closed; its model cannot be exchanged")
+            self._newest = self._source(model, version)
+
+    def put_beside(self, model: LanguageModel, version: int) -> None:
+        """See `TextEngine`; the model is another adapter, too."""
+        self._refuse_no_adapter(model)
+        with self._changed:
+            if self._is_closed:
+                raise RunError("the engine is closed; no model can be put beside its own")
+            self._aside = self._source(model, version)
+
+    def take_aside(self) -> None:
+        """See `TextEngine`."""
+        with self._changed:
+            self._aside = None
+
+    def _refuse_no_adapter(self, model: LanguageModel) -> None:
         if not self._rank or not 0 < model.adapter_rank <= self._rank:
             raise ConfigError(
                 f"vLLM exchanges adapters alone, here of a rank up to {self._rank}, and this one's is "
                 f"{model.adapter_rank}; make another engine for it"
             )
-        with self._changed:
-            if self._is_closed:
-                raise RunError("the engine is closed; its model cannot be exchanged")
-            self._newest = self._source(model, version)
 
     def close(self) -> None:
         """See `TextEngine`."""
@@ -194,7 +216,8 @@ class VllmEngine:
     def _drop_unused(self) -> None:
         """Remove the folders of adapters that no completion will be made with any more."""
         requests = (*self._requests.values(), *self._arriving)
-        used = {source.folder for source in (self._newest, *(request.source for request in requests))}
+        kept = (self._newest, *([self._aside] if self._aside else []))
+        used = {source.folder for source in (*kept, *(request.source for request in requests))}
         for folder in self._folders - used:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders &= used

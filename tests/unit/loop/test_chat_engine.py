@@ -98,7 +98,9 @@ class Failing:
 
     version = 0
 
-    def submit(self, prompt_ids: Any, params: GenerationParams, on_piece: OnPiece) -> Any:
+    def submit(
+        self, prompt_ids: Any, params: GenerationParams, on_piece: OnPiece, *, version: int | None = None
+    ) -> Any:
         on_piece(Piece(finish_reason="error", error="CUDA out of memory", version=0))
 
     def close(self) -> None:

@@ -80,10 +80,10 @@ def prompt(number: int) -> list[int]:
     return TOKENS.completion_ids(f"{number}? " * (1 + number % 7)).tolist()[:-1]
 
 
-def ask(engine: TextEngine, ids: list[int], **params: Any) -> Taken:
+def ask(engine: TextEngine, ids: list[int], *, version: int | None = None, **params: Any) -> Taken:
     taken = Taken()
     settings = {"seed": 1, "max_new_tokens": 24} | params
-    taken.ticket = engine.submit(ids, GenerationParams(**settings), taken)
+    taken.ticket = engine.submit(ids, GenerationParams(**settings), taken, version=version)
     return taken
 
 

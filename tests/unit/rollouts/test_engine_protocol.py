@@ -126,6 +126,29 @@ def test_bad_prompts_are_refused_at_once(
         ask(make(models[0]), ids)
 
 
+def test_another_model_beside_it_makes_what_is_asked_of_it(
+    make: Make, models: tuple[LanguageModel, LanguageModel]
+) -> None:
+    engine, ids = make(models[0]), prompt(4)
+    likely = {"temperature": 0.0, "max_new_tokens": 8}
+    assert ask(engine, ids, version=2, **likely).wait().versions == {1}, "there is none"
+    engine.put_beside(models[1], 2)
+    assert engine.version == 1
+    both = [ask(engine, ids, version=version, **likely) for version in (None, 2, 1, 2)]
+    assert [taken.wait().versions for taken in both] == [{1}, {2}, {1}, {2}]
+    assert both[0].tokens == both[2].tokens == likeliest(models[0], ids, 8)
+    assert both[1].tokens == both[3].tokens == likeliest(models[1], ids, 8)
+    going = ask(engine, ids, temperature=0.0, max_new_tokens=40, version=2)
+    assert going.has_begun.wait(60)
+    engine.take_aside()
+    assert ask(engine, ids, version=2, **likely).wait().versions == {1}
+    assert going.wait().versions == {2}, "what was begun ends on it"
+    engine.put_beside(models[1], 2)
+    engine.swap(models[1], 2)
+    engine.take_aside()
+    assert ask(engine, ids, **likely).wait().versions == {2}
+
+
 def test_a_swap_and_a_swap_back(make: Make, models: tuple[LanguageModel, LanguageModel]) -> None:
     engine, ids = make(models[0]), prompt(4)
     before = ask(engine, ids, temperature=0.0, max_new_tokens=40)

@@ -16,6 +16,7 @@ from heeler.loop.language.part_settings import Limit, PartWeights, check_limits
 from heeler.loop.overseers.settings import OverseersConfig
 from heeler.loop.settings import validated
 from heeler.models.language.adapters import Lora, is_adapter
+from heeler.oversight.chat_harm import ChatLiveConfig
 from heeler.oversight.gate_config import GateConfig
 from heeler.oversight.interventions import InterventionsConfig
 from heeler.oversight.monitors.config import MonitorsConfig
@@ -136,8 +137,11 @@ class ReleaseConfig:
     """What a candidate has to show against the version in use."""
     suite_size: int = 400
     """Items of each suite; of a file, half of the prompts at most."""
-    approval: Literal["gate", "people"] = "gate"
-    """Who puts a candidate that the gate passed into use: the gate at once, or a person in the console."""
+    approval: Literal["gate", "people", "canary"] = "gate"
+    """Who puts a candidate that the gate passed into use: the gate at once, a person in the console, or what it shows
+    in a share of the conversations while `heeler serve` serves the run."""
+    live: ChatLiveConfig = field(default_factory=ChatLiveConfig)
+    """How releases are followed while they are served."""
     overseers: OverseersConfig | None = None
     """Whose verdicts the suite `overseers` of the gate asks for; a check must name it."""
 

@@ -76,7 +76,8 @@ class Answers:
         asked = self.asked.request
         # Answers that are given at once, or tried one after the other, must not all be the same one.
         seed = None if asked.seed is None else (asked.seed + choice + tried * 1_000_003) % 2**63
-        return replace(asked, messages=self._prompt, seed=seed)
+        version = self.model.version if self.asked.model == self.model.label else None
+        return replace(asked, messages=self._prompt, seed=seed, version=version)
 
     async def parts(self) -> AsyncIterator[Part]:
         """The parts of all answers, as they come.

@@ -169,6 +169,7 @@ def read(body: bytes) -> Asked:
         raise _refused("max_tokens", "is the older name of max_completion_tokens; give one of the two")
     if parsed.stream_options is not None and not parsed.stream:
         raise _refused("stream_options", "goes with stream: true only")
+    conversation = _conversation(parsed.metadata)
     return Asked(
         model=parsed.model,
         request=ChatRequest(
@@ -179,11 +180,12 @@ def read(body: bytes) -> Asked:
             stop=_stop(parsed.stop),
             seed=parsed.seed,
             logprobs=parsed.logprobs,
+            conversation=conversation,
         ),
         num_choices=parsed.n,
         stream=parsed.stream,
         include_usage=parsed.stream_options is not None and parsed.stream_options.include_usage,
-        conversation=_conversation(parsed.metadata),
+        conversation=conversation,
     )
 
 

@@ -10,7 +10,7 @@ from heeler.core.chat import ChatEngine, ChatModel
 from heeler.core.errors import ChatStopped
 from heeler.core.nouns import Feedback, Message, PolicyVersion, Query, TextSegment, stable_id
 from heeler.core.privacy import redact
-from heeler.feedback.completions import CHAT, GUARD_ACTS, Completion
+from heeler.feedback.completions import CHANGED, CHAT, GUARD, GUARD_ACTS, KEPT_BACK, Completion
 from heeler.feedback.store import Store
 from heeler.service.accounts.people import SERVICE, Person
 from heeler.service.audit import Audit
@@ -19,8 +19,6 @@ from heeler.service.runs import OpenRun, Runs
 
 STOPPED = "chat_stopped"
 """Setting of the store that says who stopped the chat; None while it is not stopped. It outlives the service."""
-GUARD = "guard:"
-"""What the annotators begin with that stand for guards."""
 _TITLE_LENGTH = 80
 
 
@@ -114,7 +112,7 @@ class Records:
         store = self.opened().store
         if given.version not in self._known.get(store, ()):
             # It was put into use since this answer was asked for.
-            self._know(store, self._engine.model())
+            self._know(store, self._engine.model(given.version))
         completion = redact(given.text)
         prompt = tuple(replace(message, content=redact(message.content).text) for message in given.prompt)
         segment = TextSegment(prompt=prompt, completion=completion.text, policy_version=given.version)
@@ -140,7 +138,8 @@ class Records:
             acts: of guards, in order; where it was kept back, the last one did that.
             replacement: what was said instead; None where it was kept back.
         """
-        hidden = replace(given, id=f"kept-{uuid.uuid4().hex}", conversation=None)
+        prefix = KEPT_BACK if replacement is None else CHANGED
+        hidden = replace(given, id=f"{prefix}{uuid.uuid4().hex}", conversation=None)
         segment_id = self.keep(hidden)
         for act in acts:
             self.note_act(act, "outgoing", segment=segment_id)
