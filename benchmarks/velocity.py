@@ -22,7 +22,7 @@ STEPS: Mapping[str, int] = {
     "HopperVelocity": 2_000_000,
     "HalfCheetahVelocity": 1_500_000,
     "Walker2dVelocity": 2_500_000,
-    "AntVelocity": 8_000_000,
+    "AntVelocity": 6_000_000,
 }
 SHARE = 0.9
 AT_ONCE = 2
