@@ -35,6 +35,8 @@ from tests.unit.loop.language.tiny import tiny_language_run
 from tests.unit.loop.tiny import tiny_preferences
 from tests.unit.service.helpers import Served, make_keys
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 

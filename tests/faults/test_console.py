@@ -19,6 +19,8 @@ from heeler.service.client import Client
 from heeler.service.folder import ADDRESS_NAME, is_served
 from tests.unit.service.helpers import API, ENVIRONMENT, PASSWORD, Served, make_keys, store_of
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = ["run", "preferences", "--env", "Pendulum-v1", "--teacher", "people", "--budget", "8", "--total-steps", "8192"]
 PEOPLE += ["--set", "preferences.num_warmup_rollouts=1", "num_evaluation_episodes=2", "preferences.model.max_epochs=2"]
 CODE = """

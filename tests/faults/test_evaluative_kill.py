@@ -14,6 +14,8 @@ from heeler.core.rundir import RunDirectory
 from heeler.feedback.store import Store
 from tests.unit.loop.evaluative.tiny import live_queries, press, watch
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 LEARN = """
 import sys

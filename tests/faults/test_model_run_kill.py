@@ -12,6 +12,8 @@ from heeler.core.audit import AUDIT_NAME, verify
 from heeler.core.rundir import RunDirectory
 from tests.faults.tiny_model_run import KINDS, go_on
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 ASIDE = (".base", ".model", ".evaluation")
 """How the names of what is written aside begin."""

@@ -17,6 +17,8 @@ from heeler.feedback.stores import STORE_NAME
 from heeler.loop.running import resume, run
 from tests.faults.answering import NUM_UPDATES, people_config
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent / "answering.py"
 ROOT = Path(__file__).parents[2]
 

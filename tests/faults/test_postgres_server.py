@@ -16,6 +16,8 @@ from heeler.feedback import postgres as postgres_module
 from heeler.feedback.store import Store
 from tests.unit.feedback.helpers import Home, add_comparisons, make_answer
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 

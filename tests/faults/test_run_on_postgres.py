@@ -20,6 +20,8 @@ from tests.faults.test_people import process
 from tests.faults.test_run_kill import assert_same_run, finish, kill, num_writes
 from tests.unit.loop.tiny import tiny_preferences
 
+pytestmark = pytest.mark.slow
+
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
 

@@ -18,6 +18,8 @@ from tests.postgres import PostgresServer, database_of
 from tests.unit.feedback.helpers import add_comparisons
 from tests.unit.service.helpers import API, Served, answer_to, bearer, make_keys
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"recipe": "preferences", "seed": 7, "env": {"id": "Hopper-v5"}}
 
 

@@ -16,7 +16,7 @@ from tests.unit.loop.test_trackers import ROWS, expected, make_directory, mlflow
 from tests.unit.loop.tiny import tiny_ppo
 
 # MLflow's own queries use what SQLAlchemy is going to take away.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")]
 
 CONFIG = tiny_ppo(trackers=("mlflow",))
 

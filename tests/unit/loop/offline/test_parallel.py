@@ -17,6 +17,8 @@ from heeler.models.language.loading import load_language_model
 from tests.tiny_models import tiny_llama
 from tests.unit.loop.offline.tiny import METHODS, file_of, rows_for, tiny_offline_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[4]
 
 
