@@ -237,6 +237,7 @@ class PPO:
         if self.config.policy.normalize_observations:
             # After learning, so that acting and learning saw the same normalisation and the first ratio is 1.
             state.policy.learn_observations(torch.from_numpy(rollout.observation[:-1]).flatten(0, 1))
+        state.policy.quieten(progress)
         state.num_updates += 1
         metrics["explained_variance"] = explained
         metrics["learning_rate"] = self.config.learning_rate * share

@@ -32,6 +32,9 @@ class PolicyConfig:
     """Non-linearity of the hidden layers."""
     initial_log_std: float = 0.0
     """Log standard deviation of Box actions at the start."""
+    final_log_std: float | None = None
+    """What it may be at most at the end of learning; on the way there the most is between the two. Whoever acts without
+    noise later does then what was learned with little of it. None for no limit."""
     noise_correlation: float = 0.0
     """Correlation of the noise of Box actions between one step and the next while acting for the learner. Noise that
     lasts moves a body where noise that changes its mind every step only shakes it. An update goes on taking the steps
@@ -50,6 +53,11 @@ class PolicyConfig:
             raise ConfigError(f"clip_observations must be > 0, got {self.clip_observations}")
         if not math.isfinite(self.initial_log_std):
             raise ConfigError(f"initial_log_std must be finite, got {self.initial_log_std}")
+        if self.final_log_std is not None and not -math.inf < self.final_log_std <= self.initial_log_std:
+            raise ConfigError(
+                f"final_log_std must be finite and at most initial_log_std ({self.initial_log_std:g}), got "
+                f"{self.final_log_std}"
+            )
         if not 0 <= self.noise_correlation < 1:
             raise ConfigError(f"noise_correlation must be at least 0 and below 1, got {self.noise_correlation}")
 
@@ -89,10 +97,10 @@ class Policy(nn.Module):
 
     def __init__(self, config: PolicyConfig, observation_size: int, action_space: gymnasium.Space) -> None:
         super().__init__()
-        for name in ("initial_log_std", "noise_correlation"):
+        for name in ("initial_log_std", "final_log_std", "noise_correlation"):
             if getattr(config, name) and not isinstance(action_space, gymnasium.spaces.Box):
                 raise ConfigError(
-                    f"{name} is for Box actions: it must be 0 for {action_space}, got {getattr(config, name)}"
+                    f"{name} is for Box actions: leave it out for {action_space}, got {getattr(config, name)}"
                 )
         self.config = config
         self.observation_size = observation_size
@@ -163,6 +171,13 @@ class Policy(nn.Module):
     def executable(self, action_BA: np.ndarray) -> np.ndarray:
         """Actions as a world takes them: within their bounds, Discrete ones without their last axis."""
         return as_taken(self.action_space, self.within_bounds(action_BA))
+
+    @torch.no_grad()
+    def quieten(self, progress: float) -> None:
+        """Have the noise of Box actions be no wider than it may be after such a share of learning."""
+        first, last = self.config.initial_log_std, self.config.final_log_std
+        if last is not None:
+            self.log_std.clamp_(max=first + progress * (last - first))
 
     def tensors(self) -> dict[str, Tensor]:
         """All that makes this policy: weights and observation statistics."""

@@ -187,7 +187,14 @@ def test_bad_settings_are_refused(algorithm, bad):
 
 
 @pytest.mark.parametrize(
-    "bad", [{"clip_observations": 0.0}, {"initial_log_std": math.inf}, {"noise_correlation": 1.0}, {"hidden_sizes": ()}]
+    "bad",
+    [
+        {"clip_observations": 0.0},
+        {"initial_log_std": math.inf},
+        {"final_log_std": 0.5},
+        {"noise_correlation": 1.0},
+        {"hidden_sizes": ()},
+    ],
 )
 def test_bad_settings_of_a_policy_are_refused(bad):
     (name,) = bad

@@ -109,6 +109,15 @@ def test_an_entropy_bonus_alone_widens_the_policy():
     assert state.policy.log_std.min().item() > 0.01
 
 
+@pytest.mark.parametrize(("progress", "most"), [(0.0, 0.5), (0.5, -0.5), (1.0, -1.5)])
+def test_noise_fades_to_what_it_may_be_at_the_end(progress: float, most: float):
+    """Though an entropy bonus widens it."""
+    policy = PolicyConfig(hidden_sizes=(16,), initial_log_std=0.5, final_log_std=-1.5)
+    learner, state, rollout = fresh(policy=policy, entropy_coefficient=0.1)
+    learner.update(state, rollout, np.zeros((T, N)), progress=progress)
+    assert state.policy.log_std.tolist() == pytest.approx([most, most])
+
+
 def test_an_update_brings_values_nearer_their_targets():
     learner, state, rollout = fresh(normalize_rewards=False)
     samples, _ = learner._prepare(state, rollout, rollout.true_reward)

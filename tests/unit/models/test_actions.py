@@ -93,7 +93,9 @@ def test_correlation_out_of_range_is_refused(correlation):
         PolicyConfig(noise_correlation=correlation)
 
 
-@pytest.mark.parametrize("name", ["noise_correlation", "initial_log_std"])
-def test_noise_of_choices_cannot_be_set(name):
-    with pytest.raises(ConfigError, match=rf"{name} is for Box actions.*Discrete\(2\), got 0\.5"):
-        Policy(PolicyConfig(**{name: 0.5}), 3, gymnasium.spaces.Discrete(2))
+@pytest.mark.parametrize(
+    ("name", "value"), [("noise_correlation", 0.5), ("initial_log_std", 0.5), ("final_log_std", -0.5)]
+)
+def test_noise_of_choices_cannot_be_set(name, value):
+    with pytest.raises(ConfigError, match=rf"{name} is for Box actions.*Discrete\(2\), got {value}"):
+        Policy(PolicyConfig(**{name: value}), 3, gymnasium.spaces.Discrete(2))
