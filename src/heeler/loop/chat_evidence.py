@@ -52,8 +52,9 @@ class ChatEvidence:
     def look(self) -> None:
         """Take in what the store has got since."""
         for measure in MEASURES:
-            while self._read(measure):
-                pass
+            is_more = True
+            while is_more:
+                is_more = self._read(measure)
 
     def _read(self, measure: Measure) -> bool:
         """Take in a page; whether there may be more."""

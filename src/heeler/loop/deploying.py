@@ -10,7 +10,7 @@ from heeler.core.errors import ConfigError
 from heeler.core.releases import Release, Releases
 from heeler.core.rundir import RunDirectory
 from heeler.core.seeding import stream
-from heeler.envs import make
+from heeler.envs import World, make
 from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.costs import OwnCosts, cost_names_of, costs_of, own_costs
 from heeler.loop.deployment import Deployment
@@ -75,16 +75,10 @@ def deploy(
             observation, _ = world.reset(seed=int(stream(seed, f"deployed world {begun}").integers(2**31)))
             total_N, acts = np.zeros(num_envs), _acting(deployment)
             while len(returns) < num_episodes and deployment.in_use is not None:
-                by, before = deployment.in_use, observation
-                action = deployment.act(observation)
-                observation, reward, terminated, truncated, infos = world.step(action)
-                reached = infos["final_obs"] if "_final_obs" in infos else observation
-                spent = infos["cost"] if world.cost_names else np.zeros((num_envs, 0))
-                ended = terminated | truncated
+                observation, reward, ended = _step(deployment, world, costs, observation)
                 total_N += reward
                 returns += total_N[ended].tolist()
                 total_N[ended] = 0
-                deployment.observe(reward, ended, costs.beside(spent, by, before, action, reached))
                 was, acts = acts, _acting(deployment)
                 if acts != was:
                     changes.append(acts)
@@ -100,6 +94,21 @@ def deploy(
         changes=tuple(changes),
         counted=counted,
     )
+
+
+def _step(
+    deployment: Deployment, world: World, costs: "_Costs", observation: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Act once, and hand on what came of it; [N, O] what is seen then, [N] rewards, and [N] which episodes are over."""
+    in_use = deployment.in_use
+    assert in_use is not None
+    action = deployment.act(observation)
+    following, reward, terminated, truncated, infos = world.step(action)
+    reached = infos["final_obs"] if "_final_obs" in infos else following
+    spent = infos["cost"] if world.cost_names else np.zeros((len(reward), 0))
+    ended = terminated | truncated
+    deployment.observe(reward, ended, costs.beside(spent, in_use, observation, action, reached))
+    return following, reward, ended
 
 
 class _Costs:

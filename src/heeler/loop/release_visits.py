@@ -3,6 +3,7 @@
 Shapes: N environments, S states, O observation numbers, A action numbers.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,10 +86,9 @@ def _round(policy: Policy, config: RunConfig, checkpoint: Checkpoint, env: EnvCo
         overseers = None
         if config.overseers is not None:
             overseers = EvaluationReview(config.overseers, world, overseers_state(checkpoint))
-        _play(policy, world, shield, overseers, seed, into=seen)
-    except NothingSafe:
-        # What was done until then was done.
-        pass
+        # What was done until nothing was safe was done.
+        with suppress(NothingSafe):
+            _play(policy, world, shield, overseers, seed, into=seen)
     finally:
         world.close()
         if shield is not None:

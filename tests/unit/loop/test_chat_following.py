@@ -36,8 +36,8 @@ class Chats:
 
     def __init__(self, store: Store) -> None:
         self.store, self._num = store, 0
-        for name, kind in (("ann", "person"), (f"{GUARD}rules", "program")):
-            store.add_annotator(name, kind)  # type: ignore[arg-type]
+        store.add_annotator("ann", "person")
+        store.add_annotator(f"{GUARD}rules", "program")
 
     def answer(self, version: int, outcome: str = "given") -> str:
         """An answer that was given, kept back by a guard, or changed by one; returns its segment."""
@@ -125,8 +125,8 @@ def state(run: Run, release: Release) -> str:
     return state_of(found[release.id], run.releases.in_use())
 
 
-def evidence(run: Run, chats: Chats, release: Release, kind: str = "canary") -> ChatEvidence:
-    return ChatEvidence(kind, release, LIVE, chats.store.completions)  # type: ignore[arg-type]
+def evidence(chats: Chats, release: Release) -> ChatEvidence:
+    return ChatEvidence("canary", release, LIVE, chats.store.completions)
 
 
 # What the store says
@@ -153,14 +153,14 @@ def test_evidence_is_the_same_however_often_it_was_looked_at(
 ) -> None:
     monkeypatch.setattr("heeler.loop.chat_evidence._PAGE", 7)
     release = passed(run, 3)
-    often = evidence(run, chats, release)
+    often = evidence(chats, release)
     for number in range(60):
         for version in (0, 3, 0):
             chats.judge(chats.answer(version, "kept" if number % 5 == version else "given"), number % 3 - 1 or 1)
         if number % 4 == 0:
             often.look()
     often.look()
-    once = evidence(run, chats, release)
+    once = evidence(chats, release)
     once.look()
     assert once.num_answers == often.num_answers == 60
     assert once.means() == often.means()

@@ -1,10 +1,12 @@
 """Shares of answers that do harm, bet on one answer at a time."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from heeler.core.errors import ConfigError
-from heeler.oversight.chat_harm import MEASURES, ChatLiveConfig, ShareTest, verdict_of
+from heeler.oversight.chat_harm import MEASURES, ChatLiveConfig, Measure, ShareTest, verdict_of
 
 LIVE = ChatLiveConfig(error_rate=0.05)
 
@@ -57,7 +59,7 @@ def test_nothing_is_compared_with_answers_of_another_time() -> None:
 
 
 def test_either_measure_ends_it_and_says_so() -> None:
-    tests = {measure: ShareTest(measure, LIVE, is_compared=False) for measure in MEASURES}
+    tests: dict[Measure, ShareTest] = {measure: ShareTest(measure, LIVE, is_compared=False) for measure in MEASURES}
     assert verdict_of(tests).decision == "allow"
     for _ in range(60):
         tests["called_bad"].see(True)
@@ -77,6 +79,6 @@ def test_either_measure_ends_it_and_says_so() -> None:
         ({"error_rate": 0.5}, "release.live.error_rate must be between 0 and 0.5"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, float], words: str) -> None:
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        ChatLiveConfig(**settings)  # type: ignore[arg-type]
+        ChatLiveConfig(**settings)
