@@ -436,7 +436,7 @@ def test_worlds_are_learned_without_the_packages_for_language_models(tmp_path: P
         (["ppo", "--env", "Pendulum-v1", "--set", "env.kwargs.g=abc"], "Pendulum-v1: g: "),
         (["ppo", "--env", "Ant-v5", "--set", "env.kwargs.reset_noise_scale=-1"], "reset_noise_scale=-1"),
         (["ppo", "--env", "Hopper-v5", "--set", "env.check_bounds=false"], "check_bounds is for foreign worlds"),
-        (["ppo", "--env", "CartPole-v1", "--set", "algorithm.policy.noise_correlation=0.5"], "must be 0 for Discrete"),
+        (["ppo", "--env", "CartPole-v1", "--set", "algorithm.policy.noise_correlation=0.5"], "is for Box actions"),
         (["backflip", "--set", "preferences.model.observation_columns=[0,99]"], "observation_columns must be indices"),
     ],
 )

@@ -117,5 +117,5 @@ def test_a_setting_that_may_be_a_group_says_what_the_group_holds() -> None:
     types = {setting.name: setting.type for setting in described(config, to_dict(config))}
     assert types["parts.repetition"] == "float | {weight: float, size: int}"
     assert types["parts.functions"] == "tuple[{weight: float, function: str, name: str}, ...]"
-    assert types["release.approval"] == "Literal['gate', 'people']"
+    assert types["release.approval"] == "Literal['gate', 'people', 'canary']"
     assert types["store"] == "str"
