@@ -1,9 +1,10 @@
 """`heeler people`: who is known to a folder of runs, and how somebody is forgotten."""
 
 from collections.abc import Generator, Sequence
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,6 +13,8 @@ from heeler.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from heeler.core.rundir import RunDirectory
+    from heeler.feedback.annotators.known import Known
+    from heeler.feedback.annotators.labels import KnownLabels
     from heeler.service.accounts.accounts import Accounts
     from heeler.service.forgetting import OpenStore
 
@@ -49,7 +52,7 @@ def list_(*, runs: Path = Path("runs"), json: Json = False) -> int:
 
 
 def trust(run: Run, /, *, out: Path | None = None, json: Json = False) -> int:
-    """Say what is known of everybody who compared anything in a run, those to look at first.
+    """Say what is known of everybody who compared or labelled anything in a run, those to look at first.
 
     Args:
         run: the run's directory.
@@ -57,39 +60,70 @@ def trust(run: Run, /, *, out: Path | None = None, json: Json = False) -> int:
         json: print the result as JSON.
     """
     from heeler.core.rundir import RunDirectory, write_atomically
-    from heeler.feedback.annotators.known import known_in_run
+    from heeler.feedback.annotators.known import NothingCompared, known_in_run
+    from heeler.feedback.annotators.labels import known_labels_in_run
     from heeler.feedback.stores import has_store, open_store
 
     directory = RunDirectory.open(run)
     if not has_store(directory):
         raise ConfigError(f"{run} has no store yet, so nobody has answered in it")
     with open_store(directory) as store:
-        known = known_in_run(store, directory)
+        labels = known_labels_in_run(store, directory)
+        try:
+            known = known_in_run(store, directory)
+        except NothingCompared:
+            if not labels:
+                raise
+            known = None
+    told = _told_of_people(known) | {"labels": [asdict(one) for one in labels]}
+    if out is not None:
+        write_atomically(out, (dumps(told, indent=2) + "\n").encode())
+    if json:
+        print_json(told)
+        return OK
+    print("\n".join([*_in_words(known), *_labels_in_words(labels)]))
+    return OK
+
+
+def _told_of_people(known: "Known | None") -> dict[str, Any]:
+    """What is known by comparisons; None where nobody compared anything."""
+    if known is None:
+        return {"told_by": "nothing", "num_answers": 0, "too_fast_s": 0.0, "changed_after": [], "people": []}
     people = [
         {"id": one.annotator, "kind": one.kind, "weight": one.weight, "with_others": list(one.with_others)}
         | {name: value for name, value in vars(one.judgement).items() if name not in ("person", "with_others")}
         for one in known.people
     ]
-    told = {
+    return {
         "told_by": known.told_by,
         "num_answers": known.num_answers,
         "too_fast_s": known.tau_s,
         "changed_after": list(known.changed_after),
         "people": people,
     }
-    if out is not None:
-        write_atomically(out, (dumps(told, indent=2) + "\n").encode())
-    if json:
-        print_json(told)
-        return OK
-    print(f"{known.num_answers:,} answers by {len(people)} people, held against the {known.told_by}.")
+
+
+def _in_words(known: "Known | None") -> Generator[str]:
+    if known is None:
+        return
+    yield f"{known.num_answers:,} answers by {len(known.people)} people, held against the {known.told_by}."
     for position in known.changed_after:
-        print(f"What people want was found to have changed after answer {position:,}.")
+        yield f"What people want was found to have changed after answer {position:,}."
     for one in known.people:
         judged = one.judgement
         span = f"{judged.reliability:.0%} ({judged.low:.0%} to {judged.high:.0%})"
-        print(f"{one.annotator}  {judged.verdict:<9}  reliability {span}  weight {one.weight:.1%}  {judged.reason}")
-    return OK
+        yield f"{one.annotator}  {judged.verdict:<9}  reliability {span}  weight {one.weight:.1%}  {judged.reason}"
+
+
+def _labels_in_words(labels: "Sequence[KnownLabels]") -> Generator[str]:
+    for known in labels:
+        yield (
+            f"{known.num_labels:,} answers of kind {known.kind} by {len(known.people)} people, held against one "
+            f"another on {known.num_shared:,} questions that two or more answered or that are gold."
+        )
+        for one in known.people:
+            span = f"{one.right:.0%} ({one.low:.0%} to {one.high:.0%})"
+            yield f"{one.annotator}  {one.verdict:<9}  right {span}  {one.num_labels:,} labels  {one.reason}"
 
 
 def groups(run: Run, /, *, json: Json = False) -> int:

@@ -21,6 +21,29 @@ class TrustedOut(BaseModel):
     with_others: list[str]
 
 
+class LabellerOut(BaseModel):
+    """What is known of one person by their labels of one kind."""
+
+    person_id: str
+    kind: str
+    verdict: str
+    reason: str
+    num_labels: int
+    right: float
+    low: float
+    high: float
+    says: dict[str, dict[str, float]]
+
+
+class LabelsOut(BaseModel):
+    """What labels of one kind tell of those who gave them."""
+
+    kind: str
+    num_labels: int
+    num_shared: int
+    people: list[LabellerOut]
+
+
 class TrustOut(BaseModel):
     """What is known of everybody who answered in a run."""
 
@@ -29,3 +52,4 @@ class TrustOut(BaseModel):
     too_fast_s: float
     changed_after: list[int]
     people: list[TrustedOut]
+    labels: list[LabelsOut] = []

@@ -11,24 +11,27 @@ import pytest
 from heeler.cli.people import trust
 from heeler.core.audit import AUDIT_NAME, entries
 from heeler.core.errors import ConfigError, DataError
+from heeler.core.nouns import PolicyVersion
 from heeler.core.rundir import RunDirectory
 from heeler.feedback.annotators.known import FILE_NAME, known_people, leave_behind, left_behind
 from heeler.feedback.annotators.reliability import ReliabilityConfig
 from heeler.feedback.annotators.verdicts import VerdictConfig
 from heeler.feedback.control_crowd import ControlCrowdConfig
 from heeler.feedback.schedule import LabelSchedule
+from heeler.feedback.stores import open_store
 from heeler.feedback.teachers import TeacherConfig
 from heeler.feedback.withdrawal import id_sha256
 from heeler.loop.config import RunConfig, from_dict, to_dict
 from heeler.loop.drifting import Drifting
 from heeler.loop.report import write_report
-from heeler.loop.report_people import people_to_show
+from heeler.loop.report_people import people_section, people_to_show
 from heeler.loop.running import resume, run
 from heeler.loop.telling_changes import tell_changes
 from heeler.oversight.monitors.falling import Falling, where_it_fell
 from heeler.rewards.answerers import DriftConfig, PeopleConfig
 from heeler.rewards.preference_model import PreferenceModelConfig
 from tests.faults.test_run_kill import final_weights, metric_trace
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment
 from tests.unit.loop.stage import Stage, stage_config
 from tests.unit.loop.tiny import tiny_preferences
 
@@ -268,10 +271,37 @@ def test_the_command_and_the_report_go_by_the_settings_of_the_run(tmp_path: Path
     assert told["ann"]["verdict"] == "reliable" and told["ann"]["reliability"] > 0.95, "as is believed before"
     assert "too few" in told["bob"]["reason"]
     shown = people_to_show(stage.store, directory)
-    assert shown is not None
+    assert shown is not None and shown.known is not None
     assert {one.annotator: one.judgement.verdict for one in shown.known.people} == {
         name: one["verdict"] for name, one in told.items()
     }
+
+
+def test_labels_are_told_of_where_nobody_compared_anything(tmp_path: Path, capsys) -> None:
+    directory = RunDirectory.create(tmp_path / "run", to_dict(stage_config(teacher="people")))
+    with open_store(directory) as store:
+        store.add_policy_version(PolicyVersion(version=0, step=0))
+        ids = store.add_segments([make_segment(seed) for seed in range(10)])
+        queries = [make_query(place, name, kind="rating") for place, name in enumerate(ids)]
+        store.add_queries(queries)
+        for who in ("ann", "bob"):
+            store.add_annotator(who, "person")
+            scores = [{"score": float(place % 2), "low": 0.0, "high": 1.0} for place in range(10)]
+            store.add_feedback(
+                [make_answer(q, who, annotator=who, value=s) for q, s in zip(queries, scores, strict=True)]
+            )
+        assert trust(directory.path, json=True, out=tmp_path / "told.json") == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told == json.loads((tmp_path / "told.json").read_text())
+        assert told["people"] == [] and told["told_by"] == "nothing"
+        (labels,) = told["labels"]
+        assert (labels["kind"], labels["num_shared"]) == ("rating", 10)
+        assert {one["annotator"]: one["num_labels"] for one in labels["people"]} == {"ann": 10, "bob": 10}
+        assert trust(directory.path) == 0
+        printed = capsys.readouterr().out
+        assert "20 answers of kind rating by 2 people" in printed and "ann  reliable" in printed
+        section = people_section(people_to_show(store, directory))
+        assert "20 answers of kind rating" in section and "person 1" in section and "ann" not in section
 
 
 def test_settings_of_crowds_and_people_are_read_back_and_wrong_ones_refused() -> None:

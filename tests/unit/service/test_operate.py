@@ -15,7 +15,7 @@ from heeler.core.live import LiveStretch
 from heeler.core.rundir import RunDirectory
 from heeler.service import metrics_file
 from heeler.service.context import Service
-from tests.unit.feedback.helpers import make_answer
+from tests.unit.feedback.helpers import make_answer, make_query, make_segment
 from tests.unit.service.helpers import API, add_key, add_person, answer_to, bearer, make_run, store_of
 
 
@@ -72,6 +72,26 @@ def test_whom_to_trust_goes_by_the_settings_of_the_run(client, service, tmp_path
     assert told()["verdict"] == "reliable" and told()["reliability"] > 0.95
     configure(tmp_path / "run", preferences={"people": None})
     assert told()["verdict"] == "unknown"
+
+
+def test_whom_to_trust_with_labels(client, service, tmp_path):
+    make_run(tmp_path)
+    opal = add_key(service, add_person(service, "opal", "operator"), "read_feedback")
+    assert client.get(f"{API}/runs/run/trust", headers=bearer(opal)).json()["labels"] == []
+    with store_of(tmp_path) as store:
+        ids = store.add_segments([make_segment(100 + seed) for seed in range(8)])
+        queries = [make_query(f"rated {place}", name, kind="rating") for place, name in enumerate(ids)]
+        store.add_queries(queries)
+        for who in ("bob", "cleo"):
+            store.add_annotator(who, "person")
+            for place, query in enumerate(queries):
+                score = {"score": float(place % 2), "low": 0.0, "high": 1.0}
+                store.add_feedback([make_answer(query, who, annotator=who, value=score)])
+    told = client.get(f"{API}/runs/run/trust", headers=bearer(opal)).json()
+    assert told["people"] == []
+    (labels,) = told["labels"]
+    assert labels["num_shared"] == 8 and {one["person_id"] for one in labels["people"]} == {"bob", "cleo"}
+    assert labels["people"][0]["says"]["low"]["low"] > 0.5
 
 
 def test_that_only_people_who_are_held_out_have_answered_is_an_alarm(olga, tmp_path):

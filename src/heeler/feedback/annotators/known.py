@@ -27,6 +27,10 @@ FILE_NAME = "people.npz"
 _PAGE = 10_000
 
 
+class NothingCompared(DataError):
+    """Nobody has compared anything in a run."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LeftBehind:
     """What a learner leaves of the Q answers that it learned from."""
@@ -110,11 +114,12 @@ def known_people(
         verdicts: when somebody is called what.
 
     Raises:
-        DataError: nobody has compared anything, or `people.npz` is damaged.
+        NothingCompared: nobody has compared anything.
+        DataError: `people.npz` is damaged.
     """
     answers_at = {at: f for at, f in every_answer(store) if f.kind == "preference"}
     if not answers_at:
-        raise DataError("nobody has compared anything in this run yet, so nothing is known of anybody")
+        raise NothingCompared("nobody has compared anything in this run yet, so nothing is known of anybody")
     believed, left = believed or ReliabilityConfig(), left_behind(folder)
     if left is not None and any(position in answers_at for position in left.position_Q.tolist()):
         answers, people, judged, weight_N = _by_reward(store, answers_at, left, believed, verdicts)
@@ -149,17 +154,23 @@ def known_in_run(store: Store, directory: RunDirectory) -> Known:
     """As `known_people`, by the run's own `preferences.people.reliability` and `verdicts`, where it has them.
 
     Raises:
-        DataError: nobody has compared anything, or `people.npz` is damaged.
+        NothingCompared: nobody has compared anything.
+        DataError: `people.npz` is damaged.
+        RunError: the run's configuration cannot be read.
+    """
+    believed, verdicts = people_settings(directory)
+    return known_people(store, directory.path, believed=believed, verdicts=verdicts)
+
+
+def people_settings(directory: RunDirectory) -> tuple[ReliabilityConfig, VerdictConfig]:
+    """What a run believes of people before they answer, and when it calls somebody what.
+
+    Raises:
         RunError: the run's configuration cannot be read.
     """
     preferences: dict[str, Any] = directory.config().get("preferences") or {}
     settings: dict[str, Any] = preferences.get("people") or {}
-    return known_people(
-        store,
-        directory.path,
-        believed=ReliabilityConfig(**settings.get("reliability", {})),
-        verdicts=VerdictConfig(**settings.get("verdicts", {})),
-    )
+    return ReliabilityConfig(**settings.get("reliability", {})), VerdictConfig(**settings.get("verdicts", {}))
 
 
 def answers_by_position(
@@ -186,14 +197,19 @@ def answers_by_position(
     )
 
 
-def gold_choices(store: Store) -> dict[str, str]:
-    """Right choices of the comparisons that are gold items, by query."""
-    found: dict[str, str] = {}
+def gold_values(store: Store, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Right answers to the gold items of a kind, by query."""
+    found: dict[str, Mapping[str, Any]] = {}
     after = ""
     while page := store.gold.page(after=after, limit=_PAGE):
-        found |= {item.query_id: str(item.value["choice"]) for item in page if item.kind == "preference"}
+        found |= {item.query_id: item.value for item in page if item.kind == kind}
         after = page[-1].query_id
     return found
+
+
+def gold_choices(store: Store) -> dict[str, str]:
+    """Right choices of the comparisons that are gold items, by query."""
+    return {query: str(value["choice"]) for query, value in gold_values(store, "preference").items()}
 
 
 def gold_outcomes(queries: Sequence[str], gold: Mapping[str, str]) -> Ints:
