@@ -29,8 +29,9 @@ Scale = Annotated[
 
 
 def feedback(arguments: Sequence[str]) -> int:
-    """Write a run's answers to a file, or take in those of one: heeler feedback export RUN FILE, import, settings."""
-    commands = {"export": export, "import": import_, "settings": settings}
+    """Write a run's answers to a file, take in those of one, or say what each said: export RUN FILE, import, settings,
+    worth RUN."""
+    commands = {"export": export, "import": import_, "settings": settings, "worth": worth}
     return sub_command("feedback", commands, arguments, about=feedback.__doc__ or "")
 
 
@@ -112,6 +113,33 @@ def settings(format: Program, kind: OneKind) -> int:
     from heeler.feedback.transfer import tool_settings
 
     print(tool_settings(format, kind), end="")
+    return OK
+
+
+def worth(run: Run, /, *, most: int = 20, json: Json = False) -> int:
+    """Say which answers of a run of `kinds` said most of what is wanted, in bits, as its newest checkpoint has it.
+
+    Args:
+        run: the run's directory.
+        most: so many are printed, those that said most; --json prints all.
+        json: print the result as JSON.
+    """
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.kinds.answer_worth import worth_in_run
+
+    if most < 1:
+        raise ConfigError(f"--most must be at least 1, got {most}")
+    answers = worth_in_run(RunDirectory.open(run))
+    if json:
+        print_json({"answers": [{**vars(one), "bits_per_s": one.bits_per_s} for one in answers]})
+        return OK
+    known = [one.bits for one in answers if one.bits is not None]
+    print(f"{_answers(len(answers))}; {len(known):,} came when something was learned already: {sum(known):.1f} bits")
+    for one in answers[:most]:
+        said = "came first  " if one.bits is None else f"{one.bits:6.2f} bits"
+        print(
+            f"{said}  {one.seconds:5.1f} s  {one.kind:<13}  answer {one.position:,} by {one.person} to {one.query_id}"
+        )
     return OK
 
 

@@ -25,6 +25,7 @@ from heeler.loop.config import RunConfig, from_dict
 from heeler.loop.evaluations import PolicyEvaluation, evaluate_run, save_evaluation, saved_evaluation
 from heeler.loop.groups_told import GroupsTold, groups_told
 from heeler.loop.honesty.found import Honesty, saved_honesty
+from heeler.loop.kinds.answer_worth import AnswerWorth, worth_of_answers
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
 from heeler.loop.report_findings import asking_to_show, findings_to_show
@@ -118,6 +119,8 @@ class ReportData:
 
     kinds: Sequence[KindWorth] = ()
     """What the answers of each kind were worth; nothing where not all kinds are learned from."""
+    answers: Sequence[AnswerWorth] = ()
+    """What each single one of them said, those that said most first."""
     views: Sequence[ViewsShown] = ()
     """Of each kind, what was answered where a model's view was offered; nothing where none was."""
     asking: Sequence[str] = ()
@@ -179,7 +182,10 @@ def gather(directory: RunDirectory) -> ReportData:
     if config.kinds is not None and has_store(directory):
         with open_store(directory) as store:
             shared["stale_reward_model"] = staleness(directory, store).in_words
-        shared["kinds"] = worth_of_kinds(config, checkpoint, rows[-1]) if checkpoint is not None else ()
+            shared["people"] = people_to_show(store, directory)
+        if checkpoint is not None:
+            shared["kinds"] = worth_of_kinds(config, checkpoint, rows[-1])
+            shared["answers"] = worth_of_answers(checkpoint)
         shared["views"] = views_shown(config.kinds.kinds, rows[-1]) if rows else ()
         shared["asking"] = asking_to_show(directory.path)
     if config.preferences is None or not has_store(directory):

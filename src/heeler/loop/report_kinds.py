@@ -8,8 +8,11 @@ from typing import Any
 from heeler.core.errors import DataError
 from heeler.core.rundir import Checkpoint
 from heeler.loop.config import RunConfig
+from heeler.loop.kinds.answer_worth import AnswerWorth
 from heeler.loop.reading import learned_kinds, policy_of
 from heeler.loop.words import number
+
+_NUM_TELLING = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +74,12 @@ def worth_of_kinds(config: RunConfig, checkpoint: Checkpoint, row: Mapping[str, 
     return found
 
 
-def kinds_section(worth: Sequence[KindWorth], asking: Sequence[str]) -> str:
+def kinds_section(worth: Sequence[KindWorth], answers: Sequence[AnswerWorth], asking: Sequence[str]) -> str:
     """The section of the page; nothing where no kinds were asked.
 
     Args:
         worth: of each kind.
+        answers: every single one, those that said most first.
         asking: why it stopped, or began again, and by what people cannot judge, in words.
     """
     if not worth:
@@ -99,7 +103,25 @@ def kinds_section(worth: Sequence[KindWorth], asking: Sequence[str]) -> str:
 <p class="note">Bits: what answers said when they came to an ensemble that did not know them. Gain: bits by which
 held-out answers of the other kinds are foretold better with this kind than without, each on average.</p>
 {notes}</div>
+{_telling(answers)}
 </section>"""
+
+
+def _telling(answers: Sequence[AnswerWorth]) -> str:
+    """The answers that said most; who gave them is not told in a report."""
+    shown = [one for one in answers[:_NUM_TELLING] if one.bits]
+    if not shown:
+        return ""
+    rows = "\n".join(
+        f"<tr><td>{one.position:,}</td><td>{escape(one.kind)}</td><td>{one.seconds:,.1f} s</td>"
+        f"<td>{number(one.bits or 0.0)}</td></tr>"
+        for one in shown
+    )
+    return f"""<div class="card"><p>The answers that said most, of {len(answers):,}; all of them: <code>heeler feedback
+worth RUN</code>.</p><div class="scroll"><table><thead><tr><th>answer</th><th>kind</th><th>time</th><th>bits</th></tr>
+</thead><tbody>
+{rows}
+</tbody></table></div></div>"""
 
 
 def _figure(value: float | None) -> str:

@@ -41,7 +41,10 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
     body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
     body += [groups_section(data.groups)]
     counts_opened = data.config.kinds is None or data.config.kinds.counts_opened
-    body += [kinds_section(data.kinds, data.asking), views_section(data.views, counts_opened=counts_opened)]
+    body += [
+        kinds_section(data.kinds, data.answers, data.asking),
+        views_section(data.views, counts_opened=counts_opened),
+    ]
     body += [honesty_section(data.honesty, data.checkpoint_sha256)]
     body += [section_of(name, some) for name, some in sections.items()]
     body += [gates_section(data.gates), settings_table(data.config_values)]

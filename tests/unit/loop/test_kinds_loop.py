@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from heeler.cli import main
 from heeler.core.errors import ConfigError
 from heeler.core.nouns import FEEDBACK_KINDS
 from heeler.core.rundir import RunDirectory
@@ -25,6 +26,7 @@ from heeler.feedback.told import ACTIONS
 from heeler.feedback.unsafe import UnsafeTeacherConfig
 from heeler.loop.config import LimitsConfig, from_dict, to_dict
 from heeler.loop.cost_config import UnsafeAnswersConfig
+from heeler.loop.kinds.answer_worth import worth_of_answers
 from heeler.loop.kinds.config import EnoughConfig, KindsConfig
 from heeler.loop.kinds.enough import Enough, rank_correlation
 from heeler.loop.report import write_report
@@ -445,6 +447,33 @@ def test_the_report_says_what_answers_of_each_kind_were_worth(tmp_path):
     assert {one.kind: one.answered > 0 for one in worth} == {"preference": True, "rating": True}
     assert sum(one.bits for one in worth) > 0
     assert all(one.gain is None or math.isfinite(one.gain) for one in worth)
+    answers = worth_of_answers(checkpoint)
+    assert len(answers) == sum(one.answered for one in worth)
+    for one in worth:
+        own = [each.bits for each in answers if each.kind == one.kind and each.bits is not None]
+        assert math.fsum(own) == pytest.approx(one.bits), "all answers of a kind together said what the kind did"
+    said = [each.bits for each in answers if each.bits is not None]
+    assert said == sorted(said, reverse=True)
+    assert {each.bits for each in answers[len(said) :]} == {None}, "what came before the first fit"
+    told = page.split("The answers that said most, of ")[1].split("</div></div>")[0]
+    assert f"<td>{answers[0].position:,}</td>" in told and "simulated" not in told
+
+
+def test_the_command_says_what_each_answer_said(tmp_path, capsys):
+    run(tiny_kinds(of="preference,evaluation"), tmp_path / "run")
+    assert main(["feedback", "worth", str(tmp_path / "run"), "--json"]) == 0
+    answers = json.loads(capsys.readouterr().out)["answers"]
+    best = answers[0]
+    assert best["bits_per_s"] == pytest.approx(best["bits"] / best["seconds"])
+    assert {one["kind"] for one in answers} == {"preference", "evaluation"}
+    assert main(["feedback", "worth", str(tmp_path / "run"), "--most", "1"]) == 0
+    head, line = capsys.readouterr().out.splitlines()
+    assert head.startswith(f"{len(answers):,} answers") and f"answer {best['position']:,} by" in line
+    assert main(["feedback", "worth", str(tmp_path / "run"), "--most", "0"]) == 2
+    assert "--most must be at least 1" in capsys.readouterr().err
+    run(tiny_preferences(), tmp_path / "compared")
+    assert main(["feedback", "worth", str(tmp_path / "compared")]) == 2
+    assert "does not learn from all kinds" in capsys.readouterr().err
 
 
 def test_the_report_says_by_which_kinds_people_cannot_judge_and_since_when(tmp_path):
