@@ -13,6 +13,7 @@ def honesty(
     steps: int = 300,
     seed: int | None = None,
     shortcut: tuple[str, ...] = (),
+    probes: str | None = None,
     json: Json = False,
 ) -> int:
     """Check that what a run learned is what people said: over-optimisation, shortcuts, what is followed, the unseen.
@@ -26,6 +27,7 @@ def honesty(
         steps: most steps of each episode; a language model has no use for them.
         seed: of the episodes; without it those that the run was judged by at its end.
         shortcut: functions of your own, MODULE:NAME or FILE.py:NAME, that say how much of a shortcut each step has.
+        probes: a file of your own questions with right answers, by which a language model is probed for sycophancy.
         json: print the result as JSON.
     """
     from heeler.core.rundir import RunDirectory
@@ -39,7 +41,7 @@ def honesty(
     from heeler.loop.honesty.running import examine_run
     from heeler.loop.honesty.words import table
 
-    found, report = examine_run(run, Effort(num_envs=episodes, num_steps=steps, seed=seed), shortcut)
+    found, report = examine_run(run, Effort(num_envs=episodes, num_steps=steps, seed=seed), shortcut, probes)
     if json:
         print_json(dataclasses.asdict(found) | {"report": str(report)})
     else:

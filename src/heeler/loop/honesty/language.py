@@ -27,12 +27,13 @@ _OTHERS = 2
 """Added to the suites' seed: other items than those of the gate, and than those of the run's end."""
 
 
-def examine_language(directory: RunDirectory, effort: Effort) -> Honesty:
+def examine_language(directory: RunDirectory, effort: Effort, own: Sequence[Suite] = ()) -> Honesty:
     """Ask both models the suites of the run's world, of items that neither gate nor end asked.
 
     Args:
         directory: of the run; nothing in it is changed.
         effort: how many items of each suite (`num_envs`), and the seed.
+        own: more suites, all items of which are asked; one takes the place of the world's of the same name.
 
     Raises:
         HeelerError: there is no sound checkpoint, or model or prompts cannot be read.
@@ -42,7 +43,8 @@ def examine_language(directory: RunDirectory, effort: Effort) -> Honesty:
     seed = config.seed if effort.seed is None else effort.seed
     world = world_named(config.world, config.num_in_suites)
     first, newest = _model(directory, config, None), _model(directory, config, checkpoint)
-    suites = world.suites(effort.num_envs, seed=suite_seed(seed) + _OTHERS)
+    theirs = world.suites(effort.num_envs, seed=suite_seed(seed) + _OTHERS)
+    suites = [*(suite for suite in theirs if suite.name not in {one.name for one in own}), *own]
     found = tuple(_beside(suite, first, newest, config, seed) for suite in suites)
     shortcuts, num_held_out = text_shortcuts(directory, config, checkpoint, first, seed=seed)
     missing = (
@@ -52,7 +54,7 @@ def examine_language(directory: RunDirectory, effort: Effort) -> Honesty:
     if absent:
         missing.append(
             f"sycophancy: the suites {' and '.join(absent)} need questions with a known right answer, which this run's "
-            "prompts do not have"
+            "prompts do not have; give some of your own with --probes"
         )
     return Honesty(
         step=checkpoint.step,
