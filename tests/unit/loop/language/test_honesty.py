@@ -98,6 +98,9 @@ class Parrot:
         last = [prompt[-1].content for prompt in prompts]
         return [Answer(text="It is TEN." if "think" in one else "At nine o'clock!") for one in last]
 
+    def surprise(self, samples):
+        return [0.0] * len(samples)
+
 
 def write_probes(path: Path, *rows: dict) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
