@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from heeler import __version__
 from heeler.feedback.control_crowd import ControlCrowdConfig
-from heeler.loop.evaluations import Interval
+from heeler.loop.evaluations import Interval, budgets_in_words
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
@@ -120,9 +120,11 @@ def _tiles(data: ReportData) -> str:
     if data.evaluation is not None:
         num = data.evaluation.num_episodes
         episodes = f"mean of {num} fresh episodes" if num > 1 else "one fresh episode"
+        budgets = budgets_in_words(data.evaluation, data.config)
         for name, interval in data.evaluation.figures.items():
             title = name.replace("_", " ").capitalize()
-            tiles.append((title, number(interval.mean), f"{_between(interval, num)}{episodes}"))
+            budget = f"{budgets[name]}; " if name in budgets else ""
+            tiles.append((title, number(interval.mean), f"{budget}{_between(interval, num)}{episodes}"))
         interval = data.evaluation.episode_return
         tiles.append(("True return", number(interval.mean), f"{_between(interval, num)}{episodes}"))
     if data.config.preferences is not None:
