@@ -21,6 +21,7 @@ from heeler.loop.report_gates import gates_section
 from heeler.loop.report_groups import groups_section
 from heeler.loop.report_honesty import honesty_section
 from heeler.loop.report_imitation import imitation_tiles
+from heeler.loop.report_interventions import interventions_section
 from heeler.loop.report_kinds import kinds_section
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.report_people import people_section
@@ -38,8 +39,8 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         sections: charts under their headings.
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
-    body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
-    body += [groups_section(data.groups)]
+    body += [findings_section(data.findings), interventions_section(data.interventions)]
+    body += [objections_section(data.objected), people_section(data.people), groups_section(data.groups)]
     counts_opened = data.config.kinds is None or data.config.kinds.counts_opened
     body += [kinds_section(data.kinds, data.asking), views_section(data.views, counts_opened=counts_opened)]
     body += [honesty_section(data.honesty, data.checkpoint_sha256)]
