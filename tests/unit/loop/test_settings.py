@@ -43,6 +43,7 @@ def test_every_kind_of_value() -> None:
     assert config.preferences.schedule.budget == 10
     assert config.env.kwargs == {"max_episode_steps": 200}
     assert config.trackers == ("tensorboard", "mlflow")
+    assert config.seed == 7
 
 
 def test_a_name_that_yaml_takes_for_a_truth_value_is_a_name() -> None:
@@ -50,7 +51,6 @@ def test_a_name_that_yaml_takes_for_a_truth_value_is_a_name() -> None:
     assert config.monitors is not None
     assert config.monitors.off == ("kl_spike",)
     assert changed(ppo(env="CartPole-v1"), "algorithm.normalize_rewards=off").algorithm.normalize_rewards is False
-    assert config.seed == 7
 
 
 def test_nothing_else_changes() -> None:
