@@ -14,6 +14,7 @@ import tyro
 from heeler.core.errors import ConfigError, StoreAway, did_you_mean
 
 if TYPE_CHECKING:
+    from heeler.loop.config import RunConfig
     from heeler.loop.evaluations import PolicyEvaluation
 
 OK, BROKEN, USAGE, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -123,14 +124,18 @@ def as_set(value: Any) -> str:
     return value if is_line else json.dumps(value, separators=(",", ":"))
 
 
-def in_words(evaluation: "PolicyEvaluation") -> str:
-    """An evaluation for people."""
+def in_words(evaluation: "PolicyEvaluation", config: "RunConfig") -> str:
+    """An evaluation for people, each cost beside its budget; of one episode without intervals, which tell nothing."""
+    from heeler.loop.evaluations import budgets_in_words
     from heeler.loop.words import number
 
     intervals = {**evaluation.figures, "true return": evaluation.episode_return, "steps": evaluation.episode_length}
-    lines = [
-        f"  {name.replace('_', ' ')}: {number(own.mean)} (95 % interval {number(own.low)} to {number(own.high)})"
-        for name, own in intervals.items()
-    ]
-    head = f"Mean of {evaluation.num_episodes} fresh episodes after {evaluation.step:,} steps of learning:"
-    return "\n".join([head, *lines])
+    budgets, several = budgets_in_words(evaluation, config), evaluation.num_episodes > 1
+    lines: list[str] = []
+    for name, own in intervals.items():
+        known = [f"95 % interval {number(own.low)} to {number(own.high)}"] if several else []
+        known += [budgets[name]] if name in budgets else []
+        aside = f" ({'; '.join(known)})" if known else ""
+        lines.append(f"  {name.replace('_', ' ')}: {number(own.mean)}{aside}")
+    episodes = f"Mean of {evaluation.num_episodes} fresh episodes" if several else "One fresh episode"
+    return "\n".join([f"{episodes} after {evaluation.step:,} steps of learning:", *lines])

@@ -31,6 +31,8 @@ def evaluate(
         json: print the result as JSON.
     """
     _expect_run(run)
+    from heeler.core.rundir import RunDirectory
+    from heeler.loop.config import from_dict
     from heeler.loop.evaluations import evaluate_run
     from heeler.loop.shield_files import read_shield
 
@@ -41,7 +43,7 @@ def evaluate(
     if json:
         print_json({"run": str(run), **evaluation.to_dict()})
     else:
-        print(in_words(evaluation))
+        print(in_words(evaluation, from_dict(RunDirectory.open(run).config())))
     return OK
 
 

@@ -197,7 +197,7 @@ def _learn(config: "RunConfig", path: Path, as_json: bool, flags: ServeFlags, le
         shown |= {"evaluation": evaluation.to_dict(), "report": str(report), "refused": result.refused_checkpoints}
         print_json(shown)
     else:
-        print(f"{in_words(evaluation)}\nReport: {report}")
+        print(f"{in_words(evaluation, config)}\nReport: {report}")
     return OK
 
 

@@ -117,8 +117,10 @@ class RunDirectory:
         """The resolved configuration as it was saved."""
         import yaml
 
+        from heeler.core.setting_files import read_settings
+
         try:
-            config = yaml.safe_load((self.path / "config.yaml").read_text())
+            config = read_settings((self.path / "config.yaml").read_text())
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise RunError(f"{self.path / 'config.yaml'} cannot be read: {error}") from error
         if not isinstance(config, dict):

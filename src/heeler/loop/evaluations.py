@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from heeler.core.errors import RunError
+from heeler.core.rollout import cost_figure
 from heeler.core.rundir import Checkpoint, RunDirectory, write_atomically
 from heeler.evaluation.returns import Evaluation
 from heeler.loop.config import RunConfig, from_dict
@@ -20,6 +21,7 @@ from heeler.loop.reading import (
     policy_of,
     shield_state,
 )
+from heeler.loop.words import number
 from heeler.safety.shields.config import ShieldConfig
 
 EVALUATION_NAME = "evaluation.json"
@@ -95,6 +97,21 @@ def summarize(evaluation: Evaluation, checkpoint: Checkpoint, *, seed: int) -> P
         episode_length=bootstrap_interval(evaluation.lengths),
         figures={name: bootstrap_interval(values) for name, values in evaluation.figures.items()},
     )
+
+
+def budgets_in_words(evaluation: PolicyEvaluation, config: RunConfig) -> dict[str, str]:
+    """What each cost may come to, by the name of its figure; with a budget a step, what a step came to as well."""
+    costs = config.limits.costs if config.limits is not None else ()
+    words: dict[str, str] = {}
+    for cost in costs:
+        name = cost_figure(cost.name)
+        if name not in evaluation.figures:
+            continue
+        words[name] = f"budget {number(cost.budget)} {'a step' if cost.per == 'step' else 'an episode'}"
+        if cost.per == "step":
+            a_step = evaluation.figures[name].mean / evaluation.episode_length.mean
+            words[name] = f"{number(a_step)} a step, {words[name]}"
+    return words
 
 
 def final_seed(config: RunConfig) -> int:

@@ -29,6 +29,7 @@ from heeler.loop.kinds.answer_worth import AnswerWorth, worth_of_answers
 from heeler.loop.overseers.telling import Objected
 from heeler.loop.reading import learned_preferences, policy_of, shield_state
 from heeler.loop.report_findings import asking_to_show, findings_to_show
+from heeler.loop.report_interventions import Intervention, interventions_to_show
 from heeler.loop.report_kinds import KindWorth, worth_of_kinds
 from heeler.loop.report_overseers import objections_to_show
 from heeler.loop.report_people import PeopleShown, people_to_show
@@ -110,6 +111,8 @@ class ReportData:
     """None where no true reward is known or nothing is learned yet."""
     findings: Sequence[Finding] = ()
     """Of monitors, in the order in which they were found."""
+    interventions: Sequence[Intervention] = ()
+    """What rules and people did to the run, the oldest first."""
     people: PeopleShown | None = None
     """Who answered, and whether they can be trusted; None where fewer than two did."""
     groups: GroupsTold | None = None
@@ -174,6 +177,7 @@ def gather(directory: RunDirectory) -> ReportData:
         "last_clip": _last_clip(directory, config, checkpoint),
         "labels": None,
         "findings": findings_to_show(directory.path),
+        "interventions": interventions_to_show(directory.path),
         "objected": objections_to_show(directory.path),
         "gates": GateRecords(directory).all(),
         "honesty": saved_honesty(directory),

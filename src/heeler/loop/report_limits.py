@@ -32,8 +32,10 @@ def _cost_chart(data: ReportData, cost: CostConfig) -> Chart | None:
         return None
     unit = "a step" if cost.per == "step" else "an episode"
     level = column(rows, f"cost_{cost.name}_level")
-    traces = [line(column(rows, "step"), level, "each update", "plum", width=1, opacity=0.35)]
     mean_rows = rows_with(rows, f"{cost_figure(cost.name)}_mean") if cost.per == "episode" else []
+    # Faint only behind the mean of the latest episodes: alone it is what there is to see.
+    width, opacity = (1, 0.35) if mean_rows else (2, 1.0)
+    traces = [line(column(rows, "step"), level, "each update", "plum", width=width, opacity=opacity)]
     told = f"{number(level[-1])} in the last update"
     if mean_rows:
         mean = column(mean_rows, f"{cost_figure(cost.name)}_mean")

@@ -13,7 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from heeler import __version__
 from heeler.feedback.control_crowd import ControlCrowdConfig
-from heeler.loop.evaluations import Interval
+from heeler.loop.evaluations import Interval, budgets_in_words
 from heeler.loop.report_data import FilmedClip, ReportData
 from heeler.loop.report_figures import Chart
 from heeler.loop.report_findings import findings_section
@@ -21,6 +21,7 @@ from heeler.loop.report_gates import gates_section
 from heeler.loop.report_groups import groups_section
 from heeler.loop.report_honesty import honesty_section
 from heeler.loop.report_imitation import imitation_tiles
+from heeler.loop.report_interventions import interventions_section
 from heeler.loop.report_kinds import kinds_section
 from heeler.loop.report_overseers import objections_section
 from heeler.loop.report_people import people_section
@@ -38,8 +39,8 @@ def page(data: ReportData, sections: Mapping[str, Sequence[Chart]]) -> str:
         sections: charts under their headings.
     """
     body = [_header(data), _notes(data), _tiles(data), _clips(data)]
-    body += [findings_section(data.findings), objections_section(data.objected), people_section(data.people)]
-    body += [groups_section(data.groups)]
+    body += [findings_section(data.findings), interventions_section(data.interventions)]
+    body += [objections_section(data.objected), people_section(data.people), groups_section(data.groups)]
     counts_opened = data.config.kinds is None or data.config.kinds.counts_opened
     body += [
         kinds_section(data.kinds, data.answers, data.asking),
@@ -123,9 +124,11 @@ def _tiles(data: ReportData) -> str:
     if data.evaluation is not None:
         num = data.evaluation.num_episodes
         episodes = f"mean of {num} fresh episodes" if num > 1 else "one fresh episode"
+        budgets = budgets_in_words(data.evaluation, data.config)
         for name, interval in data.evaluation.figures.items():
             title = name.replace("_", " ").capitalize()
-            tiles.append((title, number(interval.mean), f"{_between(interval, num)}{episodes}"))
+            budget = f"{budgets[name]}; " if name in budgets else ""
+            tiles.append((title, number(interval.mean), f"{budget}{_between(interval, num)}{episodes}"))
         interval = data.evaluation.episode_return
         tiles.append(("True return", number(interval.mean), f"{_between(interval, num)}{episodes}"))
     if data.config.preferences is not None:

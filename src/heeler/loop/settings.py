@@ -10,6 +10,7 @@ import docstring_parser
 import yaml
 
 from heeler.core.errors import ConfigError, did_you_mean
+from heeler.core.setting_files import read_settings
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -91,7 +92,7 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
         prefix: of the names in messages.
 
     Raises:
-        ConfigError: names the first unknown setting, and the nearest right one.
+        ConfigError: names the first unknown setting, and the nearest right one or all that there are.
     """
     hints = get_type_hints(config_class)
     for name, value in values.items():
@@ -107,7 +108,10 @@ def refuse_unknown(config_class: type, values: Mapping[str, Any], prefix: str = 
 
 
 def _near(prefix: str, name: str, known: Mapping[str, Any]) -> str:
-    return did_you_mean(name, known).replace("Did you mean '", f"Did you mean '{prefix}")
+    """The nearest right setting, or where none is near all that there are."""
+    near = did_you_mean(name, known).replace("Did you mean '", f"Did you mean '{prefix}")
+    there = f"{prefix.rstrip('.')} takes" if prefix else "There are:"
+    return near or f" {there} {', '.join(known)}"
 
 
 def _dataclass_for(hint: Any, value: Any) -> type | None:
@@ -234,6 +238,6 @@ def _scalar(name: str, text: str) -> Any:
         except ValueError:
             continue
     try:
-        return yaml.safe_load(text)
+        return read_settings(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: {text!r} cannot be read as a value") from error

@@ -253,3 +253,9 @@ def test_manifest_names_every_file(directory):
     folder = directory.path / "checkpoints" / "step-3"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["sha256"]) == {p.name for p in folder.iterdir()} - {"manifest.json"}
+
+
+def test_a_configuration_changed_by_hand_may_name_off(tmp_path: Path) -> None:
+    directory = RunDirectory.create(tmp_path / "run", {"monitors": {"off": []}})
+    (directory.path / "config.yaml").write_text("monitors: {off: [kl_spike]}\n")
+    assert directory.config() == {"monitors": {"off": ["kl_spike"]}}

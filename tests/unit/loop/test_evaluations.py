@@ -2,23 +2,28 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from heeler.cli.arguments import in_words
 from heeler.core.errors import ConfigError, RunError
 from heeler.core.rundir import RunDirectory
-from heeler.loop.config import from_dict
+from heeler.loop.config import LimitsConfig, from_dict
 from heeler.loop.evaluations import (
     PolicyEvaluation,
     bootstrap_interval,
+    budgets_in_words,
     evaluate_run,
     final_seed,
     save_evaluation,
     saved_evaluation,
 )
 from heeler.loop.reading import evaluate_policy, load_policy, newest_sound_checkpoint
+from heeler.recipes import ppo
+from heeler.safety.costs import CostConfig
 
 
 def test_the_bootstrap_interval_is_that_of_the_normal_for_many_values() -> None:
@@ -62,6 +67,33 @@ def test_the_world_own_counts_are_told(tmp_path: Path) -> None:
     )
     assert PolicyEvaluation.from_dict(json.loads(json.dumps(evaluation.to_dict()))) == evaluation
     assert evaluation.figures["landed_backflips"].mean == 5
+
+
+def test_costs_are_told_beside_their_budgets() -> None:
+    costs = (CostConfig(name="heat", budget=25.0), CostConfig(name="energy", budget=0.3, per="step"))
+    config = replace(ppo(env="CartPole-v1"), limits=LimitsConfig.of("cpo", costs))
+    figures = {"cost_heat": np.array([3.0]), "cost_energy": np.array([1.0]), "cost_other": np.array([2.0])}
+    evaluation = PolicyEvaluation(
+        step=1,
+        checkpoint_sha256="x",
+        seed=0,
+        num_episodes=1,
+        episode_return=bootstrap_interval(np.array([1.0])),
+        episode_length=bootstrap_interval(np.array([5.0])),
+        figures={name: bootstrap_interval(values) for name, values in figures.items()},
+    )
+    told = {"cost_heat": "budget 25 an episode", "cost_energy": "0.2 a step, budget 0.3 a step"}
+    assert budgets_in_words(evaluation, config) == told
+    assert budgets_in_words(evaluation, replace(config, limits=None)) == {}
+    one = in_words(evaluation, config).splitlines()
+    assert one[0] == "One fresh episode after 1 steps of learning:"
+    assert one[1:4] == [
+        "  cost heat: 3 (budget 25 an episode)",
+        "  cost energy: 1 (0.2 a step, budget 0.3 a step)",
+        "  cost other: 2",
+    ], "one episode tells nothing of chance"
+    several = in_words(replace(evaluation, num_episodes=3), config).splitlines()
+    assert several[1] == "  cost heat: 3 (95 % interval 3 to 3; budget 25 an episode)"
 
 
 def test_it_is_kept_for_its_checkpoint_alone(ppo_run: Path, tmp_path: Path) -> None:

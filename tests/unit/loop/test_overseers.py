@@ -244,6 +244,8 @@ def test_the_configuration_goes_through_a_file(folder):
         ({}, "at least one of conduct, resources, rules, learned and own"),
         ({"rules": "nowhere.yaml"}, "nowhere.yaml cannot be read"),
         ({"rules": "texts.yaml"}, "texts.yaml: the rule 'no threats' reads text"),
+        ({"rules": "far.yaml"}, r"far.yaml: the rule 'far' reads observation\[4\], .*it has 4 numbers, counted from 0"),
+        ({"rules": "heat.yaml"}, r"the rule 'heat' reads spent\['heat'\], which there is not: told are steps, energy"),
         ({"own": (OwnOverseer(function="nowhere.py:f"),)}, "no file nowhere.py"),
         ({"resources": (ResourceBudget(name="heat", limit=1.0),)}, "how much of 'heat' is used in this world"),
         ({"resources": (ResourceBudget(name="money", limit=1.0),)}, "give both or neither"),
@@ -253,6 +255,10 @@ def test_the_configuration_goes_through_a_file(folder):
 def test_mistakes_leave_no_run(tmp_path, monkeypatch, settings, words):
     monkeypatch.chdir(tmp_path)
     Path("texts.yaml").write_text("rules: [{name: no threats, test: toxicity}]")
+    Path("far.yaml").write_text(
+        "rules: [{name: near, when: 'observation[-4] > 9'}, {name: far, when: 'observation[4] > 0'}]"
+    )
+    Path("heat.yaml").write_text("rules: [{name: heat, when: \"spent['heat'] > 3\"}]")
     with pytest.raises(ConfigError, match=words):
         run(tiny_ppo(overseers=OverseersConfig(**settings)), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -186,10 +186,15 @@ def test_costs_stand_beside_their_budgets(tmp_path: Path) -> None:
     assert "budget" not in {trace["name"] for trace in charts["cost-side_effects"]["traces"]}, (
         "far above what there was"
     )
+    assert charts["cost-side_effects"]["traces"][0]["opacity"] == 1, "nothing else is drawn there"
+    assert within["traces"][0]["opacity"] < 1
     weighed = {trace["name"]: trace["y"] for trace in charts["multipliers"]["traces"]}
     assert weighed["lava"][-1] == pytest.approx(row["multiplier_lava"], rel=1e-5, abs=1e-9)
     assert "cost_lava_mean" not in charts, "shown once"
     assert "one fresh episode" in page.words
+    tiles = " ".join(page.texts["dd"])
+    assert "budget 0.5 an episode; one fresh episode" in tiles
+    assert "a step, budget 1,000,000,000 a step; one fresh episode" in tiles
     assert "95 % interval" not in " ".join(page.texts["dd"]), "one episode tells nothing of chance"
 
 

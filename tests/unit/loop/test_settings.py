@@ -46,6 +46,13 @@ def test_every_kind_of_value() -> None:
     assert config.seed == 7
 
 
+def test_a_name_that_yaml_takes_for_a_truth_value_is_a_name() -> None:
+    config = changed(ppo(env="CartPole-v1"), "monitors={off: [kl_spike]}")
+    assert config.monitors is not None
+    assert config.monitors.off == ("kl_spike",)
+    assert changed(ppo(env="CartPole-v1"), "algorithm.normalize_rewards=off").algorithm.normalize_rewards is False
+
+
 def test_nothing_else_changes() -> None:
     before = to_dict(backflip())
     after = dotted(assign(before, ["seed=1"]))
@@ -71,6 +78,10 @@ def test_nothing_else_changes() -> None:
         ("env.num_envs=0", "env: num_envs must be at least 1, got 0"),
         ("total_steps=10", "total_steps must be at least one update's 4096"),
         ("algorithm=3", "setting algorithm: .*got 3"),
+        (
+            "shield={mask: {function: a.py:f}, fallback: {kind: halt}}",
+            "no setting shield.mask.function. shield.mask takes source$",
+        ),
         ("seed=[", "seed: '\\[' cannot be read as a value"),
         ("trackers=tensorbord", r"setting trackers\[0\]: .*got 'tensorbord'"),
     ],

@@ -23,6 +23,7 @@ from heeler.loop.overseers.replacing import fitting, trusted_policy
 from heeler.loop.overseers.settings import OverseersConfig, build_team
 from heeler.loop.parts import Kept, Part
 from heeler.models.actions import CategoricalHead, action_head
+from heeler.oversight.overseers.ethics import check_parts
 from heeler.oversight.overseers.evidence import Proposals, all_allowed
 
 Figures = dict[str, float]
@@ -99,6 +100,8 @@ class ActionReview(Part):
         """Since they were last told."""
         counters = self._counters()
         self._refuse_uncounted(list(counters))
+        sizes = {"observation": world.observation_size, "action": head.action_size}
+        check_parts(built.rules, sizes, list(counters), config.rules)
         # What nobody looks at is not counted: this is done for every step.
         self._spent = counters if built.spent is None else {name: counters[name] for name in built.spent}
 

@@ -76,6 +76,7 @@ class BuiltTeam:
     team: Team
     conduct: Conduct | None
     learned: LearnedOverseers | None
+    rules: Sequence[EthicsRule]
     rules_sha256: str
     """Of the file of rules; empty without one."""
     spent: tuple[str, ...] | None
@@ -113,4 +114,4 @@ def build_team(
     team = Team(overseers, config.quorum, timeout_s=config.timeout_s, num_rests=config.num_rests)
     is_read = config.own or learned or any(rule.condition is None or "spent" in rule.reads for rule in rules)
     spent = None if is_read else tuple(budget.name for budget in config.resources)
-    return BuiltTeam(team=team, conduct=conduct, learned=learned, rules_sha256=sha256, spent=spent)
+    return BuiltTeam(team=team, conduct=conduct, learned=learned, rules=rules, rules_sha256=sha256, spent=spent)

@@ -168,6 +168,27 @@ def check_told(rules: Sequence[EthicsRule], told: Sequence[str], path: str) -> N
             )
 
 
+def check_parts(rules: Sequence[EthicsRule], sizes: Mapping[str, int], spent: Sequence[str], path: str) -> None:
+    """Refuse conditions that read a number that there is not: they would find themselves broken each time.
+
+    Args:
+        rules: of a file.
+        sizes: how many numbers `observation` and `action` have.
+        spent: what is counted of what is used up.
+        path: of the file, for the message.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    reads = [(rule, *part) for rule in rules if rule.condition for part in sorted(rule.condition.parts, key=str)]
+    for rule, name, part in reads:
+        size = sizes.get(name, 0)
+        is_there = part in spent if name == "spent" else isinstance(part, int) and -size <= part < size
+        if (name == "spent" or name in sizes) and not is_there:
+            there = f"told are {', '.join(spent)}" if name == "spent" else f"it has {size} numbers, counted from 0"
+            raise ConfigError(f"{path}: the rule {rule.name!r} reads {name}[{part!r}], which there is not: {there}")
+
+
 def _rule(where: str, given: Any) -> EthicsRule:
     if not isinstance(given, dict):
         raise ConfigError(f"{where}: expected a name and a test, got {given!r:.80}")

@@ -114,6 +114,12 @@ class Condition:
             raise ConfigError(f"{where}: {source!r:.80} is no condition: {error}") from error
         self.reads = {node.id for node in ast.walk(body) if isinstance(node, ast.Name) and node.id in NAMES}
         """Names that it reads."""
+        self.parts = frozenset(
+            (node.value.id, ast.literal_eval(node.slice))
+            for node in ast.walk(body)
+            if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name)
+        )
+        """Names with the place or key that it reads of them."""
 
     def holds(self, values: Mapping[str, Any], num: int) -> np.ndarray:
         """[N] bool.

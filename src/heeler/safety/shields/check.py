@@ -233,6 +233,9 @@ class ModelCheck:
         return Foreseen(cost_n, reward_n, lasted_n)
 
 
+_WORLD_ALONE = "a shield looks at costs of the world alone, and not at one by a function or by answers"
+
+
 def cost_columns(where: str, costs: tuple[str, ...], world: World) -> list[int]:
     """Places of costs among those of a world; of all where none are named.
 
@@ -241,11 +244,11 @@ def cost_columns(where: str, costs: tuple[str, ...], world: World) -> list[int]:
     """
     names = list(world.cost_names)
     if not names:
-        raise ConfigError(f"{where}.costs: {world.env_id} has no costs")
+        raise ConfigError(f"{where}.costs: {world.env_id} has no costs of its own; {_WORLD_ALONE}")
     for cost in costs:
         if cost not in names:
             raise ConfigError(
                 f"{where}.costs: {world.env_id} has no cost {cost!r}; it has {', '.join(names)}."
-                f"{did_you_mean(cost, names)}"
+                f"{did_you_mean(cost, names) or f' {_WORLD_ALONE.capitalize()}'}"
             )
     return [names.index(cost) for cost in costs] if costs else list(range(len(names)))

@@ -54,12 +54,14 @@ class Fallback:
     def _refuse_foreign(self, given: np.ndarray, what: str, error: type[Exception], num_rows: int = 1) -> None:
         size = self._head.action_size
         if given.shape != (num_rows, size) or given.dtype.kind not in "fiub" or not np.isfinite(given).all():
-            raise error(f"{what} must be {size} finite numbers for each action of {self._env_id}, got {given!r:.200}")
+            raise error(
+                f"{what} must be {size} finite numbers for each action of {self._env_id}, got {given.tolist()!s:.200}"
+            )
         if isinstance(self._head, CategoricalHead):
             known = np.array(self._head.num_choices)
             if (given != given.astype(np.int64)).any() or (given < 0).any() or (given >= known).any():
-                raise error(f"{what} must be choices of {self._space}, counted from 0; got {given!r:.200}")
+                raise error(f"{what} must be choices of {self._space}, counted from 0; got {given.tolist()!s:.200}")
             return
         assert isinstance(self._space, Box)
         if ((given < self._space.low) | (given > self._space.high)).any():
-            raise error(f"{what} must be within the bounds of {self._space}, got {given!r:.200}")
+            raise error(f"{what} must be within the bounds of {self._space}, got {given.tolist()!s:.200}")

@@ -283,7 +283,8 @@ def test_box_actions_are_seen_in_units_of_their_bounds():
         ({"hidden_sizes": ()}, "hidden_sizes must be positive"),
         ({"learning_rate": 0.0}, "learning_rate must be > 0"),
         ({"num_members": 0}, "num_members must be >= 1"),
-        ({"costs": ("fal",)}, "Ladder has no cost 'fal'; it has fall"),
+        ({"costs": ("fal",)}, "Ladder has no cost 'fal'; it has fall. Did you mean 'fall'"),
+        ({"costs": ("mine",)}, "Ladder has no cost 'mine'; it has fall. A shield looks at costs of the world alone"),
     ],
 )
 def test_bad_settings_are_refused(change: dict[str, Any], message: str):
