@@ -31,7 +31,8 @@ class Delay:
     def __post_init__(self) -> None:
         if not 0 <= self.least_s < self.most_s < math.inf:
             raise ConfigError(
-                f"delay.least_s must be >= 0 and below delay.most_s, which is finite, got {self.least_s} and {self.most_s}"
+                "delay.least_s must be >= 0 and below delay.most_s, which is finite, "
+                f"got {self.least_s} and {self.most_s}"
             )
 
     def weights(self, mark_s: float, num_steps: int, step_s: float) -> np.ndarray:
