@@ -135,7 +135,8 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
     refuse_unknown(config_class, values)
     # A class that lacks a setting must not pass for the one that has it and refuses its value. Pydantic takes such a
     # wish of what holds a dataclass, not of a dataclass itself.
-    strict = TypeAdapter(tuple[config_class], config=ConfigDict(extra="forbid"))
+    holder: Any = types.GenericAlias(tuple, (config_class,))
+    strict = TypeAdapter(holder, config=ConfigDict(extra="forbid"))
     try:
         return strict.validate_python((values,))[0]
     except ValidationError as error:
