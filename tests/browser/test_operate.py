@@ -323,6 +323,61 @@ def test_it_can_be_used_by_everybody(
     expect(page.get_by_role("button", name="Roll back…")).to_be_focused()
 
 
+@pytest.mark.parametrize("options", [{}, PHONE], ids=["wide", "phone"])
+def test_figures_of_a_language_model_are_shown(
+    browsers: Browsers, place: Place, shots: Path | None, options: dict[str, object]
+) -> None:
+    name = f"language-{'phone' if options else 'wide'}"
+    path = kept_run(place.folder, name)
+    rows = [
+        {
+            "step": 256 * n,
+            "update": n,
+            "elapsed_s": 40.0 * n,
+            "reward": n / 40,
+            "held_out": 0.73 if n % 2 else None,
+            "costs/toxicity/mean": 0.066 / n,
+            "costs/toxicity/budget": 0.005,
+            "completions/mean_length": 18 - n / 2,
+            "pairs": 4 * n,
+            "asked": 4 * n,
+            "kl": 1.0,
+        }
+        for n in range(1, 13)
+    ]
+    told = [{key: value for key, value in row.items() if value is not None} for row in rows]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in told))
+    page = opened(browsers, "olga", name, **options)
+    await_points(page, 4)
+    look(page, shots, f"operate-{name}")
+    figures = page.locator(".chart:not([hidden])")
+    expect(figures.locator("figcaption")).to_have_text(
+        [
+            "Reward of an answer",
+            "Held-out comparisons",
+            "Toxic answers",
+            "Length of answers (tokens)",
+            "Comparisons",
+            "Speed (steps a second)",
+            "Change of the policy (KL)",
+        ]
+    )
+    expect(figures.nth(1)).to_contain_text("73 %")
+    expect(figures.nth(2).locator("td")).to_have_text(["0.6 %", "0.5 %"])
+    # What a language model's run never has is not held against it as a dash.
+    expect(figures.nth(4).locator("th")).to_have_text(["learned from", "asked"])
+    assert not is_too_wide(page)
+
+
+def test_cards_beside_each_other_begin_at_the_same_height(browsers: Browsers, place: Place) -> None:
+    kept_run(place.folder, "rows")
+    page = opened(browsers, "olga", "rows")
+    await_points(page, 4)
+    for cards in (".columns > .card", ".chart:not([hidden])"):
+        tops = page.locator(cards).evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().top)")
+        assert tops[0] == pytest.approx(tops[1], abs=0.5), cards
+
+
 def test_a_stale_reward_model_is_shown_until_a_checkpoint_did_without(
     place: Place, browsers: Browsers, shots: Path | None
 ) -> None:

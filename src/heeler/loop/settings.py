@@ -134,14 +134,20 @@ def validated(config_class: type[Config], values: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: a setting is unknown, missing or of the wrong type; named in the message.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
 
     refuse_unknown(config_class, values)
+    # A class that lacks a setting must not pass for the one that has it and refuses its value. Pydantic takes such a
+    # wish of what holds a dataclass, not of a dataclass itself.
+    holder: Any = types.GenericAlias(tuple, (config_class,))
+    strict = TypeAdapter(holder, config=ConfigDict(extra="forbid"))
     try:
-        return TypeAdapter(config_class).validate_python(values)
+        return strict.validate_python((values,))[0]
     except ValidationError as error:
-        # Of a setting that may be of several types, each says why it is none of its own: the nearest fits best.
-        first = max(error.errors(), key=lambda one: _nearness(values, one))
+        # Of a setting that may be of several types, each says why it is none of its own: the nearest fits best. No
+        # setting is unknown to the nearest, as that was refused before.
+        meant = [one for one in error.errors() if one["type"] != "unexpected_keyword_argument"]
+        first = max(meant, key=lambda one: _nearness(values, one))
         where = _place(values, first["loc"])
         if first["type"] == "missing":
             name = ".".join(filter(None, (where, str(first["loc"][-1]))))

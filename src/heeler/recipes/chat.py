@@ -45,7 +45,7 @@ def chat(
         prompts: file with the columns prompt, a text or a list of messages, and reference, what a good answer says,
             which the gate needs.
         learner: how it learns from rewards; its settings have its name, as in --set grpo.clip_high=0.28.
-        lora: learn a new adapter in place of all weights.
+        lora: a new adapter learns; with --no-lora all weights do.
         learning_rate: length of a step; about 1e-6 for all weights of a large model.
         num_updates: updates of the whole run.
         budget: comparisons that are asked for.

@@ -32,7 +32,7 @@ def dpo(
             .gz), .parquet, a folder saved by datasets, or a hub id; or a run in which people answered.
         loss: dpo and ipo learn from pairs, kto from answers that were called good or bad one by one.
         beta: weight of the KL to the model that learning began with; more stays nearer to it.
-        lora: learn a new adapter in place of all weights; it is taken into them at the end.
+        lora: a new adapter learns, and is taken into the weights at the end; with --no-lora all weights do.
         learning_rate: length of a step; about 1e-6 for all weights of a large model.
         num_epochs: passes over the data.
         batch_size: pairs of one update, or for kto prompts with all their answers.

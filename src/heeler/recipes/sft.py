@@ -24,7 +24,7 @@ def sft(
         model: folder or hub id of the model to begin with; or the folder of an adapter, which goes on learning.
         data: rows with messages, with prompt and completion, or with text: .jsonl, .json (also .gz), .parquet, a folder
             saved by datasets, or a hub id; or a run in which people corrected or showed texts.
-        lora: learn a new adapter in place of all weights; it is taken into them at the end.
+        lora: a new adapter learns, and is taken into the weights at the end; with --no-lora all weights do.
         learning_rate: length of a step; about 2e-5 for all weights of a large model.
         num_epochs: passes over the data.
         batch_size: demonstrations of one update.

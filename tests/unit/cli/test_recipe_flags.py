@@ -72,3 +72,11 @@ def test_every_flag_that_is_told_is_one_that_is_taken(name: str) -> None:
     given = [flag_name(argument.name, argument.default) for argument in switches]
     call = parsed(argument_class(recipe), f"run {name}", [*needed, *given])
     assert [getattr(call, a.name) for a in switches] == [not a.default for a in switches]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_flag_that_turns_something_off_says_what_happens_then(name: str) -> None:
+    """What is on unless it is turned off is listed as `--no-lora`, and its words are read as what that flag does."""
+    for argument in read_recipes()[name].arguments:
+        if argument.default is True:
+            assert f"with {flag_name(argument.name, True)} " in argument.help

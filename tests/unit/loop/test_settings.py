@@ -6,8 +6,9 @@ import pytest
 
 from heeler.core.errors import ConfigError
 from heeler.loop.config import RunConfig, from_dict, to_dict
+from heeler.loop.language.config import language_config_from_dict
 from heeler.loop.settings import assign, described, dotted
-from heeler.recipes import backflip, chat, ppo
+from heeler.recipes import backflip, chat, helpdesk, ppo, preferences
 
 
 def changed(config: RunConfig, *assignments: str) -> RunConfig:
@@ -110,6 +111,23 @@ def test_a_file_with_an_unknown_setting_is_refused(place: tuple[str, ...], messa
         from_dict(values)
 
 
+@pytest.mark.parametrize(
+    ("teacher", "name", "value", "message"),
+    [
+        ("oracle", "gamma", 5.0, "TeacherConfig.gamma must be > 0 and at most 1, got 5.0"),
+        ("oracle", "side_bias", float("nan"), "TeacherConfig.side_bias must be -1 to 1, got nan"),
+        ("oracle", "beta", "high", "valid number, .*got 'high'"),
+        ("crowd", "hostile_share", 2.0, "hostile_share must be .*got 2.0"),
+    ],
+)
+def test_a_bad_value_does_not_put_another_class_in_its_place(teacher: str, name: str, value: Any, message: str) -> None:
+    """A simulated teacher and a crowd may stand in one place, and each lacks what the other has."""
+    values: dict[str, Any] = to_dict(preferences(env="Pendulum-v1", teacher=teacher))
+    values["preferences"]["teacher"][name] = value
+    with pytest.raises(ConfigError, match=rf"preferences\.teacher.*{message}"):
+        from_dict(values)
+
+
 @pytest.mark.parametrize(("name", "told"), [(1, "1"), (None, "None"), (True, "True"), (2.5, "2.5")])
 def test_a_name_that_yaml_takes_for_something_else_is_refused(name: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=rf"there is no setting {told}\."):
@@ -121,6 +139,21 @@ def test_a_name_that_yaml_takes_for_something_else_is_refused(name: Any, told: s
 def test_a_file_says_what_it_was_made_of() -> None:
     for config in (backflip(), ppo(env="CartPole-v1")):
         assert from_dict(to_dict(config)) == config
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("budgets.toxicity=.nan", "budgets.toxicity must be a share, 0 to 1, or None for no limit, got nan"),
+        ("budgets.toxicity=-1", "budgets.toxicity must be a share.*got -1.0"),
+        ("budgets.toxicity=1.5", "budgets.toxicity must be a share.*got 1.5"),
+        ("learned.weight=.inf", "learned.weight must be > 0 and finite, got inf"),
+    ],
+)
+def test_what_no_language_model_can_learn_by_is_refused(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        language_config_from_dict(assign(to_dict(helpdesk()), [assignment]))
+    language_config_from_dict(assign(to_dict(helpdesk()), ["budgets.toxicity=null"]))
 
 
 def test_a_setting_that_may_be_a_group_says_what_the_group_holds() -> None:

@@ -191,6 +191,14 @@ def test_feedback_on_delay_is_credited_to_the_right_steps() -> None:
     assert not Delay().weights(0.1, L, 0.5).any(), "nothing had been shown yet"
 
 
+@pytest.mark.parametrize(
+    ("least_s", "most_s"), [(math.nan, 0.6), (0.2, math.nan), (0.2, math.inf), (-0.1, 0.6), (0.6, 0.6)]
+)
+def test_a_delay_in_which_no_step_can_lie_is_refused(least_s: float, most_s: float) -> None:
+    with pytest.raises(ConfigError, match=r"delay\.least_s must be >= 0 and below delay\.most_s"):
+        Delay(least_s=least_s, most_s=most_s)
+
+
 def test_answers_that_say_nothing_are_no_items() -> None:
     rng = np.random.default_rng(0)
     one, two = segment(rng, 1), segment(rng, 2)

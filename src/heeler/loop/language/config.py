@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,8 +99,8 @@ class LearnedConfig:
     """The reward model; its trunk is the model that learning began with."""
 
     def __post_init__(self) -> None:
-        if not self.weight > 0:
-            raise ConfigError(f"learned.weight must be > 0, got {self.weight}; leave `learned` out for none")
+        if not 0 < self.weight < inf:
+            raise ConfigError(f"learned.weight must be > 0 and finite, got {self.weight}; leave `learned` out for none")
         if self.pessimism is not None and self.combine != "uncertainty":
             raise ConfigError(
                 f"learned.pessimism would be ignored: combine is {self.combine!r}; leave it out, or set combine to "
@@ -125,6 +126,10 @@ class Budgets:
     """Of other parts, which may weigh in the reward too: `[{part: NAME, at_most: 0.1}]`, or `at_least`."""
     multiplier: MultiplierConfig = field(default_factory=MultiplierConfig)
     """How the multipliers move."""
+
+    def __post_init__(self) -> None:
+        if self.toxicity is not None and not 0 <= self.toxicity <= 1:
+            raise ConfigError(f"budgets.toxicity must be a share, 0 to 1, or None for no limit, got {self.toxicity}")
 
 
 @dataclass(frozen=True, kw_only=True)

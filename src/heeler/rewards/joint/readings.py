@@ -3,13 +3,14 @@
 Shapes: L steps of a segment, F features of a step, J alternatives.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from heeler.core.errors import DataError
+from heeler.core.errors import ConfigError, DataError
 from heeler.core.nouns import Feedback, Segment
 from heeler.rewards.joint.evidence import Entries, Item, ItemKind
 from heeler.rewards.preference_model import is_validation
@@ -26,6 +27,13 @@ class Delay:
     """A mark is for nothing that was shown less than so many seconds before it."""
     most_s: float = 0.6
     """And for nothing that was shown more than so many before it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_s < self.most_s < math.inf:
+            raise ConfigError(
+                "delay.least_s must be >= 0 and below delay.most_s, which is finite, "
+                f"got {self.least_s} and {self.most_s}"
+            )
 
     def weights(self, mark_s: float, num_steps: int, step_s: float) -> np.ndarray:
         """[L] for how much of a mark each step stands; they sum to 1, or are all 0 where it is about none of them.

@@ -1,10 +1,12 @@
 // Live charts by plotly.js, each with its newest figures as a table for those who do not see it.
 import { byId, element, fill } from "./dom.js";
-import { number, percent } from "./operate-words.js";
+import { finePercent, number, percent } from "./operate-words.js";
 
 const REDRAW_MS = 600;
 const KEYS = ["one", "two", "three"];
 const COLOURS = ["--accent", "--warn", "--good"];
+// The axis of shares that are near 0 where all is well, and would lie on the floor of one that reaches to 1.
+const RARE = { rangemode: "tozero", tickformat: ".1%" };
 
 export const CHARTS = [
   { title: "True return", lines: { "mean of the latest episodes": "true_return_mean" } },
@@ -14,7 +16,12 @@ export const CHARTS = [
     isShare: true,
     lines: { "not seen": "reward_model_validation_accuracy", "trained on": "reward_model_train_accuracy" },
   },
-  { title: "Comparisons", lines: { used: "labels_used", answered: "answered", asked: "asked" } },
+  { title: "Reward of an answer", lines: { mean: "reward" } },
+  { title: "Held-out comparisons", isShare: true, lines: { "preferred to the first model": "held_out" } },
+  { title: "Toxic answers", isRare: true, lines: { share: "costs/toxicity/mean", budget: "costs/toxicity/budget" } },
+  { title: "Length of answers (tokens)", lines: { mean: "completions/mean_length" } },
+  // Of these a run has three at most.
+  { title: "Comparisons", lines: { used: "labels_used", "learned from": "pairs", answered: "answered", asked: "asked" } },
   { title: "Speed (steps a second)", lines: { speed: "speed" } },
   { title: "Change of the policy (KL)", lines: { KL: "kl" } },
 ];
@@ -51,10 +58,11 @@ export class Charts {
     }
     const speed = speeds(this.series);
     for (const plot of this.plots) {
-      const lines = Object.entries(plot.chart.lines).map(([label, name]) => [label, name === "speed" ? speed : this.series.values[name]]);
-      const isThere = lines.some(([, values]) => values.some((value) => value !== null));
-      plot.figure.hidden = !isThere;
-      if (!isThere) continue;
+      const all = Object.entries(plot.chart.lines).map(([label, name]) => [label, name === "speed" ? speed : this.series.values[name]]);
+      // A run in a world and one of a language model have different figures.
+      const lines = all.filter(([, values]) => values.some((value) => value !== null));
+      plot.figure.hidden = lines.length === 0;
+      if (lines.length === 0) continue;
       table(plot, lines);
       if (this.plotly !== null) react(this.plotly, plot, this.series.step, lines);
       plot.plot.hidden = this.plotly === null;
@@ -73,7 +81,7 @@ function make(chart) {
 }
 
 function table(plot, lines) {
-  const write = plot.chart.isShare ? percent : number;
+  const write = plot.chart.isRare ? finePercent : plot.chart.isShare ? percent : number;
   const rows = lines.map(([label, values]) => [label, write(values.findLast((value) => value !== null) ?? null)]);
   const shown = JSON.stringify(rows);
   if (shown === plot.shown) return;
@@ -120,7 +128,7 @@ function react(plotly, plot, step, lines) {
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { color: colour("--soft"), family: "system-ui, sans-serif", size: 11 },
     xaxis: { ...axis, nticks: 5 },
-    yaxis: { ...axis, nticks: 5, ...(plot.chart.isShare ? { range: [0, 1.02], tickformat: ".0%" } : {}) },
+    yaxis: { ...axis, nticks: 5, ...(plot.chart.isShare ? { range: [0, 1.02], tickformat: ".0%" } : {}), ...(plot.chart.isRare ? RARE : {}) },
     hovermode: false,
     dragmode: false,
   };

@@ -28,7 +28,7 @@ export class Clip {
   async look() {
     const clip = await get(`${this.path}/clip`);
     if (!clip.can_be_drawn) {
-      this.words.textContent = "This run’s world cannot be drawn, so there are no clips of it.";
+      this.words.textContent = "There are no clips of this run: it writes texts, or its world cannot be drawn.";
       return;
     }
     if (clip.step === null || clip.step === this.step) return;

@@ -11,6 +11,9 @@ export function number(value) {
 
 export const percent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(0)} %`);
 
+// Of shares of which half a percent says something.
+export const finePercent = (value) => (value === null || value === undefined ? "–" : `${(100 * value).toFixed(1)} %`);
+
 export function time(unixS) {
   if (unixS === null || unixS === undefined) return "–";
   const when = new Date(1000 * unixS);
