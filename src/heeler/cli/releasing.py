@@ -1,6 +1,7 @@
 """`heeler releases` and what is done with releases here: gate one, act by it, take it back, tell what it is."""
 
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 Named = Annotated[
     str | None,
     tyro.conf.arg(metavar="RELEASE", help="its step, its id or how that begins; without it the one in use"),
+]
+NamedNumbers = Annotated[
+    tyro.conf.UseAppendAction[tuple[tuple[str, ...], ...]], tyro.conf.arg(metavar="NAME=NUMBER ...")
 ]
 OPERATOR = "operator"
 """Who proposes a release, or takes one back, on the command line."""
@@ -60,8 +64,8 @@ def release(
     step: int | None = None,
     margin: float | None = None,
     episodes: int | None = None,
-    budget: tuple[str, ...] = (),
-    max_cost: tuple[str, ...] = (),
+    budget: NamedNumbers = (),
+    max_cost: NamedNumbers = (),
     return_range: tuple[float, float] | None = None,
     json: Json = False,
 ) -> int:
@@ -75,8 +79,8 @@ def release(
         step: of the checkpoint; without it the newest.
         margin: by how much the return may be lower than that of the policy in use.
         episodes: fresh ones of each.
-        budget: NAME=NUMBER, of a cost.
-        max_cost: NAME=NUMBER, the most that an episode can cost; inf where nobody can say.
+        budget: of a cost; may be given again.
+        max_cost: the most that an episode can cost, inf where nobody can say; may be given again.
         return_range: lowest and highest return that an episode can have.
         json: print the result as JSON.
     """
@@ -212,10 +216,12 @@ def _chosen(found: "list[Release]", run: Path, name: str | None, *, withdrawn: b
     return in_use
 
 
-def _named_numbers(flag: str, given: tuple[str, ...]) -> dict[str, float]:
+def _named_numbers(flag: str, given: NamedNumbers) -> dict[str, float]:
     numbers: dict[str, float] = {}
-    for one in given:
+    for one in chain.from_iterable(given):
         name, _, number = one.partition("=")
+        if name in numbers:
+            raise ConfigError(f"{flag} names {name!r} twice; leave one out")
         try:
             numbers[name] = float(number)
         except ValueError:

@@ -324,6 +324,11 @@ def test_a_checkpoint_is_gated_and_taken_back_by_the_command_line(
         (["export", "RUN", "--release", "400"], "has no release '400'"),
         (["release", "RUN", "--step", "150"], "step-150 is refused"),
         (["release", "RUN", "--budget", "speed"], "--budget must be NAME=NUMBER, got 'speed'"),
+        (["release", "RUN", "--max-cost", "heat=1", "--max-cost", "heat=2"], "--max-cost names 'heat' twice"),
+        (
+            ["release", "RUN", "--budget", "heat=1", "--budget", "speed=2", "--max-cost", "heat=2"],
+            "max_costs.speed is missing",
+        ),
         (["release", "RUN", "--margin", "-1"], r"gate.margin must be >= 0"),
         (["release", "RUN", "--budget", "heat=1", "--max-cost", "heat=2"], "has no cost 'heat'"),
         (["releases", "RUN", "--answer", "nothing"], "has no answer with the key 'nothing'"),
