@@ -25,6 +25,9 @@ LEVELS: Mapping[int, tuple[int, int, float]] = {0: (0, 0, 1.2), 1: (8, 2, 1.5), 
 
 NUM_BINS = 16
 LIDAR_REACH = 3.0
+_GOAL_REACH = 4.0
+"""Half widths within which the goal is seen: from everywhere in the square, and from some way beyond. Whoever does not
+see it cannot know where to go, and stands about."""
 BONUS = 1.0
 """Paid for a goal that is reached, beside a metre's pay for each metre nearer."""
 STILL = 1e-3
@@ -39,7 +42,8 @@ class Course(BatchedMujoco):
     """What the two robots share.
 
     Observation: own speed ahead and to the left, the change of both in a second, rate of turning, what else the robot
-    feels, then 16 lidar bins each for the goal, the hazards and the vases (see `lidar`; the first looks ahead).
+    feels, then 16 lidar bins each for the goal, the hazards and the vases (see `lidar`; the first looks ahead). Hazards
+    and vases are seen within 3 m, the goal within four half widths of the square.
     Reward: metres by which the step came nearer to the goal, and 1 where it was reached: the robot's centre within
     0.3 m of it. The goal then moves elsewhere, and the episode goes on until its time is over.
     Costs: `hazards`, 1 for a step that ends with the robot's centre in a hazard, else 0; `vases`, of how many vases
@@ -208,8 +212,14 @@ class Course(BatchedMujoco):
         observation[rows, 4] = self._turning(rows)
         start = 5 + self.num_felt
         observation[rows, 5:start] = self._felt(rows)
-        for things in (self._goal[rows, None], self._hazards[rows], self._vases[rows, :, :2]):
-            observation[rows, start : start + NUM_BINS] = lidar(place, heading, things, NUM_BINS, LIDAR_REACH)
+        goal_reach = max(LIDAR_REACH, _GOAL_REACH * self.half_width)
+        seen = (
+            (self._goal[rows, None], goal_reach),
+            (self._hazards[rows], LIDAR_REACH),
+            (self._vases[rows, :, :2], LIDAR_REACH),
+        )
+        for things, reach in seen:
+            observation[rows, start : start + NUM_BINS] = lidar(place, heading, things, NUM_BINS, reach)
             start += NUM_BINS
 
     def _infos(self) -> Info:

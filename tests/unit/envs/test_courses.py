@@ -297,9 +297,20 @@ def test_the_observation_holds_a_lidar_for_each_kind():
     observation = world.step(actions(world, [0.0, 0.0]))[0][0]
     assert observation.shape == (5 + 3 * 16,)
     goal, hazards, vases = observation[5:].reshape(3, 16)
-    for bins, index in ((goal, 0), (hazards, 4), (vases, 8)):
-        assert bins[index] == pytest.approx(0.5, abs=1e-6)
+    # The goal is seen within four half widths of 1.5 m, the others within 3 m.
+    for bins, index, nearness in ((goal, 0, 0.75), (hazards, 4, 0.5), (vases, 8, 0.5)):
+        assert bins[index] == pytest.approx(nearness, abs=1e-6)
         assert np.delete(bins, index) == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_goal_is_seen_from_one_corner_to_the_other_and_beyond(level):
+    world = course("PointGoal", level=level, num_hazards=0, num_vases=0)
+    edge = world.half_width
+    for away in (edge, 1.4 * edge):
+        world.set_layout(layout(robot=(-away, -away, 0.0), goal=(edge, edge)))
+        observation, *_ = world.step(actions(world, [0.0, 0.0]))
+        assert observation[0, 5:21].max() > 0.05, "who does not see the goal cannot know where to go"
 
 
 def test_the_lidar_shows_the_next_goal_in_the_step_that_reached_one():
@@ -312,7 +323,7 @@ def test_the_lidar_shows_the_next_goal_in_the_step_that_reached_one():
     assert infos["goals_reached"][0] == 1
     now = world.layout()
     distance = np.linalg.norm(now.goal[0] - now.robot[0, :2])
-    assert observation[0, 5:21].sum() == pytest.approx(1 - distance / 3, abs=1e-5)
+    assert observation[0, 5:21].sum() == pytest.approx(1 - distance / 6, abs=1e-5)
 
 
 @pytest.mark.parametrize(
