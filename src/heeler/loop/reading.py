@@ -22,7 +22,7 @@ from heeler.models.policy import Policy
 from heeler.rewards.joint.model import JointModel, JointModelState
 from heeler.rewards.preference_model import PreferenceModel, PreferenceModelState
 from heeler.rewards.step_features import StepFeatures
-from heeler.safety.shields.shield import Shield, make_shield
+from heeler.safety.shields.shield import HELD, Shield, make_shield
 
 
 def load_policy(path: Path | str) -> tuple[Policy, RunConfig]:
@@ -66,8 +66,9 @@ def policy_of(checkpoint: Checkpoint, config: RunConfig) -> Policy:
 
 
 def shield_state(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """What the shield of a run had learned by a checkpoint."""
-    return to_tensors(under("shield.", checkpoint.tensors))
+    """What the shield of a run had learned by a checkpoint; what it was about to do is of the run's own world alone."""
+    kept = to_tensors(under("shield.", checkpoint.tensors))
+    return {name: tensor for name, tensor in kept.items() if not name.startswith(HELD)}
 
 
 def overseers_state(checkpoint: Checkpoint) -> Kept | None:

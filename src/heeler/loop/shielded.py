@@ -50,12 +50,13 @@ class Shielded(Part):
         return self._counted
 
     def kept(self) -> Kept:
-        """Nothing of a shield that does not learn."""
-        return to_arrays(self.shield.tensors()), None
+        """What its critic learned, and what it is about to do."""
+        return to_arrays(self.shield.tensors() | self.shield.held()), None
 
     def restore(self, arrays: Arrays, state: None) -> None:
         """Go on from what `kept` returned."""
         self.shield.load_tensors(to_tensors(arrays))
+        self.shield.load_held(to_tensors(arrays))
 
     def close(self) -> None:
         """Close its twins of the world."""

@@ -38,7 +38,7 @@ ALL_PARTS = ShieldConfig(
     fallback=STILL,
     projection=ProjectionConfig(matrix=((1.0, 1.0, 1.0),), limit=(1.0,)),
     critic=CriticConfig(threshold=0.9, costs=("velocity",), hidden_sizes=(8,), num_epochs=1, num_warmup_updates=2),
-    check=CheckConfig(steps=2, costs=("velocity",)),
+    check=CheckConfig(steps=2, costs=("velocity",), foresight=6),
     num_candidates=8,
     learn_from="executed",
 )
@@ -107,6 +107,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path):
     assert metric_trace(tmp_path / "cut") == metric_trace(tmp_path / "whole")
     assert final_weights(tmp_path / "cut") == final_weights(tmp_path / "whole")
     assert any(name.startswith("shield.critic.") for name in final_weights(tmp_path / "whole"))
+    assert "shield.held.left" in final_weights(tmp_path / "whole")
     assert "shield_critic_loss" in metric_trace(tmp_path / "whole")[-1]
 
 

@@ -160,6 +160,7 @@ class ModelCheck:
         action_nA: np.ndarray,
         *,
         num_held: int,
+        num_steps: int,
         policy: Continuation,
     ) -> Foreseen:
         """What comes of each action, held and then followed by the policy, until it costs too much.
@@ -169,11 +170,9 @@ class ModelCheck:
             rows_n: its environment for each action.
             action_nA: within their bounds.
             num_held: steps for which the action is held.
+            num_steps: that are looked ahead, these among them.
             policy: acts after that.
         """
-        # After one that is held the policy is followed as far as after a proposal: whoever waits before they go on is
-        # not to seem safer for what they come to later.
-        num_steps = num_held + self.config.foresight - 1
         return self._in_turns(state, rows_n, action_nA, num_steps, num_held, policy, self.config.threshold)
 
     def _in_turns(

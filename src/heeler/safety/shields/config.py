@@ -120,8 +120,9 @@ class CheckConfig:
     """Whether an action after which the episode ends in a terminal state is refused too."""
     foresight: int = 0
     """Steps that a proposal is followed on the policy's own course. Where that would cost too much, another safe action
-    is done already now: the one that, held for a third of them before the policy goes on for as many, is foreseen to go
-    without cost for longest, and among those to be rewarded most. So a policy that knows nothing of a cost is led round
+    is done already now: the one that, held for a third of them or for as many before the policy goes on, is foreseen to
+    go without cost for longest, and among those to be rewarded most. It is kept to for as long, while it is safe and
+    the policy's own proposals are not. So a policy that knows nothing of a cost is led round
     what costs, and not only stopped in front of it. It looks at the world's own reward."""
     num_draws: int = 1
     """Of a world with noise within its steps: how often each action is tried. It is refused if any of them costs too

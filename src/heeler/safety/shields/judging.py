@@ -1,6 +1,7 @@
 """What critic and check let pass, and what is done in the place of what they refuse.
 
-Shapes: N environments, n rows of them, M candidates, B = n · M, A action numbers, O observation numbers.
+Shapes: N environments, n rows of them, M candidates, B = n · M, k of these, H holds, A action numbers, O observation
+numbers.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,6 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from heeler.envs import World
+from heeler.models.actions import action_head
 from heeler.models.policy import Policy
 from heeler.safety.shields.candidates import Candidates
 from heeler.safety.shields.check import ModelCheck
@@ -54,6 +56,13 @@ class Judge:
         self._wants_least = config.fallback.kind == "least_cost"
         self._candidates = Candidates(world, config.num_candidates)
         self._policy: Policy | None = None
+        head = action_head(world.single_action_space)
+        # Short and long: what stands before a thing may have to go round for as long as is foreseen.
+        self._holds = np.array(sorted({max(1, self._foresight // 3), max(1, self._foresight)}))
+        self.held_NA = np.zeros((world.num_envs, head.action_size), head.action_dtype)
+        """What was chosen last in the place of a proposal."""
+        self.left_N = np.zeros(world.num_envs, np.int64)
+        """Steps for which it is kept to yet."""
 
     def replace(
         self,
@@ -84,9 +93,37 @@ class Judge:
         is_safe_n, _ = self._weigh(state, rows_n, observation_NO[rows_n], executed_NA[rows_n])
         is_refused_n = np.where(nothing_safe_N[rows_n], self._wants_least, ~is_safe_n)
         goes_astray_n = self._goes_astray(state, rows_n, executed_NA[rows_n], is_safe_n & ~nothing_safe_N[rows_n])
-        refused_n = rows_n[is_refused_n | goes_astray_n]
+        is_fine_n = ~(is_refused_n | goes_astray_n)
+        self.left_N[rows_n[is_fine_n]] = 0
+        refused_n = self._keep_to(state, rows_n[~is_fine_n], observation_NO, allowed, executed_NA, nothing_safe_N)
         if len(refused_n):
             self._choose(state, refused_n, observation_NO[refused_n], allowed, executed_NA, nothing_safe_N)
+
+    def _keep_to(
+        self,
+        state: Mapping[str, np.ndarray],
+        rows_n: np.ndarray,
+        observation_NO: np.ndarray,
+        allowed: Allowed | None,
+        executed_NA: np.ndarray,
+        nothing_safe_N: np.ndarray,
+    ) -> np.ndarray:
+        """Go on with what was chosen before, where that is still safe; the rows of which something is to be chosen.
+
+        What is best was foreseen of an action that is held. Chosen anew at every step it is one way now and the other
+        way then, and the agent stands where it is.
+        """
+        going_n = rows_n[(self.left_N[rows_n] > 0) & ~nothing_safe_N[rows_n]]
+        if not len(going_n):
+            return rows_n
+        seen_nO = observation_NO[going_n]
+        held_n1A, may_n1 = self._within(seen_nO, allowed, going_n, self.held_NA[going_n, None])
+        is_safe_n, _ = self._weigh(state, going_n, seen_nO, held_n1A[:, 0])
+        is_safe_n &= may_n1[:, 0]
+        going_n = going_n[is_safe_n]
+        executed_NA[going_n] = held_n1A[is_safe_n, 0]
+        self.left_N[going_n] -= 1
+        return np.setdiff1d(rows_n, going_n)
 
     def _choose(
         self,
@@ -111,13 +148,15 @@ class Judge:
         rows_B, seen_BO, found_BA = np.repeat(rows_n, M), np.repeat(seen_nO, M, 0), found_nMA.reshape(n * M, A)
         is_safe_B, cost_B = self._weigh(state, rows_B, seen_BO, found_BA)
         is_safe_nM = is_safe_B.reshape(n, M) & may_nM
-        order_nM = self._order(state, rows_B, seen_BO, found_BA, is_safe_nM)
+        order_nM, held_nM = self._order(state, rows_B, seen_BO, found_BA, is_safe_nM)
         best_n = np.where(is_safe_nM, order_nM, np.inf).argmin(1)
         is_there_nM = may_nM | ~may_nM.any(1, keepdims=True)
         least_n = np.where(is_there_nM, cost_B.reshape(n, M), np.inf).argmin(1)
         none_n = ~is_safe_nM.any(1) | nothing_safe_N[rows_n]
         nothing_safe_N[rows_n] = none_n
         executed_NA[rows_n] = found_nMA[np.arange(n), np.where(none_n & self._wants_least, least_n, best_n)]
+        self.held_NA[rows_n] = executed_NA[rows_n]
+        self.left_N[rows_n] = np.where(none_n, 0, held_nM[np.arange(n), best_n] - 1)
 
     @property
     def _critic_has_a_say(self) -> bool:
@@ -130,7 +169,9 @@ class Judge:
         astray_n = np.zeros(len(rows_n), bool)
         if self.check is None or not self._foresight:
             return astray_n
-        ahead = self.check.foreseen(state, rows_n[is_safe_n], action_nA[is_safe_n], num_held=1, policy=self._go_on)
+        ahead = self.check.foreseen(
+            state, rows_n[is_safe_n], action_nA[is_safe_n], num_held=1, num_steps=self._foresight, policy=self._go_on
+        )
         astray_n[is_safe_n] = ahead.cost > self.check.config.threshold
         return astray_n
 
@@ -141,22 +182,36 @@ class Judge:
         seen_BO: np.ndarray,
         found_BA: np.ndarray,
         is_safe_nM: np.ndarray,
-    ) -> np.ndarray:
-        """[n, M] the lower the better; of equal ones the first is taken, which is the most like the refused one."""
-        order_B = np.zeros(len(rows_B))
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """[n, M] the lower the better; of equal ones the first is taken, which is the most like the refused one. And
+        [n, M] for how many steps each is best held."""
+        order_B, held_B = np.zeros(len(rows_B)), np.ones(len(rows_B), np.int64)
         if self.check is not None and self._foresight:
             safe_B = is_safe_nM.ravel()
-            num_held = max(1, self._foresight // 3)
-            ahead = self.check.foreseen(state, rows_B[safe_B], found_BA[safe_B], num_held=num_held, policy=self._go_on)
-            # One that ends for other reasons than cost lasts no less for it.
-            lasted_k = np.where(ahead.cost > self.check.config.threshold, ahead.lasted, np.inf)
-            rank_k = np.empty(len(lasted_k))
-            rank_k[np.lexsort((-ahead.reward, -lasted_k))] = np.arange(len(lasted_k))
-            order_B[safe_B] = rank_k
+            order_B[safe_B], held_B[safe_B] = self._foresee(self.check, state, rows_B[safe_B], found_BA[safe_B])
         elif self._critic_has_a_say:
             assert self.critic is not None
             order_B = self.critic.danger(seen_BO, found_BA)
-        return order_B.reshape(is_safe_nM.shape)
+        return order_B.reshape(is_safe_nM.shape), held_B.reshape(is_safe_nM.shape)
+
+    def _foresee(
+        self, check: ModelCheck, state: Mapping[str, np.ndarray], rows_k: np.ndarray, action_kA: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """[k] ranks, the lower the better, of actions that are held for some steps; [k] for how many is best."""
+        # After one that is held the policy is followed as far as after a proposal, and all are foreseen as far: whoever
+        # waits before they go on is not to seem safer for what they come to later.
+        num_steps = int(self._holds[-1]) + self._foresight - 1
+        seen = [
+            check.foreseen(state, rows_k, action_kA, num_held=int(held), num_steps=num_steps, policy=self._go_on)
+            for held in self._holds
+        ]
+        # One that ends for other reasons than cost lasts no less for it.
+        lasted_Hk = np.stack([np.where(one.cost > check.config.threshold, one.lasted, np.inf) for one in seen])
+        reward_Hk = np.stack([one.reward for one in seen])
+        rank_Hk = np.empty(lasted_Hk.size)
+        rank_Hk[np.lexsort((-reward_Hk.ravel(), -lasted_Hk.ravel()))] = np.arange(lasted_Hk.size)
+        rank_Hk = rank_Hk.reshape(lasted_Hk.shape)
+        return rank_Hk.min(0), self._holds[rank_Hk.argmin(0)]
 
     def _within(
         self, seen_nO: np.ndarray, allowed: Allowed | None, rows_n: np.ndarray, found_nMA: np.ndarray

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from heeler.core.errors import NothingSafe
@@ -22,6 +23,8 @@ from heeler.safety.shields.judging import Judge
 from heeler.safety.shields.masks import Mask
 from heeler.safety.shields.projection import Projection
 
+HELD = "held."
+"""How names of what a shield is about to do begin in a checkpoint."""
 ActionFilter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """[N, A] what is carried out, by [N, O] observations and [N, A] what the policy proposes, within its bounds."""
 
@@ -162,6 +165,18 @@ class Shield:
         """
         if self.critic:
             self.critic.load_tensors(under("critic.", tensors))
+
+    def held(self) -> dict[str, Tensor]:
+        """What it is about to do in the environments of this very world, for a run's checkpoint."""
+        if self.judge is None:
+            return {}
+        arrays = {"action": self.judge.held_NA, "left": self.judge.left_N}
+        return {HELD + name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+
+    def load_held(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `held` returned; checkpoints of earlier versions do not hold it."""
+        if self.judge is not None and f"{HELD}left" in tensors:
+            self.judge.held_NA, self.judge.left_N = (tensors[HELD + name].numpy() for name in ("action", "left"))
 
     def close(self) -> None:
         """Close the twins."""

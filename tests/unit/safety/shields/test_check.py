@@ -331,6 +331,44 @@ def test_what_takes_long_to_go_round_is_not_waited_for():
     assert (world.place > 5).all()
 
 
+def test_what_was_chosen_is_kept_to_until_the_way_is_clear():
+    world = Detour(3)
+    world.reset(seed=0)
+    seen = world.put(np.array([0.0, 0.0, -50.0]), np.array([0.0, -0.3, 0.0]))
+    config = ShieldConfig(fallback=FallbackConfig(kind="action", action=(0.0, 0.0)), check=CheckConfig(foresight=9))
+    shield, policy = Shield(config, world, Detour), proposing(world, [1.0, 0.0])
+    assert shield.judge is not None
+    before, changes = None, 0
+    for _ in range(40):
+        left = shield.judge.left_N.copy()
+        guarded = shield.act(policy, seen, None)
+        kept = guarded.shielded_N & (left > 0)
+        if before is not None:
+            np.testing.assert_array_equal(guarded.executed_NA[kept], before[kept])
+            assert (shield.judge.left_N[kept] == left[kept] - 1).all()
+        changes += int((guarded.shielded_N & (left == 0)).sum())
+        assert (shield.judge.left_N[~guarded.shielded_N] == 0).all(), "where the policy acts nothing is kept to"
+        before = guarded.executed_NA
+        seen = world.step(guarded.executed_NA)[0]
+    assert changes >= 2, "two of them had to be led round"
+    assert shield.judge.left_N[2] == 0
+
+
+def test_what_is_kept_to_is_given_up_where_it_is_no_longer_safe():
+    """It was chosen in the open; before the block nothing but what is safe there is done."""
+    world = Detour(1)
+    world.reset(seed=0)
+    config = ShieldConfig(fallback=FallbackConfig(kind="action", action=(0.0, 0.0)), check=CheckConfig(foresight=9))
+    shield, policy = Shield(config, world, Detour), proposing(world, [1.0, 0.0])
+    assert shield.judge is not None
+    shield.judge.held_NA[:], shield.judge.left_N[:] = (1.0, 0.0), 5
+    seen = world.put(np.array([1.9]), np.array([0.0]))
+    guarded = shield.act(policy, seen, None)
+    assert guarded.executed_NA.tolist() != [[1.0, 0.0]]
+    world.step(guarded.executed_NA)
+    assert world.cost.sum() == 0
+
+
 def test_ends_may_be_refused_where_the_world_has_no_costs():
     """Two poles about to fall, one to each side: pushing to the left, away from the first, is not done there."""
     world = CartPole(2)
