@@ -111,6 +111,7 @@ def check_killed_and_resumed(folder: Path, kind: str, whole: Path, places: Itera
         shutil.rmtree(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "shares"),
     [("backflip", (0.02, 0.2, 0.45, 0.7, 0.97)), ("discrete", (0.3, 0.8)), ("foreign", (0.3, 0.8))],
@@ -121,6 +122,7 @@ def test_killed_at_a_write_and_resumed(tmp_path, whole_runs, kind, shares):
     check_killed_and_resumed(tmp_path, kind, whole, places)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_killed_at_a_write_and_resumed_in_a_fresh_process(tmp_path, whole_runs, kind):
     whole = whole_runs[kind]

@@ -92,6 +92,7 @@ def test_a_halt_stands_there_with_its_evidence_and_with_what_was_vetoed_before_i
     assert again is not None and again.num_vetoed == found.num_vetoed and len(again.halts) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [8, 14, 23, 29, 37, 40])
 def test_a_run_that_was_killed_at_any_write_tells_the_same(at: int, folder: Path) -> None:
     config = tiny_ppo(overseers=ruled(folder), checkpoint_every=2)

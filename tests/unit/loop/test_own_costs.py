@@ -93,6 +93,7 @@ def learner_weights(path: Path) -> dict[str, str]:
     return {name: digest for name, digest in final_weights(path).items() if name.startswith("learner.")}
 
 
+@pytest.mark.slow
 def test_a_budget_is_kept_by_a_learned_cost_though_the_learner_never_sees_the_true_one(tmp_path):
     config, rows = runner(learned(), num_updates=40), []
     result = run(config, tmp_path / "run", on_metrics=rows.append)

@@ -390,6 +390,7 @@ def test_a_withdrawn_answer_leaves_the_learned_reward_too(config: LanguageRunCon
         assert not run.rewarding.is_fitted, "what is left is too little for a fit"
 
 
+@pytest.mark.slow
 def test_an_adapter_is_learned_gated_and_served(
     config: LanguageRunConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
