@@ -65,8 +65,7 @@ def deploy(
     run_config = from_dict(directory.config())
     env = replace(run_config.env, num_envs=num_envs)
     world = make(env, seed)
-    changes: list[str] = []
-    returns: list[float] = []
+    changes, returns = list[str](), list[float]()
     costs = _Costs(directory, run_config)
     names = cost_names_of(run_config, world)
     try:
